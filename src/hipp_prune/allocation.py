@@ -1,0 +1,145 @@
+"""Ratios from a policy's actions (Eq. 8) and whole neurons from ratios: pure functions on arrays.
+
+Shapes: P plans, U units. ``costs`` are the prunable parameters of one neuron (or row) of a unit, ``widths``
+the number of neurons (rows) a unit has; w_u = widths · costs are the units' weights in the overall sparsity.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hipp_prune.errors import BudgetError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_ROUNDING = 1e-9
+"""Slack for products that are whole numbers in exact arithmetic, e.g. 0.6 · 5 neurons."""
+
+
+def target_sparsity(u: Floats, s_min: Floats | float, s_max: Floats | float) -> Floats:
+    """Eq. 8, first half: s(u) = s_min + (s_max − s_min) u, for u in [0, 1] of any shape."""
+    return s_min + (s_max - s_min) * u
+
+
+def paper_ratios(log_allocation: Floats, sparsity: Floats, *, r_max: float, kappa: float = 1.0) -> Floats:
+    """Eq. 8, ``paper``: r_u = clip(s · U · a_u^κ / Σ_j a_j^κ, 0, r_max).
+
+    The clip lets the realised sparsity drift below the target: kept to reproduce the paper.
+
+    Args:
+        log_allocation: log a, shape [P, U] (a is on the simplex, but any scale gives the same ratios).
+        sparsity: target s of each plan, shape [P].
+        r_max: largest ratio of a unit.
+        kappa: concentration κ; larger is sharper.
+
+    Returns:
+        Ratios (fraction removed), shape [P, U], in [0, r_max].
+    """
+    logits = kappa * log_allocation
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return np.clip(sparsity[:, None] * log_allocation.shape[1] * shares, 0.0, r_max)
+
+
+def waterfill_ratios(
+    log_allocation: Floats, sparsity: Floats, *, weights: Floats, r_max: float, kappa: float = 1.0
+) -> Floats:
+    """Eq. 8, ``waterfill``: r_u = clip(τ a_u^κ, 0, r_max) with Σ_u w_u r_u = s Σ_u w_u exactly.
+
+    Units saturate in the order of a. With the k largest saturated,
+    τ_k = (s Σ w − r_max Σ_{saturated} w) / Σ_{rest} w a^κ, and the right k is the first for which the
+    largest of the rest stays inside the box. Sums run on log a: a softmax underflows, its logarithm does not.
+
+    Args:
+        log_allocation: log a, shape [P, U].
+        sparsity: target s of each plan, shape [P], in [0, r_max].
+        weights: prunable parameters of each unit, shape [U], positive.
+        r_max: largest ratio of a unit, in (0, 1].
+        kappa: concentration κ; larger is sharper.
+
+    Returns:
+        Ratios, shape [P, U], in [0, r_max], on budget to rounding error.
+
+    Raises:
+        BudgetError: if a target exceeds ``r_max``, which no allocation can reach.
+    """
+    if np.any(sparsity > r_max + _ROUNDING) or np.any(sparsity < 0):
+        raise BudgetError(
+            f"a sparsity must lie in [0, {r_max:g}], since no unit may lose more than r_max = {r_max:g} of its "
+            f"neurons; got {float(sparsity.max()):g}; ask for less or raise --r-max"
+        )
+    order = np.argsort(-log_allocation, axis=1, kind="stable")
+    log_a = kappa * np.take_along_axis(log_allocation, order, axis=1)
+    w = weights[order]
+    rest = _suffix_logsumexp(log_a + np.log(w))
+    saturated = np.concatenate([np.zeros((len(w), 1)), np.cumsum(w, axis=1)[:, :-1]], axis=1)
+    budget = sparsity[:, None] * weights.sum() - r_max * saturated
+    log_tau = np.log(np.maximum(budget, np.finfo(np.float64).tiny)) - rest
+    fits = log_tau + log_a <= np.log(r_max)
+    first = np.where(fits.any(axis=1), fits.argmax(axis=1), log_a.shape[1] - 1)
+    tau = np.take_along_axis(log_tau, first[:, None], axis=1)
+    sorted_ratios = np.minimum(np.exp(np.minimum(tau + log_a, np.log(r_max))), r_max)
+    sorted_ratios[np.arange(log_a.shape[1]) < first[:, None]] = r_max
+    sorted_ratios[sparsity <= 0] = 0.0
+    ratios = np.empty_like(sorted_ratios)
+    np.put_along_axis(ratios, order, sorted_ratios, axis=1)
+    return ratios
+
+
+def _suffix_logsumexp(values: Floats) -> Floats:
+    """log Σ_{j ≥ i} exp(values[:, j]), shape as given."""
+    return np.logaddexp.accumulate(values[:, ::-1], axis=1)[:, ::-1]
+
+
+def kept_counts(
+    ratios: Floats, *, widths: Ints, costs: Ints, r_max: float, align: int = 1, on_budget: bool = True
+) -> Ints:
+    """Whole neurons kept by each unit: largest-remainder rounding that never leaves the box.
+
+    Args:
+        ratios: fraction removed, shape [P, U], in [0, r_max].
+        widths, costs: neurons of each unit and prunable parameters of one of them, shape [U].
+        r_max: largest ratio of a unit.
+        align: kept counts are multiples of this (8, 64, 128 suit GPUs), so widths must be at least as large.
+        on_budget: round the *total* to the nearest neuron (to the nearest ``align`` neurons); otherwise each
+            unit loses ⌊r · width⌋, the paper's Eq. 10 rule.
+
+    Returns:
+        Kept counts, shape [P, U].
+
+    Raises:
+        BudgetError: if ``align`` leaves a unit no allowed width.
+    """
+    most = np.floor(r_max * widths + _ROUNDING).astype(np.int64)
+    fewest_kept = -(-(widths - most) // align)
+    most_kept = widths // align
+    if np.any(fewest_kept > most_kept):
+        unit = int(np.argmax(fewest_kept > most_kept))
+        raise BudgetError(
+            f"no multiple of --align {align} lies between the {int((widths - most)[unit])} neurons that r_max lets "
+            f"unit {unit} lose down to and its {int(widths[unit])}; use a smaller --align or a larger --r-max"
+        )
+    wanted = (1.0 - ratios) * widths / align
+    floors = np.clip(np.floor(wanted + _ROUNDING), fewest_kept, most_kept).astype(np.int64)
+    if not on_budget:
+        return np.clip(np.ceil(wanted - _ROUNDING), fewest_kept, most_kept).astype(np.int64) * align
+    budget = (wanted * costs).sum(axis=1)
+    rounded = [
+        _spend(floors[plan], wanted[plan], budget[plan], costs, fewest_kept, most_kept)
+        for plan in range(len(ratios))
+    ]
+    return np.stack(rounded) * align
+
+
+def _spend(kept: Ints, wanted: Floats, budget: float, costs: Ints, fewest: Ints, most: Ints) -> Ints:
+    """Adds or takes single steps, largest remainder first, until the budget is met to half a step."""
+    kept = kept.copy()
+    while True:
+        deficit = budget - float(kept @ costs)
+        step = 1 if deficit > 0 else -1
+        room = (kept < most) if step > 0 else (kept > fewest)
+        useful = room & (costs < 2 * abs(deficit) - _ROUNDING)
+        if not useful.any():
+            return kept
+        remainder = np.where(useful, step * (wanted - kept), -np.inf)
+        kept[int(remainder.argmax())] += step

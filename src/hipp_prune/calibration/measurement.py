@@ -1,0 +1,243 @@
+"""Everything that is measured once on the dense model, and the file that keeps it."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hipp_prune.calibration.activations import Moments, record_moments
+from hipp_prune.calibration.gradients import score_taylor
+from hipp_prune.calibration.visual import VisualSensitivity, record_visual
+from hipp_prune.errors import CheckpointError, IncompleteRunError, QuestionError
+from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
+from hipp_prune.questions.images import read_image
+from hipp_prune.questions.question import Question
+from hipp_prune.run import Progress, atomic_path
+
+CALIBRATION_FORMAT = "hipp-prune calibration 1"
+"""What a calibration file says it is; a reader refuses any other."""
+
+_SUMS = ("count", "total", "square", "maximum")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Statistics of the dense model over the calibration questions, L blocks."""
+
+    inputs: tuple[Moments, ...]
+    """Input of gate and up of each block, length L, D = hidden size."""
+    neurons: tuple[Moments, ...]
+    """Input of down of each block (its neurons' activations), length L, D = neurons."""
+    taylor: tuple[Tensor, ...]
+    """Taylor importance Σ|W ⊙ g| of each block's neurons, length L, float32 [neurons]."""
+    visual: VisualSensitivity
+    """Attention that language tokens pay to the image, Eq. 5–6."""
+    num_questions: int
+    """Questions behind ``inputs`` and ``neurons``."""
+
+    def save(self, path: Path) -> None:
+        """Writes the file whole or not at all.
+
+        Raises:
+            RunError: if the disk is full or the place is not writable.
+        """
+        tensors = {f"taylor.{block}": scores for block, scores in enumerate(self.taylor)}
+        tensors |= {"visual.total": self.visual.total, "visual.count": self.visual.count}
+        for name, moments in (("inputs", self.inputs), ("neurons", self.neurons)):
+            for block, sums in enumerate(moments):
+                tensors |= {f"{name}.{block}.{kind}": getattr(sums, kind) for kind in _SUMS}
+        metadata = {
+            "format": CALIBRATION_FORMAT,
+            "num_blocks": str(len(self.taylor)),
+            "num_questions": str(self.num_questions),
+        }
+        with atomic_path(path) as temporary:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
+
+    @classmethod
+    def load(cls, path: Path) -> "Calibration":
+        """Reads a calibration file.
+
+        Raises:
+            IncompleteRunError: if there is none, or it is cut off.
+            CheckpointError: if it is something else than a calibration.
+        """
+        if not path.is_file():
+            raise IncompleteRunError(f"no calibration at {path}; run `hipp-prune calibrate` first")
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise IncompleteRunError(
+                f"{path} is cut off or no calibration file ({error}); run `hipp-prune calibrate` again"
+            ) from error
+        return cls._of(tensors, metadata, path)
+
+    @classmethod
+    def _of(cls, tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> "Calibration":
+        found = metadata.get("format")
+        if found != CALIBRATION_FORMAT:
+            raise CheckpointError(
+                f"{path}: expected a file that says {CALIBRATION_FORMAT!r}, found {found!r}; "
+                "write it with `hipp-prune calibrate`"
+            )
+
+        def moments(name: str) -> Moments:
+            return Moments(**{kind: tensors[f"{name}.{kind}"] for kind in _SUMS})
+
+        try:
+            blocks = range(int(metadata["num_blocks"]))
+            return cls(
+                inputs=tuple(moments(f"inputs.{block}") for block in blocks),
+                neurons=tuple(moments(f"neurons.{block}") for block in blocks),
+                taylor=tuple(tensors[f"taylor.{block}"] for block in blocks),
+                visual=VisualSensitivity(total=tensors["visual.total"], count=tensors["visual.count"]),
+                num_questions=int(metadata["num_questions"]),
+            )
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(
+                f"{path}: expected a whole calibration, but {error} is missing or malformed; "
+                "write it again with `hipp-prune calibrate`"
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observations:
+    """What forward passes show: sums that add up over batches and workers."""
+
+    inputs: tuple[Moments, ...]
+    """As in ``Calibration``."""
+    neurons: tuple[Moments, ...]
+    """As in ``Calibration``."""
+    visual: VisualSensitivity
+    """As in ``Calibration``."""
+
+    def merge(self, other: "Observations") -> "Observations":
+        """Observations of both sets of questions; order does not matter, up to rounding."""
+        return Observations(
+            inputs=tuple(map(Moments.merge, self.inputs, other.inputs)),
+            neurons=tuple(map(Moments.merge, self.neurons, other.neurons)),
+            visual=self.visual.merge(other.visual),
+        )
+
+
+def calibrate(
+    adapter: Adapter,
+    questions: Sequence[Question],
+    *,
+    batch_size: int = 16,
+    taylor_questions: int = 10,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Measures everything that scoring and the policy's state need, once, on the dense model.
+
+    One forward pass of the language backbone a batch collects activations and visual sensitivity together, so
+    the cost is about that of one plain pass over the questions (each image encoded once); then come
+    ``taylor_questions`` forward and backward passes. Nothing is drawn: questions are sorted, so that their
+    order does not matter, and neither does the batch size, up to rounding.
+
+    Args:
+        adapter: the dense model.
+        questions: the calibration questions, at least one.
+        batch_size: questions a forward pass, > 0.
+        taylor_questions: how many of the questions the Taylor importance uses, > 0 (all, if there are fewer);
+            the same set of questions always yields the same ones.
+        progress: told (questions done, questions to do), Taylor passes included.
+
+    Raises:
+        QuestionError: if there is no question.
+        ImageError: if a question's picture cannot be read.
+        UnsupportedModelError: if the model's attention cannot be observed.
+    """
+    if not questions:
+        raise QuestionError("calibration needs at least one question, got none; choose other questions")
+    assert taylor_questions > 0
+    chosen = sorted(questions, key=_digest)[:taylor_questions]
+    observed = _shifted(progress, 0, len(questions) + len(chosen))
+    differentiated = _shifted(progress, len(questions), len(questions) + len(chosen))
+    observations = observe(adapter, questions, batch_size=batch_size, progress=observed)
+    return Calibration(
+        inputs=observations.inputs,
+        neurons=observations.neurons,
+        taylor=score_taylor(adapter, chosen, progress=differentiated),
+        visual=observations.visual,
+        num_questions=len(questions),
+    )
+
+
+@torch.no_grad()
+def observe(
+    adapter: Adapter, questions: Sequence[Question], *, batch_size: int = 16, progress: Progress | None = None
+) -> Observations:
+    """The forward half of ``calibrate``; several workers each take a part of the questions and merge.
+
+    Raises:
+        ImageError: if a question's picture cannot be read.
+        UnsupportedModelError: if the model's attention cannot be observed.
+    """
+    assert questions, "nothing to observe"
+    assert batch_size > 0
+    ordered = sorted(questions, key=_by_image)
+    merged: Observations | None = None
+    done = 0
+    for batch, images in _batches(adapter, ordered, batch_size):
+        observations = observe_batch(adapter, batch, images)
+        merged = observations if merged is None else merged.merge(observations)
+        done += len(batch.last)
+        if progress is not None:
+            progress(done, len(ordered))
+    assert merged is not None
+    return merged
+
+
+@torch.no_grad()
+def observe_batch(adapter: Adapter, batch: Batch, images: Sequence[ImageFeatures]) -> Observations:
+    """One forward pass of the language backbone, observed; results on the CPU.
+
+    Raises:
+        UnsupportedModelError: if the model's attention cannot be observed.
+    """
+    blocks = adapter.blocks
+    with record_moments(blocks, batch) as moments, record_visual(adapter.model, blocks, batch) as mass:
+        adapter.hidden_states(batch, images)
+    return Observations(
+        inputs=tuple(moments.inputs[index].to("cpu") for index in range(len(blocks))),
+        neurons=tuple(moments.neurons[index].to("cpu") for index in range(len(blocks))),
+        visual=mass.sensitivity(),
+    )
+
+
+def _batches(
+    adapter: Adapter, questions: Sequence[Question], batch_size: int
+) -> Iterator[tuple[Batch, list[ImageFeatures]]]:
+    """Encoded batches of ``questions`` (sorted by image); each image is read and encoded once."""
+    features: dict[Path, ImageFeatures] = {}
+    for start in range(0, len(questions), batch_size):
+        part = questions[start : start + batch_size]
+        paths = dict.fromkeys(question.image for question in part if question.image is not None)
+        new = [path for path in paths if path not in features]
+        known = {path: features[path] for path in paths if path in features}
+        encoded = adapter.encode_images([read_image(path) for path in new]) if new else []
+        features = known | dict(zip(new, encoded, strict=True))
+        yield adapter.encode(part, features)
+
+
+def _by_image(question: Question) -> tuple[str, str, str]:
+    """Questions about one image next to each other, those without one first."""
+    return str(question.image or ""), question.benchmark, question.id
+
+
+def _digest(question: Question) -> bytes:
+    """Orders questions as if by chance, and always alike."""
+    return hashlib.sha256(f"{question.benchmark}/{question.id}".encode()).digest()
+
+
+def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """Progress of one part of a longer work."""
+    return None if progress is None else lambda done, _: progress(before + done, total)

@@ -1,0 +1,269 @@
+"""What the method needs of a vision-language model, and nothing more.
+
+Every stage reaches a model only through an ``Adapter``. It wraps a stock ``AutoModelForImageTextToText`` whose
+language blocks have gate/up/down MLPs; a family overrides only what differs (see ``models/__init__``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from hipp_prune.errors import QuestionError, UnsupportedModelError
+from hipp_prune.models import structure
+from hipp_prune.models.processor import Processor
+from hipp_prune.models.structure import Block
+from hipp_prune.questions.question import Question
+
+__all__ = ["Adapter", "Batch", "Block", "ImageFeatures"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Right-padded questions, ready for the language model; B questions, T tokens.
+
+    The image placeholders are already expanded to one token per image feature.
+    """
+
+    input_ids: Tensor
+    """Token ids, int64 [B, T]."""
+    attention_mask: Tensor
+    """1 for a token, 0 for padding, int64 [B, T]."""
+    image_mask: Tensor
+    """True at image tokens (the set V of Eq. 5), bool [B, T]."""
+    marker_mask: Tensor
+    """True at the image's own start/end markers, which belong to neither token set of Eq. 5, bool [B, T]."""
+    last: Tensor
+    """Index of the last prompt token, whose logits answer the question, int64 [B]."""
+    images: tuple[int, ...]
+    """For each image in reading order, its index in the features that ``encode`` returned beside the batch."""
+    extras: dict[str, Tensor]
+    """Further stock forward arguments, e.g. ``image_grid_thw`` and ``mm_token_type_ids`` for Qwen2.5-VL."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFeatures:
+    """One image behind the vision tower and projector: what the language model sees of it."""
+
+    tokens: Tensor
+    """[image tokens, hidden]."""
+    extras: dict[str, Tensor]
+    """What the family keeps with an image, e.g. ``image_grid_thw`` [1, 3]."""
+
+
+class Adapter:
+    """One vision-language model behind the few things the method needs.
+
+    The generic class covers every stock model whose backbone has gate/up/down MLPs and whose forward takes encoded
+    images (``mm_encoder_outputs``), where the placeholder in the prompt stands for one token per image feature.
+    A family overrides the class attributes below, and ``_image_tokens`` where an image has inner structure.
+    """
+
+    _markers: ClassVar[tuple[str, ...]] = ()
+    """The image's own start/end tokens."""
+    _default_template: ClassVar[str | None] = None
+    """Chat template for a checkpoint that has none; ``load_model`` reads it before the model is there."""
+    _image_options: ClassVar[dict[str, Any]] = {}
+    """What the stock processor asks of its image processor beyond the stored settings."""
+    _images_per_call: ClassVar[int] = 1
+    """Images encoded together; more than one only where ``pooler_output`` has one entry an image."""
+    _features_as_tensor: ClassVar[bool] = False
+    """Whether the stock forward wants all image features as one tensor [1, tokens, hidden], not as a list."""
+
+    def __init__(self, model: PreTrainedModel, processor: Processor) -> None:
+        """Wraps a loaded model.
+
+        Args:
+            model: stock model with its weights.
+            processor: of the same checkpoint.
+
+        Raises:
+            UnsupportedModelError: naming what the model or its chat template lacks.
+        """
+        self.model = model.eval()
+        self.processor = processor
+        self.blocks = structure.find_blocks(model)
+        self._image_token = structure.image_token_id(model.config)
+        self._forward_arguments = structure.forward_arguments(model)
+        self._image_arguments = structure.image_arguments(model)
+        self._answers: dict[str, tuple[int, ...]] = {}
+        vocabulary = processor.tokenizer.get_vocab()
+        self._marker_ids = torch.tensor([vocabulary[token] for token in self._markers if token in vocabulary])
+        self._check_template()
+        self.shape = structure.measure(model, self.blocks)
+
+    def encode_images(self, images: Sequence[Image.Image]) -> list[ImageFeatures]:
+        """Runs the vision tower and projector, once per picture.
+
+        Returns:
+            Features in the order of ``images``; they do not depend on any plan, so callers cache them.
+
+        Raises:
+            ImageError: if a picture cannot be brought into the model's format.
+        """
+        step = self._images_per_call
+        chunks = [images[start : start + step] for start in range(0, len(images), step)]
+        return [features for chunk in chunks for features in self._encode_chunk(chunk)]
+
+    def encode(
+        self, questions: Sequence[Question], features: Mapping[Path, ImageFeatures]
+    ) -> tuple[Batch, list[ImageFeatures]]:
+        """Renders, tokenizes and right-pads questions; with and without image may be mixed.
+
+        Args:
+            questions: at least one.
+            features: at least the questions' images.
+
+        Returns:
+            The batch and the features it uses (each once), which ``batch.images`` points into.
+
+        Raises:
+            QuestionError: if a prompt contains the model's image token itself.
+        """
+        assert questions, "a batch needs at least one question"
+        paths = [question.image for question in questions if question.image is not None]
+        order = {path: index for index, path in enumerate(dict.fromkeys(paths))}
+        used = [features[path] for path in order]
+        rows = [self._token_ids(question, features) for question in questions]
+        lengths = torch.tensor([len(row) for row in rows])
+        input_ids = torch.full((len(rows), int(lengths.max())), self._padding)
+        for index, row in enumerate(rows):
+            input_ids[index, : len(row)] = torch.tensor(row)
+        is_token = torch.arange(input_ids.shape[1]) < lengths[:, None]
+        image_mask = (input_ids == self._image_token) & is_token
+        marker_mask = torch.isin(input_ids, self._marker_ids) & is_token
+        extras = self._batch_extras(image_mask, [features[path] for path in paths])
+        device = self.model.device
+        batch = Batch(
+            input_ids=input_ids.to(device),
+            attention_mask=is_token.long().to(device),
+            image_mask=image_mask.to(device),
+            marker_mask=marker_mask.to(device),
+            last=(lengths - 1).to(device),
+            images=tuple(order[path] for path in paths),
+            extras={key: value.to(device) for key, value in extras.items()},
+        )
+        return batch, used
+
+    def hidden_states(self, batch: Batch, images: Sequence[ImageFeatures]) -> Tensor:
+        """The language backbone's output after the final norm, [B, T, H]; values at padding are meaningless."""
+        outputs = self.model.base_model(**self._forward_inputs(batch, images))
+        states: Tensor = outputs.last_hidden_state
+        return states
+
+    def answer_logits(self, batch: Batch, images: Sequence[ImageFeatures]) -> Tensor:
+        """Logits of the first answer token, float32 [B, V]: the head runs at ``batch.last`` only."""
+        outputs = self.model(**self._forward_inputs(batch, images), logits_to_keep=batch.last[:, None])
+        logits: Tensor = outputs.logits[:, 0].float()
+        return logits
+
+    def answer_tokens(self, answer: str) -> tuple[int, ...]:
+        """Token ids that say ``answer`` as the first token after the prompt (T_x of Eq. 11).
+
+        Tried are ``Yes``, `` Yes``, ``yes`` and `` yes`` (a single letter keeps its case: "a" is a word), each appended
+        to a rendered prompt. A variant counts if it adds exactly one token and that token alone spells the answer;
+        so a lone space, an unknown token or a mere beginning never counts, and answers that differ in more than
+        case have disjoint tokens.
+
+        Raises:
+            UnsupportedModelError: if no variant is a single token.
+        """
+        if answer in self._answers:
+            return self._answers[answer]
+        cased = [answer] if len(answer) == 1 else [answer, answer.lower()]
+        context = self.processor.render("Is it so?", with_image=False).rstrip(" ")
+        before = self.processor.token_ids(context)
+        found: list[int] = []
+        for variant in (space + spelling for spelling in cased for space in ("", " ")):
+            ids = self.processor.token_ids(context + variant)
+            spelled = str(self.processor.tokenizer.decode(ids[-1:])).strip()
+            if ids[:-1] == before and spelled.lower() == answer.lower() and ids[-1] not in found:
+                found.append(ids[-1])
+        if not found:
+            raise UnsupportedModelError(
+                f"the tokenizer spells the answer {answer!r} with several tokens; margins are read from one position, "
+                f"so each allowed answer must be a single token after the prompt"
+            )
+        self._answers[answer] = tuple(found)
+        return self._answers[answer]
+
+    def _image_tokens(self, features: ImageFeatures) -> list[int]:
+        """Token ids that stand in for the placeholder: one image token per feature."""
+        return [self._image_token] * len(features.tokens)
+
+    def _encode_chunk(self, images: Sequence[Image.Image]) -> list[ImageFeatures]:
+        pixels = self.processor.pixels(images, **self._image_options)
+        inputs = {key: value.to(self.model.device) for key, value in pixels.items()}
+        inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
+        outputs = self.model.base_model.get_image_features(
+            **{key: value for key, value in inputs.items() if key in self._image_arguments}, return_dict=True
+        )
+        pooled = list(outputs.pooler_output)
+        if len(images) == 1:
+            pooled = [torch.cat([part.reshape(-1, part.shape[-1]) for part in pooled])]
+        assert len(pooled) == len(images), "the vision tower did not return one entry an image"
+        kept = self._forward_arguments - {"pixel_values"}
+        extras = [
+            {key: value[index : index + 1] for key, value in inputs.items() if key in kept}
+            for index in range(len(images))
+        ]
+        return [ImageFeatures(tokens=tokens, extras=extra) for tokens, extra in zip(pooled, extras, strict=True)]
+
+    def _token_ids(self, question: Question, features: Mapping[Path, ImageFeatures]) -> list[int]:
+        text = self.processor.render(question.prompt, with_image=question.image is not None)
+        ids = self.processor.token_ids(text)
+        if ids.count(self._image_token) != (question.image is not None):
+            raise QuestionError(
+                f"question {question.id}: the prompt contains the model's own image token; remove it, the image is "
+                f"placed by the chat template"
+            )
+        if question.image is None:
+            return ids
+        at = ids.index(self._image_token)
+        return ids[:at] + self._image_tokens(features[question.image]) + ids[at + 1 :]
+
+    def _batch_extras(self, image_mask: Tensor, images: Sequence[ImageFeatures]) -> dict[str, Tensor]:
+        """Further forward arguments: token types where the model asks for them, and what images carry."""
+        extras: dict[str, Tensor] = {}
+        if "mm_token_type_ids" in self._forward_arguments:
+            extras["mm_token_type_ids"] = image_mask.long()
+        for key in images[0].extras if images else ():
+            extras[key] = torch.cat([image.extras[key] for image in images])
+        return extras
+
+    def _forward_inputs(self, batch: Batch, images: Sequence[ImageFeatures]) -> dict[str, Any]:
+        tokens: Any = [images[index].tokens for index in batch.images]
+        if self._features_as_tensor and tokens:
+            tokens = torch.cat(tokens)[None]
+        outputs = {"image": BaseModelOutputWithPooling(pooler_output=tokens)} if batch.images else None
+        return {
+            "input_ids": batch.input_ids,
+            "attention_mask": batch.attention_mask,
+            "mm_encoder_outputs": outputs,
+            "use_cache": False,
+            **batch.extras,
+        }
+
+    @property
+    def _padding(self) -> int:
+        """A token to fill rows with; never attended to, and never the image token."""
+        padding = self.processor.tokenizer.pad_token_id
+        if padding is None or padding == self._image_token:
+            padding = self.processor.tokenizer.eos_token_id
+        return 0 if padding is None else int(padding)
+
+    def _check_template(self) -> None:
+        text = self.processor.render("Is it so?", with_image=True)
+        count = self.processor.token_ids(text).count(self._image_token)
+        if count != 1:
+            token = self.processor.tokenizer.convert_ids_to_tokens(self._image_token)
+            raise UnsupportedModelError(
+                f"the chat template places {count} image tokens ({token}) for one image, expected exactly one; the "
+                f"checkpoint needs the chat template of its vision-language model, not a text-only one"
+            )

@@ -1,0 +1,186 @@
+"""Opens a checkpoint strictly, with one clear sentence for each way it can be wrong."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
+    AutoModelForImageTextToText,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.utils import logging
+
+from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
+from hipp_prune.models import structure
+from hipp_prune.models.uneven import read_widths, uneven
+
+TOYS = ("toy-llava", "toy-qwen2.5-vl")
+"""Models that come with the package."""
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def find_source(name: str | Path) -> Path | str:
+    """The checkpoint folder ``name`` stands for, or the name itself if it can only be the hub's.
+
+    Raises:
+        CheckpointError: if it is a path without a checkpoint.
+    """
+    if name in TOYS:
+        return _toy_folder(str(name))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise CheckpointError(f"{path}: expected a checkpoint folder, but it has no config.json")
+        return path
+    if path.exists():
+        raise CheckpointError(f"{path}: expected a checkpoint folder with config.json, found a file")
+    text = str(name)
+    if isinstance(name, Path) or text.startswith((".", "/", "~")) or text.count("/") != 1:
+        raise CheckpointError(
+            f"{name}: there is no such folder; give a checkpoint folder, a hub name (owner/model) or one of "
+            f"{', '.join(TOYS)}"
+        )
+    return text
+
+
+def _toy_folder(name: str) -> Path:
+    folder = Path(__file__).parent.parent / "toy" / "checkpoints" / name
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"{name}: the toy models are not part of this installation; reinstall hipp-prune")
+    return folder
+
+
+def read_config(source: Path | str, *, trust_remote_code: bool = False) -> PreTrainedConfig:
+    """The configuration of a checkpoint.
+
+    Raises:
+        CheckpointError: if there is none, it cannot be read, or the hub cannot be reached.
+        UnsupportedModelError: if transformers does not know the model type.
+    """
+    local = isinstance(source, Path)
+    try:
+        return AutoConfig.from_pretrained(
+            str(source), trust_remote_code=trust_remote_code, local_files_only=local
+        )
+    except OSError as error:
+        what = "its config.json cannot be read" if local else "it is neither a local folder nor reachable on the hub"
+        raise CheckpointError(f"{source}: {what} ({_first_line(error)})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UnsupportedModelError(
+            f"{source}: transformers cannot read its configuration ({_first_line(error)}); a model with code of its "
+            f"own needs --trust-remote-code"
+        ) from error
+
+
+def load_weights(
+    source: Path | str, config: PreTrainedConfig, *, dtype: str = "auto", trust_remote_code: bool = False
+) -> PreTrainedModel:
+    """The stock model with the checkpoint's weights, every tensor accounted for.
+
+    Blocks of uneven width (a pruned checkpoint) are loaded without remote code.
+
+    Raises:
+        CheckpointError: if a tensor is missing, unexpected or of the wrong shape, or a file is damaged or absent.
+        UnsupportedModelError: if it is no image-text-to-text model, or one that cannot take encoded images.
+    """
+    model_class = _model_class(source, config, trust_remote_code)
+    options: dict[str, Any] = {
+        "config": config,
+        "dtype": parse_dtype(dtype),
+        "local_files_only": isinstance(source, Path),
+        "ignore_mismatched_sizes": True,
+        "output_loading_info": True,
+        "use_safetensors": True,
+    }
+    if model_class is AutoModelForImageTextToText:
+        options["trust_remote_code"] = True
+    try:
+        with _no_progress_bar():
+            model, info = model_class.from_pretrained(str(source), **options)
+    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
+        raise CheckpointError(
+            f"{source}: the weights cannot be loaded ({type(error).__name__}: {_first_line(error)}); a file is missing "
+            f"or damaged, get or write the checkpoint again"
+        ) from error
+    _check_complete(source, info)
+    structure.check_class(type(model))
+    loaded: PreTrainedModel = model
+    return loaded
+
+
+def parse_dtype(dtype: str) -> Any:
+    """``auto`` (the checkpoint's own) or a torch dtype.
+
+    Raises:
+        InputError: for any other name.
+    """
+    if dtype != "auto" and dtype not in _DTYPES:
+        raise InputError(f"dtype must be auto, {', '.join(_DTYPES)}; got {dtype!r}")
+    return _DTYPES.get(dtype, "auto")
+
+
+def parse_device(device: str) -> torch.device:
+    """The torch device of that name.
+
+    Raises:
+        InputError: if there is none on this machine.
+    """
+    try:
+        parsed = torch.device(device)
+        torch.empty(0, device=parsed)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"device {device!r} is not available here ({_first_line(error)}); try cpu") from error
+    return parsed
+
+
+def _model_class(source: Path | str, config: PreTrainedConfig, trust_remote_code: bool) -> Any:
+    stock = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING.get(type(config), None)
+    if stock is None:
+        if trust_remote_code:
+            return AutoModelForImageTextToText
+        raise UnsupportedModelError(
+            f"{source}: expected a vision-language model, found model type {config.model_type!r}, which transformers "
+            f"does not list for image-text-to-text"
+        )
+    structure.check_class(stock)
+    try:
+        return stock if read_widths(config) is None else uneven(stock)
+    except ValueError as error:
+        raise CheckpointError(f"{source}: {error}") from error
+
+
+def _check_complete(source: Path | str, info: dict[str, Any]) -> None:
+    """Refuses a checkpoint that does not fill the model exactly."""
+    found = []
+    for kind in ("missing", "unexpected", "mismatched"):
+        keys = sorted(str(key[0] if isinstance(key, tuple) else key) for key in info[f"{kind}_keys"])
+        if keys:
+            found.append(f"{len(keys)} {kind} ({', '.join(keys[:3])}{', …' if len(keys) > 3 else ''})")
+    if found:
+        raise CheckpointError(
+            f"{source}: the weights do not fit the model its config.json describes: {'; '.join(found)}; get or write "
+            f"the checkpoint again"
+        )
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Silences transformers' weight-loading bar, which would tear our own output."""
+    was_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", maxsplit=1)[0]

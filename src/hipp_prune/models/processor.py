@@ -1,0 +1,120 @@
+"""Tokenizer, image processor and chat template of a checkpoint, the same numbers on every machine.
+
+transformers' own processors want torchvision (Qwen2.5-VL's does not even load without it), and PyPI's torchvision is a
+CUDA build that breaks next to CPU torch. So there is one path: the stock tokenizer, the stock *PIL* image processor and
+the checkpoint's own chat template. ``tests/contract`` proves that token ids and pixels equal the stock processor's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import AutoImageProcessor, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers.processing_utils import ProcessorMixin
+
+from hipp_prune.errors import CheckpointError, ImageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processor:
+    """Turns prompts into token ids and pictures into pixels exactly as the served model does."""
+
+    tokenizer: PreTrainedTokenizerBase
+    """The checkpoint's tokenizer."""
+    image_processor: Any
+    """transformers' image processor, PIL backend."""
+    chat_template: str
+    """Jinja template of a conversation."""
+
+    @classmethod
+    def load(
+        cls,
+        source: Path | str,
+        config: PreTrainedConfig,
+        *,
+        default_template: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> "Processor":
+        """Reads a checkpoint folder or a hub name.
+
+        Args:
+            source: checkpoint folder or hub name.
+            config: its configuration, which says what kind of image processor it wants.
+            default_template: the family's template, for a checkpoint that has none.
+            trust_remote_code: whether code from the checkpoint may run.
+
+        Raises:
+            CheckpointError: if the tokenizer, the image processor or a chat template is missing or unreadable.
+        """
+        options: dict[str, Any] = {
+            "trust_remote_code": trust_remote_code,
+            "local_files_only": isinstance(source, Path),
+        }
+        name = str(source)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(name, **options)
+            image_processor = AutoImageProcessor.from_pretrained(name, backend="pil", config=config, **options)
+            template = _stored_template(name, tokenizer) or default_template
+        except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+            raise CheckpointError(
+                f"{source}: expected a tokenizer and an image processor beside the weights, but loading them failed: "
+                f"{_first_line(error)}; copy tokenizer.json, tokenizer_config.json and preprocessor_config.json there"
+            ) from error
+        if template is None:
+            raise CheckpointError(
+                f"{source}: found no chat template (chat_template.jinja, chat_template.json or one in "
+                f"tokenizer_config.json); add the one the model was trained with"
+            )
+        return cls(tokenizer=tokenizer, image_processor=image_processor, chat_template=template)
+
+    def render(self, prompt: str, *, with_image: bool) -> str:
+        """The conversation up to the point where the assistant answers, image placeholder before the text."""
+        content = [{"type": "image"}] if with_image else []
+        conversation = [{"role": "user", "content": [*content, {"type": "text", "text": prompt}]}]
+        text = self.tokenizer.apply_chat_template(
+            conversation, chat_template=self.chat_template, add_generation_prompt=True, tokenize=False
+        )
+        return str(text)
+
+    def token_ids(self, text: str) -> list[int]:
+        """Ids of rendered text; a leading BOS is added unless the template wrote one, as stock processors do."""
+        bos = self.tokenizer.bos_token
+        has_bos = bos is not None and text.startswith(str(bos))
+        ids: list[int] = self.tokenizer(text, add_special_tokens=not has_bos)["input_ids"]
+        return ids
+
+    def pixels(self, images: Sequence[Image.Image], **options: Any) -> dict[str, Tensor]:
+        """What the image processor makes of pictures: ``pixel_values`` and whatever else the family uses.
+
+        Args:
+            images: at least one picture.
+            options: what the stock processor asks of its image processor beyond the stored settings.
+
+        Raises:
+            ImageError: if a picture cannot be brought into the model's format, e.g. 1 pixel high and 1000 wide.
+        """
+        try:
+            outputs = self.image_processor(
+                [image.convert("RGB") for image in images], return_tensors="pt", **options
+            )
+        except (ValueError, OSError) as error:
+            sizes = ", ".join(f"{image.width}×{image.height}" for image in images[:4])
+            raise ImageError(f"an image of size {sizes} cannot be prepared: {_first_line(error)}") from error
+        return {key: value for key, value in outputs.items() if isinstance(value, torch.Tensor)}
+
+
+def _stored_template(name: str, tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """The template a stock processor would use: the processor's own before the tokenizer's."""
+    stored, _ = ProcessorMixin.get_processor_dict(name)
+    template = stored.get("chat_template") or tokenizer.chat_template
+    if isinstance(template, dict):
+        template = template.get("default")
+    return None if template is None else str(template)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", maxsplit=1)[0]

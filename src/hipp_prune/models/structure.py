@@ -1,0 +1,163 @@
+"""What a stock model looks like inside: its language blocks, its sizes, and what it lacks if it is not supported."""
+
+import hashlib
+import inspect
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from hipp_prune.errors import UnsupportedModelError
+from hipp_prune.plan import ModelShape
+
+_SAMPLES = 64
+"""Weights of each tensor that enter the fingerprint, evenly spread."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """The parts of one language block that pruning and calibration touch (live references, not copies)."""
+
+    mlp: nn.Module
+    """Gated MLP: down(act(gate(x)) ⊙ up(x))."""
+    gate: nn.Linear
+    """[neurons, hidden]."""
+    up: nn.Linear
+    """[neurons, hidden]."""
+    down: nn.Linear
+    """[hidden, neurons]."""
+    attention: nn.Module
+    """Self-attention, whose ``config._attn_implementation`` selects the attention function."""
+    name: str
+    """Module path of the block inside the model, e.g. ``model.language_model.layers.3``."""
+
+
+def find_blocks(model: PreTrainedModel) -> tuple[Block, ...]:
+    """The blocks of the language backbone, first to last.
+
+    Raises:
+        UnsupportedModelError: naming the first block that lacks a gate/up/down MLP or self-attention.
+    """
+    layers = getattr(model.get_decoder(), "layers", None)
+    if layers is None or not len(layers):
+        raise _lacks(model, "a language backbone with a list of `layers`")
+    names = {id(module): name for name, module in model.named_modules()}
+    return tuple(_block(model, layer, names[id(layer)]) for layer in layers)
+
+
+def _block(model: PreTrainedModel, layer: nn.Module, name: str) -> Block:
+    mlp = getattr(layer, "mlp", None)
+    if mlp is None:
+        raise _lacks(model, f"an `mlp` in {name}")
+    if any(hasattr(mlp, part) for part in ("experts", "router", "shared_expert")):
+        raise _lacks(model, f"a dense MLP in {name}: it is a mixture of experts, which has no single set of neurons")
+    if hasattr(mlp, "gate_up_proj"):
+        raise _lacks(model, f"separate gate and up projections in {name}: it fuses them into `gate_up_proj`")
+    parts = [getattr(mlp, part, None) for part in ("gate_proj", "up_proj", "down_proj")]
+    linears = [part for part in parts if isinstance(part, nn.Linear)]
+    if len(linears) != 3:
+        raise _lacks(model, f"a gated MLP (`gate_proj`, `up_proj`, `down_proj` as nn.Linear) in {name}")
+    attention = getattr(layer, "self_attn", None)
+    if attention is None:
+        raise _lacks(model, f"self-attention (`self_attn`) in {name}")
+    gate, up, down = linears
+    return Block(mlp=mlp, gate=gate, up=up, down=down, attention=attention, name=name)
+
+
+def check_class(model_class: type[PreTrainedModel]) -> None:
+    """Refuses a model class whose forward cannot be given encoded images, before any weight is read.
+
+    Raises:
+        UnsupportedModelError: if ``forward`` has no ``mm_encoder_outputs``.
+    """
+    if "mm_encoder_outputs" not in inspect.signature(model_class.forward).parameters:
+        raise UnsupportedModelError(
+            f"{model_class.__name__} is not supported: its forward does not take encoded images "
+            f"(`mm_encoder_outputs`), so image features cannot be computed once and reused for every plan"
+        )
+
+
+def image_token_id(config: PreTrainedConfig) -> int:
+    """The token that stands for an image feature.
+
+    Raises:
+        UnsupportedModelError: if the configuration names none.
+    """
+    for name in ("image_token_id", "image_token_index"):
+        token = getattr(config, name, None)
+        if isinstance(token, int):
+            return token
+    raise UnsupportedModelError(
+        f"{config.model_type} is not supported: its configuration names no image token (`image_token_id`)"
+    )
+
+
+def forward_arguments(model: PreTrainedModel) -> frozenset[str]:
+    """Named arguments of the forward of the model below the head."""
+    return frozenset(inspect.signature(model.base_model.forward).parameters)
+
+
+def image_arguments(model: PreTrainedModel) -> frozenset[str]:
+    """Named arguments of ``get_image_features``.
+
+    Raises:
+        UnsupportedModelError: if the model has no such method.
+    """
+    method = getattr(model.base_model, "get_image_features", None)
+    if method is None:
+        raise _lacks(model, "`get_image_features`")
+    return frozenset(inspect.signature(method).parameters)
+
+
+def measure(model: PreTrainedModel, blocks: tuple[Block, ...]) -> ModelShape:
+    """Counts parameters, shared ones once, and hashes the weights as they are now.
+
+    Raises:
+        UnsupportedModelError: if blocks differ in more than their number of neurons.
+    """
+    per_neuron = {_neuron_parameters(block) for block in blocks}
+    hidden = {block.gate.in_features for block in blocks}
+    if len(per_neuron) != 1 or len(hidden) != 1:
+        raise _lacks(model, "blocks of one hidden size, all with or all without biases")
+    decoder, head = model.get_decoder(), model.get_output_embeddings()
+    layers = [model.get_submodule(block.name) for block in blocks]
+    return ModelShape(
+        family=model.config.model_type,
+        fingerprint=fingerprint(model),
+        hidden_size=hidden.pop(),
+        neurons=tuple(block.gate.out_features for block in blocks),
+        neuron_parameters=per_neuron.pop(),
+        block_parameters=_count(layers),
+        language_parameters=_count([decoder, head]),
+        total_parameters=_count([model]),
+    )
+
+
+def fingerprint(model: PreTrainedModel) -> str:
+    """16 hex digits over class name, tensor names and shapes, and 64 weights of each tensor as float32.
+
+    Weights stored in 16 bits give the same fingerprint when loaded in 32.
+    """
+    digest = hashlib.sha256(type(model).__name__.encode())
+    for name, parameter in model.named_parameters():
+        digest.update(f"{name}{tuple(parameter.shape)}".encode())
+        flat = parameter.detach().reshape(-1)
+        sample = flat[:: max(1, len(flat) // _SAMPLES)][:_SAMPLES]
+        digest.update(sample.to("cpu", torch.float32).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _neuron_parameters(block: Block) -> int:
+    biases = sum(projection.bias is not None for projection in (block.gate, block.up))
+    return block.gate.in_features + block.up.in_features + block.down.out_features + biases
+
+
+def _count(modules: Iterable[nn.Module]) -> int:
+    sizes = {id(parameter): parameter.numel() for module in modules for parameter in module.parameters()}
+    return sum(sizes.values())
+
+
+def _lacks(model: PreTrainedModel, what: str) -> UnsupportedModelError:
+    return UnsupportedModelError(f"{type(model).__name__} is not supported: it lacks {what}")

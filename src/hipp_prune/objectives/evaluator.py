@@ -1,0 +1,177 @@
+"""From a model to answer scores, and from a plan to its objective vector (Eq. 2, Eq. 11).
+
+One forward pass a batch of questions, logits at the answer position only. Image features do not depend on a
+plan, so they are computed once, when the evaluator is made.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
+from hipp_prune.objectives.returns import AnswerScores, ReturnKind, answer_returns, class_balanced_mean
+from hipp_prune.questions.images import read_image
+from hipp_prune.questions.question import Question
+from hipp_prune.run import Progress
+
+Ints = NDArray[np.int64]
+
+_NO_TOKEN = -1
+"""Pads the table of answer tokens; masked to −inf after the gather."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedBatch:
+    """Questions encoded once, so that many plans can be asked them."""
+
+    rows: Ints
+    """Where each question stands in the prepared set, [B]."""
+    batch: Batch
+    images: list[ImageFeatures]
+    tokens: Tensor
+    """Token ids of each allowed answer's variants, padded with −1, int64 [B, A, V]."""
+
+
+def encode_image_files(
+    adapter: Adapter, questions: Sequence[Question], *, batch_size: int = 32, progress: Progress | None = None
+) -> dict[Path, ImageFeatures]:
+    """Runs every distinct picture of ``questions`` through the vision tower and the projector once.
+
+    Raises:
+        ImageError: if a picture is missing or cannot be decoded.
+    """
+    paths = list(dict.fromkeys(question.image for question in questions if question.image is not None))
+    features: dict[Path, ImageFeatures] = {}
+    for start in range(0, len(paths), batch_size):
+        chunk = paths[start : start + batch_size]
+        with torch.inference_mode():
+            encoded = adapter.encode_images([read_image(path) for path in chunk])
+        features.update(zip(chunk, encoded, strict=True))
+        if progress:
+            progress(len(features), len(paths))
+    return features
+
+
+class Evaluator:
+    """Asks one model many times the same questions.
+
+    Args:
+        adapter: the model, in whatever state of pruning it is when ``scores`` is called.
+        questions: everything it may ever be asked.
+        batch_size: questions a forward pass.
+        progress: told how many pictures have been encoded.
+
+    Raises:
+        ImageError: if a picture is missing or cannot be decoded.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        questions: Sequence[Question],
+        *,
+        batch_size: int = 64,
+        progress: Progress | None = None,
+    ) -> None:
+        self.adapter = adapter
+        self.questions = list(questions)
+        self.batch_size = batch_size
+        self.gold: Ints = np.array([question.gold for question in questions], dtype=np.int64)
+        self._features: Mapping[Path, ImageFeatures] = encode_image_files(
+            adapter, questions, progress=progress
+        )
+        self._answer_tokens: dict[str, tuple[int, ...]] = {}
+
+    def prepare(self, indices: Ints | None = None) -> list[PreparedBatch]:
+        """Encodes the questions with these indices (all by default) in batches of similar length."""
+        chosen = np.arange(len(self.questions)) if indices is None else indices
+        by_length = np.argsort([self._length(self.questions[index]) for index in chosen], kind="stable")
+        return [
+            self._prepare_batch(chosen, by_length[start : start + self.batch_size])
+            for start in range(0, len(chosen), self.batch_size)
+        ]
+
+    def scores(self, prepared: Sequence[PreparedBatch], *, progress: Progress | None = None) -> AnswerScores:
+        """Answer scores of all prepared questions, in the order of the indices they were prepared from."""
+        total = sum(len(part.rows) for part in prepared)
+        most = max((part.tokens.shape[1] for part in prepared), default=0)
+        answers = np.full((total, most), -np.inf)
+        rest = np.empty(total)
+        done = 0
+        for part in prepared:
+            with torch.inference_mode():
+                logits = self.adapter.answer_logits(part.batch, part.images)
+                allowed, others = score_answers(logits, part.tokens.to(logits.device))
+            answers[part.rows, : allowed.shape[1]] = allowed.double().cpu().numpy()
+            rest[part.rows] = others.double().cpu().numpy()
+            done += len(part.rows)
+            if progress:
+                progress(done, total)
+        return AnswerScores(answers=answers, rest=rest)
+
+    def _prepare_batch(self, chosen: Ints, rows: Ints) -> PreparedBatch:
+        questions = [self.questions[chosen[row]] for row in rows]
+        batch, images = self.adapter.encode(questions, self._features)
+        tokens = [[self._tokens(answer) for answer in question.answers] for question in questions]
+        return PreparedBatch(rows=rows, batch=batch, images=images, tokens=_padded(tokens))
+
+    def _tokens(self, answer: str) -> tuple[int, ...]:
+        if answer not in self._answer_tokens:
+            self._answer_tokens[answer] = self.adapter.answer_tokens(answer)
+        return self._answer_tokens[answer]
+
+    def _length(self, question: Question) -> int:
+        tokens = 0 if question.image is None else len(self._features[question.image].tokens)
+        return tokens * 8 + len(question.prompt)
+
+
+def score_answers(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """logsumexp of the logits of each allowed answer's tokens, and of everything else.
+
+    Args:
+        logits: at the answer position, [B, V].
+        tokens: token ids of each answer's variants, padded with −1, [B, A, variants].
+
+    Returns:
+        Allowed answers [B, A] (−inf where there is none) and the rest of the vocabulary [B].
+    """
+    present = tokens != _NO_TOKEN
+    flat = tokens.clamp(min=0).flatten(1)
+    chosen = logits.gather(1, flat).view(tokens.shape)
+    allowed = chosen.masked_fill(~present, -torch.inf).logsumexp(dim=2)
+    marks = torch.zeros_like(logits).scatter_add_(1, flat, present.flatten(1).to(logits.dtype))
+    rest = logits.masked_fill(marks > 0, -torch.inf).logsumexp(dim=1)
+    return allowed, rest
+
+
+def plan_objectives(
+    scores: AnswerScores, questions: Sequence[Question], *, kind: ReturnKind = "log-sigmoid", tau: float = 2.0
+) -> tuple[float, float]:
+    """(R_rob, R_util) of the questions a plan answered.
+
+    R_rob is the class-balanced mean over POPE questions (classes: gold Yes and gold No), R_util the plain mean
+    over ScienceQA questions; an objective without questions is 0.
+    """
+    gold = np.array([question.gold for question in questions], dtype=np.int64)
+    returns = answer_returns(scores, gold, kind=kind, tau=tau)
+    is_pope = np.array([question.benchmark == "pope" for question in questions], dtype=bool)
+    utility = returns[~is_pope]
+    return (
+        class_balanced_mean(returns[is_pope], gold[is_pope]),
+        float(utility.mean()) if len(utility) else 0.0,
+    )
+
+
+def _padded(tokens: Sequence[Sequence[tuple[int, ...]]]) -> Tensor:
+    answers = max(len(variants) for variants in tokens)
+    width = max(len(ids) for variants in tokens for ids in variants)
+    table = torch.full((len(tokens), answers, width), _NO_TOKEN, dtype=torch.int64)
+    for row, variants in enumerate(tokens):
+        for column, ids in enumerate(variants):
+            table[row, column, : len(ids)] = torch.tensor(ids)
+    return table

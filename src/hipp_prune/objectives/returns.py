@@ -1,0 +1,115 @@
+"""Returns of a plan: log-margins, their class-balanced means, compression, running normalisation (Eq. 11–12)."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+ReturnKind = Literal["log-sigmoid", "tanh", "margin", "paper-literal"]
+"""How a margin m becomes a return: log σ(m) (default), tanh(m/τ), m itself (the paper's), or the literal
+reading of the paper's T_x and C_x, which measures the answer's *format* only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerScores:
+    """What one forward pass says about Q questions; A is the largest number of allowed answers."""
+
+    answers: Floats
+    """logsumexp of the logits of each allowed answer's tokens, [Q, A]; −inf where there is no such answer."""
+    rest: Floats
+    """logsumexp of the logits of all other tokens of the vocabulary, [Q]."""
+
+    def predictions(self) -> Ints:
+        """Index of the most probable allowed answer, [Q]."""
+        return self.answers.argmax(axis=1)
+
+
+def log_margins(scores: AnswerScores, gold: Ints) -> Floats:
+    """Eq. 11: m(x) = logsumexp over the gold answer's tokens − logsumexp over the other allowed answers'.
+
+    Args:
+        scores: answer scores of Q questions.
+        gold: index of each question's right answer, [Q].
+
+    Returns:
+        Margins, [Q]; positive where the right answer is more probable than all others together.
+    """
+    rows = np.arange(len(gold))
+    others = scores.answers.copy()
+    others[rows, gold] = -np.inf
+    return scores.answers[rows, gold] - np.logaddexp.reduce(others, axis=1)
+
+
+def answer_returns(scores: AnswerScores, gold: Ints, *, kind: ReturnKind, tau: float = 2.0) -> Floats:
+    """Per-question return of each kind, [Q].
+
+    ``log-sigmoid`` is the log-probability of the right answer among the allowed ones. Unlike a linear margin,
+    its class-balanced mean falls when a constant is added to every Yes logit, so it sees Yes-collapse.
+    """
+    if kind == "paper-literal":
+        return np.logaddexp.reduce(scores.answers, axis=1) - scores.rest
+    margins = log_margins(scores, gold)
+    if kind == "margin":
+        return margins
+    if kind == "tanh":
+        return np.tanh(margins / tau)
+    return -np.logaddexp(0.0, -margins)
+
+
+def class_balanced_mean(values: Floats, classes: Ints) -> float:
+    """Mean over the classes present of the mean within each; 0 for no values."""
+    means = [values[classes == label].mean() for label in np.unique(classes)]
+    return float(np.mean(means)) if means else 0.0
+
+
+def compression_return(sparsity: Floats, *, s_lo: float, s_hi: float) -> Floats:
+    """R_comp: 0 below ``s_lo``, 1 above ``s_hi``, linear between; constant 0 where both are equal."""
+    if s_hi <= s_lo:
+        return np.zeros_like(sparsity)
+    return np.clip((sparsity - s_lo) / (s_hi - s_lo), 0.0, 1.0)
+
+
+@dataclass(kw_only=True)
+class RunningNormaliser:
+    """Eq. 12: R̃_k = clip((R_k − μ_k)/(σ_k + ε), −c, c) with μ, σ over all groups seen so far.
+
+    Moments are merged exactly (Chan et al., 1979), so it makes no difference in which chunks a group arrives.
+    """
+
+    clip: float = 5.0
+    """c, in standard deviations."""
+    epsilon: float = 1e-6
+    count: int = 0
+    mean: Floats = field(default_factory=lambda: np.zeros(3))
+    """μ, [3]."""
+    scatter: Floats = field(default_factory=lambda: np.zeros(3))
+    """Σ (R − μ)², [3]."""
+
+    def update(self, returns: Floats) -> None:
+        """Adds raw returns [n, 3]; non-finite rows (plans that were not evaluated) are left out."""
+        rows = returns[np.isfinite(returns).all(axis=1)]
+        if not len(rows):
+            return
+        mean = rows.mean(axis=0)
+        scatter = ((rows - mean) ** 2).sum(axis=0)
+        total = self.count + len(rows)
+        shift = mean - self.mean
+        self.scatter = self.scatter + scatter + shift**2 * self.count * len(rows) / total
+        self.mean = self.mean + shift * len(rows) / total
+        self.count = total
+
+    @property
+    def std(self) -> Floats:
+        """σ, [3]; an objective that has not varied yet has σ = 0."""
+        return np.sqrt(self.scatter / max(self.count - 1, 1))
+
+    def __call__(self, returns: Floats) -> Floats:
+        """Normalised returns, same shape as ``returns`` [..., 3]; an objective with σ = 0 maps to 0."""
+        varies = self.std > self.epsilon
+        scaled = (returns - self.mean) / (self.std + self.epsilon)
+        return np.clip(np.where(varies, scaled, 0.0), -self.clip, self.clip)

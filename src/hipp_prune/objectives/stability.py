@@ -1,0 +1,186 @@
+"""SynFlow stability: the log-ratio ℓ, its acceptable band, and the gate (Eq. 13–15).
+
+ℓ needs no forward pass. With neurons sorted once, the flow a block keeps is a cumulative sum, so ℓ of a
+``coupled`` plan costs one look-up a block.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+BandKind = Literal["conditional", "paper"]
+"""``conditional``: quantiles of ℓ given the sparsity; ``paper``: of ℓ itself, which punishes both ends of the
+budget because ℓ mostly follows the sparsity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockFlow:
+    """Absolute weights of one block's MLP, as far as the synaptic flow needs them; n neurons, H hidden."""
+
+    inflow: Floats
+    """(|W_gate| 1 ⊙ |W_up| 1)^½, in original neuron order, [n]."""
+    down: Floats
+    """|W_down|, [H, n]."""
+
+    @property
+    def neurons(self) -> Floats:
+        """Flow through each neuron, 1ᵀ|W_down| diag(inflow), [n]; they sum to SF_l of the dense block."""
+        return self.down.sum(axis=0) * self.inflow
+
+
+def synflow_table(flows: Sequence[BlockFlow], orders: Sequence[Ints]) -> list[Floats]:
+    """log SF_l(k) − log SF_l(n) for every kept count k, for blocks sorted by descending importance.
+
+    Args:
+        flows: one a block.
+        orders: neuron indices of each block, most important first.
+
+    Returns:
+        For each block, shape [n + 1]: entry k is block l's share of ℓ if the first k neurons stay.
+    """
+    tables = []
+    for flow, order in zip(flows, orders, strict=True):
+        kept = np.concatenate([[0.0], np.cumsum(flow.neurons[order])])
+        with np.errstate(divide="ignore"):
+            tables.append(np.log(kept) - np.log(kept[-1]))
+    return tables
+
+
+def coupled_log_ratio(tables: Sequence[Floats], kept: Ints) -> Floats:
+    """Eq. 13 for ``coupled`` plans: ℓ = Σ_l log SF_l(k_l) − log SF_l(n_l).
+
+    Args:
+        tables: from ``synflow_table``.
+        kept: kept counts, [P, L].
+
+    Returns:
+        ℓ ≤ 0 of each plan, [P].
+    """
+    return np.sum([table[kept[:, block]] for block, table in enumerate(tables)], axis=0)
+
+
+def rows_log_ratio(flows: Sequence[BlockFlow], masks: Sequence[Bools]) -> float:
+    """Eq. 13 for a ``rows`` plan, computed directly from its masks (gate, up, down of each block)."""
+    total = 0.0
+    for block, flow in enumerate(flows):
+        gate, up, down = masks[3 * block : 3 * block + 3]
+        alive = flow.inflow * (gate & up)
+        kept = float((flow.down[down] @ alive).sum())
+        total += np.log(kept) - np.log(flow.neurons.sum()) if kept > 0 else -np.inf
+    return float(total)
+
+
+def chained_log_flow(weights: Sequence[tuple[Floats, Floats, Floats]]) -> float:
+    """Eq. 13's literal chain, log 1ᵀ Π_l |W_l| 1, through (gate, up, down) of all blocks (``paper``).
+
+    Gate and up stand side by side, so a block maps x to |W_down| (|W_gate| x ⊙ |W_up| x)^½; the vector is
+    rescaled after each block and the scales are summed as logarithms, in fp64.
+    """
+    vector = np.ones(weights[0][0].shape[1])
+    log_scale = 0.0
+    for gate, up, down in weights:
+        vector = np.abs(down) @ np.sqrt((np.abs(gate) @ vector) * (np.abs(up) @ vector))
+        peak = float(vector.max())
+        if peak == 0:
+            return -np.inf
+        vector /= peak
+        log_scale += np.log(peak)
+    return float(log_scale + np.log(vector.sum()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StabilityBand:
+    """Acceptable interval of ℓ and the slope of the gate, calibrated on warm-up plans (Eq. 14–15)."""
+
+    knots_s: tuple[float, ...]
+    """Sparsities of the monotone fit of ℓ on s (``paper``: none)."""
+    knots_l: tuple[float, ...]
+    """Fitted ℓ there, non-increasing."""
+    b_lo: float
+    """5% quantile of the residual of ℓ (``paper``: of ℓ)."""
+    b_hi: float
+    """95% quantile."""
+    beta: float
+    """Slope β > 0 of the gate."""
+    gamma: float = 1.0
+    """Slope γ > 0 of the band loss outside the band."""
+
+    def residual(self, log_ratio: Floats, sparsity: Floats) -> Floats:
+        """ℓ minus what is usual at this sparsity, [P]; ℓ itself for an unconditional band."""
+        if not self.knots_s:
+            return log_ratio
+        return log_ratio - np.interp(sparsity, self.knots_s, self.knots_l)
+
+    def loss(self, log_ratio: Floats, sparsity: Floats, *, widening: float = 0.0) -> Floats:
+        """Eq. 14: γ [max(0, b_lo − ℓ) + max(0, ℓ − b_hi)], [P].
+
+        Args:
+            log_ratio, sparsity: of each plan, [P].
+            widening: by how many times its width the band still extends on each side (annealed to 0).
+        """
+        slack = widening * (self.b_hi - self.b_lo)
+        residual = self.residual(log_ratio, sparsity)
+        below = np.maximum(0.0, self.b_lo - slack - residual)
+        above = np.maximum(0.0, residual - self.b_hi - slack)
+        return self.gamma * (below + above)
+
+    def gate(self, log_ratio: Floats, sparsity: Floats, *, widening: float = 0.0) -> Floats:
+        """Eq. 15: g = exp(−β L_band) in (0, 1], [P]; exactly 1 inside the band."""
+        return np.exp(-self.beta * self.loss(log_ratio, sparsity, widening=widening))
+
+
+def calibrate_band(
+    log_ratio: Floats, sparsity: Floats, *, kind: BandKind = "conditional", gamma: float = 1.0
+) -> StabilityBand:
+    """The band of warm-up plans: 5%/95% quantiles, and β such that g ≥ 0.9 for 95% of them.
+
+    Args:
+        log_ratio, sparsity: ℓ and s of warm-up plans, [P].
+        kind: quantiles of ℓ given s (default), or of ℓ.
+        gamma: slope γ of the band loss.
+    """
+    knots_s: Floats = np.array([])
+    knots_l: Floats = np.array([])
+    if kind == "conditional":
+        knots_s, knots_l = _non_increasing_fit(sparsity, log_ratio)
+    draft = StabilityBand(
+        knots_s=tuple(knots_s.tolist()),
+        knots_l=tuple(knots_l.tolist()),
+        b_lo=0.0,
+        b_hi=0.0,
+        beta=1.0,
+        gamma=gamma,
+    )
+    low, high = np.quantile(draft.residual(log_ratio, sparsity), [0.05, 0.95])
+    banded = _replace(draft, b_lo=float(low), b_hi=float(high))
+    worst = float(np.quantile(banded.loss(log_ratio, sparsity), 0.95))
+    tolerated = max(worst, 1e-6 + 0.1 * gamma * float(high - low))
+    return _replace(banded, beta=-np.log(0.9) / tolerated)
+
+
+def _replace(band: StabilityBand, **changes: float) -> StabilityBand:
+    return StabilityBand(**{**band.__dict__, **changes})
+
+
+def _non_increasing_fit(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Isotonic regression (pool adjacent violators) of y, non-increasing in x: knots of a step-wise mean."""
+    order = np.argsort(x, kind="stable")
+    pools: list[list[float]] = []
+    for xi, yi in zip(x[order], y[order], strict=True):
+        pools.append([float(xi), float(yi), 1.0])
+        while len(pools) > 1 and pools[-1][1] >= pools[-2][1]:
+            last, before = pools.pop(), pools.pop()
+            weight = last[2] + before[2]
+            pools.append(
+                [(v * last[2] + w * before[2]) / weight for v, w in zip(last[:2], before[:2], strict=True)]
+            )
+            pools[-1].append(weight)
+    knots = np.array(pools)
+    return knots[:, 0], knots[:, 1]

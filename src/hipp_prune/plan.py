@@ -1,0 +1,305 @@
+"""A pruning plan, the space it lives in, and its JSON file (Eq. 1, Eq. 4).
+
+A plan says how many neurons each unit keeps. Nothing here needs torch: a plan can be made, read, checked and
+printed without loading a model.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hipp_prune.allocation import Floats, Ints, kept_counts, paper_ratios, waterfill_ratios
+from hipp_prune.errors import BudgetError, PlanError
+from hipp_prune.preference import Preference
+
+UnitKind = Literal["coupled", "rows"]
+"""``coupled``: neuron j is row j of gate and up and column j of down; ``rows``: the paper's row masks."""
+
+Allocation = Literal["waterfill", "paper"]
+
+PLAN_FORMAT = 1
+"""Version of the plan file; a reader refuses any other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelShape:
+    """What a plan needs to know of a model: its prunable widths and the denominators of sparsity."""
+
+    family: str
+    """transformers' ``model_type``, e.g. ``llava``."""
+    fingerprint: str
+    """Hash of architecture and weights: a plan fits exactly one model."""
+    hidden_size: int
+    """Width of the residual stream."""
+    neurons: tuple[int, ...]
+    """MLP neurons of each block of the language backbone, length L."""
+    neuron_parameters: int
+    """Parameters that leave with one neuron: a gate row, an up row, a down column (and two biases)."""
+    block_parameters: int
+    """Parameters of all L blocks together: attention, MLP and norms."""
+    language_parameters: int
+    """Parameters of the language model with its embeddings and head (a tied head counted once)."""
+    total_parameters: int
+    """Parameters of the whole VLM."""
+
+    @property
+    def num_blocks(self) -> int:
+        """L."""
+        return len(self.neurons)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """Fraction of parameters a plan removes, on every denominator ("22.5%" alone is ambiguous), each in [0, 1]."""
+
+    mlp: float
+    """Of the prunable MLP parameters: the fraction of neurons, where blocks are alike."""
+    block: float
+    """Of the parameters of all language blocks."""
+    language: float
+    """Of the language model."""
+    model: float
+    """Of the whole VLM."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanSpace:
+    """All plans for one model: its units, and the box [0, r_max]^U they must stay in."""
+
+    shape: ModelShape
+    unit: UnitKind = "coupled"
+    r_max: float = 0.6
+    """Largest fraction a unit may lose, in (0, 1)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.r_max < 1:
+            raise BudgetError(f"r_max must lie strictly between 0 and 1, got {self.r_max:g}")
+
+    @property
+    def num_units(self) -> int:
+        """U: L for ``coupled``; 2L for ``rows``, where units 2l and 2l+1 are gate/up and down of block l."""
+        return self.shape.num_blocks * (1 if self.unit == "coupled" else 2)
+
+    @property
+    def widths(self) -> Ints:
+        """Neurons (``rows``: rows) of each unit, shape [U]."""
+        neurons = np.array(self.shape.neurons, dtype=np.int64)
+        if self.unit == "coupled":
+            return neurons
+        return np.stack([neurons, np.full_like(neurons, self.shape.hidden_size)], axis=1).reshape(-1)
+
+    @property
+    def costs(self) -> Ints:
+        """Prunable parameters of one neuron (row) of each unit, shape [U]."""
+        neurons = np.array(self.shape.neurons, dtype=np.int64)
+        if self.unit == "coupled":
+            return np.full_like(neurons, self.shape.neuron_parameters)
+        gate_up = np.full_like(neurons, self.shape.neuron_parameters - self.shape.hidden_size)
+        return np.stack([gate_up, neurons], axis=1).reshape(-1)
+
+    @property
+    def weights(self) -> Floats:
+        """w_u: prunable parameters of each unit, shape [U]."""
+        return (self.widths * self.costs).astype(np.float64)
+
+    def check_budget(self, sparsity: float) -> None:
+        """Refuses a sparsity that no plan in the box reaches.
+
+        Raises:
+            BudgetError: if ``sparsity`` lies outside [0, r_max].
+        """
+        if not 0 <= sparsity <= self.r_max:
+            raise BudgetError(
+                f"a sparsity must lie in [0, {self.r_max:g}] because no unit may lose more than r_max = "
+                f"{self.r_max:g}, got {sparsity:g}; ask for less or search with a larger --r-max"
+            )
+
+    def ratios(
+        self, log_allocation: Floats, sparsity: Floats, *, rule: Allocation = "waterfill", kappa: float = 1.0
+    ) -> Floats:
+        """Eq. 8: ratios [P, U] of log-allocations [P, U] at target sparsities [P]."""
+        if rule == "paper":
+            return paper_ratios(log_allocation, sparsity, r_max=self.r_max, kappa=kappa)
+        return waterfill_ratios(log_allocation, sparsity, weights=self.weights, r_max=self.r_max, kappa=kappa)
+
+    def kept(self, ratios: Floats, *, align: int = 1, rule: Allocation = "waterfill") -> Ints:
+        """Whole neurons kept, [P, U], of ratios [P, U]; ``paper`` floors each unit on its own."""
+        on_budget = rule == "waterfill"
+        return kept_counts(
+            ratios, widths=self.widths, costs=self.costs, r_max=self.r_max, align=align, on_budget=on_budget
+        )
+
+    def sparsity(self, kept: Ints) -> Floats:
+        """Realised sparsity s of kept counts [..., U]: removed prunable parameters over all of them."""
+        removed = ((self.widths - kept) * self.costs).sum(axis=-1)
+        result: Floats = removed / self.weights.sum()
+        return result
+
+    def ledger(self, kept: Ints) -> Ledger:
+        """Sparsity of one plan's kept counts [U] on every denominator."""
+        removed = float(((self.widths - kept) * self.costs).sum())
+        shape = self.shape
+        return Ledger(
+            mlp=removed / float(self.weights.sum()),
+            block=removed / shape.block_parameters,
+            language=removed / shape.language_parameters,
+            model=removed / shape.total_parameters,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How many and which neurons each unit keeps; self-contained, so that ``prune`` needs nothing else."""
+
+    shape: ModelShape
+    """The model the plan was made for."""
+    unit: UnitKind
+    kept: tuple[int, ...]
+    """Neurons (``rows``: rows) kept by each unit, length U."""
+    masks: tuple[bytes, ...]
+    """Packed keep-bits (``numpy.packbits``): one mask a block for ``coupled``; gate, up, down for ``rows``."""
+    ledger: Ledger
+    importance: str
+    """Criterion that ranked the neurons (Eq. 10 or a named one)."""
+    preference: Preference | None = None
+    """λ it answers, if a policy made it."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """Provenance: run, target sparsity, alignment, seed."""
+
+    @property
+    def space(self) -> PlanSpace:
+        """The plan's space, with a box just wide enough to hold it."""
+        return PlanSpace(shape=self.shape, unit=self.unit, r_max=1 - 1e-9)
+
+    @property
+    def ratios(self) -> Floats:
+        """Fraction removed of each unit, shape [U]."""
+        widths = self.space.widths
+        result: Floats = 1.0 - np.array(self.kept) / widths
+        return result
+
+    @property
+    def mask_widths(self) -> tuple[int, ...]:
+        """Length in bits of each mask."""
+        if self.unit == "coupled":
+            return self.shape.neurons
+        return tuple(width for n in self.shape.neurons for width in (n, n, self.shape.hidden_size))
+
+    def keep_masks(self) -> list[NDArray[np.bool_]]:
+        """Boolean keep-masks in the order of ``masks``."""
+        return [
+            np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=width).astype(bool)
+            for packed, width in zip(self.masks, self.mask_widths, strict=True)
+        ]
+
+    def check_model(self, shape: ModelShape) -> None:
+        """Refuses a model the plan was not made for.
+
+        Raises:
+            PlanError: naming what differs: family, block widths, or weights.
+        """
+        ours = self.shape
+        if shape.family != ours.family:
+            raise PlanError(f"the plan was made for a {ours.family} model, this one is {shape.family}")
+        if shape.neurons != ours.neurons or shape.hidden_size != ours.hidden_size:
+            raise PlanError(
+                f"the plan was made for {ours.num_blocks} blocks of {_span(ours.neurons)} neurons (hidden size "
+                f"{ours.hidden_size}), this model has {shape.num_blocks} of {_span(shape.neurons)} (hidden size "
+                f"{shape.hidden_size}); make a plan for this model with `hipp-prune query`"
+            )
+        if shape.fingerprint != ours.fingerprint:
+            raise PlanError(
+                f"the plan was made for other weights (fingerprint {ours.fingerprint}, this model has "
+                f"{shape.fingerprint}); calibrate and search this model, or give the model the plan was made for"
+            )
+
+    def to_json(self) -> str:
+        """The plan file's text."""
+        content = {
+            "format": PLAN_FORMAT,
+            "unit": self.unit,
+            "kept": list(self.kept),
+            "ratios": [round(float(ratio), 6) for ratio in self.ratios],
+            "sparsity": asdict(self.ledger),
+            "preference": None if self.preference is None else asdict(self.preference),
+            "importance": self.importance,
+            "model": asdict(self.shape),
+            "notes": self.notes,
+            "masks": [base64.b64encode(mask).decode("ascii") for mask in self.masks],
+        }
+        return json.dumps(content, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str = "plan") -> "Plan":
+        """Reads a plan file's text and checks that it is consistent.
+
+        Raises:
+            PlanError: if it is not JSON, lacks a field, or contradicts itself.
+        """
+        try:
+            content = json.loads(text)
+            if content["format"] != PLAN_FORMAT:
+                raise PlanError(f"{source}: expected plan format {PLAN_FORMAT}, found {content['format']!r}")
+            model = content["model"]
+            preference = content["preference"]
+            plan = cls(
+                shape=ModelShape(**{**model, "neurons": tuple(model["neurons"])}),
+                unit=content["unit"],
+                kept=tuple(int(count) for count in content["kept"]),
+                masks=tuple(base64.b64decode(mask, validate=True) for mask in content["masks"]),
+                ledger=Ledger(**content["sparsity"]),
+                importance=content["importance"],
+                preference=None if preference is None else Preference(**preference),
+                notes=content["notes"],
+            )
+        except PlanError:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
+            raise PlanError(
+                f"{source}: expected a plan written by `hipp-prune query`, but reading it failed with "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        plan._check(source)
+        return plan
+
+    @classmethod
+    def load(cls, path: Path) -> "Plan":
+        """Reads a plan file.
+
+        Raises:
+            PlanError: if there is no such file, or it is not a plan.
+        """
+        if not path.is_file():
+            raise PlanError(
+                f"no plan file at {path}; write one with `hipp-prune query RUN --preference R,U,C --out`"
+            )
+        return cls.from_json(path.read_text(encoding="utf-8"), source=str(path))
+
+    def _check(self, source: str) -> None:
+        if self.unit not in ("coupled", "rows"):
+            raise PlanError(f"{source}: unit must be coupled or rows, found {self.unit!r}")
+        if len(self.kept) != self.space.num_units or len(self.masks) != len(self.mask_widths):
+            raise PlanError(
+                f"{source}: {len(self.kept)} units and {len(self.masks)} masks do not fit the model"
+            )
+        counts = tuple(int(mask.sum()) for mask in self.keep_masks())
+        if self.unit == "rows":
+            triples = list(zip(counts[0::3], counts[1::3], counts[2::3], strict=True))
+            counts = tuple(count for gate, _, down in triples for count in (gate, down))
+        if counts != self.kept:
+            raise PlanError(f"{source}: the masks keep {counts} neurons, the counts say {self.kept}")
+
+
+def pack_masks(masks: Sequence[NDArray[np.bool_]]) -> tuple[bytes, ...]:
+    """Keep-masks as stored in a plan."""
+    return tuple(np.packbits(mask).tobytes() for mask in masks)
+
+
+def _span(counts: tuple[int, ...]) -> str:
+    return str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)}–{max(counts)}"

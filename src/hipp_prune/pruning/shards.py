@@ -1,0 +1,163 @@
+"""Safetensors files as a header and a run of bytes: copy one with some tensors cut, whatever their dtype.
+
+The safetensors library writes a file only from tensors that are all in memory. Here at most one tensor is, and
+the rest is copied byte by byte, so that nothing is converted. The format is eight bytes of header length, a JSON
+header of dtypes, shapes and offsets, and the tensors one after another.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BufferedReader, BufferedWriter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from hipp_prune.errors import CheckpointError
+
+_CHUNK = 1 << 24
+"""Bytes copied at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One tensor of a file."""
+
+    name: str
+    dtype: str
+    """As the format spells it, e.g. ``BF16``."""
+    shape: tuple[int, ...]
+    begin: int
+    """Offset of its first byte in the file."""
+    num_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """What happens to one tensor: the slices of ``axis`` that ``keep`` denies are removed, or zeroed."""
+
+    keep: NDArray[np.bool_]
+    """[size of the axis]."""
+    axis: int
+    zero: bool = False
+    """Whether denied slices stay as zeros instead of leaving."""
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape a tensor of ``shape`` has afterwards."""
+        if self.zero:
+            return shape
+        return (*shape[: self.axis], int(self.keep.sum()), *shape[self.axis + 1 :])
+
+    def apply(self, tensor: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Cuts a tensor given as bytes, [*shape, bytes of an element]; zero is all bits 0 in every dtype."""
+        if not self.zero:
+            return np.compress(self.keep, tensor, axis=self.axis)
+        result = tensor.copy()
+        result[(slice(None),) * self.axis + (~self.keep,)] = 0
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One safetensors file: where its tensors are, in file order."""
+
+    path: Path
+    entries: tuple[Entry, ...]
+    metadata: dict[str, str] | None
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of its tensors, without the header."""
+        return sum(entry.num_bytes for entry in self.entries)
+
+
+def read_shard(path: Path) -> Shard:
+    """Reads the header of a safetensors file.
+
+    Raises:
+        CheckpointError: if the file is missing, cut off or not safetensors.
+    """
+    try:
+        with safe_open(path, framework="numpy"):  # checks header, offsets and length
+            pass
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header: dict[str, Any] = json.loads(file.read(length))
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read as safetensors ({error}): missing or cut off; download the model again"
+        ) from error
+    metadata = header.pop("__metadata__", None)
+    entries = [_entry(name, info, data_begin=8 + length) for name, info in header.items()]
+    return Shard(path=path, entries=tuple(sorted(entries, key=lambda entry: entry.begin)), metadata=metadata)
+
+
+def _entry(name: str, info: Mapping[str, Any], data_begin: int) -> Entry:
+    begin, end = info["data_offsets"]
+    return Entry(
+        name=name,
+        dtype=info["dtype"],
+        shape=tuple(info["shape"]),
+        begin=data_begin + begin,
+        num_bytes=end - begin,
+    )
+
+
+def write_shard(shard: Shard, target: Path, cuts: Mapping[str, Cut]) -> int:
+    """Copies a file with the named tensors cut; names, order, dtypes and metadata stay.
+
+    Returns:
+        Bytes of the tensors written, measured on the file, without the header.
+    """
+    shapes = {e.name: cuts[e.name].shape(e.shape) if e.name in cuts else e.shape for e in shard.entries}
+    header = _header(shard, shapes)
+    with shard.path.open("rb") as source, target.open("wb") as file:
+        file.write(header)
+        for entry in shard.entries:
+            if entry.name in cuts:
+                file.write(cuts[entry.name].apply(_read(source, entry)).tobytes())
+            else:
+                _copy(source, file, entry)
+    return target.stat().st_size - len(header)
+
+
+def _header(shard: Shard, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
+    """The header's bytes, padded so that the tensors begin at a multiple of eight."""
+    content: dict[str, Any] = {} if shard.metadata is None else {"__metadata__": shard.metadata}
+    offset = 0
+    for entry in shard.entries:
+        size = _scaled(entry, shapes[entry.name])
+        content[entry.name] = {
+            "dtype": entry.dtype,
+            "shape": list(shapes[entry.name]),
+            "data_offsets": [offset, offset + size],
+        }
+        offset += size
+    text = json.dumps(content, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _scaled(entry: Entry, shape: tuple[int, ...]) -> int:
+    """Bytes of the entry's tensor in another shape."""
+    before = int(np.prod(entry.shape, dtype=np.int64))
+    return entry.num_bytes if before == 0 else entry.num_bytes * int(np.prod(shape, dtype=np.int64)) // before
+
+
+def _read(source: BufferedReader, entry: Entry) -> NDArray[np.uint8]:
+    """The tensor as bytes, [*shape, bytes of an element]."""
+    source.seek(entry.begin)
+    return np.frombuffer(source.read(entry.num_bytes), dtype=np.uint8).reshape(*entry.shape, -1)
+
+
+def _copy(source: BufferedReader, file: BufferedWriter, entry: Entry) -> None:
+    source.seek(entry.begin)
+    left = entry.num_bytes
+    while left:
+        chunk = source.read(min(left, _CHUNK))
+        assert chunk, f"{source.name} became shorter while it was read"
+        file.write(chunk)
+        left -= len(chunk)

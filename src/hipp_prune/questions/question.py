@@ -1,0 +1,51 @@
+"""One benchmark question with a closed set of answers, free of any model's prompt template."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Benchmark = Literal["pope", "scienceqa"]
+"""POPE measures hallucination robustness (R_rob), ScienceQA task utility (R_util)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A question whose answer is one of a few allowed strings.
+
+    ``prompt`` is the benchmark's official user text (instruction included), *without* the model's
+    conversation template and without an image placeholder: both are the adapter's business.
+    """
+
+    benchmark: Benchmark
+    """Which objective the question measures."""
+    id: str
+    """Unique within a loaded set: ``{subset}/{question_id}`` for POPE, the pid for ScienceQA."""
+    prompt: str
+    """User text as the official evaluation words it, e.g. ``Is there a cup in the image?\\nAnswer …``."""
+    image: Path | None
+    """The picture the question is about; ``None`` for text-only questions."""
+    answers: tuple[str, ...]
+    """The allowed answers as emitted: ``("Yes", "No")``, or the letters ``("A", "B", "C")``."""
+    gold: int
+    """Index of the right answer in ``answers``."""
+    subset: str
+    """POPE: ``random``, ``popular`` or ``adversarial``; ScienceQA: the official subject."""
+    group: str
+    """Questions of one group never fall into different splits: the image, or question and hint text."""
+    tags: frozenset[str] = field(default_factory=frozenset)
+    """Official categories it is also counted under, e.g. ``IMG``, ``TXT``, ``NO``, ``G1-6``."""
+
+    def __post_init__(self) -> None:
+        assert len(self.answers) >= 2, f"question {self.id}: fewer than two allowed answers"
+        assert len(set(self.answers)) == len(self.answers), f"question {self.id}: repeated answers"
+        assert 0 <= self.gold < len(self.answers), f"question {self.id}: gold outside answers"
+
+    @property
+    def answer(self) -> str:
+        """The right answer."""
+        return self.answers[self.gold]
+
+    @property
+    def chance(self) -> float:
+        """Probability that a uniform guess among the allowed answers is right."""
+        return 1.0 / len(self.answers)

@@ -1,0 +1,152 @@
+"""What a search may be told: one frozen table of defaults, and the named methods as changes to it."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from hipp_prune.errors import BudgetError, InputError
+from hipp_prune.objectives.returns import ReturnKind
+from hipp_prune.objectives.stability import BandKind
+from hipp_prune.plan import Allocation, UnitKind
+from hipp_prune.policy.grpo import AdvantageKind, GateKind
+
+Method = Literal["hybrid", "grpo", "grpo-paper"]
+"""``hybrid``: surrogate, then a cloned policy, then GRPO; ``grpo``: ours from scratch; ``grpo-paper``: the
+paper's choices throughout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """Settings of one search. ``docs/method.md`` says for each where its value comes from."""
+
+    method: Method = "hybrid"
+    """Which searcher; a method is nothing but a set of the fields below (see ``for_method``)."""
+    evaluations: int = 400
+    """Plans evaluated in all, > 0."""
+    seed: int = 0
+    """Seed of every random choice."""
+    unit: UnitKind = "coupled"
+    """What a ratio removes: whole neurons, or the paper's rows."""
+    s_min: float = 0.1
+    """Smallest sparsity searched, in [0, s_max]."""
+    s_max: float = 0.5
+    """Largest sparsity searched, in [s_min, r_max]."""
+    r_max: float = 0.8
+    """Largest fraction one unit may lose, in (0, 1)."""
+    kappa: float = 1.0
+    """Concentration κ of the allocation, > 0."""
+    allocation: Allocation = "waterfill"
+    """Eq. 8's rule."""
+    importance: str = "coupled"
+    """Criterion that ranks neurons (Eq. 10 and others); ``rows`` always uses the paper's Eq. 10."""
+    image_weight: float = 0.5
+    """Share of image tokens in activation statistics, in [0, 1]."""
+    minibatch: int = 64
+    """Questions an evaluation."""
+    pope_share: float = 0.5
+    """Fraction of them from POPE, in [0, 1]."""
+    returns: ReturnKind = "log-sigmoid"
+    """What a margin counts for (Eq. 11)."""
+    tau: float = 2.0
+    """Temperature of the ``tanh`` return, in nats."""
+    clip_returns: float = 5.0
+    """c of Eq. 12, in standard deviations."""
+    warm_up: float = 0.3
+    """Fraction of the evaluations spent on random plans; 0 starts GRPO at once."""
+    proposals: float = 0.4
+    """Fraction spent on the surrogate's proposals; 0 trains without a surrogate."""
+    rounds: int = 4
+    """How often the surrogate is refitted while it proposes, ≥ 1."""
+    group: int = 8
+    """G, plans a group: even, ≥ 4."""
+    groups: int = 2
+    """Groups (preferences) a step."""
+    relabel: bool = True
+    """Whether a step's plans also teach the other preferences of that step."""
+    learning_rate: float = 1e-3
+    """Of the policy (Adam), > 0."""
+    inner_epochs: int = 3
+    """Updates a step, ≥ 1."""
+    clip: float | None = 0.05
+    """ε of Eq. 18 on the dimension-averaged ratio; none for the paper's A·log π."""
+    advantage: AdvantageKind = "leave-pair-out"
+    """Baseline of Eq. 17; ``leave-pair-out`` draws antithetic pairs."""
+    gate: GateKind = "positive"
+    """Which advantages the stability gate scales."""
+    band: BandKind = "conditional"
+    """Whether the stability band depends on the sparsity."""
+    gamma: float = 1.0
+    """Slope γ of the band loss."""
+    gate_floor: float = 0.02
+    """Plans with a smaller gate are not evaluated: they get their group's minimum; in [0, 1)."""
+    annealing: float = 0.5
+    """Fraction of the steps over which the band narrows from twice its width."""
+    budget_entropy: float = 0.003
+    """c_u ≥ 0."""
+    allocation_entropy: float = 0.003
+    """c_a ≥ 0."""
+    kl_weight: float = 0.0
+    """β_KL ≥ 0."""
+    anchor_fraction: float = 0.5
+    """Share of anchors among training preferences, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.s_min <= self.s_max <= self.r_max < 1:
+            raise BudgetError(
+                f"a search needs 0 ≤ s_min ≤ s_max ≤ r_max < 1, got s_min = {self.s_min:g}, s_max = "
+                f"{self.s_max:g}, r_max = {self.r_max:g}"
+            )
+        positive = {
+            "evaluations": self.evaluations,
+            "minibatch": self.minibatch,
+            "rounds": self.rounds,
+            "groups": self.groups,
+            "inner_epochs": self.inner_epochs,
+            "kappa": self.kappa,
+            "learning_rate": self.learning_rate,
+            "tau": self.tau,
+        }
+        for name, value in positive.items():
+            if value <= 0:
+                raise InputError(f"search setting {name} must be above zero, got {value:g}")
+        if self.group < 4 or self.group % 2:
+            raise InputError(f"a group needs an even number of at least 4 plans, got group = {self.group}")
+        shares = {
+            "warm_up": self.warm_up,
+            "proposals": self.proposals,
+            "pope_share": self.pope_share,
+            "image_weight": self.image_weight,
+            "anchor_fraction": self.anchor_fraction,
+        }
+        for name, value in shares.items():
+            if not 0 <= value <= 1:
+                raise InputError(f"search setting {name} is a share in [0, 1], got {value:g}")
+        if self.warm_up + self.proposals > 1:
+            raise InputError(
+                f"warm_up + proposals must leave room for GRPO or reach 1, got {self.warm_up + self.proposals:g}"
+            )
+
+    def for_method(self, method: Method) -> "SearchConfig":
+        """These settings with what defines ``method`` put in place."""
+        return replace(self, method=method, **METHODS[method])
+
+
+METHODS: dict[Method, dict[str, Any]] = {
+    "hybrid": {},
+    "grpo": {"warm_up": 0.0, "proposals": 0.0},
+    "grpo-paper": {
+        "warm_up": 0.0,
+        "proposals": 0.0,
+        "unit": "rows",
+        "allocation": "paper",
+        "importance": "paper",
+        "returns": "margin",
+        "relabel": False,
+        "inner_epochs": 1,
+        "clip": None,
+        "advantage": "paper",
+        "gate": "all",
+        "band": "paper",
+        "gate_floor": 0.0,
+    },
+}
+"""What each method changes of the defaults."""

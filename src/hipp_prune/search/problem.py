@@ -1,0 +1,24 @@
+"""What a search asks of the world: a space of plans, descriptors of its units, and the price of a plan."""
+
+from typing import Protocol
+
+from hipp_prune.allocation import Floats, Ints
+from hipp_prune.plan import PlanSpace
+
+
+class Problem(Protocol):
+    """A pruning problem; a real model's or a synthetic landscape's."""
+
+    @property
+    def space(self) -> PlanSpace:
+        """Units and box."""
+
+    @property
+    def state(self) -> Floats:
+        """Standardised descriptors of the units, [U, F]."""
+
+    def log_ratio(self, kept: Ints) -> Floats:
+        """ℓ of Eq. 13 for kept counts [P, U], without a forward pass, [P]."""
+
+    def evaluate(self, kept: Ints, minibatch: str) -> tuple[float, float]:
+        """Raw (R_rob, R_util) of kept counts [U] on the questions that ``minibatch`` names."""

@@ -1,0 +1,236 @@
+"""Two-block random models with real checkpoint folders: stock classes, no downloads, a few hundred kB each.
+
+Every builder writes config, safetensors, tokenizer, image processor and chat template into a folder and returns it, so
+that ``load_model(folder)`` and ``from_pretrained(folder)`` take the same path as for a full-size checkpoint. The
+tokenizers are the families' own kinds (Llama: metaspace BPE with byte fallback and a leading ``<s>``; Qwen: byte-level
+BPE), trained on a handful of sentences: every string can be encoded, and common words are one token.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from PIL import Image
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+LLAVA_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
+    "{% for content in message['content'] if content['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
+    "{% for content in message['content'] if content['type'] == 'text' %}{{ content['text'] + ' ' }}{% endfor %}"
+    "{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+"""The template of the hub's ``llava-1.5`` checkpoints, shortened: no system sentence."""
+
+CHATML_IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
+
+_CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+    "{% for content in message['content'] %}"
+    "{% if content['type'] == 'image' %}{{ 'IMAGE' }}{% else %}{{ content['text'] }}{% endif %}"
+    "{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+_SENTENCES = (
+    "Is there a red cup in the image?",
+    "Is there an orange bowl left of the blue chair in the picture?",
+    "Answer the question using a single word or phrase.",
+    "Answer with the option's letter from the given choices directly.",
+    "Context: the green square is above the yellow circle.",
+    "Which of these things is a person, a dog, a cat, a car, a tree or a table?",
+    "How many apples are there? What colour is it? one two three four five",
+    "USER: ASSISTANT: user assistant system",
+    "A chat between a curious user and an artificial intelligence assistant.",
+    "Yes No yes no A B C D E",
+)
+
+
+def tiny_llava(tmp: Path, *, blocks: int = 2, seed: int = 0, tied: bool = False, **options: Any) -> Path:
+    """Builds a LLaVA-1.5-like model (CLIP tower, Llama backbone, 16 image tokens) in ``tmp``.
+
+    Args:
+        tmp: folder the checkpoint folder ``llava`` is made in.
+        blocks: language blocks.
+        seed: seed of the weights.
+        tied: whether the head shares the embeddings' weights.
+        options: ``hidden`` (32), ``neurons`` (48), ``mlp_bias`` (False), ``max_shard_size`` (one shard),
+            ``chat_template`` (``None`` writes none), ``name`` (folder name), ``dtype`` (float32).
+    """
+    tokenizer = _llama_tokenizer(("<image>", "<pad>"))
+    text = _text_config("llama", tokenizer, blocks, options, num_key_value_heads=4)
+    text["mlp_bias"] = options.pop("mlp_bias", False)
+    config = transformers.LlavaConfig(
+        vision_config=_clip_vision(),
+        text_config=text,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+        image_seq_length=16,
+        tie_word_embeddings=tied,
+    )
+    processor = transformers.CLIPImageProcessorPil(
+        size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}
+    )
+    options.setdefault("chat_template", LLAVA_TEMPLATE)
+    extra = {"patch_size": 14, "num_additional_image_tokens": 1, "vision_feature_select_strategy": "default"}
+    return _save(
+        tmp, "llava", transformers.LlavaForConditionalGeneration, config, tokenizer, processor, seed, extra, options
+    )
+
+
+def tiny_qwen2_5_vl(tmp: Path, *, blocks: int = 2, seed: int = 0, tied: bool = True, **options: Any) -> Path:
+    """Builds a Qwen2.5-VL-like model (grouped-query attention, mRoPE, 4 to 8 image tokens) in ``tmp``.
+
+    The head is tied, as in the 3B model. ``options`` as for ``tiny_llava``, default ``neurons`` 64.
+    """
+    tokenizer = _qwen_tokenizer()
+    options.setdefault("neurons", 64)
+    text = _text_config("qwen2_5_vl_text", tokenizer, blocks, options, num_key_value_heads=2)
+    text["rope_parameters"] = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 1, 1]}
+    text["tie_word_embeddings"] = tied
+    vision = {
+        "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 14,
+        "spatial_merge_size": 2, "window_size": 56, "fullatt_block_indexes": [1],
+        "out_hidden_size": text["hidden_size"],
+    }  # fmt: skip
+    config = transformers.Qwen2_5_VLConfig(
+        vision_config=vision, text_config=text, tie_word_embeddings=tied, **_qwen_image_ids(tokenizer)
+    )
+    options.setdefault("chat_template", _CHATML.replace("IMAGE", CHATML_IMAGE))
+    return _save(
+        tmp, "qwen2_5_vl", transformers.Qwen2_5_VLForConditionalGeneration, config, tokenizer,
+        _qwen_image_processor(), seed, {}, options,
+    )  # fmt: skip
+
+
+def tiny_image(seed: int = 0, size: tuple[int, int] = (80, 64)) -> Image.Image:
+    """A random RGB picture of ``size`` (width, height)."""
+    pixels = torch.randint(0, 256, (size[1], size[0], 3), generator=torch.Generator().manual_seed(seed))
+    return Image.fromarray(pixels.to(torch.uint8).numpy())
+
+
+def _text_config(
+    model_type: str, tokenizer: PreTrainedTokenizerFast, blocks: int, options: dict[str, Any], **more: Any
+) -> dict[str, Any]:
+    return {
+        "model_type": model_type,
+        "vocab_size": len(tokenizer),
+        "hidden_size": options.pop("hidden", 32),
+        "intermediate_size": options.pop("neurons", 48),
+        "num_hidden_layers": blocks,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 512,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        **more,
+    }
+
+
+def _clip_vision() -> dict[str, Any]:
+    return {
+        "model_type": "clip_vision_model", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "image_size": 56, "patch_size": 14, "projection_dim": 32,
+    }  # fmt: skip
+
+
+def _qwen_image_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+    names = {
+        "image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>",
+        "vision_start_token_id": "<|vision_start|>", "vision_end_token_id": "<|vision_end|>",
+    }  # fmt: skip
+    return {key: tokenizer.convert_tokens_to_ids(token) for key, token in names.items()}
+
+
+def _qwen_image_processor() -> Any:
+    return transformers.Qwen2VLImageProcessorPil(
+        size={"shortest_edge": 56 * 56, "longest_edge": 2 * 56 * 56}, patch_size=14, merge_size=2
+    )
+
+
+def _save(
+    tmp: Path,
+    name: str,
+    model_class: Callable[[Any], PreTrainedModel],
+    config: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    image_processor: Any,
+    seed: int,
+    processor_extra: dict[str, Any],
+    options: dict[str, Any],
+) -> Path:
+    """Makes the random model and writes the folder as ``save_pretrained`` of model and processor would."""
+    folder = tmp / options.pop("name", name)
+    template = options.pop("chat_template")
+    max_shard_size = options.pop("max_shard_size", "5GB")
+    dtype = options.pop("dtype", torch.float32)
+    assert not options, f"unknown options {sorted(options)}"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = model_class(config)
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.data += 0.1 * torch.randn_like(parameter)
+            else:
+                parameter.data = torch.randn_like(parameter) * parameter.shape[-1] ** -0.5
+    model.tie_weights()
+    model.to(dtype).save_pretrained(folder, max_shard_size=max_shard_size)
+    tokenizer.save_pretrained(folder)
+    image_processor.save_pretrained(folder)
+    if template is not None:
+        (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    if processor_extra:
+        import json
+
+        (folder / "processor_config.json").write_text(json.dumps(processor_extra), encoding="utf-8")
+    return folder
+
+
+@lru_cache(maxsize=None)
+def _llama_tokenizer(added: Sequence[str]) -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split("\n", "isolated"),
+            pre_tokenizers.Metaspace("▁", prepend_scheme="first"),
+            pre_tokenizers.Punctuation("isolated"),
+        ]
+    )
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(_corpus(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 1)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="<pad>",
+        additional_special_tokens=[token for token in added if token != "<pad>"],
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=None)
+def _qwen_tokenizer(added: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=700, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False
+    )
+    tokenizer.train_from_iterator(_corpus(), trainer)
+    special = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>",
+        additional_special_tokens=[*special, *added],
+    )  # fmt: skip
+
+
+def _corpus() -> list[str]:
+    """Each sentence twice, and its words with and without a leading space, so that both become one token."""
+    words = sorted({word.strip("?.,:'") for sentence in _SENTENCES for word in sentence.split()})
+    return [*_SENTENCES, *_SENTENCES, *(f"({word})" for word in words for _ in range(3)), *(f"x {w}" for w in words)]

@@ -1,0 +1,96 @@
+"""Pictures: decoded to RGB, or an error that names the file."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hipp_prune.errors import ImageError
+from hipp_prune.questions import images
+from hipp_prune.questions.images import check_images, read_image
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.records import SkipBad
+
+
+def picture(path: Path, mode: str = "RGB") -> Path:
+    noise = Image.effect_noise((64, 48), 80).convert(mode)
+    noise.save(path)
+    return path
+
+
+def asking(name: str, image: Path | None) -> Question:
+    return Question(
+        benchmark="pope",
+        id=name,
+        prompt="Is there a cup?",
+        image=image,
+        answers=("Yes", "No"),
+        gold=0,
+        subset="random",
+        group=str(image),
+    )
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "1"])
+def test_any_mode_is_read_as_rgb(tmp_path: Path, mode: str) -> None:
+    image = read_image(picture(tmp_path / "a.png", mode))
+    assert (image.mode, image.size) == ("RGB", (64, 48))
+
+
+def test_a_palette_with_transparency_is_read_without_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.new("P", (4, 4)).save(path, transparency=bytes([0, 128, 255]))
+    assert read_image(path).mode == "RGB"
+
+
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"absent\.png: expected an image, found nothing"):
+        read_image(tmp_path / "absent.png")
+    with pytest.raises(ImageError, match="found a folder"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.gif", "a.bmp"])
+@pytest.mark.parametrize("kept", [0.9, 0.5, 0.02, 0.0])
+def test_a_truncated_picture_is_named(tmp_path: Path, name: str, kept: float) -> None:
+    path = picture(tmp_path / name)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(ImageError) as caught:
+        read_image(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_text_file_is_no_picture(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("<html>404 Not Found</html>")
+    with pytest.raises(ImageError, match=r"a\.png: expected a complete image"):
+        read_image(path)
+
+
+def test_every_file_is_decoded_once_and_bad_questions_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = picture(tmp_path / "good.png"), tmp_path / "bad.png"
+    bad.write_bytes(good.read_bytes()[:100])
+    questions = [asking("1", good), asking("2", bad), asking("3", good), asking("4", bad), asking("5", None)]
+    with pytest.raises(ImageError, match=r"question 2: .*bad\.png"):
+        check_images(questions)
+
+    read: list[Path] = []
+
+    def counting(path: Path) -> Image.Image:
+        read.append(path)
+        return read_image(path)
+
+    monkeypatch.setattr(images, "read_image", counting)
+    skip_bad = SkipBad()
+    assert [question.id for question in check_images(questions, skip_bad)] == ["1", "3", "5"]
+    assert skip_bad.count == 2
+    assert read == [good, bad]
+
+
+def test_questions_pass_unchanged(tmp_path: Path) -> None:
+    question = asking("1", picture(tmp_path / "a.png"))
+    assert check_images([question, replace(question, id="2")])[0] is question

@@ -1,0 +1,111 @@
+"""Splits never share a group, nor a picture under two names, and depend on the group alone."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hipp_prune.errors import InputError
+from hipp_prune.questions import scienceqa
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.splits import FRACTIONS, SPLITS, Split, assign
+
+REAL = Path(__file__).parents[4] / "shared" / "data" / "scienceqa"
+
+
+def asking(number: int, group: str, image: Path | None = None) -> Question:
+    return Question(
+        benchmark="pope",
+        id=str(number),
+        prompt="Is there a cup?",
+        image=image,
+        answers=("Yes", "No"),
+        gold=0,
+        subset="random",
+        group=group,
+    )
+
+
+def split_of(assigned: dict[Split, list[Question]]) -> dict[str, Split]:
+    return {question.id: split for split, questions in assigned.items() for question in questions}
+
+
+@given(groups=st.lists(st.text(max_size=8), max_size=60), seed=st.integers(0, 99), data=st.data())
+def test_each_question_is_assigned_once_and_no_group_is_divided(
+    groups: list[str], seed: int, data: st.DataObject
+) -> None:
+    questions = [asking(number, group) for number, group in enumerate(groups)]
+    assigned = assign(questions, seed=seed)
+    assert tuple(assigned) == SPLITS
+    assert Counter(split_of(assigned).keys()) == Counter(question.id for question in questions)
+    owners: dict[str, Split] = {}
+    for question in questions:
+        split = split_of(assigned)[question.id]
+        assert owners.setdefault(question.group, split) == split
+    # Neither the order nor the company matters.
+    some = data.draw(st.lists(st.sampled_from(questions), unique_by=lambda q: q.id)) if questions else []
+    assert split_of(assign(some, seed=seed)).items() <= split_of(assigned).items()
+
+
+def test_copies_of_a_picture_stay_together_wherever_they_lie(tmp_path: Path) -> None:
+    questions = []
+    for number in range(60):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(bytes([number // 2]))
+        questions.append(asking(number, str(path), path))
+    splits = split_of(assign(questions))
+    assert all(splits[str(number)] == splits[str(number + 1)] for number in range(0, 60, 2))
+    assert len(set(splits.values())) == len(SPLITS)
+
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for question in questions:
+        assert question.image is not None
+        question.image.rename(moved / question.image.name)
+    images = [moved / f"{number}.png" for number in range(60)]
+    again = [replace(q, image=i, group=str(i)) for q, i in zip(questions, images, strict=True)]
+    assert split_of(assign(again)) == splits
+
+
+def test_a_missing_picture_is_represented_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "absent.png"
+    assigned = assign([asking(1, str(path), path), asking(2, str(path), path)])
+    assert len(set(split_of(assigned).values())) == 1
+
+
+def test_texts_that_differ_in_case_and_spacing_stay_together() -> None:
+    for number in range(20):
+        pair = [asking(1, f"Which  runs {number}?\n"), asking(2, f"which runs {number}?")]
+        assert len(set(split_of(assign(pair)).values())) == 1
+
+
+def test_fractions_are_met_and_the_seed_matters() -> None:
+    questions = [asking(number, f"group {number}") for number in range(4000)]
+    assigned = assign(questions)
+    for split in SPLITS:
+        assert len(assigned[split]) / 4000 == pytest.approx(FRACTIONS[split], abs=0.03)
+    assert split_of(assign(questions, seed=1)) != split_of(assigned)
+
+
+def test_a_share_of_one_takes_everything_and_wrong_shares_are_refused() -> None:
+    questions = [asking(number, str(number)) for number in range(100)]
+    none: dict[Split, float] = dict.fromkeys(SPLITS, 0.0)
+    assert len(assign(questions, fractions=none | {"search": 1.0})["search"]) == 100
+    wrong_shares: list[dict[Split, float]] = [none, {"search": 1.0}, none | {"search": 2.0, "test": -1.0}]
+    for wrong in wrong_shares:
+        with pytest.raises(InputError, match=r"fractions: expected non-negative shares of calibration"):
+            assign(questions, fractions=wrong)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the official ScienceQA files are not here")
+def test_copied_test_pictures_of_scienceqa_never_cross_splits() -> None:
+    questions = [q for q in scienceqa.load(REAL / "test_llava.jsonl") if q.image is not None]
+    contents: dict[bytes, Split] = {}
+    for split, members in assign(questions).items():
+        for question in members:
+            assert question.image is not None
+            assert contents.setdefault(question.image.read_bytes(), split) == split
+    assert len(contents) == 1790
