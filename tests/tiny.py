@@ -6,8 +6,9 @@ tokenizers are the families' own kinds (Llama: metaspace BPE with byte fallback 
 BPE), trained on a handful of sentences: every string can be encoded, and common words are one token.
 """
 
+import json
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,15 @@ def tiny_llava(tmp: Path, *, blocks: int = 2, seed: int = 0, tied: bool = False,
     options.setdefault("chat_template", LLAVA_TEMPLATE)
     extra = {"patch_size": 14, "num_additional_image_tokens": 1, "vision_feature_select_strategy": "default"}
     return _save(
-        tmp, "llava", transformers.LlavaForConditionalGeneration, config, tokenizer, processor, seed, extra, options
+        tmp,
+        "llava",
+        transformers.LlavaForConditionalGeneration,
+        config,
+        tokenizer,
+        processor,
+        seed,
+        extra,
+        options,
     )
 
 
@@ -105,6 +114,118 @@ def tiny_qwen2_5_vl(tmp: Path, *, blocks: int = 2, seed: int = 0, tied: bool = T
         tmp, "qwen2_5_vl", transformers.Qwen2_5_VLForConditionalGeneration, config, tokenizer,
         _qwen_image_processor(), seed, {}, options,
     )  # fmt: skip
+
+
+def tiny_qwen2_vl(tmp: Path, *, blocks: int = 2, seed: int = 0, tied: bool = False, **options: Any) -> Path:
+    """Builds a Qwen2-VL-like model, which the Qwen2.5-VL adapter serves too."""
+    tokenizer = _qwen_tokenizer()
+    text = _text_config("qwen2_vl_text", tokenizer, blocks, options, num_key_value_heads=2)
+    text["rope_parameters"] = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 1, 1]}
+    text["tie_word_embeddings"] = tied
+    vision = {
+        "depth": 2, "embed_dim": 32, "hidden_size": text["hidden_size"], "mlp_ratio": 2, "num_heads": 2,
+        "patch_size": 14, "spatial_merge_size": 2,
+    }  # fmt: skip
+    config = transformers.Qwen2VLConfig(
+        vision_config=vision, text_config=text, tie_word_embeddings=tied, **_qwen_image_ids(tokenizer)
+    )
+    options.setdefault("chat_template", _CHATML.replace("IMAGE", CHATML_IMAGE))
+    return _save(
+        tmp, "qwen2_vl", transformers.Qwen2VLForConditionalGeneration, config, tokenizer,
+        _qwen_image_processor(), seed, {}, options,
+    )  # fmt: skip
+
+
+def tiny_idefics3(
+    tmp: Path, *, blocks: int = 2, seed: int = 0, smolvlm: bool = False, **options: Any
+) -> Path:
+    """Builds an Idefics3-like (or SmolVLM-like) model whose images become several tiles of 4 tokens."""
+    tiles = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
+    added = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", *tiles)
+    tokenizer = _qwen_tokenizer(added)
+    vision = {
+        "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "image_size": 56, "patch_size": 14,
+    }  # fmt: skip
+    name = "SmolVLM" if smolvlm else "Idefics3"
+    text = _text_config("llama", tokenizer, blocks, options, num_key_value_heads=2)
+    config = getattr(transformers, f"{name}Config")(
+        vision_config=vision, text_config=text, scale_factor=2,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"), tie_word_embeddings=False,
+    )  # fmt: skip
+    processor = getattr(transformers, f"{name}ImageProcessorPil")(
+        size={"longest_edge": 112}, max_image_size={"longest_edge": 56}
+    )
+    options.setdefault("chat_template", _CHATML.replace("IMAGE", "<image>"))
+    return _save(
+        tmp, name.lower(), getattr(transformers, f"{name}ForConditionalGeneration"), config, tokenizer,
+        processor, seed, {"image_seq_len": 4}, options,
+    )  # fmt: skip
+
+
+def tiny_smolvlm(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any) -> Path:
+    """Builds a SmolVLM-like model."""
+    return tiny_idefics3(tmp, blocks=blocks, seed=seed, smolvlm=True, **options)
+
+
+def tiny_internvl(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any) -> Path:
+    """Builds an InternVL3-like model (Qwen2 backbone) whose images become up to three tiles of 4 tokens."""
+    tokenizer = _qwen_tokenizer(("<img>", "</img>", "<IMG_CONTEXT>", "<video>"))
+    vision = {
+        "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "image_size": [56, 56], "patch_size": [14, 14],
+    }  # fmt: skip
+    config = transformers.InternVLConfig(
+        vision_config=vision,
+        text_config=_text_config("qwen2", tokenizer, blocks, options, num_key_value_heads=2),
+        image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"),
+        image_seq_length=4,
+        tie_word_embeddings=False,
+    )
+    processor = transformers.GotOcr2ImageProcessorPil(
+        size={"height": 56, "width": 56}, min_patches=1, max_patches=2
+    )
+    options.setdefault("chat_template", _CHATML.replace("IMAGE", "<IMG_CONTEXT>\n"))
+    return _save(
+        tmp, "internvl", transformers.InternVLForConditionalGeneration, config, tokenizer, processor, seed, {},
+        options,
+    )  # fmt: skip
+
+
+def tiny_llava_next(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any) -> Path:
+    """Builds a LLaVA-NeXT-like model: an overview and tiles, padding cut off, a newline feature a row."""
+    tokenizer = _llama_tokenizer(("<image>", "<pad>"))
+    pinpoints = [[56, 112], [112, 56], [112, 112]]
+    config = transformers.LlavaNextConfig(
+        vision_config=_clip_vision(),
+        text_config=_text_config("llama", tokenizer, blocks, options, num_key_value_heads=2),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+        image_grid_pinpoints=pinpoints,
+        tie_word_embeddings=False,
+    )
+    processor = transformers.LlavaNextImageProcessorPil(
+        size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}, image_grid_pinpoints=pinpoints
+    )
+    options.setdefault("chat_template", LLAVA_TEMPLATE)
+    extra = {"patch_size": 14, "num_additional_image_tokens": 1, "vision_feature_select_strategy": "default"}
+    return _save(
+        tmp, "llava_next", transformers.LlavaNextForConditionalGeneration, config, tokenizer, processor, seed, extra,
+        options,
+    )  # fmt: skip
+
+
+FAMILIES: dict[str, Callable[..., Path]] = {
+    "llava": tiny_llava,
+    "qwen2_5_vl": tiny_qwen2_5_vl,
+    "qwen2_vl": tiny_qwen2_vl,
+    "idefics3": tiny_idefics3,
+    "smolvlm": tiny_smolvlm,
+    "internvl": tiny_internvl,
+    "llava_next": tiny_llava_next,
+}
+"""A builder for every family in the table of supported models."""
 
 
 def tiny_image(seed: int = 0, size: tuple[int, int] = (80, 64)) -> Image.Image:
@@ -178,19 +299,18 @@ def _save(
             else:
                 parameter.data = torch.randn_like(parameter) * parameter.shape[-1] ** -0.5
     model.tie_weights()
+    transformers.utils.logging.disable_progress_bar()
     model.to(dtype).save_pretrained(folder, max_shard_size=max_shard_size)
     tokenizer.save_pretrained(folder)
     image_processor.save_pretrained(folder)
     if template is not None:
         (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
     if processor_extra:
-        import json
-
         (folder / "processor_config.json").write_text(json.dumps(processor_extra), encoding="utf-8")
     return folder
 
 
-@lru_cache(maxsize=None)
+@cache
 def _llama_tokenizer(added: Sequence[str]) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -200,7 +320,9 @@ def _llama_tokenizer(added: Sequence[str]) -> PreTrainedTokenizerFast:
             pre_tokenizers.Punctuation("isolated"),
         ]
     )
-    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
     special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
     trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=special, show_progress=False)
     tokenizer.train_from_iterator(_corpus(), trainer)
@@ -213,7 +335,7 @@ def _llama_tokenizer(added: Sequence[str]) -> PreTrainedTokenizerFast:
     )  # fmt: skip
 
 
-@lru_cache(maxsize=None)
+@cache
 def _qwen_tokenizer(added: Sequence[str] = ()) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
@@ -223,7 +345,14 @@ def _qwen_tokenizer(added: Sequence[str] = ()) -> PreTrainedTokenizerFast:
         vocab_size=700, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False
     )
     tokenizer.train_from_iterator(_corpus(), trainer)
-    special = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+    special = [
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|vision_start|>",
+        "<|vision_end|>",
+        "<|image_pad|>",
+        "<|video_pad|>",
+    ]
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>",
         additional_special_tokens=[*special, *added],
@@ -233,4 +362,9 @@ def _qwen_tokenizer(added: Sequence[str] = ()) -> PreTrainedTokenizerFast:
 def _corpus() -> list[str]:
     """Each sentence twice, and its words with and without a leading space, so that both become one token."""
     words = sorted({word.strip("?.,:'") for sentence in _SENTENCES for word in sentence.split()})
-    return [*_SENTENCES, *_SENTENCES, *(f"({word})" for word in words for _ in range(3)), *(f"x {w}" for w in words)]
+    return [
+        *_SENTENCES,
+        *_SENTENCES,
+        *(f"({word})" for word in words for _ in range(3)),
+        *(f"x {w}" for w in words),
+    ]

@@ -1,0 +1,1 @@
+"""Makes vision-language models smaller without making them hallucinate: HiPP-Prune and beyond."""

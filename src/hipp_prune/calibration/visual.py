@@ -81,10 +81,13 @@ class RecordedMass:
         self._blocks = blocks
         self._image_mask = batch.image_mask
         counted = counted_tokens(batch)
-        self._rows = counted.any(0).nonzero().squeeze(1)
+        needed = counted.any(0)
+        needed[-1] = True  # whether it counts or not, so that a batch without images is no special case
+        self._rows = needed.nonzero().squeeze(1)
         self._counted = counted[:, self._rows]
         self._totals: dict[nn.Module, Tensor] = {}
 
+    @torch.no_grad()
     def observe(self, attention: nn.Module, query: Tensor, key: Tensor, mask: Tensor, scaling: float) -> None:
         """Adds one block's masses; arguments as those of ``head_masses``."""
         counted, rows, image_mask = (

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.idefics3 import Idefics3Adapter
+from hipp_prune.models.internvl import InternVLAdapter
 from hipp_prune.models.llava import LlavaAdapter
 from hipp_prune.models.loading import TOYS, find_source, load_weights, parse_device, parse_dtype, read_config
 from hipp_prune.models.processor import Processor
@@ -44,7 +46,31 @@ SUPPORTED = (
         name="Qwen2-VL",
         model_type="qwen2_vl",
         adapter=Qwen2VLAdapter,
-        tested="contract tests on random models",
+        tested="contract tests",
+    ),
+    Family(
+        name="Idefics3",
+        model_type="idefics3",
+        adapter=Idefics3Adapter,
+        tested="contract tests; inputs equal the stock processor's",
+    ),
+    Family(
+        name="SmolVLM",
+        model_type="smolvlm",
+        adapter=Idefics3Adapter,
+        tested="contract tests",
+    ),
+    Family(
+        name="InternVL3",
+        model_type="internvl",
+        adapter=InternVLAdapter,
+        tested="contract tests",
+    ),
+    Family(
+        name="LLaVA-NeXT",
+        model_type="llava_next",
+        adapter=Adapter,
+        tested="contract tests; inputs equal the stock processor's",
     ),
 )
 """Families with a tested prompt format. Others load if their structure allows, with a warning."""
@@ -73,16 +99,17 @@ def load_model(
     parse_dtype(dtype)
     source = find_source(name)
     config = read_config(source, trust_remote_code=trust_remote_code)
-    adapter = _adapter_class(config.model_type)
-    model = load_weights(source, config, dtype=dtype, trust_remote_code=trust_remote_code)
+    family = next((family for family in SUPPORTED if family.model_type == config.model_type), None)
+    adapter_class = Adapter if family is None else family.adapter
+    model = load_weights(source, config, device=target, dtype=dtype, trust_remote_code=trust_remote_code)
     processor = Processor.load(
-        source, config, default_template=adapter._default_template, trust_remote_code=trust_remote_code
+        source, config, default_template=adapter_class._default_template, trust_remote_code=trust_remote_code
     )
-    return adapter(model.to(target), processor)
-
-
-def _adapter_class(model_type: str) -> type[Adapter]:
-    for family in SUPPORTED:
-        if family.model_type == model_type:
-            return family.adapter
-    return Adapter
+    adapter = adapter_class(model, processor)
+    if family is None:
+        warnings.warn(
+            f"{source}: model type {config.model_type!r} is not among the tested families; it is loaded by its "
+            f"structure alone, and how its prompt represents an image has not been checked",
+            stacklevel=2,
+        )
+    return adapter

@@ -23,6 +23,9 @@ from hipp_prune.questions.question import Question
 
 __all__ = ["Adapter", "Batch", "Block", "ImageFeatures"]
 
+_IMAGE_OUTPUTS = {"last_hidden_state", "pooler_output", "hidden_states", "attentions"}
+"""What a vision tower may return: the language model gets ``pooler_output`` alone."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -73,6 +76,8 @@ class Adapter:
     """What the stock processor asks of its image processor beyond the stored settings."""
     _images_per_call: ClassVar[int] = 1
     """Images encoded together; more than one only where ``pooler_output`` has one entry an image."""
+    _kept_outputs: ClassVar[frozenset[str]] = frozenset()
+    """Outputs of the image processor that ``_image_tokens`` needs, beside those the forward takes."""
     _features_as_tensor: ClassVar[bool] = False
     """Whether the stock forward wants all image features as one tensor [1, tokens, hidden], not as a list."""
 
@@ -94,7 +99,8 @@ class Adapter:
         self._image_arguments = structure.image_arguments(model)
         self._answers: dict[str, tuple[int, ...]] = {}
         vocabulary = processor.tokenizer.get_vocab()
-        self._marker_ids = torch.tensor([vocabulary[token] for token in self._markers if token in vocabulary])
+        markers = [vocabulary[token] for token in self._markers if token in vocabulary]
+        self._marker_ids = torch.tensor(markers, dtype=torch.long)
         self._check_template()
         self.shape = structure.measure(model, self.blocks)
 
@@ -106,6 +112,7 @@ class Adapter:
 
         Raises:
             ImageError: if a picture cannot be brought into the model's format.
+            UnsupportedModelError: if the model injects images deeper than at its input (Qwen3-VL's deepstack).
         """
         step = self._images_per_call
         chunks = [images[start : start + step] for start in range(0, len(images), step)]
@@ -204,16 +211,23 @@ class Adapter:
         outputs = self.model.base_model.get_image_features(
             **{key: value for key, value in inputs.items() if key in self._image_arguments}, return_dict=True
         )
+        if more := set(outputs) - _IMAGE_OUTPUTS:
+            raise UnsupportedModelError(
+                f"{type(self.model).__name__} is not supported: its images carry {', '.join(sorted(more))} beside one "
+                f"feature a token"
+            )
         pooled = list(outputs.pooler_output)
         if len(images) == 1:
             pooled = [torch.cat([part.reshape(-1, part.shape[-1]) for part in pooled])]
         assert len(pooled) == len(images), "the vision tower did not return one entry an image"
-        kept = self._forward_arguments - {"pixel_values"}
+        kept = (self._forward_arguments | self._kept_outputs) - {"pixel_values", "pixel_attention_mask"}
         extras = [
             {key: value[index : index + 1] for key, value in inputs.items() if key in kept}
             for index in range(len(images))
         ]
-        return [ImageFeatures(tokens=tokens, extras=extra) for tokens, extra in zip(pooled, extras, strict=True)]
+        return [
+            ImageFeatures(tokens=tokens, extras=extra) for tokens, extra in zip(pooled, extras, strict=True)
+        ]
 
     def _token_ids(self, question: Question, features: Mapping[Path, ImageFeatures]) -> list[int]:
         text = self.processor.render(question.prompt, with_image=question.image is not None)
@@ -233,7 +247,7 @@ class Adapter:
         extras: dict[str, Tensor] = {}
         if "mm_token_type_ids" in self._forward_arguments:
             extras["mm_token_type_ids"] = image_mask.long()
-        for key in images[0].extras if images else ():
+        for key in self._forward_arguments.intersection(images[0].extras if images else ()):
             extras[key] = torch.cat([image.extras[key] for image in images])
         return extras
 

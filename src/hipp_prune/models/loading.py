@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
@@ -53,7 +55,9 @@ def find_source(name: str | Path) -> Path | str:
 def _toy_folder(name: str) -> Path:
     folder = Path(__file__).parent.parent / "toy" / "checkpoints" / name
     if not (folder / "config.json").is_file():
-        raise CheckpointError(f"{name}: the toy models are not part of this installation; reinstall hipp-prune")
+        raise CheckpointError(
+            f"{name}: the toy models are not part of this installation; reinstall hipp-prune"
+        )
     return folder
 
 
@@ -70,17 +74,28 @@ def read_config(source: Path | str, *, trust_remote_code: bool = False) -> PreTr
             str(source), trust_remote_code=trust_remote_code, local_files_only=local
         )
     except OSError as error:
-        what = "its config.json cannot be read" if local else "it is neither a local folder nor reachable on the hub"
-        raise CheckpointError(f"{source}: {what} ({_first_line(error)})") from error
+        what = (
+            "its config.json cannot be read"
+            if local
+            else "it is neither a local folder nor reachable on the hub"
+        )
+        raise CheckpointError(f"{source}: {what} ({_gist(error)})") from error
+    except StrictDataclassError as error:
+        raise CheckpointError(f"{source}: its config.json is not valid ({_gist(error)})") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UnsupportedModelError(
-            f"{source}: transformers cannot read its configuration ({_first_line(error)}); a model with code of its "
+            f"{source}: transformers cannot read its configuration ({_gist(error)}); a model with code of its "
             f"own needs --trust-remote-code"
         ) from error
 
 
 def load_weights(
-    source: Path | str, config: PreTrainedConfig, *, dtype: str = "auto", trust_remote_code: bool = False
+    source: Path | str,
+    config: PreTrainedConfig,
+    *,
+    device: torch.device,
+    dtype: str = "auto",
+    trust_remote_code: bool = False,
 ) -> PreTrainedModel:
     """The stock model with the checkpoint's weights, every tensor accounted for.
 
@@ -102,16 +117,16 @@ def load_weights(
     if model_class is AutoModelForImageTextToText:
         options["trust_remote_code"] = True
     try:
-        with _no_progress_bar():
+        with _quiet():
             model, info = model_class.from_pretrained(str(source), **options)
     except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
         raise CheckpointError(
-            f"{source}: the weights cannot be loaded ({type(error).__name__}: {_first_line(error)}); a file is missing "
+            f"{source}: the weights cannot be loaded ({type(error).__name__}: {_gist(error)}); a file is missing "
             f"or damaged, get or write the checkpoint again"
         ) from error
     _check_complete(source, info)
     structure.check_class(type(model))
-    loaded: PreTrainedModel = model
+    loaded: PreTrainedModel = model.to(device)
     return loaded
 
 
@@ -136,12 +151,12 @@ def parse_device(device: str) -> torch.device:
         parsed = torch.device(device)
         torch.empty(0, device=parsed)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"device {device!r} is not available here ({_first_line(error)}); try cpu") from error
+        raise InputError(f"device {device!r} is not available here ({_gist(error)}); try cpu") from error
     return parsed
 
 
 def _model_class(source: Path | str, config: PreTrainedConfig, trust_remote_code: bool) -> Any:
-    stock = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING.get(type(config), None)
+    stock: Any = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING.get(type(config), None)
     if stock is None:
         if trust_remote_code:
             return AutoModelForImageTextToText
@@ -171,16 +186,37 @@ def _check_complete(source: Path | str, info: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Silences transformers' weight-loading bar, which would tear our own output."""
-    was_enabled = logging.is_progress_bar_enabled()
+def _quiet() -> Iterator[None]:
+    """Silences transformers' loading bar and report: what is wrong with a checkpoint is in our error."""
+    was_enabled, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if was_enabled:
             logging.enable_progress_bar()
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", maxsplit=1)[0]
+def _gist(error: BaseException) -> str:
+    """The first two lines of what a library says; the rest is its advice for other situations."""
+    return " ".join(line.strip() for line in str(error).strip().split("\n")[:2])
+
+
+def local_folder(name: str | Path) -> Path:
+    """The folder a model's files lie in; a hub name is downloaded (once, into the hub's own cache).
+
+    Raises:
+        CheckpointError: if there is no such folder, or the hub cannot be reached.
+    """
+    source = find_source(name)
+    if isinstance(source, Path):
+        return source
+    try:
+        return Path(snapshot_download(source))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise CheckpointError(
+            f"{name}: no such folder here, and the hub did not provide it ({_gist(error)}); give the path "
+            "of a downloaded checkpoint"
+        ) from error

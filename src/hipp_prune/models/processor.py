@@ -57,7 +57,9 @@ class Processor:
         name = str(source)
         try:
             tokenizer = AutoTokenizer.from_pretrained(name, **options)
-            image_processor = AutoImageProcessor.from_pretrained(name, backend="pil", config=config, **options)
+            image_processor = AutoImageProcessor.from_pretrained(
+                name, backend="pil", config=config, **options
+            )
             template = _stored_template(name, tokenizer) or default_template
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
             raise CheckpointError(
@@ -74,7 +76,7 @@ class Processor:
     def render(self, prompt: str, *, with_image: bool) -> str:
         """The conversation up to the point where the assistant answers, image placeholder before the text."""
         content = [{"type": "image"}] if with_image else []
-        conversation = [{"role": "user", "content": [*content, {"type": "text", "text": prompt}]}]
+        conversation: list[Any] = [{"role": "user", "content": [*content, {"type": "text", "text": prompt}]}]
         text = self.tokenizer.apply_chat_template(
             conversation, chat_template=self.chat_template, add_generation_prompt=True, tokenize=False
         )
@@ -104,7 +106,7 @@ class Processor:
         except (ValueError, OSError) as error:
             sizes = ", ".join(f"{image.width}×{image.height}" for image in images[:4])
             raise ImageError(f"an image of size {sizes} cannot be prepared: {_first_line(error)}") from error
-        return {key: value for key, value in outputs.items() if isinstance(value, torch.Tensor)}
+        return {key: torch.as_tensor(value) for key, value in outputs.items()}
 
 
 def _stored_template(name: str, tokenizer: PreTrainedTokenizerBase) -> str | None:

@@ -52,7 +52,9 @@ def _block(model: PreTrainedModel, layer: nn.Module, name: str) -> Block:
     if mlp is None:
         raise _lacks(model, f"an `mlp` in {name}")
     if any(hasattr(mlp, part) for part in ("experts", "router", "shared_expert")):
-        raise _lacks(model, f"a dense MLP in {name}: it is a mixture of experts, which has no single set of neurons")
+        raise _lacks(
+            model, f"a dense MLP in {name}: it is a mixture of experts, which has no single set of neurons"
+        )
     if hasattr(mlp, "gate_up_proj"):
         raise _lacks(model, f"separate gate and up projections in {name}: it fuses them into `gate_up_proj`")
     parts = [getattr(mlp, part, None) for part in ("gate_proj", "up_proj", "down_proj")]
@@ -95,8 +97,15 @@ def image_token_id(config: PreTrainedConfig) -> int:
 
 
 def forward_arguments(model: PreTrainedModel) -> frozenset[str]:
-    """Named arguments of the forward of the model below the head."""
-    return frozenset(inspect.signature(model.base_model.forward).parameters)
+    """Named arguments of the forward of the model below the head.
+
+    Raises:
+        UnsupportedModelError: if image tokens attend to each other both ways (Gemma 3, PaliGemma).
+    """
+    names = frozenset(inspect.signature(model.base_model.forward).parameters)
+    if "token_type_ids" in names:
+        raise _lacks(model, "causal attention among image tokens, which plans and visual sensitivity assume")
+    return names
 
 
 def image_arguments(model: PreTrainedModel) -> frozenset[str]:

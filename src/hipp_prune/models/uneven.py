@@ -5,17 +5,22 @@ transformers (5.14 and later) reads but cannot model. ``uneven`` is the missing 
 class whose block MLPs have those widths.
 
 This file is also the remote code of every pruned checkpoint, where it is called ``modeling_hipp_prune.py``
-(``pruning/checkpoint.py`` copies it), so it imports nothing but torch and transformers and raises plain
+(``pruning/checkpoint.py`` and ``save_pretrained`` copy it), so beside the standard library it imports nothing but torch and transformers and raises plain
 ``ValueError``. ``auto_map`` names the classes by their stock names, which ``__getattr__`` builds on demand.
 """
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import transformers
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
+
+REMOTE_CODE = "modeling_hipp_prune.py"
+"""This file's name inside a checkpoint, which ``auto_map`` refers to."""
 
 PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 
@@ -50,7 +55,7 @@ def set_widths(model: PreTrainedModel, widths: Sequence[int]) -> None:
     if len(blocks) != len(widths):
         raise ValueError(f"{len(widths)} widths do not fit a model of {len(blocks)} language blocks")
     for index, (block, width) in enumerate(zip(blocks, widths, strict=True)):
-        mlp = getattr(block, "mlp", None)
+        mlp: Any = getattr(block, "mlp", None)
         if not all(isinstance(getattr(mlp, name, None), nn.Linear) for name in PROJECTIONS):
             raise ValueError(f"language block {index} has no MLP with gate_proj, up_proj and down_proj")
         if mlp.gate_proj.out_features == width:
@@ -102,10 +107,20 @@ def uneven(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
             _check_keys(model, info)
             return (model, info) if with_info else model
 
+        def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
+            super().save_pretrained(save_directory, *args, **kwargs)
+            if getattr(self.config, "auto_map", None):
+                write_code(Path(save_directory))
+
     Uneven.__name__ = stock.__name__
     Uneven.__qualname__ = stock.__name__
     Uneven.__doc__ = stock.__doc__
     return Uneven
+
+
+def write_code(folder: Path) -> None:
+    """Copies this file into a checkpoint, under the name that its ``auto_map`` refers to."""
+    copyfile(__file__, folder / REMOTE_CODE)
 
 
 def _check_keys(model: PreTrainedModel, info: dict[str, Any]) -> None:
@@ -127,4 +142,4 @@ def __getattr__(name: str) -> type[PreTrainedModel]:
     stock = None if name.startswith("_") else getattr(transformers, name, None)
     if not (isinstance(stock, type) and issubclass(stock, PreTrainedModel)):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return uneven(stock)
+    return uneven(stock)  # type: ignore[arg-type]

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hipp_prune.choices import ReturnKind
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
-from hipp_prune.objectives.returns import AnswerScores, ReturnKind, answer_returns, class_balanced_mean
+from hipp_prune.objectives.returns import AnswerScores, answer_returns, class_balanced_mean
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
 from hipp_prune.run import Progress

@@ -1,18 +1,15 @@
 """Returns of a plan: log-margins, their class-balanced means, compression, running normalisation (Eq. 11–12)."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hipp_prune.choices import ReturnKind
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-ReturnKind = Literal["log-sigmoid", "tanh", "margin", "paper-literal"]
-"""How a margin m becomes a return: log σ(m) (default), tanh(m/τ), m itself (the paper's), or the literal
-reading of the paper's T_x and C_x, which measures the answer's *format* only."""
 
 
 @dataclass(frozen=True, kw_only=True)

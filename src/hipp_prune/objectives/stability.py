@@ -6,48 +6,47 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from hipp_prune.choices import BandKind
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-BandKind = Literal["conditional", "paper"]
-"""``conditional``: quantiles of ℓ given the sparsity; ``paper``: of ℓ itself, which punishes both ends of the
-budget because ℓ mostly follows the sparsity."""
+Projections = tuple[Tensor, Tensor, Tensor]
+"""Weights of gate [n, H], up [n, H] and down [H, n] of one block."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class BlockFlow:
-    """Absolute weights of one block's MLP, as far as the synaptic flow needs them; n neurons, H hidden."""
-
-    inflow: Floats
-    """(|W_gate| 1 ⊙ |W_up| 1)^½, in original neuron order, [n]."""
-    down: Floats
-    """|W_down|, [H, n]."""
-
-    @property
-    def neurons(self) -> Floats:
-        """Flow through each neuron, 1ᵀ|W_down| diag(inflow), [n]; they sum to SF_l of the dense block."""
-        return self.down.sum(axis=0) * self.inflow
+def inflow(gate: Tensor, up: Tensor) -> Tensor:
+    """(|W_gate| 1 ⊙ |W_up| 1)^½: absolute flow into each neuron, float64, [n]."""
+    gate_flow, up_flow = (weight.detach().abs().sum(dim=1, dtype=torch.float64) for weight in (gate, up))
+    return (gate_flow * up_flow).sqrt()
 
 
-def synflow_table(flows: Sequence[BlockFlow], orders: Sequence[Ints]) -> list[Floats]:
-    """log SF_l(k) − log SF_l(n) for every kept count k, for blocks sorted by descending importance.
+def neuron_flow(gate: Tensor, up: Tensor, down: Tensor) -> Floats:
+    """Flow through each neuron, 1ᵀ|W_down| diag(inflow), [n]; their sum is SF_l of the dense block."""
+    outflow = down.detach().abs().sum(dim=0, dtype=torch.float64)
+    result: Floats = (inflow(gate, up) * outflow).cpu().numpy()
+    return result
+
+
+def synflow_table(flows: Sequence[Floats]) -> list[Floats]:
+    """log SF_l(k) − log SF_l(n) for every kept count k.
 
     Args:
-        flows: one a block.
-        orders: neuron indices of each block, most important first.
+        flows: of each block's neurons, most important neuron first, [n] each.
 
     Returns:
-        For each block, shape [n + 1]: entry k is block l's share of ℓ if the first k neurons stay.
+        For each block, shape [n + 1]: entry k is block l's share of ℓ if its first k neurons stay.
     """
     tables = []
-    for flow, order in zip(flows, orders, strict=True):
-        kept = np.concatenate([[0.0], np.cumsum(flow.neurons[order])])
+    for flow in flows:
+        kept = np.concatenate([[0.0], np.cumsum(flow)])
         with np.errstate(divide="ignore"):
             tables.append(np.log(kept) - np.log(kept[-1]))
     return tables
@@ -63,36 +62,52 @@ def coupled_log_ratio(tables: Sequence[Floats], kept: Ints) -> Floats:
     Returns:
         ℓ ≤ 0 of each plan, [P].
     """
-    return np.sum([table[kept[:, block]] for block, table in enumerate(tables)], axis=0)
+    result: Floats = np.sum([table[kept[:, block]] for block, table in enumerate(tables)], axis=0)
+    return result
 
 
-def rows_log_ratio(flows: Sequence[BlockFlow], masks: Sequence[Bools]) -> float:
+def rows_log_ratio(projections: Sequence[Projections], masks: Sequence[Bools]) -> float:
     """Eq. 13 for a ``rows`` plan, computed directly from its masks (gate, up, down of each block)."""
     total = 0.0
-    for block, flow in enumerate(flows):
-        gate, up, down = masks[3 * block : 3 * block + 3]
-        alive = flow.inflow * (gate & up)
-        kept = float((flow.down[down] @ alive).sum())
-        total += np.log(kept) - np.log(flow.neurons.sum()) if kept > 0 else -np.inf
+    for block, (gate, up, down) in enumerate(projections):
+        keep_gate, keep_up, keep_down = (
+            torch.from_numpy(m).to(gate.device) for m in masks[3 * block : 3 * block + 3]
+        )
+        arriving = inflow(gate, up)
+        magnitudes = down.detach().abs().double()
+        kept = float((magnitudes @ (arriving * (keep_gate & keep_up)))[keep_down].sum())
+        dense = float((magnitudes @ arriving).sum())
+        total += np.log(kept / dense) if kept > 0 else -np.inf
     return float(total)
 
 
-def chained_log_flow(weights: Sequence[tuple[Floats, Floats, Floats]]) -> float:
-    """Eq. 13's literal chain, log 1ᵀ Π_l |W_l| 1, through (gate, up, down) of all blocks (``paper``).
+def chained_log_flow(projections: Sequence[Projections], masks: Sequence[Bools] | None = None) -> float:
+    """Eq. 13's literal chain, log 1ᵀ Π_l |M_l ⊙ W_l| 1, through gate, up and down of all blocks (``paper``).
 
     Gate and up stand side by side, so a block maps x to |W_down| (|W_gate| x ⊙ |W_up| x)^½; the vector is
     rescaled after each block and the scales are summed as logarithms, in fp64.
+
+    Args:
+        projections: weights of all blocks.
+        masks: keep-masks of gate, up and down rows of each block; none for the dense model.
     """
-    vector = np.ones(weights[0][0].shape[1])
+    vector = projections[0][0].new_ones(projections[0][0].shape[1], dtype=torch.float64)
     log_scale = 0.0
-    for gate, up, down in weights:
-        vector = np.abs(down) @ np.sqrt((np.abs(gate) @ vector) * (np.abs(up) @ vector))
+    for block, (gate, up, down) in enumerate(projections):
+        flow = ((gate.detach().abs().double() @ vector) * (up.detach().abs().double() @ vector)).sqrt()
+        keep = (
+            None
+            if masks is None
+            else [torch.from_numpy(m).to(flow) for m in masks[3 * block : 3 * block + 3]]
+        )
+        vector = down.detach().abs().double() @ (flow if keep is None else flow * keep[0] * keep[1])
+        vector = vector if keep is None else vector * keep[2]
         peak = float(vector.max())
         if peak == 0:
             return -np.inf
-        vector /= peak
+        vector = vector / peak
         log_scale += np.log(peak)
-    return float(log_scale + np.log(vector.sum()))
+    return float(log_scale + np.log(float(vector.sum())))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +137,8 @@ class StabilityBand:
         """Eq. 14: γ [max(0, b_lo − ℓ) + max(0, ℓ − b_hi)], [P].
 
         Args:
-            log_ratio, sparsity: of each plan, [P].
+            log_ratio: ℓ of each plan, [P].
+            sparsity: s of each plan, [P].
             widening: by how many times its width the band still extends on each side (annealed to 0).
         """
         slack = widening * (self.b_hi - self.b_lo)
@@ -142,7 +158,8 @@ def calibrate_band(
     """The band of warm-up plans: 5%/95% quantiles, and β such that g ≥ 0.9 for 95% of them.
 
     Args:
-        log_ratio, sparsity: ℓ and s of warm-up plans, [P].
+        log_ratio: ℓ of warm-up plans, [P].
+        sparsity: their s, [P].
         kind: quantiles of ℓ given s (default), or of ℓ.
         gamma: slope γ of the band loss.
     """

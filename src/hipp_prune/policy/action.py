@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hipp_prune.allocation import Floats, Ints, target_sparsity
-from hipp_prune.plan import Allocation, PlanSpace
+from hipp_prune.choices import Allocation
+from hipp_prune.plan import PlanSpace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,8 @@ def decode_actions(
         z: raw actions, [P, 1 + U].
         budget: interval (s_min, s_max) of each plan, [P, 2].
         space: units and box.
-        rule, kappa: Eq. 8's rule and concentration.
+        rule: Eq. 8's rule.
+        kappa: its concentration κ.
         align: kept counts are multiples of this.
 
     Raises:

@@ -4,18 +4,12 @@ G plans a group; with antithetic pairs, plan i and plan i + G/2 were drawn with 
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from hipp_prune.choices import AdvantageKind, GateKind
 from hipp_prune.policy.network import PlanDistribution
-
-AdvantageKind = Literal["leave-one-out", "leave-pair-out", "paper"]
-"""``paper`` divides by the group's std; the others subtract a baseline that does not depend on the plan."""
-
-GateKind = Literal["positive", "all", "off"]
-"""Which advantages the stability gate scales: positive ones (default), all (``paper``), none."""
 
 
 def scalarise(objectives: Tensor, preferences: Tensor) -> Tensor:
@@ -92,7 +86,8 @@ def policy_loss(
         z: raw actions, [N, 1 + U].
         weighted_advantage: gated advantages, [N], no gradient.
         clip: ε in units of the averaged ratio; ``None`` for the paper's A·log π.
-        budget_entropy, allocation_entropy: c_u and c_a ≥ 0.
+        budget_entropy: c_u ≥ 0.
+        allocation_entropy: c_a ≥ 0.
         kl_weight: β_KL ≥ 0.
         old_log_prob: log-probability under the distribution that *drew* z, [N]; that of ``old`` by default.
             It differs for plans relabelled to another preference.

@@ -20,14 +20,13 @@ from uuid import uuid4
 from transformers import AutoConfig
 from transformers.models.auto import modeling_auto
 
+from hipp_prune.choices import UnitKind
 from hipp_prune.errors import CheckpointError, OutputExistsError, UnsupportedModelError
-from hipp_prune.models import load_model, uneven
-from hipp_prune.plan import ModelShape, Plan, UnitKind
+from hipp_prune.models import load_model
+from hipp_prune.models.uneven import REMOTE_CODE, write_code
+from hipp_prune.plan import ModelShape, Plan
 from hipp_prune.pruning.shards import Cut, Entry, Shard, read_shard, write_shard
 from hipp_prune.run import Progress
-
-REMOTE_CODE = "modeling_hipp_prune.py"
-"""What ``models/uneven.py`` is called inside a checkpoint."""
 
 PLAN_FILE = "plan.json"
 
@@ -92,7 +91,8 @@ def prune_checkpoint(
         source: checkpoint folder with safetensors weights, one file or several.
         plan: made for exactly this model.
         out: folder to write; its parent is made if need be.
-        shape: the source's shape if the caller knows it; otherwise the model is loaded to find out.
+        shape: the source's shape if the caller knows it; otherwise the model is loaded (memory-mapped) to find
+            out.
         force: replace a checkpoint that is already there.
         progress: called with (files written, files).
 
@@ -118,7 +118,7 @@ def prune_checkpoint(
         _copy_companions(source, folder)
         (folder / PLAN_FILE).write_text(plan.to_json(), encoding="utf-8")
         if "auto_map" in config:
-            shutil.copyfile(uneven.__file__, folder / REMOTE_CODE)
+            write_code(folder)
         _write_json(folder / "config.json", config)
     return CheckpointReport(
         path=out, unit=plan.unit, widths=tuple(widths), bytes_before=before, bytes_after=after,
@@ -164,7 +164,8 @@ def _mlp_entries(shards: Sequence[Shard], shape: ModelShape) -> dict[tuple[int, 
         key = (int(match[1]), match[2], match[3])
         if key in found:
             raise CheckpointError(
-                f"{entry.name} and {found[key].name} are both the {key[1]} of block {key[0]}"
+                f"{entry.name} and {found[key].name} are both the {match[2]}_proj.{match[3]} of "
+                f"block {match[1]}; expected one language model"
             )
         found[key] = entry
     for block, neurons in enumerate(shape.neurons):
@@ -240,7 +241,7 @@ def _nested(source: Path) -> dict[str, Any]:
 
 
 def _auto_map(model_type: str) -> dict[str, str]:
-    names = {
+    names: dict[str, Mapping[str, Any]] = {
         "AutoModel": modeling_auto.MODEL_MAPPING_NAMES,
         "AutoModelForImageTextToText": modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
     }

@@ -4,18 +4,16 @@ Higher is more important; scores are compared within a block only. Activation no
 by ``image_weight`` (see ``Moments.rms``). Shapes: N neurons, H hidden; W_gate, W_up [N, H], W_down [H, N].
 """
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from hipp_prune.calibration import Calibration
 from hipp_prune.calibration.activations import Moments
+from hipp_prune.choices import Criterion
 from hipp_prune.errors import InputError
 from hipp_prune.models.adapter import Adapter, Block
-
-Criterion = Literal["coupled", "paper", "magnitude", "wanda-sp", "flap", "taylor"]
-"""``coupled`` is the default; ``paper`` is Eq. 10 summed over a neuron's gate and up rows."""
 
 
 def score_neurons(
@@ -26,7 +24,7 @@ def score_neurons(
     Args:
         adapter: the dense model, neurons in their original order.
         calibration: its statistics.
-        criterion: see the function of each name below.
+        criterion: see the function of each name below; ``paper`` is Eq. 10 summed over gate and up rows.
         image_weight: weight of image tokens in activation norms, in [0, 1]; ``magnitude`` and ``taylor`` have
             none.
 

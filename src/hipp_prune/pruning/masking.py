@@ -59,7 +59,7 @@ def _mask_projection(undo: ExitStack, projection: nn.Linear, rows: Tensor) -> No
         _swap(undo, projection.bias, projection.bias.detach().masked_fill(~rows, 0))
 
 
-def _swap(undo: ExitStack, parameter: nn.Parameter, masked: Tensor) -> None:
+def _swap(undo: ExitStack, parameter: Tensor, masked: Tensor) -> None:
     """Gives ``parameter`` other values until ``undo`` closes; it stays the same object."""
     undo.callback(setattr, parameter, "data", parameter.data)
     parameter.data = masked

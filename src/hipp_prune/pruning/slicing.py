@@ -21,9 +21,12 @@ from torch import Tensor, nn
 
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.models.adapter import Adapter, Block
+from hipp_prune.plan import keep_masks
 from hipp_prune.pruning.masking import Mask
 
 Ints = NDArray[np.int64]
+Undo = list[tuple[Tensor, Tensor]]
+"""Parameters and the values to give back to them."""
 
 _sorted_mlps: "WeakSet[nn.Module]" = WeakSet()
 """MLPs whose neurons are out of their original order: sorting them again would lose it."""
@@ -31,6 +34,12 @@ _sorted_mlps: "WeakSet[nn.Module]" = WeakSet()
 
 class SortedModel(Protocol):
     """A model whose plans are prefixes: the one interface for both pruning units."""
+
+    orders: tuple[Ints, ...]
+    """Original index of every neuron of each block, in the order the weights now have; length L."""
+    rankings: tuple[Ints, ...]
+    """Original indices behind each mask of a plan, most important first: of neurons, length L (``coupled``); of
+    gate, up and down rows, length 3 L (``rows``)."""
 
     def apply(self, kept: Sequence[int]) -> AbstractContextManager[None]:
         """Context manager: the model is pruned to these kept counts (``Plan.kept``) inside it."""
@@ -43,28 +52,29 @@ class SortedModel(Protocol):
 
 
 class SortedNeurons:
-    """``coupled``: kept[l] neurons of block l stay; ``orders`` are original indices, most important first."""
+    """``coupled``: kept[l] neurons of block l stay."""
 
     def __init__(self, adapter: Adapter, orders: Sequence[Ints]) -> None:
         self._blocks = adapter.blocks
-        self.orders = tuple(orders)
+        self._parameters = [_parameters(block) for block in adapter.blocks]
+        self.orders = self.rankings = tuple(orders)
         _permute(self._blocks, self.orders)
 
     @contextmanager
     def apply(self, kept: Sequence[int]) -> Iterator[None]:
         """Prunes the model to the ``kept[l]`` best neurons of each block inside the context: views alone."""
         assert len(kept) == len(self._blocks), f"{len(kept)} counts for {len(self._blocks)} blocks"
-        undo: list[tuple[nn.Parameter, Tensor]] = []
+        undo: Undo = []
         try:
-            for block, count in zip(self._blocks, kept, strict=True):
-                _slice(undo, block, count)
+            for parameters, count in zip(self._parameters, kept, strict=True):
+                _slice(undo, parameters, count)
             yield
         finally:
             _undo(undo)
 
     def keep_masks(self, kept: Sequence[int]) -> list[Mask]:
         """L keep-masks [neurons] in original order."""
-        return [_first(order, count) for order, count in zip(self.orders, kept, strict=True)]
+        return keep_masks("coupled", self.rankings, kept)
 
     def restore(self) -> None:
         """Brings every neuron back to its original place."""
@@ -84,13 +94,15 @@ class SortedRows:
         for block in adapter.blocks:
             _check_zero_is_silent(block)
         self._blocks = adapter.blocks
-        self._ranks = [tuple(_ranks(_order(part)) for part in parts) for parts in scores]
-        bottleneck = [np.maximum(gate, up) for gate, up, _ in self._ranks]
+        self._parameters = [_parameters(block) for block in adapter.blocks]
+        self.rankings: tuple[Ints, ...] = tuple(_order(part) for parts in scores for part in parts)
+        pairs = zip(self.rankings[0::3], self.rankings[1::3], strict=True)
+        bottleneck = [np.maximum(_ranks(gate), _ranks(up)) for gate, up in pairs]
         self.orders: tuple[Ints, ...] = tuple(np.argsort(worst, kind="stable") for worst in bottleneck)
         self._bottleneck = [worst[order] for worst, order in zip(bottleneck, self.orders, strict=True)]
         self._down_orders = [
-            torch.as_tensor(np.argsort(ranks[2]), device=block.down.weight.device)
-            for block, ranks in zip(self._blocks, self._ranks, strict=True)
+            torch.as_tensor(ranking, device=block.down.weight.device)
+            for block, ranking in zip(self._blocks, self.rankings[2::3], strict=True)
         ]
         _permute(self._blocks, self.orders)
 
@@ -98,11 +110,11 @@ class SortedRows:
     def apply(self, kept: Sequence[int]) -> Iterator[None]:
         """Masks the rows of the model inside the context: dead neurons by views, dead outputs by a hook."""
         assert len(kept) == 2 * len(self._blocks), f"{len(kept)} counts for {len(self._blocks)} blocks"
-        undo: list[tuple[nn.Parameter, Tensor]] = []
+        undo: Undo = []
         with ExitStack() as hooks:
             try:
                 for index, block in enumerate(self._blocks):
-                    _slice(undo, block, self.num_neurons(index, kept[2 * index]))
+                    _slice(undo, self._parameters[index], self.num_neurons(index, kept[2 * index]))
                     silent = self._down_orders[index][kept[2 * index + 1] :]
                     if len(silent):
                         hooks.callback(block.down.register_forward_hook(_silence(silent)).remove)
@@ -116,11 +128,7 @@ class SortedRows:
 
     def keep_masks(self, kept: Sequence[int]) -> list[Mask]:
         """3 L keep-masks in original order: gate [neurons], up [neurons], down [hidden] of each block."""
-        masks = []
-        for index, (gate, up, down) in enumerate(self._ranks):
-            rows, outputs = kept[2 * index], kept[2 * index + 1]
-            masks += [gate < rows, up < rows, down < outputs]
-        return masks
+        return keep_masks("rows", self.rankings, kept)
 
     def restore(self) -> None:
         """Brings every neuron back to its original place."""
@@ -163,12 +171,6 @@ def _ranks(order: Ints) -> Ints:
     return ranks
 
 
-def _first(order: Ints, count: int) -> Mask:
-    mask = np.zeros(len(order), dtype=np.bool_)
-    mask[order[:count]] = True
-    return mask
-
-
 @torch.no_grad()
 def _permute(blocks: Sequence[Block], orders: Sequence[Ints]) -> None:
     """Reorders rows of gate and up (with biases) and columns of down in place: the same function."""
@@ -197,22 +199,25 @@ def _move(block: Block, order: Ints) -> None:
     block.down.weight.copy_(block.down.weight[:, index])
 
 
-def _slice(undo: list[tuple[nn.Parameter, Tensor]], block: Block, count: int) -> None:
+def _parameters(block: Block) -> tuple[tuple[Tensor, ...], Tensor]:
+    """What a neuron owns: rows of the first, a column of the last. Looked up once, since looking up is what costs."""
+    rows = (block.gate.weight, block.up.weight, block.gate.bias, block.up.bias)
+    return tuple(parameter for parameter in rows if parameter is not None), block.down.weight
+
+
+def _slice(undo: Undo, parameters: tuple[tuple[Tensor, ...], Tensor], count: int) -> None:
     """Shows the model only the first ``count`` neurons; the parameters stay the same objects."""
-    gate, up, down = block.gate, block.up, block.down
-    for projection in (gate, up):
-        _view(undo, projection.weight, projection.weight.data[:count])
-        if projection.bias is not None:
-            _view(undo, projection.bias, projection.bias.data[:count])
-    _view(undo, down.weight, down.weight.data[:, :count])
+    rows, down = parameters
+    for parameter in rows:
+        whole = parameter.data
+        undo.append((parameter, whole))
+        parameter.data = whole[:count]
+    whole = down.data
+    undo.append((down, whole))
+    down.data = whole[:, :count]
 
 
-def _view(undo: list[tuple[nn.Parameter, Tensor]], parameter: nn.Parameter, view: Tensor) -> None:
-    undo.append((parameter, parameter.data))
-    parameter.data = view
-
-
-def _undo(undo: list[tuple[nn.Parameter, Tensor]]) -> None:
+def _undo(undo: Undo) -> None:
     for parameter, whole in reversed(undo):
         parameter.data = whole
 

@@ -1,0 +1,1 @@
+"""The search that trains the policy, its archive, and the planner it leaves behind."""

@@ -1,17 +1,20 @@
 """What a search may be told: one frozen table of defaults, and the named methods as changes to it."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
+from hipp_prune.choices import (
+    AdvantageKind,
+    Allocation,
+    BandKind,
+    Criterion,
+    FlowKind,
+    GateKind,
+    Method,
+    ReturnKind,
+    UnitKind,
+)
 from hipp_prune.errors import BudgetError, InputError
-from hipp_prune.objectives.returns import ReturnKind
-from hipp_prune.objectives.stability import BandKind
-from hipp_prune.plan import Allocation, UnitKind
-from hipp_prune.policy.grpo import AdvantageKind, GateKind
-
-Method = Literal["hybrid", "grpo", "grpo-paper"]
-"""``hybrid``: surrogate, then a cloned policy, then GRPO; ``grpo``: ours from scratch; ``grpo-paper``: the
-paper's choices throughout."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class SearchConfig:
     """Concentration κ of the allocation, > 0."""
     allocation: Allocation = "waterfill"
     """Eq. 8's rule."""
-    importance: str = "coupled"
+    importance: Criterion = "coupled"
     """Criterion that ranks neurons (Eq. 10 and others); ``rows`` always uses the paper's Eq. 10."""
     image_weight: float = 0.5
     """Share of image tokens in activation statistics, in [0, 1]."""
@@ -52,7 +55,7 @@ class SearchConfig:
     """c of Eq. 12, in standard deviations."""
     warm_up: float = 0.3
     """Fraction of the evaluations spent on random plans; 0 starts GRPO at once."""
-    proposals: float = 0.4
+    proposals: float = 0.5
     """Fraction spent on the surrogate's proposals; 0 trains without a surrogate."""
     rounds: int = 4
     """How often the surrogate is refitted while it proposes, ≥ 1."""
@@ -62,7 +65,7 @@ class SearchConfig:
     """Groups (preferences) a step."""
     relabel: bool = True
     """Whether a step's plans also teach the other preferences of that step."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     """Of the policy (Adam), > 0."""
     inner_epochs: int = 3
     """Updates a step, ≥ 1."""
@@ -74,6 +77,8 @@ class SearchConfig:
     """Which advantages the stability gate scales."""
     band: BandKind = "conditional"
     """Whether the stability band depends on the sparsity."""
+    flow: FlowKind = "block"
+    """Whether ℓ sums blocks (a look-up a plan) or chains all weights (Eq. 13 literally)."""
     gamma: float = 1.0
     """Slope γ of the band loss."""
     gate_floor: float = 0.02
@@ -146,6 +151,7 @@ METHODS: dict[Method, dict[str, Any]] = {
         "advantage": "paper",
         "gate": "all",
         "band": "paper",
+        "flow": "chain",
         "gate_floor": 0.0,
     },
 }

@@ -90,8 +90,10 @@ def learn(
     """Updates the policy on one step's plans (Eq. 16–18) and returns the last inner epoch's loss.
 
     Args:
-        policy, optimiser: what is trained.
-        problem, config: units and settings.
+        policy: trained in place.
+        optimiser: of its parameters.
+        problem: units and descriptors.
+        config: settings.
         draw: the plans.
         objectives: normalised R̃, [N, 3]; NaN for plans that were not evaluated.
         gate: g of each plan, [N].

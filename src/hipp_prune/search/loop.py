@@ -240,7 +240,7 @@ def _grpo_step(
     gate = session.band.gate(problem.log_ratio(draw.kept), draw.sparsity, widening=widening)
     evaluations = [
         _evaluate_draw(session, draw, index, f"step-{number}")
-        for index in np.flatnonzero(gate >= config.gate_floor)
+        for index in np.flatnonzero(gate >= config.gate_floor).tolist()
     ]
     returns = np.full((len(draw.kept), 3), np.nan)
     returns[gate >= config.gate_floor] = session.returns(evaluations)

@@ -119,11 +119,13 @@ def test_hooks_see_gate_and_down_inputs_without_padding(family):
 def test_hooks_are_removed_on_every_way_out(llava):
     adapter = llava.adapter
     batch, _ = llava.encode(llava.questions[:1])
-    with pytest.raises(RuntimeError, match="boom"), record_moments(adapter.blocks, batch):
-        assert all(
-            block.gate._forward_pre_hooks and block.down._forward_pre_hooks for block in adapter.blocks
-        )
-        raise RuntimeError("boom")
-    assert not any(
-        module._forward_pre_hooks for block in adapter.blocks for module in (block.gate, block.down)
-    )
+    hooked = [module._forward_pre_hooks for block in adapter.blocks for module in (block.gate, block.down)]
+
+    def fail():
+        with record_moments(adapter.blocks, batch):
+            assert all(hooked)
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        fail()
+    assert not any(hooked)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -277,6 +278,33 @@ def test_masks_of_every_kind(mask_kind, causal):
     torch.testing.assert_close(
         got.per_block(tokens="last").float(), mass[:, -1].mean()[None], atol=1e-6, rtol=0
     )
+
+
+class _LargestResult(TorchDispatchMode):
+    numel = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numel = max(self.numel, result.numel())
+        return result
+
+
+def test_scores_of_64_rows_exist_at_a_time():
+    samples, heads, tokens = 2, 4, 400
+    image_mask = torch.zeros(samples, tokens, dtype=torch.bool)
+    image_mask[:, :100] = True
+    zeros = torch.zeros(samples, tokens, dtype=torch.long)
+    batch = Batch(
+        input_ids=zeros, attention_mask=zeros + 1, image_mask=image_mask, marker_mask=zeros.bool(),
+        last=zeros[:, -1], images=(0, 1), extras={},
+    )  # fmt: skip
+    module = torch.nn.Module()
+    recorded = visual.RecordedMass(batch, [SimpleNamespace(attention=module, name="block")])
+    query = torch.randn(samples, heads, tokens, 8)
+    with _LargestResult() as largest:
+        recorded.observe(module, query, query, torch.ones(1, 1, tokens, tokens, dtype=torch.bool).tril(), 0.3)
+    assert largest.numel == samples * heads * 64 * tokens
 
 
 def test_capped_scores_are_refused():

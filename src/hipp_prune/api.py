@@ -1,0 +1,360 @@
+"""The public face: every stage as a function on a run directory. The command line calls these and nothing else.
+
+>>> from hipp_prune import api
+>>> run = api.calibrate("toy-llava", ["toyworld"], Path("run"))
+>>> planner = api.search(run.root)
+>>> plan = planner.query(Preference.parse("1,0,0"))
+>>> api.prune("toy-llava", plan, Path("smaller"))
+>>> api.evaluate("smaller", ["toyworld"])
+"""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+
+from hipp_prune.benchmark.evaluate import Evaluation, evaluate_model, limit_questions, weight_bytes
+from hipp_prune.benchmark.speed import measure_speedups
+from hipp_prune.calibration import Calibration
+from hipp_prune.calibration import calibrate as measure
+from hipp_prune.errors import RunError
+from hipp_prune.models import load_model
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.loading import local_folder
+from hipp_prune.objectives.minibatch import draw_minibatch
+from hipp_prune.plan import Plan
+from hipp_prune.preference import Preference
+from hipp_prune.pruning.checkpoint import PLAN_FILE, CheckpointReport, prune_checkpoint
+from hipp_prune.questions.records import SkipBad
+from hipp_prune.questions.results import Results
+from hipp_prune.questions.results import score_answers as official_scores
+from hipp_prune.questions.scoring import PopeRule
+from hipp_prune.questions.spec import load_questions
+from hipp_prune.questions.splits import Split
+from hipp_prune.report import write_report
+from hipp_prune.run import Progress, Provenance, RunDirectory, read_json, write_json, write_text
+from hipp_prune.search.archive import Archive
+from hipp_prune.search.config import SearchConfig
+from hipp_prune.search.loop import search as run_search
+from hipp_prune.search.model_problem import ModelProblem
+from hipp_prune.search.planner import Planner
+
+__all__ = [
+    "ModelOptions",
+    "calibrate",
+    "evaluate",
+    "prune",
+    "query",
+    "report",
+    "score_answers",
+    "search",
+    "speedups",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """How a model is loaded."""
+
+    device: str = "cpu"
+    """``cpu``, ``cuda``, ``cuda:1`` …"""
+    dtype: str = "auto"
+    """``float32``, ``bfloat16``, ``float16``; ``auto`` keeps the checkpoint's."""
+    trust_remote_code: bool = False
+    """Whether code that comes with the checkpoint may run; our own pruned checkpoints never need it here."""
+
+    def load(self, model: str | Path) -> Adapter:
+        """Loads a model.
+
+        Raises:
+            UnsupportedModelError, CheckpointError: see ``load_model``.
+        """
+        return load_model(
+            model, device=self.device, dtype=self.dtype, trust_remote_code=self.trust_remote_code
+        )
+
+
+def calibrate(
+    model: str,
+    questions: Sequence[str],
+    out: Path,
+    *,
+    count: int = 128,
+    batch_size: int = 16,
+    seed: int = 0,
+    options: ModelOptions = ModelOptions(),
+    force: bool = False,
+    skip_bad: SkipBad | None = None,
+    progress: Progress | None = None,
+) -> RunDirectory:
+    """Starts a run: measures the dense model on the calibration split (activations, Eq. 5–6, Taylor).
+
+    Args:
+        model: ``toy-llava``, ``toy-qwen2.5-vl``, a checkpoint folder or a hub name.
+        questions: specifications, e.g. ``toyworld`` or ``pope:DIR``.
+        out: run directory to make.
+        count: calibration questions drawn, balanced over benchmarks and answers.
+        batch_size: questions a forward pass.
+        seed: of the draw and of everything the run does later.
+        options: how the model is loaded.
+        force: replaces an existing run.
+        skip_bad: counts bad questions and pictures and leaves them out; None makes them errors.
+        progress: told (questions done, questions in all).
+
+    Raises:
+        OutputExistsError: if ``out`` is there and ``force`` is false.
+        InputError: for bad questions, images or models; see ``errors``.
+    """
+    run = RunDirectory(out)
+    run.create(Provenance.now(model=model, questions=tuple(questions), seed=seed), force=force)
+    asked = load_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
+    chosen = draw_minibatch(asked, count, np.random.default_rng([seed, 6]))
+    adapter = options.load(model)
+    calibration = measure(
+        adapter, [asked[index] for index in chosen], batch_size=batch_size, progress=progress
+    )
+    calibration.save(run.calibration)
+    return run
+
+
+def search(
+    run: Path,
+    config: SearchConfig | None = None,
+    *,
+    batch_size: int = 64,
+    options: ModelOptions = ModelOptions(),
+    force: bool = False,
+    skip_bad: SkipBad | None = None,
+    progress: Progress | None = None,
+) -> Planner:
+    """Trains the policy of a run on its search split; interrupted, it goes on from its last evaluation.
+
+    Args:
+        run: a calibrated run directory.
+        config: settings; the run's seed and our defaults if none are given.
+        batch_size: questions a forward pass.
+        options: how the model is loaded.
+        force: throws away what an earlier search with other settings evaluated.
+        skip_bad: as in ``calibrate``.
+        progress: told (evaluations done, evaluations in all).
+
+    Raises:
+        IncompleteRunError: if the run has not been calibrated.
+        RunError: if an earlier search had other settings and ``force`` is false.
+    """
+    directory = RunDirectory(run)
+    provenance = directory.provenance()
+    directory.require(directory.calibration, made_by=f"hipp-prune calibrate … --out {run} --force")
+    config = config or SearchConfig(seed=provenance.seed)
+    _claim_search(directory, config, force=force)
+    questions = load_questions(
+        provenance.questions, "search", cache=directory.cache, seed=provenance.seed, skip_bad=skip_bad
+    )
+    problem = ModelProblem(
+        options.load(provenance.model),
+        Calibration.load(directory.calibration),
+        questions,
+        config,
+        batch_size=batch_size,
+    )
+    archive = Archive(directory.search / "archive.jsonl")
+    result = run_search(problem, config, archive, progress=progress)
+    planner = Planner(
+        policy=result.policy,
+        space=problem.space,
+        config=config,
+        state=problem.state,
+        features=problem.states.names,
+        orders=tuple(problem.orders),
+        scale=result.scale,
+    )
+    write_json(directory.search / "curve.json", [asdict(step) for step in result.curve])
+    write_json(directory.search / "search.json", {**_description(planner), "complete": True})
+    planner.save(directory.search / "planner.safetensors")
+    return planner
+
+
+def query(
+    run: Path,
+    preference: Preference,
+    *,
+    sparsity: float | None = None,
+    align: int = 1,
+    out: Path | None = None,
+) -> Plan:
+    """The plan a run's policy answers a preference with; also written to ``out``, or into the run's ``plans``.
+
+    Raises:
+        IncompleteRunError: if the run has not been searched.
+        BudgetError: if the box does not allow the sparsity or the alignment.
+    """
+    directory = RunDirectory(run)
+    directory.provenance()
+    path = directory.require(directory.search / "planner.safetensors", made_by=f"hipp-prune search {run}")
+    plan = Planner.load(path).query(preference, sparsity=sparsity, align=align)
+    write_text(out or directory.plans / f"{plan_name(preference, sparsity, align)}.json", plan.to_json())
+    return plan
+
+
+def plan_name(preference: Preference, sparsity: float | None = None, align: int = 1) -> str:
+    """File name of a queried plan, e.g. ``0.5,0.5,0-s0.3``."""
+    budget = "" if sparsity is None else f"-s{sparsity:g}"
+    return f"{preference}{budget}" + ("" if align == 1 else f"-a{align}")
+
+
+def prune(
+    model: str, plan: Plan | Path, out: Path, *, force: bool = False, progress: Progress | None = None
+) -> CheckpointReport:
+    """Writes the smaller checkpoint that a plan describes.
+
+    Raises:
+        PlanError: if the plan was made for another model.
+        OutputExistsError: if ``out`` is there and ``force`` is false.
+        CheckpointError: if the source is damaged or the disk is full.
+    """
+    loaded = Plan.load(plan) if isinstance(plan, Path) else plan
+    return prune_checkpoint(local_folder(model), loaded, out, force=force, progress=progress)
+
+
+def evaluate(
+    model: str,
+    questions: Sequence[str],
+    *,
+    split: Split | Literal["all"] = "test",
+    limit: int | None = None,
+    label: str | None = None,
+    rule: PopeRule = "official",
+    batch_size: int = 64,
+    seed: int = 0,
+    options: ModelOptions = ModelOptions(),
+    cache: Path | None = None,
+    skip_bad: SkipBad | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Official scores of a model or a pruned checkpoint.
+
+    Args:
+        model: as in ``calibrate``, or a checkpoint that ``prune`` wrote.
+        questions: specifications.
+        split: which of our splits, or ``all`` of an official file.
+        limit: at most this many questions a benchmark, drawn with ``seed``.
+        label: name in tables; ``dense`` or the plan's preference if none is given.
+        rule: how POPE answers are parsed.
+        batch_size: questions a forward pass.
+        seed: of the splits and of ``limit``.
+        options: how the model is loaded.
+        cache: where the embedded world is drawn; a temporary folder by default.
+        skip_bad: as in ``calibrate``.
+        progress: told (questions done, questions in all).
+
+    Raises:
+        InputError: for bad questions, images or models; see ``errors``.
+    """
+    with _cache_folder(cache) as folder:
+        asked = load_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
+        asked = limit_questions(asked, limit, seed=seed)
+        plan = checkpoint_plan(model)
+        evaluation = evaluate_model(
+            options.load(model),
+            asked,
+            label=label or ("dense" if plan is None else str(plan.preference or "pruned")),
+            model=model,
+            specs=questions,
+            split=split,
+            rule=rule,
+            batch_size=batch_size,
+            progress=progress,
+        )
+    preference = None if plan is None or plan.preference is None else tuple(plan.preference.vector.tolist())
+    return replace(
+        evaluation,
+        bytes=weight_bytes(local_folder(model)),
+        ledger=None if plan is None else plan.ledger,
+        preference=preference,
+    )
+
+
+def speedups(
+    dense: str,
+    pruned: Sequence[str],
+    questions: Sequence[str],
+    *,
+    limit: int = 256,
+    options: ModelOptions = ModelOptions(),
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> list[float]:
+    """Dense wall time over each pruned model's on the same test questions, measured in turns."""
+    with _cache_folder(cache) as folder:
+        asked = limit_questions(load_questions(questions, "test", cache=folder), limit // 2)
+        adapters = [options.load(model) for model in (dense, *pruned)]
+        return measure_speedups(adapters[0], adapters[1:], asked, progress=progress)
+
+
+def score_answers(
+    answers: Path, questions: Sequence[str], *, rule: PopeRule = "official", skip_bad: SkipBad | None = None
+) -> Results:
+    """Official scores of anyone's answers, paired with the questions by id; no model and no picture is opened.
+
+    Raises:
+        QuestionError: if the answers do not belong to the questions.
+    """
+    with _cache_folder(None) as folder:
+        asked = load_questions(questions, "all", cache=folder, skip_bad=skip_bad, need_images=False)
+    return official_scores(answers, asked, rule=rule)
+
+
+def report(run: Path) -> Path:
+    """Writes ``report.html`` of a run and returns its path.
+
+    Raises:
+        IncompleteRunError: if this is no run directory.
+    """
+    return write_report(RunDirectory(run))
+
+
+def checkpoint_plan(model: str) -> Plan | None:
+    """The plan a checkpoint was pruned by; None for a dense model."""
+    path = local_folder(model) / PLAN_FILE
+    return Plan.load(path) if path.is_file() else None
+
+
+def _description(planner: Planner) -> dict[str, Any]:
+    return {
+        "config": asdict(planner.config),
+        "shape": asdict(planner.space.shape),
+        "features": planner.features,
+        "scale": planner.scale,
+    }
+
+
+def _claim_search(directory: RunDirectory, config: SearchConfig, *, force: bool) -> None:
+    """Goes on with a search of the same settings, or starts a new one; more evaluations may be asked for."""
+    path = directory.search / "search.json"
+    if force and directory.search.exists():
+        shutil.rmtree(directory.search)
+    if path.exists():
+        before = read_json(path, made_by=f"hipp-prune search {directory.root} --force")["config"]
+        now = asdict(config)
+        changed = sorted(name for name in now if name != "evaluations" and before.get(name) != now[name])
+        if changed:
+            differences = ", ".join(f"{name} {before.get(name)!r} → {now[name]!r}" for name in changed)
+            raise RunError(
+                f"{directory.search} holds a search with other settings ({differences}); repeat those settings to "
+                "go on with it, or add --force to start over"
+            )
+    write_json(path, {"config": asdict(config), "complete": False})
+
+
+@contextmanager
+def _cache_folder(cache: Path | None) -> Iterator[Path]:
+    if cache is not None:
+        yield cache
+        return
+    with TemporaryDirectory(prefix="hipp-prune-") as folder:
+        yield Path(folder)

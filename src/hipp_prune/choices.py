@@ -1,0 +1,38 @@
+"""Every named alternative a user can choose, in one place that needs no torch: the command line lists them.
+
+``paper`` always means the literal reading of HiPP-Prune; the first name of each is our default.
+"""
+
+from typing import Literal
+
+UnitKind = Literal["coupled", "rows"]
+"""What a ratio removes. ``coupled``: neuron j is row j of gate and up and column j of down; ``rows``: the
+paper's independent row masks of gate, up and down."""
+
+Allocation = Literal["waterfill", "paper"]
+"""Eq. 8. ``waterfill`` meets the budget exactly; ``paper`` clips and lets the sparsity drift."""
+
+Criterion = Literal["coupled", "paper", "magnitude", "wanda-sp", "flap", "taylor"]
+"""What ranks neurons (Eq. 10); see ``pruning.importance`` for each."""
+
+ReturnKind = Literal["log-sigmoid", "tanh", "margin", "paper-literal"]
+"""How a margin m becomes a return (Eq. 11): log σ(m), tanh(m/τ), m itself (the paper's), or the literal reading
+of the paper's T_x and C_x, which measures the answer's *format* only."""
+
+BandKind = Literal["conditional", "paper"]
+"""Eq. 14. ``conditional``: quantiles of ℓ given the sparsity; ``paper``: of ℓ itself, which punishes both ends
+of the budget because ℓ mostly follows the sparsity."""
+
+FlowKind = Literal["block", "chain"]
+"""Eq. 13. ``block``: logs of each block's flow, summed (a look-up a plan); ``chain``: the flow through all
+weights, literally."""
+
+AdvantageKind = Literal["leave-pair-out", "leave-one-out", "paper"]
+"""Eq. 17. ``paper`` divides by the group's std; the others subtract a baseline independent of the plan."""
+
+GateKind = Literal["positive", "all", "off"]
+"""Which advantages the stability gate scales (Eq. 15): positive ones, all (the paper's), none."""
+
+Method = Literal["hybrid", "grpo", "grpo-paper"]
+"""``hybrid``: surrogate, then a cloned policy, then GRPO; ``grpo``: ours from scratch; ``grpo-paper``: the
+paper's choices throughout."""

@@ -1,0 +1,332 @@
+"""One dataclass a subcommand: its fields are the flags, its docstring the help, ``run`` calls the API.
+
+Nothing heavy is imported here, so that ``--help`` answers at once; each ``run`` imports what it needs.
+"""
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, Union
+
+import tyro
+
+from hipp_prune.search.config import SearchConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFlags:
+    """How a model is loaded."""
+
+    device: str = "cpu"
+    """cpu, cuda, cuda:1 …"""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """auto keeps the checkpoint's."""
+    trust_remote_code: bool = False
+    """Let code that comes with the checkpoint run. Our own pruned checkpoints never need it here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrate:
+    """Start a run: measure the dense model (activations, visual sensitivity, gradients).
+
+    Example: hipp-prune calibrate --model toy-llava --questions toyworld --out run
+    """
+
+    model: str
+    """toy-llava, toy-qwen2.5-vl, a checkpoint folder, or a hub name."""
+    questions: tuple[str, ...]
+    """Where questions come from: toyworld, pope:DIR[,images=DIR], scienceqa:DIR[,split=train]; several may follow."""
+    out: Path
+    """Run directory to make."""
+    count: int = 128
+    """Calibration questions drawn."""
+    batch_size: int = 16
+    """Questions a forward pass."""
+    seed: int = 0
+    """Of everything the run does."""
+    force: bool = False
+    """Replace an existing run."""
+    skip_bad: bool = False
+    """Leave out (and count) broken questions and pictures instead of stopping."""
+    load: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
+
+    def run(self) -> None:
+        """Calls ``api.calibrate``."""
+        from hipp_prune import api
+        from hipp_prune.cli.output import model_options, next_steps, progress_bar, skipping
+
+        with skipping(self.skip_bad) as skip_bad, progress_bar("calibrating") as progress:
+            api.calibrate(
+                self.model,
+                self.questions,
+                self.out,
+                count=self.count,
+                batch_size=self.batch_size,
+                seed=self.seed,
+                options=model_options(self.load),
+                force=self.force,
+                skip_bad=skip_bad,
+                progress=progress,
+            )
+        next_steps(f"hipp-prune search {shlex.quote(str(self.out))}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Train the policy: once a model, afterwards every preference is a query of milliseconds.
+
+    Interrupted or killed, it goes on from its last evaluation when started again.
+
+    Example: hipp-prune search run --evaluations 800
+    """
+
+    run_directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """A calibrated run directory."""
+    batch_size: int = 64
+    """Questions a forward pass."""
+    force: bool = False
+    """Throw away an earlier search with other settings."""
+    skip_bad: bool = False
+    """Leave out (and count) broken questions and pictures instead of stopping."""
+    load: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
+    config: tyro.conf.OmitArgPrefixes[SearchConfig] = field(default_factory=SearchConfig)
+
+    def run(self) -> None:
+        """Calls ``api.search``."""
+        from hipp_prune import api
+        from hipp_prune.cli.output import model_options, next_steps, progress_bar, skipping
+
+        with skipping(self.skip_bad) as skip_bad, progress_bar("searching") as progress:
+            api.search(
+                self.run_directory,
+                self.config,
+                batch_size=self.batch_size,
+                options=model_options(self.load),
+                force=self.force,
+                skip_bad=skip_bad,
+                progress=progress,
+            )
+        run = shlex.quote(str(self.run_directory))
+        next_steps(f"hipp-prune query {run} --preference 1,1,1 --out plan.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """Ask a trained run for the plan of a preference.
+
+    Example: hipp-prune query run --preference 2,1,1 --sparsity 0.3 --align 64 --out plan.json
+    """
+
+    run_directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """A searched run directory."""
+    preference: str
+    """R,U,C: weights of hallucination robustness, task utility and compression; normalised."""
+    sparsity: float | None = None
+    """Fix the fraction of MLP neurons removed instead of leaving it to the policy."""
+    align: int = 1
+    """Keep a multiple of this many neurons in every block (8, 64, 128 suit GPUs)."""
+    out: Path | None = None
+    """Plan file; RUN/plans/… by default."""
+
+    def run(self) -> None:
+        """Calls ``api.query``."""
+        from hipp_prune import api
+        from hipp_prune.cli.output import next_steps, print_plan
+        from hipp_prune.preference import Preference
+
+        preference = Preference.parse(self.preference)
+        name = api.plan_name(preference, self.sparsity, self.align)
+        out = self.out or self.run_directory / "plans" / f"{name}.json"
+        plan = api.query(self.run_directory, preference, sparsity=self.sparsity, align=self.align, out=out)
+        print_plan(plan, out)
+        next_steps(f"hipp-prune prune --model MODEL --plan {shlex.quote(str(out))} --out CKPT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prune:
+    """Write the smaller checkpoint that a plan describes; it loads like any other.
+
+    Example: hipp-prune prune --model toy-llava --plan plan.json --out smaller
+    """
+
+    model: str
+    """The model the plan was made for."""
+    plan: Path
+    """A plan file written by query."""
+    out: Path
+    """Checkpoint folder to make."""
+    force: bool = False
+    """Replace an existing folder."""
+
+    def run(self) -> None:
+        """Calls ``api.prune``."""
+        from hipp_prune import api
+        from hipp_prune.cli.output import console, next_steps, progress_bar
+
+        with progress_bar("writing") as progress:
+            report = api.prune(self.model, self.plan, self.out, force=self.force, progress=progress)
+        console.print(report.summary, highlight=False)
+        next_steps(f"hipp-prune evaluate --model {shlex.quote(str(self.out))} --questions SPEC")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Score a model or a pruned checkpoint officially, or anyone's answers without a model.
+
+    Examples: hipp-prune evaluate --model smaller --questions toyworld --out results.json;
+    hipp-prune evaluate --answers answers.jsonl --questions pope:DIR
+    """
+
+    questions: tuple[str, ...]
+    """toyworld, pope:DIR[,images=DIR], scienceqa:DIR[,split=test]; several may follow."""
+    model: str | None = None
+    """A model or checkpoint."""
+    answers: Path | None = None
+    """Instead of a model: its answers as JSON lines {question_id, text}."""
+    out: Path | None = None
+    """Where the results are written as JSON."""
+    split: Literal["test", "validation", "search", "recovery", "calibration", "all"] = "test"
+    """Our split by image; all takes the whole official file."""
+    limit: int | None = None
+    """At most this many questions a benchmark, the same for every model."""
+    label: str | None = None
+    """Name in tables."""
+    rule: Literal["official", "lmms-eval", "vlmevalkit"] = "official"
+    """Whose rule parses POPE answers."""
+    batch_size: int = 64
+    """Questions a forward pass."""
+    seed: int = 0
+    """Of the splits and of --limit."""
+    skip_bad: bool = False
+    """Leave out (and count) broken questions and pictures instead of stopping."""
+    load: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
+
+    def run(self) -> None:
+        """Calls ``api.evaluate`` or ``api.score_answers``."""
+        from hipp_prune.cli.output import evaluate_answers, evaluate_model
+        from hipp_prune.errors import InputError
+
+        if (self.model is None) == (self.answers is None):
+            raise InputError(
+                "evaluate needs either --model MODEL or --answers FILE, not both and not neither"
+            )
+        if self.model is None:
+            evaluate_answers(self)
+        else:
+            evaluate_model(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Write RUN/report.html: one page with the table, the curves, the plans, the front and examples.
+
+    Example: hipp-prune report run
+    """
+
+    run_directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """A run directory."""
+
+    def run(self) -> None:
+        """Calls ``api.report``."""
+        from hipp_prune import api
+        from hipp_prune.cli.output import console
+
+        path = api.report(self.run_directory)
+        console.print(f"report: {path.resolve().as_uri()}", highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quickstart:
+    """See it all on an embedded model in minutes: calibrate, search, query, prune, evaluate, report.
+
+    Example: hipp-prune quickstart --out demo
+    """
+
+    out: Path = Path("demo")
+    """Run directory to make."""
+    model: str = "toy-llava"
+    """toy-llava, toy-qwen2.5-vl, or a model of your own."""
+    questions: tuple[str, ...] = ("toyworld",)
+    """Question specifications."""
+    evaluations: int = 400
+    """Plans the search evaluates."""
+    limit: int = 600
+    """Test questions a benchmark."""
+    seed: int = 0
+    """Of everything."""
+    force: bool = False
+    """Replace an existing run."""
+    load: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
+
+    def run(self) -> None:
+        """Runs every stage on one run directory."""
+        from hipp_prune.cli.quickstart import quickstart
+
+        quickstart(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """List the embedded models and the families that are supported."""
+
+    def run(self) -> None:
+        """Prints two tables."""
+        from hipp_prune.cli.output import print_models
+
+        print_models()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyMake:
+    """Draw the embedded world and write its questions in the benchmarks' official file formats.
+
+    Example: hipp-prune toy make --out toyworld
+    """
+
+    out: Path
+    """Folder to make; use it as --questions toyworld:FOLDER."""
+    seed: int = 0
+    """Of the world."""
+
+    def run(self) -> None:
+        """Calls ``toyworld.write``."""
+        from hipp_prune.cli.output import make_toyworld
+
+        make_toyworld(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyTrain:
+    """Train an embedded model from nothing, as the shipped ones were.
+
+    Example: hipp-prune toy train --model toy-llava --out my-toy-llava
+    """
+
+    model: Literal["toy-llava", "toy-qwen2.5-vl"]
+    """Which one."""
+    out: Path
+    """Checkpoint folder to make."""
+    log: Path | None = None
+    """Where the training log goes; OUT/train.log by default."""
+    seed: int = 0
+    """Of data and weights."""
+
+    def run(self) -> None:
+        """Calls ``toy.train``."""
+        from hipp_prune.cli.output import train_toy
+
+        train_toy(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy:
+    """Rebuild the embedded data and models from nothing."""
+
+    action: Union[  # noqa: UP007 (tyro reads the annotations at run time)
+        Annotated[ToyMake, tyro.conf.subcommand("make", prefix_name=False)],
+        Annotated[ToyTrain, tyro.conf.subcommand("train", prefix_name=False)],
+    ]
+
+    def run(self) -> None:
+        """Runs what was chosen."""
+        self.action.run()

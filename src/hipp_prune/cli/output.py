@@ -1,0 +1,141 @@
+"""What the commands print, and the pieces of their work that need the heavy imports."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.table import Table
+
+from hipp_prune import api
+from hipp_prune.cli.commands import Evaluate, ModelFlags, ToyMake, ToyTrain
+from hipp_prune.cli.progress import console, notes, progress_bar
+from hipp_prune.models import SUPPORTED, TOYS
+from hipp_prune.plan import Plan
+from hipp_prune.questions import toyworld
+from hipp_prune.questions.records import SkipBad
+from hipp_prune.questions.results import Results
+from hipp_prune.report.tables import print_summary
+from hipp_prune.run import refuse_existing, write_text
+
+__all__ = ["console", "model_options", "next_steps", "notes", "print_plan", "progress_bar", "skipping"]
+
+
+def model_options(flags: ModelFlags) -> api.ModelOptions:
+    """The API's options from the command line's."""
+    return api.ModelOptions(device=flags.device, dtype=flags.dtype, trust_remote_code=flags.trust_remote_code)
+
+
+@contextmanager
+def skipping(wanted: bool) -> Iterator[SkipBad | None]:
+    """A counter of bad records for ``--skip-bad``, printed at the end; None where they are errors."""
+    counter = SkipBad() if wanted else None
+    yield counter
+    if counter is not None and counter.count:
+        notes.print(counter.summary(), highlight=False)
+
+
+def next_steps(*commands: str) -> None:
+    """Says what to run next."""
+    notes.print("next:", style="dim")
+    for command in commands:
+        notes.print(f"  {command}", highlight=False, soft_wrap=True)
+
+
+def print_plan(plan: Plan, path: Path) -> None:
+    """A plan's sparsity on every denominator and its ratios."""
+    ledger = plan.ledger
+    console.print(
+        f"sparsity: {ledger.mlp:.2%} of MLP parameters, {ledger.block:.2%} of blocks, "
+        f"{ledger.language:.2%} of the language model, {ledger.model:.2%} of the model",
+        highlight=False,
+    )
+    console.print("removed a unit: " + " ".join(f"{ratio:.0%}" for ratio in plan.ratios), highlight=False)
+    console.print(f"plan: {path}", highlight=False, soft_wrap=True)
+
+
+def evaluate_model(command: Evaluate) -> None:
+    """``evaluate --model``: answers, scores, writes and prints."""
+    assert command.model is not None
+    if command.out is not None:
+        command.out.parent.mkdir(parents=True, exist_ok=True)
+    with skipping(command.skip_bad) as skip_bad, progress_bar("evaluating") as progress:
+        evaluation = api.evaluate(
+            command.model,
+            command.questions,
+            split=command.split,
+            limit=command.limit,
+            label=command.label,
+            rule=command.rule,
+            batch_size=command.batch_size,
+            seed=command.seed,
+            options=model_options(command.load),
+            skip_bad=skip_bad,
+            progress=progress,
+        )
+    print_results(evaluation.results)
+    print_summary([evaluation], console)
+    if command.out is not None:
+        evaluation.save(command.out)
+        console.print(f"results: {command.out}", highlight=False, soft_wrap=True)
+
+
+def evaluate_answers(command: Evaluate) -> None:
+    """``evaluate --answers``: official scores of anyone's answers."""
+    assert command.answers is not None
+    with skipping(command.skip_bad) as skip_bad:
+        results = api.score_answers(command.answers, command.questions, rule=command.rule, skip_bad=skip_bad)
+    print_results(results)
+    if command.out is not None:
+        write_text(command.out, results.to_json())
+        console.print(f"results: {command.out}", highlight=False, soft_wrap=True)
+
+
+def print_results(results: Results) -> None:
+    """Official tables, a benchmark each."""
+    if results.pope:
+        _print_table("POPE", results.rows("pope"))
+        console.print(f"mean F1 over subsets: {results.pope_mean('f1'):.4f}", highlight=False)
+    if results.scienceqa is not None:
+        _print_table("ScienceQA", results.rows("scienceqa"))
+
+
+def print_models() -> None:
+    """What is embedded, and what is supported."""
+    embedded = [("name", "what")] + [
+        (name, "trained by `hipp-prune toy train`, ships with the package") for name in TOYS
+    ]
+    _print_table("embedded", embedded)
+    families = [("family", "model_type", "tested")]
+    families += [(family.name, family.model_type, family.tested) for family in SUPPORTED]
+    _print_table("supported, by path or hub name", families)
+    console.print(
+        "Any other image-text-to-text model of transformers loads if its language blocks have gate/up/down MLPs "
+        "and its forward takes encoded images; loading says what is missing.",
+        highlight=False,
+    )
+
+
+def make_toyworld(command: ToyMake) -> None:
+    """``toy make``."""
+    root = toyworld.write(command.out, seed=command.seed)
+    console.print(f"written: {root}", highlight=False, soft_wrap=True)
+    next_steps(f"hipp-prune evaluate --model toy-llava --questions toyworld:{root}")
+
+
+def train_toy(command: ToyTrain) -> None:
+    """``toy train``."""
+    from hipp_prune.toy.train import train
+
+    refuse_existing(command.out, force=False)
+    train(command.model, command.out, seed=command.seed, log=command.log)
+    next_steps(f"hipp-prune evaluate --model {command.out} --questions toyworld")
+
+
+def _print_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
+    header, *body = rows
+    table = Table(title=title, title_justify="left")
+    for column, name in enumerate(header):
+        table.add_column(name, justify="left" if column == 0 else "right", overflow="fold")
+    for row in body:
+        table.add_row(*row)
+    console.print(table)

@@ -1,0 +1,17 @@
+"""InternVL3 (the ``-hf`` checkpoints): one or several tiles, their tokens in one run between two markers."""
+
+from typing import Any, ClassVar
+
+from hipp_prune.models.adapter import Adapter, ImageFeatures
+
+
+class InternVLAdapter(Adapter):
+    """The template writes one context token; the markers around an image are added here."""
+
+    _markers = ("<img>", "</img>")
+    _image_options: ClassVar[dict[str, Any]] = {"crop_to_patches": True}
+    _features_as_tensor = True
+
+    def _image_tokens(self, features: ImageFeatures) -> list[int]:
+        vocabulary = self.processor.tokenizer.get_vocab()
+        return [vocabulary["<img>"], *super()._image_tokens(features), vocabulary["</img>"]]

@@ -1,0 +1,145 @@
+"""What a run directory holds, however far the run has come: what can be read, and why the rest cannot.
+
+Reading changes nothing in the directory, so that a report can be written while a search is still running.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+import numpy as np
+
+from hipp_prune.allocation import Floats
+from hipp_prune.benchmark.evaluate import Evaluation
+from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.visual import TOKEN_REDUCTIONS
+from hipp_prune.errors import HippPruneError
+from hipp_prune.plan import ModelShape, Plan, PlanSpace
+from hipp_prune.run import Provenance, RunDirectory, read_json
+from hipp_prune.search import archive as archives
+from hipp_prune.search.config import SearchConfig
+from hipp_prune.search.loop import Step
+
+DENSE = "dense"
+"""Label of the unpruned model's evaluation."""
+
+_SEARCH = "hipp-prune search RUN"
+_Part = TypeVar("_Part")
+
+
+@dataclass(kw_only=True)
+class Contents:
+    """The parts of a run directory; a part that is missing or damaged is None or empty."""
+
+    run: RunDirectory
+    provenance: Provenance
+    sensitivity: dict[str, Floats] | None = None
+    """S_l of Eq. 6, [L], by token reduction (``max``, ``mean``, ``last``)."""
+    config: SearchConfig | None = None
+    space: PlanSpace | None = None
+    """The searched space."""
+    archive: list[archives.Evaluation] = field(default_factory=list)
+    curve: list[Step] = field(default_factory=list)
+    plans: dict[str, Plan] = field(default_factory=dict)
+    """By file name without its ending, the plan that favours robustness most first."""
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    """By file name without its ending, the dense model first, then as ``plans``."""
+    damaged: dict[str, str] = field(default_factory=dict)
+    """Why a file that exists could not be read, by its path within the run."""
+
+    @property
+    def dense(self) -> Evaluation | None:
+        """The unpruned model's evaluation."""
+        return next((each for each in self.evaluations.values() if each.label == DENSE), None)
+
+    @property
+    def pruned(self) -> list[Evaluation]:
+        """All other evaluations."""
+        return [each for each in self.evaluations.values() if each.label != DENSE]
+
+    def evaluated(self, plan: Plan) -> bool:
+        """Whether some evaluation is of this plan."""
+        return any(
+            each.ledger is not None
+            and abs(each.ledger.mlp - plan.ledger.mlp) < 1e-6
+            and (plan.preference is None or _rank(each.preference) == _rank(plan.preference.vector))
+            for each in self.pruned
+        )
+
+
+def read_contents(run: RunDirectory) -> Contents:
+    """Reads whatever is there.
+
+    Raises:
+        IncompleteRunError: if ``run`` has no readable manifest, so that it is no run directory.
+    """
+    contents = Contents(run=run, provenance=run.provenance())
+    contents.sensitivity = _try(contents, run.calibration, _read_sensitivity)
+    searched = _try(contents, run.search / "search.json", _read_search)
+    if searched is not None:
+        contents.config, contents.space = searched
+    contents.archive = _try(contents, run.search / "archive.jsonl", _read_archive) or []
+    contents.curve = _try(contents, run.search / "curve.json", _read_curve) or []
+    plans = _try_all(contents, run.plans, Plan.load)
+    contents.plans = dict(sorted(plans.items(), key=lambda item: _plan_order(item[1])))
+    evaluations = _try_all(contents, run.results, Evaluation.load)
+    contents.evaluations = dict(sorted(evaluations.items(), key=lambda item: _evaluation_order(item[1])))
+    return contents
+
+
+def _try(contents: Contents, path: Path, read: Callable[[Path], _Part]) -> _Part | None:
+    """What ``read`` makes of a file; None if there is none, or it is damaged, which is noted."""
+    if not path.is_file():
+        return None
+    try:
+        return read(path)
+    except (HippPruneError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        reason = str(error) if isinstance(error, HippPruneError) else f"{type(error).__name__}: {error}"
+        contents.damaged[str(path.relative_to(contents.run.root))] = reason
+        return None
+
+
+def _try_all(contents: Contents, folder: Path, read: Callable[[Path], _Part]) -> dict[str, _Part]:
+    parts = {path.stem: _try(contents, path, read) for path in sorted(folder.glob("*.json"))}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def _read_sensitivity(path: Path) -> dict[str, Floats]:
+    visual = Calibration.load(path).visual
+    return {tokens: visual.per_block(tokens=tokens).double().numpy() for tokens in TOKEN_REDUCTIONS}
+
+
+def _read_search(path: Path) -> tuple[SearchConfig, PlanSpace]:
+    content = read_json(path, made_by=_SEARCH)
+    config = SearchConfig(**content["config"])
+    shape = content["shape"]
+    model = ModelShape(**{**shape, "neurons": tuple(shape["neurons"])})
+    return config, PlanSpace(shape=model, unit=config.unit, r_max=config.r_max)
+
+
+def _read_archive(path: Path) -> list[archives.Evaluation]:
+    """Reads a copy: opening an archive mends its last line, and here a search may be writing that line."""
+    with TemporaryDirectory() as folder:
+        return list(archives.Archive(Path(shutil.copy(path, folder))))
+
+
+def _read_curve(path: Path) -> list[Step]:
+    steps = read_json(path, made_by=_SEARCH)
+    return [Step(**{**step, "objectives": tuple(step["objectives"])}) for step in steps]
+
+
+def _plan_order(plan: Plan) -> tuple[tuple[float, ...], float]:
+    return _rank(None if plan.preference is None else plan.preference.vector), plan.ledger.mlp
+
+
+def _evaluation_order(each: Evaluation) -> tuple[bool, tuple[float, ...], float, str]:
+    mlp = 0.0 if each.ledger is None else each.ledger.mlp
+    return each.label != DENSE, _rank(each.preference), mlp, each.label
+
+
+def _rank(preference: tuple[float, ...] | Floats | None) -> tuple[float, ...]:
+    """Sorts preferences: more robustness first, then more utility; what has none comes last."""
+    return (1.0,) if preference is None else tuple((-np.round(preference, 6)).tolist())

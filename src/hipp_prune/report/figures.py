@@ -1,0 +1,237 @@
+"""The report's charts, from plain arrays. Colours that depend on light or dark are set in ``charts.js``.
+
+Text from files must come escaped: plotly reads some HTML.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from hipp_prune.allocation import Floats, Ints
+
+BLUE, ORANGE, GREEN, GREY = "#3d7fc4", "#d9792b", "#3c9a6a", "#888888"
+"""Legible on light and on dark."""
+
+_SENSITIVITY = {
+    "max": (BLUE, "most attentive token"),
+    "mean": (ORANGE, "mean"),
+    "last": (GREEN, "last token"),
+}
+_SYMBOLS = ("circle", "diamond", "square", "star", "triangle-up", "cross")
+_MOST_LABELS = 16
+"""Blocks up to which a heat map writes its numbers into its cells."""
+_VIEW = (0.03, 0.08)
+"""Share of plans that may fall off the lower end of an axis, and the margin around the others."""
+
+
+def learning_curve(
+    evaluations: Sequence[int], phases: Sequence[str], mean_return: Floats, objectives: Floats
+) -> go.Figure:
+    """Mean return [N] and mean raw (R_rob, R_util, s) [N, 3] against evaluations paid for, phases shaded."""
+    figure = make_subplots(
+        rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.4, 0.36, 0.24]
+    )
+    lines = [
+        ("mean return", mean_return, GREY, 1, ".2f"),
+        ("robustness", objectives[:, 0], BLUE, 2, ".3f"),
+        ("utility", objectives[:, 1], ORANGE, 2, ".3f"),
+        ("sparsity", objectives[:, 2], GREEN, 3, ".1%"),
+    ]
+    for name, values, color, row, digits in lines:
+        line = go.Scatter(
+            x=list(evaluations),
+            y=values,
+            name=name,
+            mode="lines+markers",
+            line={"color": color, "width": 2},
+            marker={"size": 5},
+            customdata=list(phases),
+            hovertemplate=f"{name} %{{y:{digits}}}<br>%{{x}} evaluations, %{{customdata}}<extra></extra>",
+        )
+        figure.add_trace(line, row=row, col=1)
+    for start, end, phase, shaded in _phases(evaluations, phases):
+        figure.add_vrect(
+            x0=start,
+            x1=end,
+            fillcolor=GREY if shaded else "rgba(0,0,0,0)",
+            opacity=0.12,
+            line_width=0,
+            layer="below",
+        )
+        figure.add_annotation(
+            x=(start + end) / 2, y=1, yref="paper", yanchor="bottom", text=phase, showarrow=False
+        )
+    figure.update_yaxes(title_text="return (σ)", row=1)
+    figure.update_yaxes(title_text="R (nats)", row=2)
+    figure.update_yaxes(title_text="sparsity", tickformat=".0%", row=3)
+    figure.update_xaxes(title_text="plans evaluated", range=[0, max(evaluations)], row=3)
+    return _finished(figure, height=520, top=62)
+
+
+def plan_map(names: Sequence[str], ratios: Floats, kept: Ints, widths: Ints, unit: str) -> go.Figure:
+    """Fraction removed, [rows, L], a row a plan (``rows``: two), a column a block; hover tells the counts.
+
+    Args:
+        names: of the rows, the first on top.
+        ratios: fraction removed, [rows, L].
+        kept: what is left, [rows, L].
+        widths: what there was, [rows, L].
+        unit: what is counted, in the plural.
+    """
+    return _finished(
+        _with_map(make_subplots(rows=1, cols=1), 1, names, ratios, kept, widths, unit), height=0, top=10
+    )
+
+
+def sensitivity_bars(sensitivity: Mapping[str, Floats]) -> go.Figure:
+    """S_l, [L], of each block by token reduction."""
+    return _finished(_with_bars(make_subplots(rows=1, cols=1), 1, sensitivity), height=300, top=40)
+
+
+def blocks_figure(
+    sensitivity: Mapping[str, Floats],
+    names: Sequence[str],
+    ratios: Floats,
+    kept: Ints,
+    widths: Ints,
+    unit: str,
+) -> go.Figure:
+    """``sensitivity_bars`` above ``plan_map``, block under block; arguments as theirs."""
+    height = 260 + _map_height(len(names))
+    share = 190 / (height - 90)
+    figure = make_subplots(
+        rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.05, row_heights=[share, 1 - share]
+    )
+    _with_map(_with_bars(figure, 1, sensitivity), 2, names, ratios, kept, widths, unit)
+    figure.update_xaxes(title_text="", row=1)
+    return _finished(figure, height=height, top=40)
+
+
+def plan_cloud(points: Floats, sources: Sequence[str], front: NDArray[np.bool_]) -> go.Figure:
+    """Robustness against utility of plans [N, 3], coloured by sparsity; plans on the front are larger."""
+    figure = go.Figure()
+    for index, source in enumerate(dict.fromkeys(sources)):
+        of_source = np.array([each == source for each in sources])
+        for chosen, size, opacity in ((of_source & ~front, 7, 0.6), (of_source & front, 13, 1.0)):
+            figure.add_trace(
+                go.Scatter(
+                    x=points[chosen, 1],
+                    y=points[chosen, 0],
+                    customdata=points[chosen, 2],
+                    mode="markers",
+                    name=source,
+                    legendgroup=source,
+                    showlegend=size == 7,
+                    marker={
+                        "size": size,
+                        "opacity": opacity,
+                        "symbol": _SYMBOLS[index % len(_SYMBOLS)],
+                        "color": points[chosen, 2],
+                        "coloraxis": "coloraxis",
+                        "line": {"width": 1.5 if size > 7 else 0},
+                    },
+                    hovertemplate=(
+                        "sparsity %{customdata:.1%}<br>robustness %{y:.3f}<br>utility %{x:.3f}"
+                        f"<extra>{source}{', front' if size > 7 else ''}</extra>"
+                    ),
+                )
+            )
+    figure.update_layout(coloraxis={"colorbar": _colorbar("sparsity")})
+    figure.update_xaxes(title_text="utility (nats)", range=_view(points[:, 1], front))
+    figure.update_yaxes(title_text="robustness (nats)", range=_view(points[:, 0], front))
+    return _finished(figure, height=480, top=40)
+
+
+def _phases(evaluations: Sequence[int], phases: Sequence[str]) -> list[tuple[float, float, str, bool]]:
+    """Start, end, name and whether to shade, of each stretch of one phase."""
+    stretches: list[tuple[float, float, str, bool]] = []
+    start = 0
+    for index, phase in enumerate(phases):
+        if index + 1 == len(phases) or phases[index + 1] != phase:
+            stretches.append((start, evaluations[index], phase, len(stretches) % 2 == 0))
+            start = evaluations[index]
+    return stretches
+
+
+def _with_bars(figure: go.Figure, row: int, sensitivity: Mapping[str, Floats]) -> go.Figure:
+    for tokens, values in sensitivity.items():
+        color, name = _SENSITIVITY[tokens]
+        bars = go.Bar(
+            x=_block_numbers(len(values)),
+            y=values,
+            name=name,
+            marker={"color": color, "line": {"width": 0}},
+            hovertemplate=f"block %{{x}}<br>{name} %{{y:.3f}}<extra></extra>",
+        )
+        figure.add_trace(bars, row=row, col=1)
+    figure.update_yaxes(
+        title_text="attention to<br>the picture", tickformat=".0%", rangemode="tozero", row=row
+    )
+    return figure.update_xaxes(title_text="block", row=row).update_layout(bargap=0.25, bargroupgap=0.05)
+
+
+def _with_map(
+    figure: go.Figure, row: int, names: Sequence[str], ratios: Floats, kept: Ints, widths: Ints, unit: str
+) -> go.Figure:
+    blocks = ratios.shape[1]
+    cells = go.Heatmap(
+        x=_block_numbers(blocks),
+        y=list(names),
+        z=ratios,
+        coloraxis="coloraxis",
+        customdata=np.stack([widths - kept, widths], axis=-1),
+        text=[[f"{100 * ratio:.0f}" for ratio in of_plan] for of_plan in ratios],
+        texttemplate="%{text}" if blocks <= _MOST_LABELS else None,
+        hovertemplate=(
+            f"%{{y}}<br>block %{{x}}: %{{z:.1%}} removed<br>%{{customdata[0]}} of %{{customdata[1]}} {unit}<extra></extra>"
+        ),
+        hoverongaps=False,
+        xgap=1,
+        ygap=2,
+    )
+    figure.add_trace(cells, row=row, col=1)
+    figure.update_layout(
+        coloraxis={"cmin": 0, "cmax": max(float(np.nanmax(ratios)), 0.01), "colorbar": _colorbar("removed")}
+    )
+    figure.update_yaxes(autorange="reversed", type="category", showgrid=False, row=row)
+    return figure.update_xaxes(title_text="block", showgrid=False, row=row)
+
+
+def _finished(figure: go.Figure, *, height: int, top: int) -> go.Figure:
+    figure.update_xaxes(zeroline=False, automargin=True)
+    figure.update_yaxes(zeroline=False, automargin=True)
+    return figure.update_layout(
+        template="none",
+        height=height or 90 + _map_height(len(figure.data[0].y)),
+        margin={"l": 8, "r": 8, "t": top, "b": 8},
+        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "yref": "paper"},
+        dragmode=False,
+        hovermode="closest",
+    )
+
+
+def _map_height(rows: int) -> int:
+    return 40 + 34 * rows
+
+
+def _colorbar(title: str) -> dict[str, object]:
+    return {
+        "title": {"text": title, "side": "right"},
+        "thickness": 10,
+        "tickformat": ".0%",
+        "outlinewidth": 0,
+    }
+
+
+def _block_numbers(blocks: int) -> list[int]:
+    return list(range(1, blocks + 1))
+
+
+def _view(values: Floats, front: NDArray[np.bool_]) -> list[float]:
+    """An axis range that shows the front and all but a few of the worst plans."""
+    low = min(np.quantile(values, _VIEW[0]), values[front].min(initial=np.inf))
+    margin = _VIEW[1] * max(float(values.max() - low), 1e-6)
+    return [float(low - margin), float(values.max() + margin)]

@@ -1,0 +1,242 @@
+"""The report: one HTML file that needs no network, made of whatever the run directory holds."""
+
+from collections.abc import Callable
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from hipp_prune.plan import Plan
+from hipp_prune.report import commands, figures
+from hipp_prune.report.cloud import build_cloud, pareto_front
+from hipp_prune.report.contents import DENSE, Contents, read_contents
+from hipp_prune.report.examples import choose_examples, count_changes, example_html
+from hipp_prune.report.tables import summary_html
+from hipp_prune.run import RunDirectory, write_text
+
+
+def write_report(run: RunDirectory) -> Path:
+    """Writes ``RUN/report.html``, atomically, and returns its path.
+
+    What the run does not hold yet is named in its place, with the command that makes it; nothing else in the
+    directory changes.
+
+    Raises:
+        IncompleteRunError: if ``run`` is no run directory.
+        RunError: if the page cannot be written.
+    """
+    write_text(run.report, render_report(read_contents(run)))
+    return run.report
+
+
+def render_report(contents: Contents) -> str:
+    """The page's HTML."""
+    provenance = contents.provenance
+    sections: dict[str, Callable[[Contents], str]] = {
+        "facts": _facts,
+        "commands": _commands,
+        "damaged": _damaged,
+        "summary": _summary,
+        "blocks": _blocks,
+        "curve": _curve,
+        "cloud": _cloud,
+        "examples": _examples,
+    }
+    return Template(_asset("page.html")).substitute(
+        {name: section(contents) for name, section in sections.items()},
+        title=escape(f"Pruning {Path(provenance.model).name}"),
+        style=_asset("page.css"),
+        plotly=get_plotlyjs().replace("</script", "<\\/script"),
+        charts=_asset("charts.js"),
+    )
+
+
+def _asset(name: str) -> str:
+    return files("hipp_prune.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _facts(contents: Contents) -> str:
+    provenance = contents.provenance
+    facts = {
+        "model": provenance.model,
+        "questions": ", ".join(provenance.questions),
+        "made": provenance.created.replace("T", " ").replace("+00:00", " UTC"),
+        "seed": str(provenance.seed),
+        "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
+    }
+    return "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+
+
+def _commands(contents: Contents) -> str:
+    run, provenance = contents.run, contents.provenance
+    lines = [
+        commands.calibrate_command(run, provenance),
+        commands.search_command(run, contents.config),
+        *(commands.query_command(run, name, plan) for name, plan in contents.plans.items()),
+    ]
+    pruned_from = {name: each.model for name, each in contents.evaluations.items() if each.label != DENSE}
+    for name in contents.plans:
+        out = pruned_from.get(name, str(commands.pruned_folder(run, name)))
+        lines.append(commands.prune_command(run, provenance, name, out))
+    lines += [
+        commands.evaluate_command(run, provenance, name, each.model, each)
+        for name, each in contents.evaluations.items()
+    ]
+    return "\n".join(escape(line) for line in lines)
+
+
+def _damaged(contents: Contents) -> str:
+    if not contents.damaged:
+        return ""
+    items = "".join(
+        f"<li><code>{escape(path)}</code>: {escape(reason)}</li>" for path, reason in contents.damaged.items()
+    )
+    return f'<aside class="missing"><p>Left out, because it could not be read:</p><ul>{items}</ul></aside>'
+
+
+def _summary(contents: Contents) -> str:
+    run, provenance = contents.run, contents.provenance
+    table = summary_html(list(contents.evaluations.values())) if contents.evaluations else ""
+    notes = ""
+    if contents.dense is None:
+        command = commands.evaluate_command(run, provenance, DENSE, provenance.model)
+        notes += _missing("The dense model has not been evaluated", command)
+    for name, plan in contents.plans.items():
+        if not contents.evaluated(plan):
+            out = str(commands.pruned_folder(run, name))
+            prune = commands.prune_command(run, provenance, name, out)
+            evaluate = commands.evaluate_command(run, provenance, name, out)
+            notes += _missing(f"The plan {name} has not been evaluated", f"{prune} && {evaluate}")
+    return table + notes
+
+
+def _blocks(contents: Contents) -> str:
+    plans = _comparable(contents)
+    notes = ""
+    if not plans:
+        notes += _missing("No plan has been asked for", commands.query_command(contents.run, "NAME", None))
+    if len(plans) < len(contents.plans):
+        left_out = ", ".join(name for name in contents.plans if name not in plans)
+        notes += f'<p class="note">Not drawn, because made for another model or unit: {escape(left_out)}.</p>'
+    if contents.sensitivity is None:
+        command = commands.calibrate_command(contents.run, contents.provenance)
+        notes += _missing("The model has not been calibrated", command)
+    sensitivity = contents.sensitivity
+    if plans:
+        names, ratios, kept, widths = _plan_rows(plans)
+        unit = "neurons" if next(iter(plans.values())).unit == "coupled" else "rows"
+        if sensitivity is not None and len(next(iter(sensitivity.values()))) == ratios.shape[1]:
+            return (
+                _chart("blocks", figures.blocks_figure(sensitivity, names, ratios, kept, widths, unit))
+                + notes
+            )
+        return _chart("blocks", figures.plan_map(names, ratios, kept, widths, unit)) + notes
+    return (_chart("blocks", figures.sensitivity_bars(sensitivity)) if sensitivity else "") + notes
+
+
+def _comparable(contents: Contents) -> dict[str, Plan]:
+    """The plans that have the units of the first."""
+    plans = contents.plans
+    first = next(iter(plans.values()), None)
+    return {
+        name: plan
+        for name, plan in plans.items()
+        if first is not None and (plan.unit, plan.shape.neurons) == (first.unit, first.shape.neurons)
+    }
+
+
+def _plan_rows(
+    plans: dict[str, Plan],
+) -> tuple[list[str], figures.Floats, figures.Ints, figures.Ints]:
+    """Names, ratios, kept and widths of the heat map's rows; two rows a plan where gate/up and down differ."""
+    parts = [""] if next(iter(plans.values())).unit == "coupled" else [" gate/up", " down"]
+    names = [f"{_name(name, plan)}{part}" for name, plan in plans.items() for part in parts]
+    split = len(parts)
+
+    def rows(values: list[figures.Ints]) -> figures.Ints:
+        return np.concatenate([each.reshape(-1, split).T for each in values])
+
+    kept = rows([np.array(plan.kept, dtype=np.int64) for plan in plans.values()])
+    widths = rows([plan.space.widths for plan in plans.values()])
+    return names, 1.0 - kept / widths, kept, widths
+
+
+def _name(name: str, plan: Plan) -> str:
+    return escape(f"{plan.preference or name} · {plan.ledger.mlp:.0%}")
+
+
+def _curve(contents: Contents) -> str:
+    steps = contents.curve
+    if not steps:
+        command = commands.search_command(contents.run, contents.config)
+        return _missing("There is no finished search", command)
+    return _chart(
+        "curve",
+        figures.learning_curve(
+            [step.evaluations for step in steps],
+            [escape(step.phase) for step in steps],
+            np.array([step.mean_return for step in steps]),
+            np.array([step.objectives for step in steps]),
+        ),
+    )
+
+
+def _cloud(contents: Contents) -> str:
+    if not contents.archive:
+        command = commands.search_command(contents.run, contents.config)
+        return _missing("No plan has been tried", command)
+    cloud = build_cloud(contents.archive, contents.space)
+    front = pareto_front(cloud.points)
+    chart = _chart("cloud", figures.plan_cloud(cloud.points, [escape(each) for each in cloud.sources], front))
+    level = ""
+    if cloud.levelled:
+        level = (
+            f" The plans were asked {cloud.minibatches} different sets of questions, some harder than others; the "
+            "difficulty of each set, as the search's surrogate estimates it, has been taken out."
+        )
+    elif cloud.minibatches > 1:
+        level = (
+            f" The plans were asked {cloud.minibatches} different sets of questions, some harder than others, and "
+            "there is too little to take that out: compare them with care."
+        )
+    size = f"{contents.config.minibatch} questions" if contents.config else "a few questions"
+    return (
+        f'{chart}<p class="note">{len(cloud.points)} plans, {int(front.sum())} of them on the front.{level} '
+        f"Each plan answered only {size} a time, so a place on the front is partly luck; the table above is "
+        "measured on questions that the search never saw. Double-click shows plans beyond the edge.</p>"
+    )
+
+
+def _examples(contents: Contents) -> str:
+    run, provenance = contents.run, contents.provenance
+    if contents.dense is None or not contents.pruned:
+        name = DENSE if contents.dense is None else "NAME"
+        model = provenance.model if contents.dense is None else "PRUNED"
+        command = commands.evaluate_command(run, provenance, name, model)
+        return _missing("Answers before and after pruning are needed", command)
+    examples = choose_examples(contents.dense, contents.pruned)
+    if not examples:
+        return '<p class="note">The dense and the pruned models were asked different questions.</p>'
+    counts = "".join(
+        f"<li>{escape(each.label)}: broke {broken} and mended {mended} of {shared} answers</li>"
+        for each in contents.pruned
+        for broken, mended, shared in [count_changes(contents.dense, each)]
+    )
+    return f'<ul class="note">{counts}</ul><div class="cards">{"".join(map(example_html, examples))}</div>'
+
+
+def _missing(what: str, command: str) -> str:
+    return f'<p class="missing">{escape(what)}. Run <code>{escape(command)}</code></p>'
+
+
+def _chart(name: str, figure: go.Figure) -> str:
+    """A place for a chart, sized before it is drawn, and its data, which can contain no tag."""
+    data = figure.to_json().replace("<", "\\u003c")
+    return (
+        f'<div class="chart" id="{name}" style="height:{figure.layout.height}px"></div>'
+        f'<script type="application/json" data-chart="{name}">{data}</script>'
+    )

@@ -1,0 +1,259 @@
+"""The table of results: one set of columns for the page and for the terminal."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hipp_prune.benchmark.evaluate import Evaluation
+from hipp_prune.questions.intervals import Interval, accuracy_interval
+from hipp_prune.questions.results import POOLED
+from hipp_prune.report.contents import DENSE
+
+MISSING = "–"
+"""A number that is in no file."""
+
+_SUBSETS = ("random", "popular", "adversarial")
+_NAME_WIDTH, _CELL_WIDTH = 31, 19
+"""Characters that a printed table needs for the names of its rows, and for each model."""
+
+_EVALUATE = "hipp-prune evaluate MODEL --questions … --out RUN/results/NAME.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One number of every evaluation."""
+
+    group: str
+    """What it belongs to: a benchmark, or sparsity."""
+    name: str
+    unit: str
+    """``%`` or empty."""
+    cell: Callable[[Evaluation], str | None]
+    """Its text; None if the evaluation does not hold it."""
+    made_by: str
+    """What to do to get it where it is missing."""
+
+    @property
+    def title(self) -> str:
+        """Its full name, for a table without groups."""
+        return f"{self.group}: {self.name}{f' ({self.unit})' if self.unit else ''}"
+
+
+def summary_columns(evaluations: Sequence[Evaluation]) -> tuple[Column, ...]:
+    """The columns that these evaluations need; POPE subsets only where one of them was asked."""
+    asked = {subset for each in evaluations for subset in each.results.pope}
+    subsets = [name for name in _SUBSETS if name in asked] + sorted(asked.difference(_SUBSETS))
+    return (*_sparsity_columns(), *_pope_columns(subsets), *_scienceqa_columns(), *_cost_columns())
+
+
+def summary_rows(evaluations: Sequence[Evaluation]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and a row an evaluation, as text; what is missing is ``–``.
+
+    Percentages have one decimal; a 95% interval follows its number in parentheses.
+    """
+    columns = summary_columns(evaluations)
+    header = ("model", *(column.title for column in columns))
+    rows = [(each.label, *(column.cell(each) or MISSING for column in columns)) for each in evaluations]
+    return header, rows
+
+
+def missing_numbers(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
+    """The columns with a gap, and what fills it."""
+    return [
+        (column.title, column.made_by)
+        for column in summary_columns(evaluations)
+        if any(column.cell(each) is None for each in evaluations)
+    ]
+
+
+def print_summary(evaluations: Sequence[Evaluation], console: Console) -> None:
+    """Prints the table with models as columns: the first, and as many others as the terminal is wide."""
+    header, rows = summary_rows(evaluations)
+    beside = max(1, (console.width - _NAME_WIDTH - _CELL_WIDTH) // _CELL_WIDTH)
+    for start in range(1, max(len(rows), 2), beside):
+        console.print(_printed(header, rows[:1] + rows[start : start + beside]))
+    for name, made_by in missing_numbers(evaluations):
+        console.print(f"{MISSING} {name}: {made_by}", style="dim", markup=False, highlight=False)
+
+
+def _printed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(header[0])
+    for row in rows:
+        table.add_column(Text(row[0]), justify="right")
+    previous = ""
+    for index, name in enumerate(header[1:], start=1):
+        group = name.partition(":")[0]
+        if previous and group != previous:
+            table.add_section()
+        table.add_row(name, *(row[index] for row in rows))
+        previous = group
+    return table
+
+
+def summary_html(evaluations: Sequence[Evaluation]) -> str:
+    """The table as HTML with models as rows, and a line for every gap."""
+    columns = summary_columns(evaluations)
+    groups = [column.group for column in columns]
+    starts = [index for index, group in enumerate(groups) if group not in groups[:index]]
+    over = "".join(
+        f'<th class="first" colspan="{groups.count(groups[index])}" scope="colgroup">{escape(groups[index])}</th>'
+        for index in starts
+    )
+    names = "".join(
+        f'<th scope="col"{_first(index in starts)}>{escape(column.name)} <small>{column.unit}</small></th>'
+        for index, column in enumerate(columns)
+    )
+    rows = "".join(
+        f'<tr><th scope="row">{_model_html(each)}</th>'
+        f"{''.join(_cell_html(column, each, start=index in starts) for index, column in enumerate(columns))}</tr>"
+        for each in evaluations
+    )
+    table = (
+        f'<div class="wide" tabindex="0"><table class="results"><thead><tr><th rowspan="2">model</th>{over}</tr>'
+        f"<tr>{names}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+    return table + _gaps_html(missing_numbers(evaluations))
+
+
+def _gaps_html(gaps: Sequence[tuple[str, str]]) -> str:
+    if not gaps:
+        return ""
+    by_command: dict[str, list[str]] = {}
+    for name, made_by in gaps:
+        by_command.setdefault(made_by, []).append(name)
+    items = "".join(
+        f"<li>{escape(', '.join(names))}: <code>{escape(made_by)}</code></li>"
+        for made_by, names in by_command.items()
+    )
+    return f'<p class="note">{MISSING} is not measured yet:</p><ul class="note">{items}</ul>'
+
+
+def _model_html(each: Evaluation) -> str:
+    asked = f"{' + '.join(each.questions)}, {each.split}"
+    return f'<span title="{escape(f"{each.model}; {asked}")}">{escape(each.label)}</span>'
+
+
+def _cell_html(column: Column, each: Evaluation, *, start: bool) -> str:
+    text = column.cell(each)
+    if text is None:
+        return f'<td{_first(start)} title="{escape(column.made_by)}">{MISSING}</td>'
+    number, parenthesis, interval = text.partition(" (")
+    extra = f" <small>({escape(interval)}</small>" if parenthesis else ""
+    return f"<td{_first(start)}>{escape(number)}{extra}</td>"
+
+
+def _first(start: bool) -> str:
+    return ' class="first"' if start else ""
+
+
+def _sparsity_columns() -> list[Column]:
+    def cell(name: str) -> Callable[[Evaluation], str | None]:
+        def text(each: Evaluation) -> str | None:
+            if each.ledger is None:
+                return "0" if each.label == DENSE else None
+            return _percent(getattr(each.ledger, name))
+
+        return text
+
+    names = {"mlp": "MLP", "block": "blocks", "language": "language model", "model": "whole model"}
+    made_by = f"prune with a plan of hipp-prune query, then {_EVALUATE}"
+    return [
+        Column(group="sparsity", name=name, unit="%", cell=cell(field), made_by=made_by)
+        for field, name in names.items()
+    ]
+
+
+def _pope_columns(subsets: Sequence[str]) -> list[Column]:
+    def balanced(each: Evaluation) -> str | None:
+        interval = each.results.pope_intervals.get(POOLED)
+        if not each.results.pope or interval is None:
+            return None
+        return _with_interval(each.results.pope_pooled.balanced_accuracy, interval)
+
+    def of_subset(subset: str) -> Callable[[Evaluation], str | None]:
+        def text(each: Evaluation) -> str | None:
+            part = each.results.pope.get(subset)
+            return None if part is None else _percent(part.balanced_accuracy)
+
+        return text
+
+    def pooled(text: Callable[[Evaluation], str]) -> Callable[[Evaluation], str | None]:
+        return lambda each: text(each) if each.results.pope else None
+
+    made_by = f"{_EVALUATE} with POPE among the questions"
+    cells: list[tuple[str, str, Callable[[Evaluation], str | None]]] = [
+        ("balanced accuracy", "%", balanced),
+        ("chance", "%", pooled(lambda _: _percent(0.5))),
+        ("Yes-rate", "%", pooled(lambda each: _percent(each.results.pope_pooled.yes_rate))),
+        *((subset, "%", of_subset(subset)) for subset in subsets),
+        ("n", "", pooled(lambda each: str(each.results.pope_pooled.n))),
+    ]
+    return [
+        Column(group="POPE", name=name, unit=unit, cell=cell, made_by=made_by) for name, unit, cell in cells
+    ]
+
+
+def _scienceqa_columns() -> list[Column]:
+    def accuracy(each: Evaluation) -> str | None:
+        if each.results.scienceqa is None:
+            return None
+        tally = each.results.scienceqa.overall
+        return _with_interval(tally.accuracy, accuracy_interval(tally.correct, tally.n))
+
+    def chance(each: Evaluation) -> str | None:
+        return None if each.results.scienceqa is None else _percent(each.results.scienceqa.overall.chance)
+
+    def count(each: Evaluation) -> str | None:
+        return None if each.results.scienceqa is None else str(each.results.scienceqa.overall.n)
+
+    made_by = f"{_EVALUATE} with ScienceQA among the questions"
+    cells = [("accuracy", "%", accuracy), ("chance", "%", chance), ("n", "", count)]
+    return [
+        Column(group="ScienceQA", name=name, unit=unit, cell=cell, made_by=made_by)
+        for name, unit, cell in cells
+    ]
+
+
+def _cost_columns() -> list[Column]:
+    def size(each: Evaluation) -> str | None:
+        return None if each.bytes is None else format_bytes(each.bytes)
+
+    def speedup(each: Evaluation) -> str | None:
+        if each.speedup is None:
+            return "reference" if each.label == DENSE else None
+        return f"{each.speedup:.2f}×"
+
+    return [
+        Column(
+            group="cost", name="on disk", unit="", cell=size, made_by=f"{_EVALUATE} of a checkpoint folder"
+        ),
+        Column(
+            group="cost",
+            name="speed-up",
+            unit="",
+            cell=speedup,
+            made_by=f"{_EVALUATE} beside the dense model",
+        ),
+    ]
+
+
+def format_bytes(count: int) -> str:
+    """A size with three digits and a decimal unit."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _with_interval(share: float, interval: Interval) -> str:
+    return f"{_percent(share)} ({_percent(interval[0])}–{_percent(interval[1])})"

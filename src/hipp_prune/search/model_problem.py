@@ -1,0 +1,133 @@
+"""The pruning problem of a real model: its neurons sorted once, any plan applied as views, questions asked."""
+
+from collections.abc import Sequence
+from zlib import crc32
+
+import numpy as np
+from torch import Tensor
+
+from hipp_prune.allocation import Floats, Ints
+from hipp_prune.calibration import Calibration
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.objectives.evaluator import Evaluator, PreparedBatch, plan_objectives
+from hipp_prune.objectives.minibatch import draw_minibatch
+from hipp_prune.objectives.stability import (
+    Projections,
+    chained_log_flow,
+    coupled_log_ratio,
+    neuron_flow,
+    rows_log_ratio,
+    synflow_table,
+)
+from hipp_prune.plan import PlanSpace
+from hipp_prune.policy.state import UnitStates, describe_units
+from hipp_prune.pruning.importance import score_neurons, score_rows
+from hipp_prune.pruning.slicing import SortedModel, sort_neurons, sort_rows
+from hipp_prune.questions.question import Question
+from hipp_prune.run import Progress
+from hipp_prune.search.config import SearchConfig
+
+_CACHED_MINIBATCHES = 8
+
+
+class ModelProblem:
+    """A ``Problem`` on a loaded model.
+
+    Args:
+        adapter: the dense model; its neurons are sorted in place (a function-preserving permutation).
+        calibration: its statistics.
+        questions: the search split.
+        config: unit, importance, minibatch and return settings.
+        batch_size: questions a forward pass.
+        progress: told how many pictures have been encoded.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        calibration: Calibration,
+        questions: Sequence[Question],
+        config: SearchConfig,
+        *,
+        batch_size: int = 64,
+        progress: Progress | None = None,
+    ) -> None:
+        self.config = config
+        self.space = PlanSpace(shape=adapter.shape, unit=config.unit, r_max=config.r_max)
+        scores = _unit_scores(adapter, calibration, config)
+        self.states: UnitStates = describe_units(
+            adapter, calibration, scores, self.space, image_weight=config.image_weight
+        )
+        self.sorted, self.orders = _sort(adapter, calibration, config, scores)
+        self._projections: list[Projections] = [
+            (block.gate.weight, block.up.weight, block.down.weight) for block in adapter.blocks
+        ]
+        self._tables = synflow_table([neuron_flow(*weights) for weights in self._projections])
+        self._dense_chain = chained_log_flow(self._projections) if config.flow == "chain" else 0.0
+        self._evaluator = Evaluator(adapter, questions, batch_size=batch_size, progress=progress)
+        self._prepared: dict[str, tuple[list[Question], list[PreparedBatch]]] = {}
+
+    @property
+    def state(self) -> Floats:
+        """Standardised descriptors, [U, F]."""
+        return self.states.values
+
+    def log_ratio(self, kept: Ints) -> Floats:
+        """ℓ of Eq. 13, [P]: a look-up for ``coupled`` plans, a product of matrices otherwise."""
+        if self.config.flow == "chain":
+            return np.array([self._chained(plan) - self._dense_chain for plan in kept])
+        if self.config.unit == "coupled":
+            return coupled_log_ratio(self._tables, kept)
+        return np.array([rows_log_ratio(self._projections, self._row_masks(plan)) for plan in kept])
+
+    def evaluate(self, kept: Ints, minibatch: str) -> tuple[float, float]:
+        """Raw (R_rob, R_util) of a plan on the minibatch of this name."""
+        questions, prepared = self._minibatch(minibatch)
+        with self.sorted.apply(kept.tolist()):
+            scores = self._evaluator.scores(prepared)
+        return plan_objectives(scores, questions, kind=self.config.returns, tau=self.config.tau)
+
+    def _minibatch(self, name: str) -> tuple[list[Question], list[PreparedBatch]]:
+        """The questions a name stands for: drawn from the seed and the name, so the same in every process."""
+        if name not in self._prepared:
+            rng = np.random.default_rng([self.config.seed, crc32(name.encode())])
+            asked = self._evaluator.questions
+            indices = draw_minibatch(asked, self.config.minibatch, rng, pope_share=self.config.pope_share)
+            while len(self._prepared) >= _CACHED_MINIBATCHES:
+                del self._prepared[next(iter(self._prepared))]
+            self._prepared[name] = [asked[index] for index in indices], self._evaluator.prepare(indices)
+        return self._prepared[name]
+
+    def _row_masks(self, kept: Ints) -> list[np.ndarray]:
+        """Masks of gate, up and down rows of every block, in the *sorted* order the weights now have."""
+        masks = self.sorted.keep_masks(kept.tolist())
+        if self.config.unit == "coupled":
+            hidden = self.space.shape.hidden_size
+            masks = [part for mask in masks for part in (mask, mask, np.ones(hidden, dtype=bool))]
+        return [
+            mask if index % 3 == 2 else mask[self.sorted.orders[index // 3]]
+            for index, mask in enumerate(masks)
+        ]
+
+    def _chained(self, kept: Ints) -> float:
+        return chained_log_flow(self._projections, self._row_masks(kept))
+
+
+def _unit_scores(adapter: Adapter, calibration: Calibration, config: SearchConfig) -> list[Tensor]:
+    """Importance of every neuron (row) of each unit, U tensors, in the order of ``PlanSpace``."""
+    if config.unit == "coupled":
+        return score_neurons(adapter, calibration, config.importance, config.image_weight)
+    rows = score_rows(adapter, calibration, config.image_weight)
+    return [part for gate, up, down in rows for part in ((gate + up) / 2, down)]
+
+
+def _sort(
+    adapter: Adapter, calibration: Calibration, config: SearchConfig, scores: Sequence[Tensor]
+) -> tuple[SortedModel, list[Ints]]:
+    """Sorts the model and returns with it the ranking behind each mask of a plan, most important first."""
+    if config.unit == "coupled":
+        model = sort_neurons(adapter, scores)
+        return model, list(model.orders)
+    rows = score_rows(adapter, calibration, config.image_weight)
+    orders = [part.argsort(descending=True, stable=True).numpy() for parts in rows for part in parts]
+    return sort_rows(adapter, rows), orders

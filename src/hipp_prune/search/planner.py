@@ -1,0 +1,128 @@
+"""A trained policy that answers preferences with plans in milliseconds, without its model."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from hipp_prune.allocation import Floats, Ints
+from hipp_prune.errors import IncompleteRunError
+from hipp_prune.plan import ModelShape, Plan, PlanSpace, keep_masks, pack_masks
+from hipp_prune.policy.action import decode_actions, make_context
+from hipp_prune.policy.network import PlanPolicy
+from hipp_prune.preference import Preference
+from hipp_prune.run import atomic_path
+from hipp_prune.search.config import SearchConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planner:
+    """Policy, unit descriptors and neuron rankings: all that a query needs."""
+
+    policy: PlanPolicy
+    space: PlanSpace
+    config: SearchConfig
+    """The settings it was trained with."""
+    state: Floats
+    """Descriptors, [U, F]."""
+    features: tuple[str, ...]
+    """Their names."""
+    orders: tuple[Ints, ...]
+    """Ranking behind each mask of a plan, most important first (``Plan.masks`` says which)."""
+    scale: tuple[float, float, float]
+    """σ of (R_rob, R_util, R_comp): the units in which a preference weighs objectives."""
+
+    def query(self, preference: Preference, *, sparsity: float | None = None, align: int = 1) -> Plan:
+        """The plan for a preference (Eq. 4): one policy call, its mean action, whole neurons.
+
+        Args:
+            preference: λ.
+            sparsity: fixes the overall sparsity instead of leaving it to the budget head, in [0, r_max].
+            align: kept counts are multiples of this.
+
+        Raises:
+            BudgetError: if the box does not allow the sparsity or the alignment.
+        """
+        config = self.config
+        budget = np.array([[config.s_min, config.s_max]])
+        if sparsity is not None:
+            self.space.check_budget(sparsity)
+            budget = np.array([[sparsity, sparsity]])
+        seen = np.clip(budget, config.s_min, config.s_max)
+        context = make_context(seen, preference.vector[None])
+        with torch.inference_mode():
+            mean = self.policy(torch.from_numpy(self.state).float(), context).mean
+        plans = decode_actions(
+            mean.double().numpy(), budget, self.space, rule=config.allocation, kappa=config.kappa, align=align
+        )
+        notes = {"sparsity": sparsity, "align": align, "method": config.method, "seed": config.seed}
+        return self.plan(plans.kept[0], preference=preference, **notes)
+
+    def plan(self, kept: Ints, *, preference: Preference | None = None, **notes: object) -> Plan:
+        """A whole plan from kept counts [U], with the neurons this run's ranking keeps."""
+        counts = tuple(int(count) for count in kept)
+        return Plan(
+            shape=self.space.shape,
+            unit=self.space.unit,
+            kept=counts,
+            masks=pack_masks(keep_masks(self.space.unit, self.orders, counts)),
+            ledger=self.space.ledger(np.array(counts)),
+            importance=self.config.importance,
+            preference=preference,
+            notes=dict(notes),
+        )
+
+    def save(self, path: Path) -> None:
+        """Writes the planner as safetensors, atomically."""
+        metadata = {
+            "config": asdict(self.config),
+            "shape": asdict(self.space.shape),
+            "features": self.features,
+            "scale": self.scale,
+        }
+        tensors = {f"policy.{name}": value.contiguous() for name, value in self.policy.state_dict().items()}
+        tensors["state"] = torch.from_numpy(self.state)
+        for index, order in enumerate(self.orders):
+            tensors[f"order.{index}"] = torch.from_numpy(order.astype(np.int32))
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, metadata={"planner": json.dumps(metadata)})
+
+    @classmethod
+    def load(cls, path: Path) -> "Planner":
+        """Reads a planner.
+
+        Raises:
+            IncompleteRunError: if the file is missing, cut off or of another version.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = json.loads(file.metadata()["planner"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise IncompleteRunError(
+                f"{path} is not a trained planner ({error}); run `hipp-prune search` on its run directory"
+            ) from error
+        shape = ModelShape(**{**metadata["shape"], "neurons": tuple(metadata["shape"]["neurons"])})
+        config = SearchConfig(**metadata["config"])
+        policy = PlanPolicy(tensors["state"].shape[1])
+        policy.load_state_dict(
+            {
+                name.removeprefix("policy."): value
+                for name, value in tensors.items()
+                if name.startswith("policy.")
+            }
+        )
+        num_orders = sum(name.startswith("order.") for name in tensors)
+        return cls(
+            policy=policy.eval(),
+            space=PlanSpace(shape=shape, unit=config.unit, r_max=config.r_max),
+            config=config,
+            state=tensors["state"].numpy(),
+            features=tuple(metadata["features"]),
+            orders=tuple(tensors[f"order.{index}"].long().numpy() for index in range(num_orders)),
+            scale=tuple(metadata["scale"]),
+        )

@@ -1,0 +1,322 @@
+"""What every adapter promises, checked on two-block random models of every family in the table."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from tests.tiny import FAMILIES, tiny_image
+from torch import Tensor
+from transformers import AutoImageProcessor, AutoModelForImageTextToText
+
+from hipp_prune.models import SUPPORTED, load_model
+from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
+from hipp_prune.questions.question import Question
+
+WIDE, TALL = Path("wide.png"), Path("tall.png")
+IMAGES = {WIDE: tiny_image(0, (120, 50)), TALL: tiny_image(1, (64, 80))}
+PROMPTS = (
+    ("Is there an orange bowl left of the blue chair in the picture?", WIDE),
+    ("What colour is it?\nA. red\nB. blue", None),
+    ("Is there a dog?", TALL),
+    ("Is there a red cup in the image?\nAnswer the question using a single word or phrase.", WIDE),
+)
+IMAGE_OPTIONS: dict[str, dict[str, Any]] = {"internvl": {"crop_to_patches": True}}
+
+
+def question(prompt: str, image: Path | None) -> Question:
+    return Question(
+        benchmark="pope", id=prompt, prompt=prompt, image=image, answers=("Yes", "No"), gold=0, subset="random",
+        group="g",
+    )  # fmt: skip
+
+
+QUESTIONS = [question(prompt, image) for prompt, image in PROMPTS]
+
+
+def stock_logits(model: Any, folder: Path, family: str, batch: Batch, image: Path | None) -> Tensor:
+    """Logits after the last token of a single question, by the stock model from pixels."""
+    inputs: dict[str, Any] = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    if image is not None:
+        processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
+        pixels = processor([IMAGES[image]], return_tensors="pt", **IMAGE_OPTIONS.get(family, {}))
+        wanted = ("pixel_values", "pixel_attention_mask", "image_grid_thw", "image_sizes")
+        inputs |= {key: pixels[key] for key in wanted if key in pixels}
+        if "image_grid_thw" in inputs:
+            inputs["mm_token_type_ids"] = (batch.input_ids == model.config.image_token_id).int()
+    with torch.no_grad():
+        logits: Tensor = model(**inputs).logits[:, -1]
+    return logits
+
+
+def stock_replacement(folder: Path, family: str, adapter: Adapter) -> Callable[[dict[str, Any]], str]:
+    """The stock processor's own text for one image; its class is not initialised where that needs torchvision."""
+    name = {"idefics3": "Idefics3", "smolvlm": "SmolVLM", "internvl": "InternVL", "llava": "Llava"}.get(
+        family
+    )
+    name = name or {"qwen2_vl": "Qwen2VL", "qwen2_5_vl": "Qwen2_5_VL", "llava_next": "LlavaNext"}[family]
+    processor_class = getattr(transformers, f"{name}Processor")
+    stock = processor_class.__new__(processor_class)
+    token = adapter.processor.tokenizer.convert_ids_to_tokens(adapter._image_token)
+    settings = {
+        "image_token": token, "image_processor": adapter.processor.image_processor, "patch_size": 14,
+        "num_additional_image_tokens": 1, "vision_feature_select_strategy": "default", "image_seq_len": 4,
+        "image_seq_length": 4, "start_image_token": "<img>", "end_image_token": "</img>",
+        "fake_image_token": "<fake_token_around_image>", "global_image_tag": "<global-img>",
+        "global_image_token": "<global-img>",
+    }  # fmt: skip
+    for key, value in settings.items():
+        setattr(stock, key, value)
+    return lambda image_inputs: str(stock.replace_image_token(image_inputs, 0))
+
+
+@pytest.fixture(scope="module", params=list(FAMILIES))
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def folder(family: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return FAMILIES[family](tmp_path_factory.mktemp(family))
+
+
+@pytest.fixture(scope="module")
+def adapter(folder: Path) -> Adapter:
+    return load_model(folder)
+
+
+@pytest.fixture(scope="module")
+def features(adapter: Adapter) -> dict[Path, ImageFeatures]:
+    with torch.no_grad():
+        return dict(zip(IMAGES, adapter.encode_images(list(IMAGES.values())), strict=True))
+
+
+def test_every_family_of_the_table_is_under_contract() -> None:
+    assert {family.model_type for family in SUPPORTED} == set(FAMILIES)
+
+
+class TestAdapter:
+    def test_logits_equal_the_stock_model_from_pixels(
+        self, adapter: Adapter, folder: Path, family: str, features: dict[Path, ImageFeatures]
+    ) -> None:
+        stock = AutoModelForImageTextToText.from_pretrained(folder)
+        for asked in QUESTIONS:
+            batch, used = adapter.encode([asked], features)
+            with torch.no_grad():
+                ours = adapter.answer_logits(batch, used)
+            torch.testing.assert_close(
+                ours, stock_logits(stock, folder, family, batch, asked.image), atol=1e-5, rtol=1e-5
+            )
+
+    def test_token_ids_equal_the_stock_processors(
+        self, adapter: Adapter, folder: Path, family: str, features: dict[Path, ImageFeatures]
+    ) -> None:
+        replacement = stock_replacement(folder, family, adapter)
+        options = IMAGE_OPTIONS.get(family, {})
+        if family in ("idefics3", "smolvlm"):
+            options = {"return_row_col_info": True}
+        for asked in (asked for asked in QUESTIONS if asked.image is not None):
+            pixels = adapter.processor.image_processor([IMAGES[asked.image]], return_tensors="pt", **options)
+            text = adapter.processor.render(asked.prompt, with_image=True)
+            token = adapter.processor.tokenizer.convert_ids_to_tokens(adapter._image_token)
+            expected = adapter.processor.token_ids(text.replace(token, replacement(pixels)))
+            assert adapter.encode([asked], features)[0].input_ids[0].tolist() == expected
+
+    def test_padding_and_neighbours_do_not_change_answers(
+        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+    ) -> None:
+        with torch.no_grad():
+            together = adapter.answer_logits(*adapter.encode(QUESTIONS, features))
+            alone = torch.cat(
+                [adapter.answer_logits(*adapter.encode([asked], features)) for asked in QUESTIONS]
+            )
+        torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+        assert (together[0] - together[3]).abs().max() > 1e-3
+
+    def test_a_batch_without_images(self, adapter: Adapter) -> None:
+        questions = [question("Is there a cup?", None), question("A or B?", None)]
+        batch, used = adapter.encode(questions, {})
+        assert used == []
+        assert batch.images == ()
+        assert not batch.image_mask.any()
+        with torch.no_grad():
+            assert adapter.answer_logits(batch, used).isfinite().all()
+
+    def test_images_encoded_together_equal_images_encoded_alone(
+        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+    ) -> None:
+        for path, image in IMAGES.items():
+            with torch.no_grad():
+                (alone,) = adapter.encode_images([image])
+            torch.testing.assert_close(features[path].tokens, alone.tokens, atol=1e-5, rtol=1e-5)
+            assert alone.extras.keys() == features[path].extras.keys()
+            assert all(torch.equal(alone.extras[key], features[path].extras[key]) for key in alone.extras)
+
+    def test_the_answer_depends_on_the_image(
+        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+    ) -> None:
+        asked = [question("Is there a cup?", path) for path in IMAGES]
+        with torch.no_grad():
+            logits = adapter.answer_logits(*adapter.encode(asked, features))
+        assert (logits[0] - logits[1]).abs().max() > 1e-3
+
+    def test_masks_and_last_positions(self, adapter: Adapter, features: dict[Path, ImageFeatures]) -> None:
+        batch, used = adapter.encode(QUESTIONS, features)
+        assert batch.images == (0, 1, 0)
+        assert [len(used[index].tokens) for index in batch.images] == [
+            int(row.sum()) for row, asked in zip(batch.image_mask, QUESTIONS, strict=True) if asked.image
+        ]
+        assert torch.equal(batch.last, batch.attention_mask.sum(1) - 1)
+        ends = batch.input_ids.gather(1, batch.last[:, None])
+        assert (ends == ends[0]).all(), "each prompt ends where the assistant's answer begins"
+        assert not (batch.marker_mask & batch.image_mask).any()
+        assert not ((batch.marker_mask | batch.image_mask) & (batch.attention_mask == 0)).any()
+
+    def test_markers_stand_around_the_image(
+        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+    ) -> None:
+        batch, _ = adapter.encode([QUESTIONS[2]], features)
+        (image,) = torch.nonzero(batch.image_mask[0], as_tuple=True)
+        assert bool(adapter._markers) == bool(batch.marker_mask.any())
+        if adapter._markers:
+            assert batch.marker_mask[0, image[0] - 1]
+            assert batch.marker_mask[0, image[-1] + 1]
+
+    def test_hidden_states_lead_to_the_answer_logits(
+        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+    ) -> None:
+        batch, used = adapter.encode(QUESTIONS, features)
+        with torch.no_grad():
+            states = adapter.hidden_states(batch, used)[torch.arange(len(QUESTIONS)), batch.last]
+            logits = adapter.model.get_output_embeddings()(states)
+            torch.testing.assert_close(adapter.answer_logits(batch, used), logits, atol=1e-5, rtol=1e-5)
+
+    def test_answer_tokens_are_disjoint_and_follow_the_prompt(self, adapter: Adapter) -> None:
+        answers = ("Yes", "No", "A", "B", "C", "D", "E")
+        tokens = {answer: adapter.answer_tokens(answer) for answer in answers}
+        flat = [token for answer in answers for token in tokens[answer]]
+        assert len(flat) == len(set(flat))
+        assert len(tokens["Yes"]) == 4
+        context = adapter.processor.render("Is it?", with_image=False)
+        for answer in answers:
+            for written in (answer, f" {answer}"):
+                assert adapter.processor.token_ids(context + written)[-1] in tokens[answer]
+            assert {
+                adapter.processor.tokenizer.decode([token]).strip().lower() for token in tokens[answer]
+            } == {answer.lower()}
+
+    def test_gradients_reach_every_projection(
+        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+    ) -> None:
+        logits = adapter.answer_logits(*adapter.encode(QUESTIONS, features))
+        weights = [part.weight for block in adapter.blocks for part in (block.gate, block.up, block.down)]
+        gradients = torch.autograd.grad(logits.logsumexp(-1).sum(), weights)
+        assert all(gradient.abs().sum() > 0 for gradient in gradients)
+
+    def test_shape_counts_every_parameter_once(self, adapter: Adapter) -> None:
+        shape, model = adapter.shape, adapter.model
+        assert shape.total_parameters == sum(parameter.numel() for parameter in model.parameters())
+        names = [block.name for block in adapter.blocks]
+        per_block = [
+            sum(p.numel() for n, p in model.named_parameters() if n.startswith(f"{name}.")) for name in names
+        ]
+        assert shape.block_parameters == sum(per_block)
+        outside = sum(
+            parameter.numel()
+            for name, parameter in model.named_parameters()
+            if not any(part in name for part in ("language_model", "text_model", "lm_head"))
+        )
+        assert shape.language_parameters == shape.total_parameters - outside
+        assert shape.neurons == tuple(block.gate.out_features for block in adapter.blocks)
+        assert shape.neuron_parameters == 3 * shape.hidden_size
+        assert shape.family == model.config.model_type
+
+    def test_blocks_are_live(self, adapter: Adapter, features: dict[Path, ImageFeatures]) -> None:
+        batch, used = adapter.encode(QUESTIONS, features)
+        with torch.no_grad():
+            before = adapter.answer_logits(batch, used)
+            for block in adapter.blocks:
+                weight = block.down.weight.clone()
+                block.down.weight.zero_()
+                after = adapter.answer_logits(batch, used)
+                block.down.weight.copy_(weight)
+                assert (after - before).abs().max() > 1e-4
+            torch.testing.assert_close(adapter.answer_logits(batch, used), before)
+
+    def test_the_fingerprint_is_of_the_weights(self, adapter: Adapter, family: str, tmp_path: Path) -> None:
+        same = load_model(FAMILIES[family](tmp_path, name="same"))
+        other = load_model(FAMILIES[family](tmp_path, name="other", seed=1))
+        assert same.shape == adapter.shape
+        assert other.shape.fingerprint != adapter.shape.fingerprint
+
+    def test_bfloat16_agrees_roughly(
+        self, folder: Path, features: dict[Path, ImageFeatures], adapter: Adapter
+    ) -> None:
+        half = load_model(folder, dtype="bfloat16")
+        with torch.no_grad():
+            encoded = dict(zip(IMAGES, half.encode_images(list(IMAGES.values())), strict=True))
+            logits = half.answer_logits(*half.encode(QUESTIONS, encoded))
+            exact = adapter.answer_logits(*adapter.encode(QUESTIONS, features))
+        assert logits.dtype == torch.float32
+        assert (logits - exact).abs().mean() < 0.1 * exact.std()
+
+
+@pytest.mark.parametrize("name", ["qwen2_5_vl", "qwen2_vl"])
+def test_rotary_positions_are_those_of_each_question_alone(name: str, tmp_path: Path) -> None:
+    adapter = load_model(FAMILIES[name](tmp_path))
+    encoded = dict(zip(IMAGES, adapter.encode_images(list(IMAGES.values())), strict=True))
+    seen: list[Tensor] = []
+    adapter.model.get_decoder().register_forward_pre_hook(
+        lambda _, __, inputs: seen.append(inputs["position_ids"]), with_kwargs=True
+    )
+    batch, used = adapter.encode(QUESTIONS, encoded)
+    adapter.hidden_states(batch, used)
+    (positions,) = seen
+    for row, asked in enumerate(QUESTIONS):
+        length = int(batch.last[row]) + 1
+        if asked.image is None:
+            expected = torch.arange(length).expand(3, -1)
+        else:
+            (image,) = torch.nonzero(batch.image_mask[row], as_tuple=True)
+            _, height, width = (
+                encoded[asked.image].extras["image_grid_thw"][0] // torch.tensor([1, 2, 2])
+            ).tolist()
+            start, count = int(image[0]), len(image)
+            assert count == height * width
+            down, across = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+            inside = start + torch.stack([torch.zeros(count), down.reshape(-1), across.reshape(-1)])
+            after = start + max(height, width) + torch.arange(length - start - count)
+            before = torch.arange(start)
+            expected = torch.cat([before.expand(3, -1), inside, after.expand(3, -1)], dim=1)
+        assert torch.equal(positions[-3:, row, :length], expected.long())
+
+
+@pytest.mark.parametrize("name", ["Llava", "LlavaNext", "Idefics3"])
+def test_ids_and_pixels_equal_the_whole_stock_processors(name: str, tmp_path: Path) -> None:
+    """The three stock processors that exist without torchvision, called the plain way."""
+    folder = FAMILIES[{"Llava": "llava", "LlavaNext": "llava_next", "Idefics3": "idefics3"}[name]](tmp_path)
+    adapter = load_model(folder)
+    settings = {
+        "patch_size": 14,
+        "num_additional_image_tokens": 1,
+        "vision_feature_select_strategy": "default",
+    }
+    stock = getattr(transformers, f"{name}Processor")(
+        image_processor=AutoImageProcessor.from_pretrained(folder, backend="pil"),
+        tokenizer=transformers.AutoTokenizer.from_pretrained(folder),
+        chat_template=(folder / "chat_template.jinja").read_text(),
+        **({"image_seq_len": 4} if name == "Idefics3" else settings),
+    )
+    encoded = dict(zip(IMAGES, adapter.encode_images(list(IMAGES.values())), strict=True))
+    for asked in QUESTIONS:
+        content = [{"type": "image"}] if asked.image else []
+        conversation = [{"role": "user", "content": [*content, {"type": "text", "text": asked.prompt}]}]
+        text = stock.apply_chat_template(conversation, add_generation_prompt=True)
+        images = [IMAGES[asked.image]] if asked.image else None
+        expected = stock(images=images, text=[text], return_tensors="pt")
+        assert torch.equal(adapter.encode([asked], encoded)[0].input_ids, expected["input_ids"])
+        if images:
+            pixels = adapter.processor.pixels(images)["pixel_values"]
+            assert torch.equal(pixels, expected["pixel_values"])

@@ -1,0 +1,125 @@
+"""Prompts and pictures: chat templates, tokens around an image, and pictures that are unusual."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from tests.tiny import LLAVA_TEMPLATE, tiny_image, tiny_internvl, tiny_llava, tiny_qwen2_5_vl
+
+from hipp_prune.errors import CheckpointError, ImageError, QuestionError, UnsupportedModelError
+from hipp_prune.models import load_model
+from hipp_prune.questions.question import Question
+
+
+def ask(prompt: str, image: Path | None = None) -> Question:
+    return Question(
+        benchmark="pope", id="q7", prompt=prompt, image=image, answers=("Yes", "No"), gold=0, subset="random",
+        group="g",
+    )  # fmt: skip
+
+
+def test_llava_without_a_template_gets_the_official_conversation(tmp_path: Path) -> None:
+    processor = load_model(tiny_llava(tmp_path, chat_template=None)).processor
+    system = (
+        "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, "
+        "detailed, and polite answers to the user's questions."
+    )
+    prompt = "Is there a cup?\nAnswer the question using a single word or phrase."
+    assert processor.render(prompt, with_image=True) == f"{system} USER: <image>\n{prompt} ASSISTANT:"
+    assert processor.render(prompt, with_image=False) == f"{system} USER: {prompt} ASSISTANT:"
+
+
+def test_qwen_without_a_template_gets_chatml(tmp_path: Path) -> None:
+    processor = load_model(tiny_qwen2_5_vl(tmp_path, chat_template=None)).processor
+    assert processor.render("Is it?", with_image=True) == (
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<|vision_start|><|image_pad|>"
+        "<|vision_end|>Is it?<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_the_checkpoints_own_template_wins_wherever_it_is_stored(tmp_path: Path) -> None:
+    folder = tiny_llava(tmp_path)
+    assert (
+        load_model(folder).processor.render("Is it?", with_image=True) == "USER: <image>\nIs it? ASSISTANT:"
+    )
+    (folder / "chat_template.jinja").unlink()
+    own = LLAVA_TEMPLATE.replace("ASSISTANT:", "BOT:")
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": own}))
+    assert load_model(folder).processor.render("Is it?", with_image=True) == "USER: <image>\nIs it? BOT:"
+    (folder / "chat_template.json").unlink()
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": own}))
+    assert load_model(folder).processor.render("Is it?", with_image=True) == "USER: <image>\nIs it? BOT:"
+
+
+def test_other_families_need_a_template(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="found no chat template"):
+        load_model(tiny_internvl(tmp_path, chat_template=None))
+
+
+def test_a_text_only_template_is_refused(tmp_path: Path) -> None:
+    template = "{% for message in messages %}{{ message['content'][-1]['text'] }}{% endfor %}"
+    with pytest.raises(UnsupportedModelError, match="places 0 image tokens"):
+        load_model(tiny_llava(tmp_path, chat_template=template))
+
+
+def test_a_template_that_writes_bos_does_not_get_a_second_one(tmp_path: Path) -> None:
+    adapter = load_model(tiny_llava(tmp_path, chat_template="{{ bos_token }}" + LLAVA_TEMPLATE))
+    batch, _ = adapter.encode([ask("Is it?")], {})
+    assert (batch.input_ids == adapter.processor.tokenizer.bos_token_id).sum() == 1
+
+
+def test_a_prompt_with_the_image_token_is_refused(tmp_path: Path) -> None:
+    adapter = load_model(tiny_llava(tmp_path))
+    with pytest.raises(QuestionError, match=r"q7.*image token"):
+        adapter.encode([ask("What does <image> mean?")], {})
+
+
+def test_an_answer_that_is_no_single_token_is_refused(tmp_path: Path) -> None:
+    adapter = load_model(tiny_llava(tmp_path))
+    with pytest.raises(UnsupportedModelError, match="'Zebra' with several tokens"):
+        adapter.answer_tokens("Zebra")
+    with pytest.raises(UnsupportedModelError, match="'Ω' with several tokens"):
+        adapter.answer_tokens("Ω")
+
+
+def test_a_trailing_space_in_the_template_does_not_hide_the_answer(tmp_path: Path) -> None:
+    spaced = load_model(
+        tiny_llava(tmp_path, chat_template=LLAVA_TEMPLATE.replace("ASSISTANT:", "ASSISTANT: "))
+    )
+    plain = load_model(tiny_llava(tmp_path, name="plain"))
+    assert spaced.answer_tokens("Yes") == plain.answer_tokens("Yes")
+
+
+def test_images_that_enter_deeper_than_the_input_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = load_model(tiny_qwen2_5_vl(tmp_path))
+    stock = adapter.model.base_model.get_image_features
+
+    def with_more(**inputs: Any) -> Any:
+        return {**stock(**inputs), "deepstack_features": []}
+
+    monkeypatch.setattr(adapter.model.base_model, "get_image_features", with_more)
+    with pytest.raises(UnsupportedModelError, match="images carry deepstack_features"):
+        adapter.encode_images([tiny_image()])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "CMYK"])
+def test_pictures_of_any_mode(tmp_path: Path, mode: str) -> None:
+    adapter = load_model(tiny_llava(tmp_path))
+    image = tiny_image().convert(mode)
+    with torch.no_grad():
+        (tokens,), (expected,) = (
+            [f.tokens for f in adapter.encode_images([i])] for i in (image, image.convert("RGB"))
+        )
+    assert torch.equal(tokens, expected)
+
+
+def test_a_picture_the_model_cannot_take(tmp_path: Path) -> None:
+    adapter = load_model(tiny_qwen2_5_vl(tmp_path))
+    with pytest.raises(ImageError, match="1000×1 cannot be prepared"):
+        adapter.encode_images([Image.new("RGB", (1000, 1))])

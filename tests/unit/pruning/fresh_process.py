@@ -1,0 +1,32 @@
+"""Loads checkpoints as somebody without this package would, and saves what they compute.
+
+Run as a script: ``fresh_process.py JOBS`` with a JSON list of {checkpoint, auto, resave, inputs, result}.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+sys.modules["hipp_prune"] = None  # type: ignore[assignment]
+
+
+@torch.no_grad()
+def run(job: dict[str, Any]) -> None:
+    auto = getattr(transformers, job["auto"])
+    model = auto.from_pretrained(job["checkpoint"], trust_remote_code=True)
+    if job["resave"]:
+        model.save_pretrained(job["resave"])
+        model = auto.from_pretrained(job["resave"], trust_remote_code=True)
+    outputs = model.eval()(**load_file(job["inputs"]))
+    result = outputs.last_hidden_state if job["auto"] == "AutoModel" else outputs.logits
+    save_file({"result": result.contiguous()}, job["result"])
+
+
+if __name__ == "__main__":
+    for job in json.loads(Path(sys.argv[1]).read_text()):
+        run(job)

@@ -1,0 +1,107 @@
+"""Each criterion against its formula, written out with loops."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from hipp_prune.calibration import Calibration, Moments, VisualSensitivity
+from hipp_prune.errors import InputError
+from hipp_prune.models import load_model
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.pruning.importance import output_norm, score_neurons, score_rows
+
+WEIGHT = 0.3
+
+
+def moments_of(image: Tensor, text: Tensor) -> Moments:
+    tokens = torch.cat([image, text])[None]
+    is_image = torch.arange(tokens.shape[1])[None] < len(image)
+    return Moments.of(tokens, is_image, ~is_image)
+
+
+class Known:
+    """A calibration made of tokens that the test still has."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        generator = torch.Generator().manual_seed(0)
+
+        def tokens(width: int) -> tuple[Tensor, Tensor]:
+            drawn = torch.randn(12, width, generator=generator).double() + 0.5
+            return drawn[:9], drawn[9:]
+
+        self.inputs = [tokens(adapter.shape.hidden_size) for _ in adapter.blocks]
+        self.neurons = [tokens(n) for n in adapter.shape.neurons]
+        self.calibration = Calibration(
+            inputs=tuple(moments_of(*pair) for pair in self.inputs),
+            neurons=tuple(moments_of(*pair) for pair in self.neurons),
+            taylor=tuple(torch.rand(n, generator=generator) for n in adapter.shape.neurons),
+            visual=VisualSensitivity.empty(len(adapter.blocks)),
+            num_questions=1,
+        )
+
+
+def mixed(pair: tuple[Tensor, Tensor], column: int, power: int) -> float:
+    """w · E_img[x^p] + (1 − w) · E_txt[x^p] of one column."""
+    image, text = (float((part[:, column] ** power).mean()) for part in pair)
+    return WEIGHT * image + (1 - WEIGHT) * text
+
+
+@pytest.fixture
+def known(adapter: Adapter) -> Known:
+    return Known(adapter)
+
+
+@pytest.mark.parametrize("criterion", ["coupled", "paper", "magnitude", "wanda-sp", "flap", "taylor"])
+def test_scores_are_their_formula(adapter: Adapter, known: Known, criterion: str) -> None:
+    scores = score_neurons(adapter, known.calibration, criterion, WEIGHT)  # type: ignore[arg-type]
+    for index, block in enumerate(adapter.blocks):
+        gate, up, down = (p.weight.detach().double() for p in (block.gate, block.up, block.down))
+        assert scores[index].dtype == torch.float64
+        for j in (0, 7, len(gate) - 1):
+            square = mixed(known.neurons[index], j, 2)
+            norm, column = square**0.5, down[:, j]
+            x = [mixed(known.inputs[index], i, 2) ** 0.5 for i in range(gate.shape[1])]
+            expected = {
+                "coupled": float(column.norm()) * norm,
+                "paper": sum((float(gate[j, i].abs()) + float(up[j, i].abs())) * x[i] for i in range(len(x))),
+                "magnitude": float((gate[j] ** 2).sum() + (up[j] ** 2).sum() + (column**2).sum()) ** 0.5,
+                "wanda-sp": float(column.abs().mean()) * norm,
+                "flap": float((column**2).sum()) * (square - mixed(known.neurons[index], j, 1) ** 2),
+                "taylor": float(known.calibration.taylor[index][j]),
+            }
+            assert float(scores[index][j]) == pytest.approx(expected[criterion], rel=1e-9)
+
+
+def test_rows_are_eq_10(adapter: Adapter, known: Known) -> None:
+    for index, (block, scores) in enumerate(
+        zip(adapter.blocks, score_rows(adapter, known.calibration, WEIGHT), strict=True)
+    ):
+        inputs = (known.inputs[index], known.inputs[index], known.neurons[index])
+        for projection, score, pair in zip((block.gate, block.up, block.down), scores, inputs, strict=True):
+            row = projection.weight.detach().double()[3]
+            expected = sum(abs(float(row[j])) * mixed(pair, j, 2) ** 0.5 for j in range(len(row)))
+            assert score.shape == (projection.out_features,)
+            assert float(score[3]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_coupled_is_what_the_output_loses() -> None:
+    """E‖W_down[:, j] a_j‖² is the square of the default score."""
+    generator = torch.Generator().manual_seed(1)
+    down = torch.randn(6, 4, generator=generator)
+    activations = torch.randn(50, 4, generator=generator).double()
+    score = output_norm(down, activations.square().mean(0).sqrt())
+    for j in range(4):
+        lost = (activations[:, j, None] * down.double()[:, j]).square().sum(1).mean()
+        assert float(score[j] ** 2) == pytest.approx(float(lost))
+
+
+def test_an_unknown_criterion_lists_the_known(adapter: Adapter, known: Known) -> None:
+    with pytest.raises(InputError, match="no importance criterion 'luck'; choose one of coupled, paper"):
+        score_neurons(adapter, known.calibration, "luck")  # type: ignore[arg-type]
+
+
+def test_a_calibration_of_another_model_is_refused(folders: dict, known: Known, family: str) -> None:
+    other = load_model(folders["llava" if family == "qwen2_5_vl" else "qwen2_5_vl"])
+    for score in (score_neurons, score_rows):
+        with pytest.raises(InputError, match="calibrate this model"):
+            score(other, known.calibration)  # type: ignore[operator]

@@ -1,0 +1,66 @@
+"""Eq. 9 as written: which weights are zero, and that nothing stays behind."""
+
+import numpy as np
+import pytest
+import torch
+from tests.unit.pruning.tiny_plans import random_masks
+
+from hipp_prune.choices import UnitKind
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.pruning.masking import apply_masks
+
+
+def counts(adapter: Adapter, unit: UnitKind) -> list[int]:
+    if unit == "coupled":
+        return [n // 2 + block for block, n in enumerate(adapter.shape.neurons)]
+    return [count for n in adapter.shape.neurons for count in (n - 7, adapter.shape.hidden_size - 3)]
+
+
+def is_zero(tensor: torch.Tensor | None, keep: np.ndarray) -> bool:
+    """Whether exactly the slices along axis 0 that ``keep`` denies are zero."""
+    if tensor is None:
+        return True
+    zero = (tensor.reshape(len(tensor), -1) == 0).all(1).numpy()
+    return bool((zero == ~keep).all())
+
+
+def test_coupled_masks_rows_columns_and_biases(adapter: Adapter) -> None:
+    masks = random_masks(adapter, "coupled", counts(adapter, "coupled"))
+    biases = [None if block.down.bias is None else block.down.bias.clone() for block in adapter.blocks]
+    with apply_masks(adapter, masks):
+        for block, mask, bias in zip(adapter.blocks, masks, biases, strict=True):
+            for rows in (
+                block.gate.weight,
+                block.up.weight,
+                block.down.weight.T,
+                block.gate.bias,
+                block.up.bias,
+            ):
+                assert is_zero(rows, mask)
+            assert bias is None or torch.equal(block.down.bias, bias)
+
+
+def test_rows_masks_each_projection_apart(adapter: Adapter) -> None:
+    masks = random_masks(adapter, "rows", counts(adapter, "rows"))
+    with apply_masks(adapter, masks):
+        for index, block in enumerate(adapter.blocks):
+            for place, projection in enumerate((block.gate, block.up, block.down)):
+                assert is_zero(projection.weight, masks[3 * index + place])
+                assert is_zero(projection.bias, masks[3 * index + place])
+
+
+@pytest.mark.parametrize("unit", ["coupled", "rows"])
+def test_weights_come_back_bit_by_bit(adapter: Adapter, unit: UnitKind) -> None:
+    before = [(p, p.data_ptr(), p.clone()) for p in adapter.model.parameters()]
+    masks = random_masks(adapter, unit, counts(adapter, unit))
+    with pytest.raises(KeyError), apply_masks(adapter, masks):
+        raise KeyError
+    for parameter, (original, pointer, values) in zip(adapter.model.parameters(), before, strict=True):
+        assert parameter is original
+        assert parameter.data_ptr() == pointer
+        assert torch.equal(parameter, values)
+
+
+def test_a_wrong_number_of_masks_is_our_mistake(adapter: Adapter) -> None:
+    with pytest.raises(AssertionError, match="masks for"), apply_masks(adapter, []):
+        pass
