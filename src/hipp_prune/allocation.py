@@ -61,12 +61,13 @@ def waterfill_ratios(
         Ratios, shape [P, U], in [0, r_max], on budget to rounding error.
 
     Raises:
-        BudgetError: if a target exceeds ``r_max``, which no allocation can reach.
+        BudgetError: if a target lies outside [0, r_max], where no allocation can reach it.
     """
-    if np.any(sparsity > r_max + _ROUNDING) or np.any(sparsity < 0):
+    outside = sparsity[(sparsity > r_max + _ROUNDING) | (sparsity < 0)]
+    if len(outside):
         raise BudgetError(
             f"a sparsity must lie in [0, {r_max:g}], since no unit may lose more than r_max = {r_max:g} of its "
-            f"neurons; got {float(sparsity.max()):g}; ask for less or raise --r-max"
+            f"neurons; got {float(outside[0]):g}; ask for less or raise --r-max"
         )
     order = np.argsort(-log_allocation, axis=1, kind="stable")
     log_a = kappa * np.take_along_axis(log_allocation, order, axis=1)

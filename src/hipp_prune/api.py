@@ -170,7 +170,7 @@ def search(
         config=config,
         state=problem.state,
         features=problem.states.names,
-        orders=tuple(problem.orders),
+        orders=tuple(problem.sorted.rankings),
         scale=result.scale,
     )
     write_json(directory.search / "curve.json", [asdict(step) for step in result.curve])

@@ -7,7 +7,7 @@ printed without loading a model.
 import base64
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +254,7 @@ class Plan:
                 preference=None if preference is None else Preference(**preference),
                 notes=content["notes"],
             )
+            plan._check(source)
         except PlanError:
             raise
         except (ValueError, KeyError, TypeError) as error:
@@ -261,7 +262,6 @@ class Plan:
                 f"{source}: expected a plan written by `hipp-prune query`, but reading it failed with "
                 f"{type(error).__name__}: {error}"
             ) from error
-        plan._check(source)
         return plan
 
     @classmethod
@@ -275,7 +275,7 @@ class Plan:
             raise PlanError(
                 f"no plan file at {path}; write one with `hipp-prune query RUN --preference R,U,C --out`"
             )
-        return cls.from_json(path.read_text(encoding="utf-8"), source=str(path))
+        return cls.from_json(path.read_text(encoding="utf-8", errors="replace"), source=str(path))
 
     def _check(self, source: str) -> None:
         if self.unit not in ("coupled", "rows"):
@@ -286,10 +286,14 @@ class Plan:
             )
         counts = tuple(int(mask.sum()) for mask in self.keep_masks())
         if self.unit == "rows":
-            triples = list(zip(counts[0::3], counts[1::3], counts[2::3], strict=True))
-            counts = tuple(count for gate, _, down in triples for count in (gate, down))
+            if counts[0::3] != counts[1::3]:
+                raise PlanError(f"{source}: the masks of gate and up keep different numbers of rows")
+            counts = tuple(c for pair in zip(counts[0::3], counts[2::3], strict=True) for c in pair)
         if counts != self.kept:
             raise PlanError(f"{source}: the masks keep {counts} neurons, the counts say {self.kept}")
+        ledger = self.space.ledger(np.array(self.kept))
+        if not np.allclose(astuple(ledger), astuple(self.ledger), rtol=0, atol=1e-9):
+            raise PlanError(f"{source}: the counts mean a sparsity of {ledger}, the file says {self.ledger}")
 
 
 def keep_masks(unit: UnitKind, orders: Sequence[Ints], kept: Sequence[int]) -> list[NDArray[np.bool_]]:

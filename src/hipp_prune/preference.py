@@ -43,13 +43,15 @@ class Preference:
 
     def __post_init__(self) -> None:
         weights = (self.robustness, self.utility, self.compression)
-        if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
+        total = sum(weights)
+        if not (math.isfinite(total) and min(weights) >= 0):
             raise PreferenceError(
                 f"a preference needs three finite numbers ≥ 0 (robustness,utility,compression), got {weights}"
             )
-        total = sum(weights)
         if total == 0:
             raise PreferenceError("a preference needs at least one weight above zero, got 0,0,0; try 1,1,1")
+        if math.isclose(total, 1.0, rel_tol=1e-12):
+            total = 1.0  # normalised already: reading a stored preference changes no bit
         for name, weight in zip(OBJECTIVES, weights, strict=True):
             object.__setattr__(self, name, weight / total)
 

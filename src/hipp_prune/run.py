@@ -17,13 +17,15 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+from safetensors import SafetensorError
 
 from hipp_prune.errors import IncompleteRunError, OutputExistsError, RunError
 
@@ -96,12 +98,13 @@ class RunDirectory:
         return self.root / "cache"
 
     def create(self, provenance: Provenance, *, force: bool = False) -> None:
-        """Makes the directory and writes its manifest.
+        """Makes the directory and writes its manifest; a calibration that was cut off is started over.
 
         Raises:
             OutputExistsError: if a run is already there and ``force`` is false.
         """
-        refuse_existing(self.root, force=force)
+        cut_off = self.manifest.exists() and not self.calibration.exists() and not self.search.exists()
+        refuse_existing(self.root, force=force or cut_off)
         self.root.mkdir(parents=True)
         write_json(self.manifest, asdict(provenance))
 
@@ -186,12 +189,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise RunError(
-            f"cannot write {path}: {error.strerror or error}; free space or choose another place"
-        ) from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"cannot write {path}: {reason}; free space or choose another place") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def read_json(path: Path, *, made_by: str) -> Any:

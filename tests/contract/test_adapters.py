@@ -135,6 +135,18 @@ class TestAdapter:
         torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
         assert (together[0] - together[3]).abs().max() > 1e-3
 
+    def test_each_question_sees_its_own_image(
+        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+    ) -> None:
+        asked = [question("Is there a cup?", path) for path in (TALL, TALL, WIDE, TALL)]
+        batch, used = adapter.encode(asked, features)
+        assert batch.images == (0, 0, 1, 0)
+        assert len(used) == 2
+        with torch.no_grad():
+            together = adapter.answer_logits(batch, used)
+            alone = torch.cat([adapter.answer_logits(*adapter.encode([one], features)) for one in asked])
+        torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
     def test_a_batch_without_images(self, adapter: Adapter) -> None:
         questions = [question("Is there a cup?", None), question("A or B?", None)]
         batch, used = adapter.encode(questions, {})

@@ -70,7 +70,7 @@ def read_config(source: Path | str, *, trust_remote_code: bool = False) -> PreTr
     """
     local = isinstance(source, Path)
     try:
-        return AutoConfig.from_pretrained(
+        config: PreTrainedConfig = AutoConfig.from_pretrained(
             str(source), trust_remote_code=trust_remote_code, local_files_only=local
         )
     except OSError as error:
@@ -87,6 +87,7 @@ def read_config(source: Path | str, *, trust_remote_code: bool = False) -> PreTr
             f"{source}: transformers cannot read its configuration ({_gist(error)}); a model with code of its "
             f"own needs --trust-remote-code"
         ) from error
+    return config
 
 
 def load_weights(

@@ -5,8 +5,9 @@ transformers (5.14 and later) reads but cannot model. ``uneven`` is the missing 
 class whose block MLPs have those widths.
 
 This file is also the remote code of every pruned checkpoint, where it is called ``modeling_hipp_prune.py``
-(``pruning/checkpoint.py`` and ``save_pretrained`` copy it), so beside the standard library it imports nothing but torch and transformers and raises plain
-``ValueError``. ``auto_map`` names the classes by their stock names, which ``__getattr__`` builds on demand.
+(``pruning/checkpoint.py`` and ``save_pretrained`` copy it). So, beside the standard library, it imports nothing but
+torch and transformers, and it raises plain ``ValueError``. ``auto_map`` names the classes by their stock names, which
+``__getattr__`` builds on demand.
 """
 
 from collections.abc import Sequence

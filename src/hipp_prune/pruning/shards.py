@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedReader, BufferedWriter
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -143,14 +144,14 @@ def _header(shard: Shard, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
 
 def _scaled(entry: Entry, shape: tuple[int, ...]) -> int:
     """Bytes of the entry's tensor in another shape."""
-    before = int(np.prod(entry.shape, dtype=np.int64))
-    return entry.num_bytes if before == 0 else entry.num_bytes * int(np.prod(shape, dtype=np.int64)) // before
+    return entry.num_bytes * prod(shape) // max(1, prod(entry.shape))
 
 
 def _read(source: BufferedReader, entry: Entry) -> NDArray[np.uint8]:
     """The tensor as bytes, [*shape, bytes of an element]."""
     source.seek(entry.begin)
-    return np.frombuffer(source.read(entry.num_bytes), dtype=np.uint8).reshape(*entry.shape, -1)
+    width = entry.num_bytes // max(1, prod(entry.shape))
+    return np.frombuffer(source.read(entry.num_bytes), dtype=np.uint8).reshape(*entry.shape, width)
 
 
 def _copy(source: BufferedReader, file: BufferedWriter, entry: Entry) -> None:

@@ -62,13 +62,13 @@ def learning_curve(
             layer="below",
         )
         figure.add_annotation(
-            x=(start + end) / 2, y=1, yref="paper", yanchor="bottom", text=phase, showarrow=False
+            x=start, y=1, yref="paper", xanchor="left", yanchor="top", text=phase, showarrow=False
         )
     figure.update_yaxes(title_text="return (σ)", row=1)
     figure.update_yaxes(title_text="R (nats)", row=2)
-    figure.update_yaxes(title_text="sparsity", tickformat=".0%", row=3)
+    figure.update_yaxes(title_text="sparsity", tickformat=".0%", rangemode="tozero", row=3)
     figure.update_xaxes(title_text="plans evaluated", range=[0, max(evaluations)], row=3)
-    return _finished(figure, height=520, top=62)
+    return _finished(figure, height=520, top=40)
 
 
 def plan_map(names: Sequence[str], ratios: Floats, kept: Ints, widths: Ints, unit: str) -> go.Figure:
@@ -107,6 +107,10 @@ def blocks_figure(
     )
     _with_map(_with_bars(figure, 1, sensitivity), 2, names, ratios, kept, widths, unit)
     figure.update_xaxes(title_text="", row=1)
+    low, high = figure.layout.yaxis2.domain
+    figure.update_layout(
+        coloraxis={"colorbar": {"y": (low + high) / 2, "len": high - low, "lenmode": "fraction"}}
+    )
     return _finished(figure, height=height, top=40)
 
 
@@ -114,35 +118,37 @@ def plan_cloud(points: Floats, sources: Sequence[str], front: NDArray[np.bool_])
     """Robustness against utility of plans [N, 3], coloured by sparsity; plans on the front are larger."""
     figure = go.Figure()
     for index, source in enumerate(dict.fromkeys(sources)):
+        symbol = _SYMBOLS[index % len(_SYMBOLS)]
         of_source = np.array([each == source for each in sources])
-        for chosen, size, opacity in ((of_source & ~front, 7, 0.6), (of_source & front, 13, 1.0)):
-            figure.add_trace(
-                go.Scatter(
-                    x=points[chosen, 1],
-                    y=points[chosen, 0],
-                    customdata=points[chosen, 2],
-                    mode="markers",
-                    name=source,
-                    legendgroup=source,
-                    showlegend=size == 7,
-                    marker={
-                        "size": size,
-                        "opacity": opacity,
-                        "symbol": _SYMBOLS[index % len(_SYMBOLS)],
-                        "color": points[chosen, 2],
-                        "coloraxis": "coloraxis",
-                        "line": {"width": 1.5 if size > 7 else 0},
-                    },
-                    hovertemplate=(
-                        "sparsity %{customdata:.1%}<br>robustness %{y:.3f}<br>utility %{x:.3f}"
-                        f"<extra>{source}{', front' if size > 7 else ''}</extra>"
-                    ),
-                )
-            )
+        figure.add_trace(_marks(points[of_source & ~front], source, symbol))
+        figure.add_trace(_marks(points[of_source & front], f"{source}, front", symbol, on_front=True))
+        in_legend = {"symbol": symbol, "size": 9, "color": GREY}
+        figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=source, marker=in_legend))
     figure.update_layout(coloraxis={"colorbar": _colorbar("sparsity")})
     figure.update_xaxes(title_text="utility (nats)", range=_view(points[:, 1], front))
     figure.update_yaxes(title_text="robustness (nats)", range=_view(points[:, 0], front))
     return _finished(figure, height=480, top=40)
+
+
+def _marks(points: Floats, name: str, symbol: str, *, on_front: bool = False) -> go.Scatter:
+    return go.Scatter(
+        x=points[:, 1],
+        y=points[:, 0],
+        mode="markers",
+        showlegend=False,
+        marker={
+            "symbol": symbol,
+            "size": 13 if on_front else 7,
+            "opacity": 1.0 if on_front else 0.6,
+            "color": points[:, 2],
+            "coloraxis": "coloraxis",
+            "line": {"width": 1.5 if on_front else 0},
+        },
+        customdata=points[:, 2],
+        hovertemplate=(
+            "sparsity %{customdata:.1%}<br>robustness %{y:.3f}<br>utility %{x:.3f}" + f"<extra>{name}</extra>"
+        ),
+    )
 
 
 def _phases(evaluations: Sequence[int], phases: Sequence[str]) -> list[tuple[float, float, str, bool]]:
@@ -186,7 +192,8 @@ def _with_map(
         text=[[f"{100 * ratio:.0f}" for ratio in of_plan] for of_plan in ratios],
         texttemplate="%{text}" if blocks <= _MOST_LABELS else None,
         hovertemplate=(
-            f"%{{y}}<br>block %{{x}}: %{{z:.1%}} removed<br>%{{customdata[0]}} of %{{customdata[1]}} {unit}<extra></extra>"
+            "%{y}<br>block %{x}: %{z:.1%} removed<br>"
+            f"%{{customdata[0]}} of %{{customdata[1]}} {unit}<extra></extra>"
         ),
         hoverongaps=False,
         xgap=1,
@@ -197,7 +204,9 @@ def _with_map(
         coloraxis={"cmin": 0, "cmax": max(float(np.nanmax(ratios)), 0.01), "colorbar": _colorbar("removed")}
     )
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, row=row)
-    return figure.update_xaxes(title_text="block", showgrid=False, row=row)
+    return figure.update_xaxes(
+        title_text="block", showgrid=False, dtick=1 if blocks <= _MOST_LABELS else 4, row=row
+    )
 
 
 def _finished(figure: go.Figure, *, height: int, top: int) -> go.Figure:

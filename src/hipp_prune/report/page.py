@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from hipp_prune.allocation import Floats, Ints
 from hipp_prune.plan import Plan
 from hipp_prune.report import commands, figures
 from hipp_prune.report.cloud import build_cloud, pareto_front
@@ -151,13 +152,13 @@ def _comparable(contents: Contents) -> dict[str, Plan]:
 
 def _plan_rows(
     plans: dict[str, Plan],
-) -> tuple[list[str], figures.Floats, figures.Ints, figures.Ints]:
+) -> tuple[list[str], Floats, Ints, Ints]:
     """Names, ratios, kept and widths of the heat map's rows; two rows a plan where gate/up and down differ."""
     parts = [""] if next(iter(plans.values())).unit == "coupled" else [" gate/up", " down"]
     names = [f"{_name(name, plan)}{part}" for name, plan in plans.items() for part in parts]
     split = len(parts)
 
-    def rows(values: list[figures.Ints]) -> figures.Ints:
+    def rows(values: list[Ints]) -> Ints:
         return np.concatenate([each.reshape(-1, split).T for each in values])
 
     kept = rows([np.array(plan.kept, dtype=np.int64) for plan in plans.values()])

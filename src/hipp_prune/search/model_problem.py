@@ -58,7 +58,7 @@ class ModelProblem:
         self.states: UnitStates = describe_units(
             adapter, calibration, scores, self.space, image_weight=config.image_weight
         )
-        self.sorted, self.orders = _sort(adapter, calibration, config, scores)
+        self.sorted = _sort(adapter, calibration, config, scores)
         self._projections: list[Projections] = [
             (block.gate.weight, block.up.weight, block.down.weight) for block in adapter.blocks
         ]
@@ -123,11 +123,7 @@ def _unit_scores(adapter: Adapter, calibration: Calibration, config: SearchConfi
 
 def _sort(
     adapter: Adapter, calibration: Calibration, config: SearchConfig, scores: Sequence[Tensor]
-) -> tuple[SortedModel, list[Ints]]:
-    """Sorts the model and returns with it the ranking behind each mask of a plan, most important first."""
+) -> SortedModel:
     if config.unit == "coupled":
-        model = sort_neurons(adapter, scores)
-        return model, list(model.orders)
-    rows = score_rows(adapter, calibration, config.image_weight)
-    orders = [part.argsort(descending=True, stable=True).numpy() for parts in rows for part in parts]
-    return sort_rows(adapter, rows), orders
+        return sort_neurons(adapter, scores)
+    return sort_rows(adapter, score_rows(adapter, calibration, config.image_weight))

@@ -11,6 +11,7 @@ from tests.tiny import LLAVA_TEMPLATE, tiny_image, tiny_internvl, tiny_llava, ti
 
 from hipp_prune.errors import CheckpointError, ImageError, QuestionError, UnsupportedModelError
 from hipp_prune.models import load_model
+from hipp_prune.models.processor import Processor
 from hipp_prune.questions.question import Question
 
 
@@ -84,6 +85,26 @@ def test_an_answer_that_is_no_single_token_is_refused(tmp_path: Path) -> None:
         adapter.answer_tokens("Zebra")
     with pytest.raises(UnsupportedModelError, match="'Ω' with several tokens"):
         adapter.answer_tokens("Ω")
+
+
+def test_a_variant_that_starts_with_a_lone_space_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = load_model(tiny_llava(tmp_path))
+    tokenizer = adapter.processor.tokenizer
+    (yes,) = tokenizer.convert_tokens_to_ids(["Yes"])
+    space, colon = tokenizer.convert_tokens_to_ids(["▁", ":"])
+
+    def split(_: Processor, text: str) -> list[int]:
+        return (
+            [1, colon, space, yes]
+            if text.endswith((" Yes", " yes"))
+            else [1, colon, colon][: 2 + ("s" in text[-1])]
+        )
+
+    monkeypatch.setattr(Processor, "token_ids", split)
+    with pytest.raises(UnsupportedModelError, match="'Yes' with several tokens"):
+        adapter.answer_tokens("Yes")
 
 
 def test_a_trailing_space_in_the_template_does_not_hide_the_answer(tmp_path: Path) -> None:

@@ -53,10 +53,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
         ways["by-us"] = ("AutoModelForImageTextToText", "")
         for way, (auto, resave) in ways.items():
             expected[variant, way] = states if way == "base" else logits(model, inputs)
-            jobs.append({
-                "checkpoint": str(here / (way if way == "by-us" else "pruned")), "inputs": str(here / "inputs.safetensors"), "auto": auto,
-                "result": str(here / f"{way}.safetensors"), "resave": resave,
-            })  # fmt: skip
+            checkpoint = here / (way if way == "by-us" else "pruned")
+            job = {"checkpoint": str(checkpoint), "auto": auto, "resave": resave}
+            job |= {"inputs": str(here / "inputs.safetensors"), "result": str(here / f"{way}.safetensors")}
+            jobs.append(job)
     (tmp / "jobs.json").write_text(json.dumps(jobs))
     run_fresh(tmp / "jobs.json")
     for variant in VARIANTS:

@@ -1,0 +1,82 @@
+"""Files cut as bytes equal files cut as tensors, whatever the dtype, shape and order."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from hipp_prune.errors import CheckpointError
+from hipp_prune.pruning.shards import Cut, read_shard, write_shard
+
+DTYPES = [
+    torch.float64,
+    torch.float32,
+    torch.bfloat16,
+    torch.float16,
+    torch.float8_e4m3fn,
+    torch.int8,
+    torch.bool,
+]
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_bytes_agree_with_tensors(data: st.DataObject) -> None:
+    tensors, cuts, expected = {}, {}, {}
+    for index in range(data.draw(st.integers(1, 4))):
+        name = f"t{index}.é"
+        shape = data.draw(st.lists(st.integers(0, 5), max_size=3))
+        tensor = torch.randint(-9, 9, shape).to(data.draw(st.sampled_from(DTYPES)))
+        tensors[name] = expected[name] = tensor
+        if shape and data.draw(st.booleans()):
+            axis = data.draw(st.integers(0, len(shape) - 1))
+            keep = np.array(
+                data.draw(st.lists(st.booleans(), min_size=shape[axis], max_size=shape[axis])), dtype=bool
+            )
+            cuts[name] = Cut(keep=keep, axis=axis, zero=data.draw(st.booleans()))
+            expected[name] = by_tensor(tensor, cuts[name])
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "in.safetensors", Path(folder) / "out.safetensors"
+        metadata = data.draw(st.sampled_from([None, {"format": "pt"}]))
+        save_file(tensors, source, metadata)
+        written = write_shard(read_shard(source), target, cuts)
+        found = load_file(target)
+        assert written == sum(tensor.nbytes for tensor in expected.values()) == read_shard(target).num_bytes
+        assert read_shard(target).metadata == metadata
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert found[name].dtype == tensor.dtype
+        assert found[name].shape == tensor.shape
+        assert found[name].reshape(-1).view(torch.uint8).equal(tensor.reshape(-1).view(torch.uint8))
+
+
+def by_tensor(tensor: torch.Tensor, cut: Cut) -> torch.Tensor:
+    places = torch.as_tensor(np.flatnonzero(cut.keep))
+    raw = tensor.view(torch.uint8) if tensor.dtype == torch.float8_e4m3fn else tensor
+    kept = raw.index_select(cut.axis, places)
+    if cut.zero:
+        kept = torch.zeros_like(raw).index_copy(cut.axis, places, kept)
+    return kept.view(tensor.dtype)
+
+
+def test_without_cuts_a_file_is_copied_exactly(tmp_path: Path) -> None:
+    save_file(
+        {"a": torch.rand(7, 3), "b": torch.rand(2).half()}, tmp_path / "in.safetensors", {"format": "pt"}
+    )
+    write_shard(read_shard(tmp_path / "in.safetensors"), tmp_path / "out.safetensors", {})
+    with safe_open(tmp_path / "out.safetensors", "pt") as file:
+        assert file.metadata() == {"format": "pt"}
+    assert (tmp_path / "out.safetensors").read_bytes() == (tmp_path / "in.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 8, b"\x02\0\0\0\0\0\0\0{}extra"])
+def test_what_is_no_safetensors_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match="missing or cut off"):
+        read_shard(tmp_path / "bad.safetensors")

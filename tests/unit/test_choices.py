@@ -1,0 +1,46 @@
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+
+from hipp_prune import choices
+
+KINDS = [
+    "UnitKind", "Allocation", "Criterion", "ReturnKind", "BandKind", "FlowKind", "AdvantageKind", "GateKind",
+    "Method",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_are_distinct(kind):
+    names = get_args(getattr(choices, kind))
+    assert len(names) >= 2
+    assert len(set(names)) == len(names)
+
+
+def test_first_name_is_the_default():
+    from hipp_prune.search.config import SearchConfig
+
+    config = SearchConfig()
+    fields = {
+        "unit": "UnitKind", "allocation": "Allocation", "importance": "Criterion", "returns": "ReturnKind",
+        "band": "BandKind", "flow": "FlowKind", "advantage": "AdvantageKind", "gate": "GateKind",
+        "method": "Method",
+    }  # fmt: skip
+    for field, kind in fields.items():
+        assert getattr(config, field) == get_args(getattr(choices, kind))[0], field
+
+
+def test_every_method_has_its_settings():
+    from hipp_prune.search.config import METHODS
+
+    assert set(METHODS) == set(get_args(choices.Method))
+
+
+def test_needs_no_torch():
+    code = (
+        "import sys, hipp_prune.choices, hipp_prune.plan, hipp_prune.preference, hipp_prune.run;"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
