@@ -130,6 +130,7 @@ def search(
     options: ModelOptions = ModelOptions(),
     force: bool = False,
     skip_bad: SkipBad | None = None,
+    encoding: Progress | None = None,
     progress: Progress | None = None,
 ) -> Planner:
     """Trains the policy of a run on its search split; interrupted, it goes on from its last evaluation.
@@ -141,6 +142,7 @@ def search(
         options: how the model is loaded.
         force: throws away what an earlier search with other settings evaluated.
         skip_bad: as in ``calibrate``.
+        encoding: told (pictures encoded, pictures in all), before the first evaluation.
         progress: told (evaluations done, evaluations in all).
 
     Raises:
@@ -161,6 +163,7 @@ def search(
         questions,
         config,
         batch_size=batch_size,
+        progress=encoding,
     )
     archive = Archive(directory.search / "archive.jsonl")
     result = run_search(problem, config, archive, progress=progress)

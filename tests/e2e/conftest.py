@@ -113,9 +113,7 @@ SEARCH = ("--evaluations", "40", "--minibatch", "12", "--seed", "3")
 
 
 @pytest.fixture(scope="session")
-def finished(
-    tmp_path_factory: pytest.TempPathFactory, llava: Path, benchmarks: Benchmarks
-) -> Finished:
+def finished(tmp_path_factory: pytest.TempPathFactory, llava: Path, benchmarks: Benchmarks) -> Finished:
     """Every stage run once on the tiny LLaVA."""
     root = tmp_path_factory.mktemp("finished")
     return run_stages(root, llava, benchmarks)
@@ -130,7 +128,10 @@ def run_stages(root: Path, model: Path, benchmarks: Benchmarks) -> Finished:
     assert main(["search", str(run), *SEARCH]) == 0
     assert main(["query", str(run), "--preference", "1,1,1", "--sparsity", "0.3", "--out", str(plan)]) == 0
     assert main(["prune", "--model", str(model), "--plan", str(plan), "--out", str(checkpoint)]) == 0
-    assert main(["evaluate", "--model", str(model), *questions, "--out", str(run / "results" / "dense.json")]) == 0
+    assert (
+        main(["evaluate", "--model", str(model), *questions, "--out", str(run / "results" / "dense.json")])
+        == 0
+    )
     assert main(["evaluate", "--model", str(checkpoint), *questions, "--out", str(results)]) == 0
     assert main(["report", str(run)]) == 0
     return Finished(model, benchmarks, run, plan, checkpoint, results)

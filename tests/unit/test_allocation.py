@@ -101,7 +101,7 @@ def test_paper_clips_the_power_form(problem, kappa):
     assert (ratios <= r_max).all()
     a = np.exp(kappa * log_a - (kappa * log_a).max(axis=1, keepdims=True))
     literal = sparsity[:, None] * log_a.shape[1] * a / a.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(ratios, np.minimum(literal, r_max), rtol=1e-9)
+    np.testing.assert_allclose(ratios, np.minimum(literal, r_max), atol=1e-12)
     assert (ratios.mean(axis=1) <= sparsity + 1e-12).all()
 
 

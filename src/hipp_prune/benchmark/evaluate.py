@@ -104,10 +104,12 @@ def answer_questions(
     Raises:
         ImageError: if a picture is missing or cannot be decoded.
     """
-    evaluator = Evaluator(adapter, questions, batch_size=batch_size)
+    pictures = len({question.image for question in questions} - {None})
+    encoding, asking = _two_parts(progress, pictures, len(questions))
+    evaluator = Evaluator(adapter, questions, batch_size=batch_size, progress=encoding)
     prepared = evaluator.prepare()
     start = time.perf_counter()
-    scores = evaluator.scores(prepared, progress=progress)
+    scores = evaluator.scores(prepared, progress=asking)
     seconds = time.perf_counter() - start
     margins = log_margins(scores, evaluator.gold)
     answers = [
@@ -151,6 +153,16 @@ def evaluate_model(
         results=score(questions, texts, rule=rule),
         answers=tuple(answers),
         seconds=seconds,
+    )
+
+
+def _two_parts(progress: Progress | None, first: int, second: int) -> tuple[Progress | None, Progress | None]:
+    """Reports of two consecutive parts of a job as one job of ``first + second`` units."""
+    if progress is None:
+        return None, None
+    return (
+        lambda done, _: progress(done, first + second),
+        lambda done, _: progress(first + done, first + second),
     )
 
 

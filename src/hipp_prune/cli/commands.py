@@ -94,9 +94,12 @@ class Search:
     def run(self) -> None:
         """Calls ``api.search``."""
         from hipp_prune import api
-        from hipp_prune.cli.output import model_options, next_steps, progress_bar, skipping
+        from hipp_prune.cli.output import model_options, next_steps, progress_bars, skipping
 
-        with skipping(self.skip_bad) as skip_bad, progress_bar("searching") as progress:
+        with (
+            skipping(self.skip_bad) as skip_bad,
+            progress_bars("encoding pictures", "searching") as (encoding, progress),
+        ):
             api.search(
                 self.run_directory,
                 self.config,
@@ -104,6 +107,7 @@ class Search:
                 options=model_options(self.load),
                 force=self.force,
                 skip_bad=skip_bad,
+                encoding=encoding,
                 progress=progress,
             )
         run = shlex.quote(str(self.run_directory))

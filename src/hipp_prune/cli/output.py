@@ -8,7 +8,7 @@ from rich.table import Table
 
 from hipp_prune import api
 from hipp_prune.cli.commands import Evaluate, ModelFlags, ToyMake, ToyTrain
-from hipp_prune.cli.progress import console, notes, progress_bar
+from hipp_prune.cli.progress import console, notes, progress_bar, progress_bars
 from hipp_prune.models import SUPPORTED, TOYS
 from hipp_prune.plan import Plan
 from hipp_prune.questions import toyworld
@@ -17,7 +17,16 @@ from hipp_prune.questions.results import Results
 from hipp_prune.report.tables import print_summary
 from hipp_prune.run import refuse_existing, write_text
 
-__all__ = ["console", "model_options", "next_steps", "notes", "print_plan", "progress_bar", "skipping"]
+__all__ = [
+    "console",
+    "model_options",
+    "next_steps",
+    "notes",
+    "print_plan",
+    "progress_bar",
+    "progress_bars",
+    "skipping",
+]
 
 
 def model_options(flags: ModelFlags) -> api.ModelOptions:

@@ -8,6 +8,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -23,8 +24,8 @@ notes = Console(stderr=True)
 
 
 @contextmanager
-def progress_bar(description: str) -> Iterator[ProgressCallback]:
-    """Yields a callback (done, total) that draws a bar with the time spent and the time left."""
+def progress_bars(*descriptions: str) -> Iterator[list[ProgressCallback]]:
+    """Yields a callback (done, total) for each of several bars, with the time spent and the time left."""
     columns = (
         TextColumn("{task.description:<28}"),
         BarColumn(),
@@ -35,9 +36,16 @@ def progress_bar(description: str) -> Iterator[ProgressCallback]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=notes) as bar:
-        task = bar.add_task(description, total=None)
+        tasks = [bar.add_task(description, total=None) for description in descriptions]
+        yield [_advance(bar, task) for task in tasks]
 
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
 
-        yield advance
+@contextmanager
+def progress_bar(description: str) -> Iterator[ProgressCallback]:
+    """One of ``progress_bars``."""
+    with progress_bars(description) as (callback,):
+        yield callback
+
+
+def _advance(bar: Progress, task: TaskID) -> ProgressCallback:
+    return lambda done, total: bar.update(task, completed=done, total=total)

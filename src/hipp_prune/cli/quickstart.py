@@ -5,7 +5,7 @@ from dataclasses import replace
 from hipp_prune import api
 from hipp_prune.benchmark.evaluate import Evaluation
 from hipp_prune.cli.commands import Quickstart
-from hipp_prune.cli.output import console, model_options, next_steps, progress_bar
+from hipp_prune.cli.output import console, model_options, next_steps, progress_bar, progress_bars
 from hipp_prune.preference import Preference
 from hipp_prune.report.tables import print_summary
 from hipp_prune.run import RunDirectory
@@ -31,8 +31,8 @@ def quickstart(command: Quickstart) -> None:
             progress=progress,
         )
     config = SearchConfig(evaluations=command.evaluations, seed=command.seed)
-    with progress_bar("search") as progress:
-        api.search(run.root, config, options=options, progress=progress)
+    with progress_bars("encode pictures", "search") as (encoding, progress):
+        api.search(run.root, config, options=options, encoding=encoding, progress=progress)
     evaluations = [_evaluate(command, run, command.model, "dense", options)]
     for text in PREFERENCES:
         preference = Preference.parse(text)

@@ -148,7 +148,7 @@ class StabilityBand:
         return self.gamma * (below + above)
 
     def gate(self, log_ratio: Floats, sparsity: Floats, *, widening: float = 0.0) -> Floats:
-        """Eq. 15: g = exp(−β L_band) in (0, 1], [P]; exactly 1 inside the band."""
+        """Eq. 15: g = exp(−β L_band) in (0, 1], [P]; exactly 1 inside the band, 0 only where ℓ = −∞."""
         return np.exp(-self.beta * self.loss(log_ratio, sparsity, widening=widening))
 
 
@@ -157,12 +157,16 @@ def calibrate_band(
 ) -> StabilityBand:
     """The band of warm-up plans: 5%/95% quantiles, and β such that g ≥ 0.9 for 95% of them.
 
+    Plans with a dead block (ℓ = −∞, possible for ``rows``) are left out: they are what the band is there to refuse.
+
     Args:
         log_ratio: ℓ of warm-up plans, [P].
         sparsity: their s, [P].
         kind: quantiles of ℓ given s (default), or of ℓ.
         gamma: slope γ of the band loss.
     """
+    alive = np.isfinite(log_ratio)
+    log_ratio, sparsity = log_ratio[alive], sparsity[alive]
     knots_s: Floats = np.array([])
     knots_l: Floats = np.array([])
     if kind == "conditional":

@@ -14,6 +14,7 @@ from hipp_prune.benchmark.evaluate import Answer, Evaluation
 from hipp_prune.errors import ImageError
 from hipp_prune.questions import pope, scienceqa
 from hipp_prune.questions.images import read_image
+from hipp_prune.report.tables import label_html
 
 Change = Literal["worse", "better", "unchanged"]
 
@@ -138,8 +139,8 @@ def _is_right(answer: Answer) -> bool:
 def _row(label: str, answer: Answer) -> str:
     right = _is_right(answer)
     return (
-        f'<tr><th scope="row">{escape(label)}</th><td class="{"right" if right else "wrong"}">'
-        f"{escape(answer.given)} {'✓' if right else '✗'}</td><td>{answer.margin:+.2f}</td></tr>"
+        f'<tr><th scope="row">{label_html(label)}</th><td class="{"right" if right else "wrong"}">'
+        f"{escape(answer.given)} {'✓' if right else '✗'}</td><td>{f'{answer.margin:+.2f}'.replace('-', '−')}</td></tr>"
     )
 
 

@@ -46,6 +46,7 @@ def learning_curve(
             y=values,
             name=name,
             mode="lines+markers",
+            cliponaxis=False,
             line={"color": color, "width": 2},
             marker={"size": 5},
             customdata=list(phases),
@@ -176,7 +177,10 @@ def _with_bars(figure: go.Figure, row: int, sensitivity: Mapping[str, Floats]) -
     figure.update_yaxes(
         title_text="attention to<br>the picture", tickformat=".0%", rangemode="tozero", row=row
     )
-    return figure.update_xaxes(title_text="block", row=row).update_layout(bargap=0.25, bargroupgap=0.05)
+    figure.update_xaxes(
+        title_text="block", showgrid=False, dtick=_tick(len(next(iter(sensitivity.values())))), row=row
+    )
+    return figure.update_layout(bargap=0.25, bargroupgap=0.05)
 
 
 def _with_map(
@@ -204,9 +208,7 @@ def _with_map(
         coloraxis={"cmin": 0, "cmax": max(float(np.nanmax(ratios)), 0.01), "colorbar": _colorbar("removed")}
     )
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, row=row)
-    return figure.update_xaxes(
-        title_text="block", showgrid=False, dtick=1 if blocks <= _MOST_LABELS else 4, row=row
-    )
+    return figure.update_xaxes(title_text="block", showgrid=False, dtick=_tick(blocks), row=row)
 
 
 def _finished(figure: go.Figure, *, height: int, top: int) -> go.Figure:
@@ -233,6 +235,10 @@ def _colorbar(title: str) -> dict[str, object]:
         "tickformat": ".0%",
         "outlinewidth": 0,
     }
+
+
+def _tick(blocks: int) -> int:
+    return 1 if blocks <= _MOST_LABELS else 4
 
 
 def _block_numbers(blocks: int) -> list[int]:

@@ -207,8 +207,8 @@ def _cloud(contents: Contents) -> str:
     size = f"{contents.config.minibatch} questions" if contents.config else "a few questions"
     return (
         f'{chart}<p class="note">{len(cloud.points)} plans, {int(front.sum())} of them on the front.{level} '
-        f"Each plan answered only {size} a time, so a place on the front is partly luck; the table above is "
-        "measured on questions that the search never saw. Double-click shows plans beyond the edge.</p>"
+        f"Each plan answered only {size} a time, so a place on the front is partly luck; rely on the "
+        "table of results instead. Double-click shows plans beyond the edge.</p>"
     )
 
 

@@ -116,7 +116,9 @@ def summary_html(evaluations: Sequence[Evaluation]) -> str:
         f'<div class="wide" tabindex="0"><table class="results"><thead><tr><th rowspan="2">model</th>{over}</tr>'
         f"<tr>{names}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
-    return table + _gaps_html(missing_numbers(evaluations))
+    asked = dict.fromkeys(f"{' + '.join(each.questions)}, split {each.split}" for each in evaluations)
+    source = f'<p class="note">Questions: {escape("; ".join(asked))}.</p>'
+    return table + source + _gaps_html(missing_numbers(evaluations))
 
 
 def _gaps_html(gaps: Sequence[tuple[str, str]]) -> str:
@@ -134,7 +136,7 @@ def _gaps_html(gaps: Sequence[tuple[str, str]]) -> str:
 
 def _model_html(each: Evaluation) -> str:
     asked = f"{' + '.join(each.questions)}, {each.split}"
-    return f'<span title="{escape(f"{each.model}; {asked}")}">{escape(each.label)}</span>'
+    return f'<span title="{escape(f"{each.model}; {asked}")}">{label_html(each.label)}</span>'
 
 
 def _cell_html(column: Column, each: Evaluation, *, start: bool) -> str:
@@ -239,6 +241,11 @@ def _cost_columns() -> list[Column]:
             made_by=f"{_EVALUATE} beside the dense model",
         ),
     ]
+
+
+def label_html(label: str) -> str:
+    """A label that may break after its commas, as preferences have them."""
+    return escape(label).replace(",", ",<wbr>")
 
 
 def format_bytes(count: int) -> str:
