@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from tests.tiny import FAMILIES, tiny_image
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageTextToText
 
 from hipp_prune.models import SUPPORTED, load_model
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
 from hipp_prune.questions.question import Question
+from tests.tiny import FAMILIES, tiny_image
 
 WIDE, TALL = Path("wide.png"), Path("tall.png")
 IMAGES = {WIDE: tiny_image(0, (120, 50)), TALL: tiny_image(1, (64, 80))}

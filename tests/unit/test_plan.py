@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.shapes import make_plan, make_shape
 
 from hipp_prune.errors import BudgetError, PlanError
 from hipp_prune.plan import Plan, PlanSpace, keep_masks, pack_masks
 from hipp_prune.preference import Preference
+from tests.unit.shapes import make_plan, make_shape
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -3,7 +3,6 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.unit.full_disk import full_disk
 
 from hipp_prune.errors import IncompleteRunError, OutputExistsError, RunError
 from hipp_prune.run import (
@@ -15,6 +14,7 @@ from hipp_prune.run import (
     write_json,
     write_text,
 )
+from tests.unit.full_disk import full_disk
 
 
 def _provenance() -> Provenance:

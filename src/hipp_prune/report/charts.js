@@ -6,7 +6,9 @@
     cloud: [["#9fcfe8", "#3d7fb8", "#0d2c50"], ["#24527c", "#4f9ad6", "#dceffd"]],
   };
   const PRINTED_WIDTH = 680;
+  const CELL_WITH_NUMBER = 24;
   const dark = matchMedia("(prefers-color-scheme: dark)");
+  const narrow = matchMedia("(max-width: 600px)");
   const charts = [...document.querySelectorAll("script[data-chart]")].map((script) => ({
     place: document.getElementById(script.dataset.chart),
     text: script.textContent,
@@ -37,9 +39,24 @@
     return spec;
   }
 
+  function fitted(spec, name) {
+    const { data, layout } = spec;
+    if (!narrow.matches || printing) return spec;
+    layout.font.size = 11;
+    for (const trace of data) {
+      if (trace.type === "heatmap" && innerWidth / trace.x.length < 1.6 * CELL_WITH_NUMBER) trace.texttemplate = "";
+    }
+    if (name === "blocks" && layout.coloraxis) layout.coloraxis.showscale = false;
+    if (name === "cloud") {
+      Object.assign(layout.coloraxis.colorbar, { orientation: "h", y: -0.16, yanchor: "top" });
+      layout.coloraxis.colorbar.title.side = "bottom";
+    }
+    return spec;
+  }
+
   function draw() {
     for (const { place, text } of charts) {
-      const { data, layout } = themed(JSON.parse(text), place.id);
+      const { data, layout } = fitted(themed(JSON.parse(text), place.id), place.id);
       Plotly.react(place, data, layout, { responsive: true, displaylogo: false, displayModeBar: false });
     }
   }
@@ -52,6 +69,7 @@
 
   draw();
   dark.addEventListener("change", draw);
+  narrow.addEventListener("change", draw);
   addEventListener("beforeprint", () => print(true));
   addEventListener("afterprint", () => print(false));
 })();

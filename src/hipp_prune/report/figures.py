@@ -53,17 +53,24 @@ def learning_curve(
             hovertemplate=f"{name} %{{y:{digits}}}<br>%{{x}} evaluations, %{{customdata}}<extra></extra>",
         )
         figure.add_trace(line, row=row, col=1)
-    for start, end, phase, shaded in _phases(evaluations, phases):
+    for index, (start, end, phase) in enumerate(_phases(evaluations, phases)):
         figure.add_vrect(
             x0=start,
             x1=end,
-            fillcolor=GREY if shaded else "rgba(0,0,0,0)",
+            fillcolor=GREY if index % 2 == 0 else "rgba(0,0,0,0)",
             opacity=0.12,
             line_width=0,
             layer="below",
         )
         figure.add_annotation(
-            x=start, y=1, yref="paper", xanchor="left", yanchor="top", text=phase, showarrow=False
+            x=start,
+            y=1,
+            yref="paper",
+            xanchor="left",
+            yanchor="top",
+            yshift=-15 * (index % 2),
+            text=phase,
+            showarrow=False,
         )
     figure.update_yaxes(title_text="return (σ)", row=1)
     figure.update_yaxes(title_text="R (nats)", row=2)
@@ -152,13 +159,13 @@ def _marks(points: Floats, name: str, symbol: str, *, on_front: bool = False) ->
     )
 
 
-def _phases(evaluations: Sequence[int], phases: Sequence[str]) -> list[tuple[float, float, str, bool]]:
-    """Start, end, name and whether to shade, of each stretch of one phase."""
-    stretches: list[tuple[float, float, str, bool]] = []
+def _phases(evaluations: Sequence[int], phases: Sequence[str]) -> list[tuple[int, int, str]]:
+    """Start, end and name of each stretch of one phase."""
+    stretches: list[tuple[int, int, str]] = []
     start = 0
     for index, phase in enumerate(phases):
         if index + 1 == len(phases) or phases[index + 1] != phase:
-            stretches.append((start, evaluations[index], phase, len(stretches) % 2 == 0))
+            stretches.append((start, evaluations[index], phase))
             start = evaluations[index]
     return stretches
 
@@ -208,7 +215,7 @@ def _with_map(
         coloraxis={"cmin": 0, "cmax": max(float(np.nanmax(ratios)), 0.01), "colorbar": _colorbar("removed")}
     )
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, row=row)
-    return figure.update_xaxes(title_text="block", showgrid=False, dtick=_tick(blocks), row=row)
+    return figure.update_xaxes(title_text="block", showgrid=False, dtick=_tick(blocks), tickangle=0, row=row)
 
 
 def _finished(figure: go.Figure, *, height: int, top: int) -> go.Figure:

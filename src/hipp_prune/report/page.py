@@ -154,8 +154,8 @@ def _plan_rows(
     plans: dict[str, Plan],
 ) -> tuple[list[str], Floats, Ints, Ints]:
     """Names, ratios, kept and widths of the heat map's rows; two rows a plan where gate/up and down differ."""
-    parts = [""] if next(iter(plans.values())).unit == "coupled" else [" gate/up", " down"]
-    names = [f"{_name(name, plan)}{part}" for name, plan in plans.items() for part in parts]
+    parts = [""] if next(iter(plans.values())).unit == "coupled" else ["<br>gate/up", "<br>down"]
+    names = [f"{_plan_name(name, plan)}{part}" for name, plan in plans.items() for part in parts]
     split = len(parts)
 
     def rows(values: list[Ints]) -> Ints:
@@ -166,8 +166,10 @@ def _plan_rows(
     return names, 1.0 - kept / widths, kept, widths
 
 
-def _name(name: str, plan: Plan) -> str:
-    return escape(f"{plan.preference or name} · {plan.ledger.mlp:.0%}")
+def _plan_name(name: str, plan: Plan) -> str:
+    """A plan's preference (its file's name, if it has none) and the share of neurons it removes."""
+    weights = [] if plan.preference is None else [f"{weight:.2g}" for weight in plan.preference.vector]
+    return escape(f"{','.join(weights) or name} · {plan.ledger.mlp:.0%}")
 
 
 def _curve(contents: Contents) -> str:
@@ -197,7 +199,7 @@ def _cloud(contents: Contents) -> str:
     if cloud.levelled:
         level = (
             f" The plans were asked {cloud.minibatches} different sets of questions, some harder than others; the "
-            "difficulty of each set, as the search's surrogate estimates it, has been taken out."
+            "difficulty of each set, as the search’s surrogate estimates it, has been taken out."
         )
     elif cloud.minibatches > 1:
         level = (

@@ -5,17 +5,18 @@ option of a multiple choice, where the model is to say ``Yes`` or ``No``. The an
 or its letter looked up. Without these targets the letters stayed at chance for 600 steps (see ``docs/log.md``).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
+from hipp_prune.questions import pope, scienceqa
+from hipp_prune.questions.scienceqa import LETTERS
 from hipp_prune.questions.toyworld import exam
 from hipp_prune.questions.toyworld.polling import SUBSETS, Poll, Ranking, polls, rankings
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for
 from hipp_prune.questions.toyworld.things import THINGS
 from hipp_prune.toy.packing import Asked, Packer, Row
-from hipp_prune.toy.tokenizer import INSTRUCTIONS, LETTERS
 
 Task = Literal["polls", "words", "pictures"]
 TASKS: tuple[Task, ...] = ("polls", "words", "pictures")
@@ -50,7 +51,8 @@ class Teacher:
         self._rng = rng_for(seed, split, "teacher")
         self._plain = [item for item in exam.plain_items() if exam.split_of(item) == split]
         self._hinted = [item for item in exam.hinted_items() if exam.split_of(item) == split]
-        self._ids = packer.tokenizer.get_vocab()
+        self._ids: dict[str, int] = packer.tokenizer.get_vocab()
+        self._verdicts = {True: self._ids["Yes"], False: self._ids["No"]}
 
     def row(self, task: Task, gallery: Gallery) -> Row:
         """One random row of ``task``."""
@@ -77,13 +79,15 @@ class Teacher:
         return present + self._rng.sample(absent, len(present))
 
     def _word_items(self) -> list[exam.Item]:
-        pools = (self._hinted if self._rng.random() < HINTED_SHARE else self._plain for _ in range(ITEMS_PER_TEXT))
+        pools = (
+            self._hinted if self._rng.random() < HINTED_SHARE else self._plain for _ in range(ITEMS_PER_TEXT)
+        )
         return [self._rng.choice(pool) for pool in pools]
 
     def _ask_polls(self, asked: Sequence[Poll]) -> Iterator[Asked]:
-        prompts = [f"{poll.text}\n{INSTRUCTIONS[0]}" for poll in asked]
+        prompts = [poll.text + pope.INSTRUCTION for poll in asked]
         for poll, ids in zip(asked, self._packer.ask(prompts, with_picture=True), strict=True):
-            verdict = self._verdict(poll.present)
+            verdict = self._verdicts[poll.present]
             yield Asked(tuple(ids), ((ids.index(self._ids[poll.thing]), verdict), (len(ids) - 1, verdict)))
 
     def _ask_items(self, items: Sequence[exam.Item], *, with_picture: bool) -> Iterator[Asked]:
@@ -91,17 +95,16 @@ class Teacher:
         prompts = [prompt(item, choices) for item, choices in zip(items, drawn, strict=True)]
         for choices, ids in zip(drawn, self._packer.ask(prompts, with_picture=with_picture), strict=True):
             targets = [
-                (ids.index(self._ids[f"{letter}."]) + 1, self._verdict(number == choices.answer))
+                (ids.index(self._ids[f"{letter}."]) + 1, self._verdicts[number == choices.answer])
                 for number, letter in enumerate(LETTERS[: len(choices.options)])
             ]
             yield Asked(tuple(ids), (*targets, (len(ids) - 1, self._ids[LETTERS[choices.answer]])))
-
-    def _verdict(self, truth: bool) -> int:  # noqa: FBT001
-        return self._ids["Yes" if truth else "No"]
 
 
 def prompt(item: exam.Item, choices: exam.Choices) -> str:
     """The prompt LLaVA-1.5 was evaluated with on ScienceQA."""
     hint = f"Context: {item.hint}\n" if item.hint else ""
-    options = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, choices.options, strict=False))
-    return f"{hint}{item.question}\n{options}\n{INSTRUCTIONS[1]}"
+    options = "\n".join(
+        f"{letter}. {option}" for letter, option in zip(LETTERS, choices.options, strict=False)
+    )
+    return f"{hint}{item.question}\n{options}{scienceqa.INSTRUCTION}"

@@ -64,7 +64,9 @@ class Family:
 
     def wrap(self, text: str, *, with_picture: bool) -> str:
         """``text`` as one user turn, with the placeholder of every patch, ready for the answer."""
-        picture = self.picture.replace(self.picture_token, self.picture_token * GRID**2) if with_picture else ""
+        picture = (
+            self.picture.replace(self.picture_token, self.picture_token * GRID**2) if with_picture else ""
+        )
         return f"{self.start}{picture}{text}{self.end}"
 
 

@@ -76,7 +76,9 @@ class Packer:
         self.without_picture = self._prefix(with_picture=False)
 
     def _prefix(self, *, with_picture: bool) -> Prefix:
-        one, other = (self._encode([self.family.wrap(text, with_picture=with_picture)])[0] for text in ("Yes", "No"))
+        one, other = (
+            self._encode([self.family.wrap(text, with_picture=with_picture)])[0] for text in ("Yes", "No")
+        )
         shared = next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
         ids = one[:shared]
         patch = self.tokenizer.convert_tokens_to_ids(self.family.picture_token)

@@ -41,7 +41,9 @@ class Pictures:
 
     def part(self, index: Tensor) -> "Pictures":
         """The pictures at ``index``."""
-        return Pictures(self.pixels[index], self.words[index], None if self.grids is None else self.grids[index])
+        return Pictures(
+            self.pixels[index], self.words[index], None if self.grids is None else self.grids[index]
+        )
 
 
 def prepare(family: Family, scenes: Sequence[Scene], ids: dict[str, int]) -> Pictures:
@@ -51,7 +53,9 @@ def prepare(family: Family, scenes: Sequence[Scene], ids: dict[str, int]) -> Pic
     pixels = torch.as_tensor(inputs["pixel_values"], dtype=torch.float32)
     if "image_grid_thw" not in inputs:
         return Pictures(pixels, words, None)
-    return Pictures(pixels.view(len(scenes), -1, pixels.shape[-1]), words, torch.as_tensor(inputs["image_grid_thw"]))
+    return Pictures(
+        pixels.view(len(scenes), -1, pixels.shape[-1]), words, torch.as_tensor(inputs["image_grid_thw"])
+    )
 
 
 def features(model: nn.Module, pictures: Pictures) -> Float[Tensor, "pictures patches hidden"]:

@@ -6,17 +6,14 @@ from itertools import chain
 from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from hipp_prune.questions import pope, scienceqa
+from hipp_prune.questions.scienceqa import LETTERS
 from hipp_prune.questions.toyworld import exam
 from hipp_prune.questions.toyworld.things import PLACES, THINGS
 from hipp_prune.toy.families import CONTEXT, Family
 
-INSTRUCTIONS = (
-    "Answer the question using a single word or phrase.",
-    "Answer with the option's letter from the given choices directly.",
-)
+INSTRUCTIONS = (pope.INSTRUCTION.strip(), scienceqa.INSTRUCTION.strip())
 """The benchmarks' official instructions; one token each, which halves the length of a prompt."""
-LETTERS = "ABCDE"
-"""Letters of the options."""
 _WORD = r"USER:|ASSISTANT:|Context:|[A-E]\.|\w+|[^\w\s]"
 _FIXED = (
     *("USER:", "ASSISTANT:", "Context:", "user", "assistant", "system"),
@@ -24,7 +21,20 @@ _FIXED = (
     *LETTERS,
     *(f"{letter}." for letter in LETTERS),
     *("Is", "there", "a", "an", "in", "the", "image", "?", ".", ",", "!"),
-    *("A", "The", "picture", "photo", "Describe", "Question", "Answer", "Please", "answer", "and", "or", "not"),
+    *(
+        "A",
+        "The",
+        "picture",
+        "photo",
+        "Describe",
+        "Question",
+        "Answer",
+        "Please",
+        "answer",
+        "and",
+        "or",
+        "not",
+    ),
 )
 
 
@@ -34,9 +44,19 @@ def vocabulary() -> tuple[str, ...]:
     splitter = pre_tokenizers.Split(Regex(_WORD), behavior="removed", invert=True)
     words = set(_FIXED) | set(PLACES)
     for thing in THINGS:
-        words |= {thing.name, thing.plural, thing.color, thing.kind, thing.place, thing.material, thing.action}
+        words |= {
+            thing.name,
+            thing.plural,
+            thing.color,
+            thing.kind,
+            thing.place,
+            thing.material,
+            thing.action,
+        }
     for item in chain(exam.plain_items(), exam.hinted_items()):
-        words.update(item.question.replace("?", " ?").split(), item.hint.replace(".", " .").split(), item.right)
+        words.update(
+            item.question.replace("?", " ?").split(), item.hint.replace(".", " .").split(), item.right
+        )
     for template in exam.picture_templates():
         words.update(word for word, _ in splitter.pre_tokenize_str(template))
     return tuple(sorted(words))

@@ -91,7 +91,9 @@ def train(
     torch.set_num_threads(recipe.threads)
     try:
         say(f"hipp-prune toy train --family {family} --out {out} --seed {seed}")
-        say(f"python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}")
+        say(
+            f"python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}"
+        )
         school = School(FAMILIES[family], recipe, seed, say)
         school.read()
         school.see()
@@ -138,7 +140,9 @@ class School:
         self._examiner = Teacher(self._packer, "validation", seed)
         self._draw_task = rng_for(seed, "tasks")
         parameters = sum(weight.numel() for weight in self.model.parameters())
-        say(f"seed {seed}, {parameters:,} parameters, {recipe.blocks} language blocks, {len(self._ids)} tokens")
+        say(
+            f"seed {seed}, {parameters:,} parameters, {recipe.blocks} language blocks, {len(self._ids)} tokens"
+        )
 
     def read(self) -> None:
         """Teaches the language model on scenes given as words."""
@@ -170,7 +174,9 @@ class School:
             learner.descend(loss, _rise_and_fall(step, recipe.warmup_steps, recipe.see_steps))
             if step % (2 * recipe.check_every) == 0:
                 with torch.no_grad():
-                    right = pictures.named_right(pictures.features(self.model, unseen), unseen.words, embeddings)
+                    right = pictures.named_right(
+                        pictures.features(self.model, unseen), unseen.words, embeddings
+                    )
                 self._say(f"see  {step:4d}  loss {loss.item():.4f}  patches named right {right:.4f}")
 
     def look(self) -> None:
@@ -203,7 +209,10 @@ class School:
         return [self._teacher.row(self._draw_task.choice(TASKS), taught) for _ in range(self.recipe.rows)]
 
     def _exam(self, unseen: Gallery) -> dict[Task, list[Row]]:
-        return {task: [self._examiner.row(task, unseen) for _ in range(self.recipe.held_out_rows)] for task in TASKS}
+        return {
+            task: [self._examiner.row(task, unseen) for _ in range(self.recipe.held_out_rows)]
+            for task in TASKS
+        }
 
     def _report(self, stage: str, step: int, loss: float, reached: Mapping[Task, float]) -> None:
         scores = "  ".join(f"{task} {reached[task]:.3f}" for task in TASKS)

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl
 from torch import Tensor
 
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
+from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl
 
 
 @dataclass(frozen=True)

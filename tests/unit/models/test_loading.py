@@ -9,13 +9,13 @@ import torch
 import transformers
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl
 from transformers import AutoConfig
 from transformers.utils import logging
 
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.models import SUPPORTED, load_model, loading
 from hipp_prune.models.uneven import uneven
+from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl
 
 
 @pytest.fixture(scope="module")

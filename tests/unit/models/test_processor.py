@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from tests.tiny import LLAVA_TEMPLATE, tiny_image, tiny_internvl, tiny_llava, tiny_qwen2_5_vl
 
 from hipp_prune.errors import CheckpointError, ImageError, QuestionError, UnsupportedModelError
 from hipp_prune.models import load_model
 from hipp_prune.models.processor import Processor
 from hipp_prune.questions.question import Question
+from tests.tiny import LLAVA_TEMPLATE, tiny_image, tiny_internvl, tiny_llava, tiny_qwen2_5_vl
 
 
 def ask(prompt: str, image: Path | None = None) -> Question:

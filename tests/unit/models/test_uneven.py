@@ -8,11 +8,11 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tests.tiny import tiny_llava, tiny_qwen2_5_vl
 from transformers import AutoConfig, PreTrainedModel
 
 from hipp_prune.models import uneven as module
 from hipp_prune.models.uneven import read_widths, set_widths, uneven
+from tests.tiny import tiny_llava, tiny_qwen2_5_vl
 
 STOCK = {
     "llava": transformers.LlavaForConditionalGeneration,

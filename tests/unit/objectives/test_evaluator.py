@@ -4,8 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl
-from tests.unit.objectives.questions import pope, scienceqa
 
 from hipp_prune.errors import ImageError
 from hipp_prune.models import load_model
@@ -18,6 +16,8 @@ from hipp_prune.objectives.evaluator import (
 )
 from hipp_prune.objectives.returns import AnswerScores
 from hipp_prune.questions.question import Question
+from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl
+from tests.unit.objectives.questions import pope, scienceqa
 
 
 def test_score_answers_by_hand():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.objectives.questions import pope, scienceqa
 
 from hipp_prune.objectives.minibatch import draw_minibatch
+from tests.unit.objectives.questions import pope, scienceqa
 
 SUBSETS = ("random", "popular", "adversarial")
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from tests.tiny import tiny_llava, tiny_qwen2_5_vl
 
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
+from tests.tiny import tiny_llava, tiny_qwen2_5_vl
 
 
 @pytest.fixture(scope="session")

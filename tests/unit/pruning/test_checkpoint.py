@@ -9,8 +9,6 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tests.tiny import tiny_llava, tiny_qwen2_5_vl
-from tests.unit.pruning.tiny_plans import logits, make_plan, random_masks, stock_inputs
 
 from hipp_prune.errors import CheckpointError, OutputExistsError, PlanError, UnsupportedModelError
 from hipp_prune.models import load_model, uneven
@@ -18,6 +16,8 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.plan import Plan
 from hipp_prune.pruning import checkpoint
 from hipp_prune.pruning.checkpoint import prune_checkpoint
+from tests.tiny import tiny_llava, tiny_qwen2_5_vl
+from tests.unit.pruning.tiny_plans import logits, make_plan, random_masks, stock_inputs
 
 KEPT = (30, 21)
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.tiny import tiny_llava, tiny_qwen2_5_vl
-from tests.unit.pruning.test_checkpoint import cut_by_hand
-from tests.unit.pruning.tiny_plans import logits, make_plan, stock_inputs
 from torch import Tensor
 
 from hipp_prune.models import load_model
 from hipp_prune.pruning.checkpoint import prune_checkpoint
+from tests.tiny import tiny_llava, tiny_qwen2_5_vl
+from tests.unit.pruning.test_checkpoint import cut_by_hand
+from tests.unit.pruning.tiny_plans import logits, make_plan, stock_inputs
 
 Results = dict[tuple[str, str], tuple[Tensor, Tensor]]
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.pruning.tiny_plans import logits, stock_inputs
 from torch import Tensor
 
 from hipp_prune.errors import UnsupportedModelError
@@ -17,6 +16,7 @@ from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.pruning.masking import apply_masks
 from hipp_prune.pruning.slicing import SortedNeurons, SortedRows, sort_neurons, sort_rows
+from tests.unit.pruning.tiny_plans import logits, stock_inputs
 
 Model = SortedNeurons | SortedRows
 

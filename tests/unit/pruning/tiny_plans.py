@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tests.tiny import tiny_image
 from torch import Tensor
 
 from hipp_prune.choices import UnitKind
@@ -13,6 +12,7 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.plan import Plan, PlanSpace, pack_masks
 from hipp_prune.pruning.masking import Mask
 from hipp_prune.questions.question import Question
+from tests.tiny import tiny_image
 
 
 def stock_inputs(adapter: Adapter) -> dict[str, Tensor]:

@@ -65,7 +65,9 @@ def _draw_shape(
 
 
 def _shifted(color: Color, shift: tuple[int, ...]) -> Color:
-    red, green, blue = (min(255, max(0, channel + change)) for channel, change in zip(color, shift, strict=True))
+    red, green, blue = (
+        min(255, max(0, channel + change)) for channel, change in zip(color, shift, strict=True)
+    )
     return red, green, blue
 
 

@@ -256,11 +256,11 @@ def hinted_items() -> Iterator[Item]:
 def split_of(item: Item) -> str:
     """The split that owns an item's question and hint text; other splits never ask it."""
     digest = hashlib.sha256(f"{item.question}\n{item.hint}".encode()).digest()
-    place = int.from_bytes(digest[:8]) / 2**64
+    point = int.from_bytes(digest[:8], "big") / 2**64
     for split, share in SHARES.items():
-        if place < share:
+        if point < share:
             return split
-        place -= share
+        point -= share
     return "train"
 
 
@@ -292,7 +292,7 @@ def picture_items(scene: Scene, rng: Random) -> Iterator[Item]:
 
 
 def _picture_item(question: str, right: Sequence[str], wrong: Sequence[str], topic: str, grade: int) -> Item:
-    subject = "social science" if topic == "place" else "natural science"
+    subject = _BY_NAME[topic].subject if topic in _BY_NAME else "natural science"
     return Item(
         question=question,
         hint="",
@@ -325,12 +325,13 @@ def _place(scene: Scene, rng: Random) -> Item:
 
 
 def _of_kind(scene: Scene, rng: Random) -> Item | None:
-    thing = only_of_kind(scene, THING_BY_NAME[rng.choice(scene.names)].kind, THING_BY_NAME)
+    thing = only_of_kind(scene, THING_BY_NAME[rng.choice(scene.names)].kind)
     if thing is None:
         return None
     topic = rng.choice(list(_OF_KIND))
-    item = _ask_value(_BY_NAME[topic], thing, _OF_KIND[topic].format(kind=thing.kind), "")
-    return _picture_item(item.question, item.right, item.wrong, topic, 9)
+    right = value_of(thing, topic)
+    wrong = [value for value in _values(topic) if value != right]
+    return _picture_item(_OF_KIND[topic].format(kind=thing.kind), [right], wrong, topic, 9)
 
 
 def with_choices(item: Item, rng: Random) -> Choices:

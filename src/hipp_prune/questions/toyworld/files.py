@@ -93,7 +93,9 @@ def write(root: Path, *, seed: int | None = None) -> Path:
         _write_json(temporary / _MARKER, {"version": VERSION, "seed": seed or 0})
         _move(temporary, root)
     except OSError as error:
-        raise RunError(f"{root}: drawing the embedded world failed: {error}; choose another folder") from error
+        raise RunError(
+            f"{root}: drawing the embedded world failed: {error}; choose another folder"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     _check_marker(root, seed)
@@ -107,7 +109,9 @@ def load(root: Path, split: str) -> list[Question]:
         QuestionError: an unknown split, or files that cannot be read.
     """
     if split not in SIZES:
-        raise QuestionError(f"{root}: expected one of the splits {', '.join(SIZES)}, found {split!r}; choose one")
+        raise QuestionError(
+            f"{root}: expected one of the splits {', '.join(SIZES)}, found {split!r}; choose one"
+        )
     folder = root / split
     return [*pope.load(folder / "pope"), *scienceqa.load(folder / "scienceqa", OFFICIAL_SPLIT)]
 
@@ -139,7 +143,9 @@ def _move(temporary: Path, root: Path) -> None:
 def _write_split(folder: Path, split: str, seed: int) -> None:
     drawn = list(islice(scenes(seed, split), SIZES[split].scenes))
     names = _write_pope(folder / "pope", split, drawn, rng_for(seed, split, "pope"))
-    _write_scienceqa(folder / "scienceqa", split, list(zip(drawn, names, strict=True)), rng_for(seed, split, "exam"))
+    _write_scienceqa(
+        folder / "scienceqa", split, list(zip(drawn, names, strict=True)), rng_for(seed, split, "exam")
+    )
 
 
 def _write_pope(folder: Path, split: str, drawn: list[Scene], rng: Random) -> list[Path]:

@@ -10,6 +10,7 @@ from hipp_prune.questions.toyworld.things import THINGS, article
 
 SUBSETS = ("random", "popular", "adversarial")
 """How absent things are chosen: at random, by frequency, or by co-occurrence with the present thing."""
+_NAMES = tuple(thing.name for thing in THINGS)
 POSITIVES = 3
 """Present things asked about in a scene; each is followed by one absent thing."""
 
@@ -38,7 +39,7 @@ def rankings(collection: Sequence[Scene]) -> dict[str, Ranking]:
     """
     frequency = Counter(name for scene in collection for name in scene.names)
     together = Counter((a, b) for scene in collection for a in scene.names for b in scene.names if a != b)
-    names = sorted(thing.name for thing in THINGS)
+    names = sorted(_NAMES)
     popular = sorted(names, key=lambda name: -frequency[name])
     adversarial = {a: sorted(names, key=lambda b: -together[a, b]) for a in names}
     return {"popular": lambda _present: popular, "adversarial": lambda present: adversarial[present]}
@@ -50,13 +51,9 @@ def polls(scene: Scene, subset: str, orders: dict[str, Ranking], rng: Random) ->
     for present in rng.sample(scene.names, POSITIVES):
         yield Poll(present, True)
         if subset == "random":
-            candidates: Sequence[str] = rng.sample(THINGS_BY_ORDER, len(THINGS_BY_ORDER))
+            candidates: Sequence[str] = rng.sample(_NAMES, len(_NAMES))
         else:
             candidates = orders[subset](present)
         absent = next(name for name in candidates if name not in asked)
         asked.add(absent)
         yield Poll(absent, False)
-
-
-THINGS_BY_ORDER = tuple(thing.name for thing in THINGS)
-"""Names in table order, the pool of *random* negatives."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from hipp_prune.questions.toyworld.things import PLACES, THINGS, Thing
+from hipp_prune.questions.toyworld.things import PLACES, THING_BY_NAME, THINGS, Thing
 
 GRID = 4
 """Cells along each side of a scene."""
@@ -72,7 +72,8 @@ def scenes(seed: int, split: str) -> Iterator[Scene]:
         yield draw_scene(rng)
 
 
-def only_of_kind(scene: Scene, kind: str, things: dict[str, Thing]) -> Thing | None:
+def only_of_kind(scene: Scene, kind: str) -> Thing | None:
     """The one thing of ``kind`` in ``scene``; ``None`` when there is none or more than one."""
-    found = [things[name] for name in scene.names if things[name].kind == kind]
+    present = (THING_BY_NAME[name] for name in scene.names)
+    found = [thing for thing in present if thing.kind == kind]
     return found[0] if len(found) == 1 else None

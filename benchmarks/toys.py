@@ -1,0 +1,191 @@
+"""Scores of the embedded models: dense, pruned uniformly, and by a trained policy's answers. Writes docs/results.md.
+
+Run: python benchmarks/toys.py --seeds 3 --out docs/results.md   (about ten minutes on two cores)
+"""
+
+import platform
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import tyro
+
+from hipp_prune import api
+from hipp_prune.benchmark.evaluate import answer_questions, limit_questions
+from hipp_prune.calibration import Calibration
+from hipp_prune.models import load_model
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.preference import Preference
+from hipp_prune.pruning.importance import score_neurons
+from hipp_prune.pruning.masking import apply_masks
+from hipp_prune.pruning.slicing import sort_neurons
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.results import Results, score
+from hipp_prune.questions.scoring import chance_level
+from hipp_prune.questions.spec import load_questions
+from hipp_prune.search.config import SearchConfig
+from hipp_prune.search.planner import Planner
+
+MODELS = ("toy-llava", "toy-qwen2.5-vl")
+VERTICES = {"robustness": "1,0,0", "utility": "0,1,0", "compression": "0,0,1", "centre": "1,1,1"}
+SPARSITY = 0.4
+"""Budget at which robustness and utility are compared: the preference alone moves the plan."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the script may be told."""
+
+    out: Path = Path("docs/results.md")
+    """Markdown file to write."""
+    seeds: int = 3
+    """Searches a model, seeds 0, 1, …"""
+    evaluations: int = 400
+    """Plans a search evaluates."""
+    limit: int = 1500
+    """Test questions a benchmark."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model or plan on the test questions."""
+
+    sparsity: float
+    results: Results
+
+    @property
+    def pope(self) -> float:
+        """Balanced accuracy over all subsets."""
+        return self.results.pope_pooled.balanced_accuracy
+
+    @property
+    def multiple_choice(self) -> float:
+        """ScienceQA-style accuracy."""
+        assert self.results.scienceqa is not None
+        return self.results.scienceqa.overall.accuracy
+
+    def row(self, name: str) -> str:
+        """A line of the table."""
+        pope = self.results.pope
+        subsets = " / ".join(f"{pope[subset].balanced_accuracy:.1%}" for subset in pope)
+        pooled = self.results.pope_pooled
+        return (
+            f"| {name} | {self.sparsity:.3f} | {self.pope:.1%} | {subsets} | {pooled.yes_rate:.1%} | "
+            f"{self.multiple_choice:.1%} |"
+        )
+
+
+HEADER = (
+    "| plan | MLP sparsity | POPE bal. acc. | subsets | Yes-rate | multiple choice |",
+    "|---|---|---|---|---|---|",
+)
+
+
+def measure(adapter: Adapter, questions: Sequence[Question], sparsity: float) -> Measured:
+    """Official scores of the model as it is now."""
+    answers, _ = answer_questions(adapter, questions)
+    return Measured(sparsity, score(questions, {answer.id: answer.given for answer in answers}))
+
+
+def fixed_plans(adapter: Adapter, calibration: Calibration, questions: Sequence[Question]) -> Iterator[str]:
+    """Dense, and uniform plans by two criteria at 22.5% and 50%."""
+    dense = measure(adapter, questions, 0.0)
+    yield dense.row("dense")
+    for criterion in ("magnitude", "coupled"):
+        for sparsity in (0.225, 0.5):
+            model = sort_neurons(adapter, score_neurons(adapter, calibration, criterion))
+            kept = [round(width * (1 - sparsity)) for width in adapter.shape.neurons]
+            with model.apply(kept):
+                pruned = measure(adapter, questions, sparsity)
+            model.restore()
+            yield pruned.row(f"uniform, {criterion}")
+
+
+def queried(adapter: Adapter, planner: Planner, questions: Sequence[Question]) -> dict[str, Measured]:
+    """The policy's answers: vertices and centre with a free budget, robustness and utility at one budget."""
+    asked: dict[str, tuple[str, float | None]] = {name: (text, None) for name, text in VERTICES.items()}
+    for name in ("robustness", "utility", "centre"):
+        asked[f"{name} at {SPARSITY:g}"] = (VERTICES[name], SPARSITY)
+    measured = {}
+    for name, (text, sparsity) in asked.items():
+        plan = planner.query(Preference.parse(text), sparsity=sparsity)
+        with apply_masks(adapter, plan.keep_masks()):
+            measured[name] = measure(adapter, questions, plan.ledger.mlp)
+    return measured
+
+
+def spread(values: Sequence[float], *, percent: bool) -> str:
+    """Mean ± sample standard deviation."""
+    mean, std = float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return f"{mean:.1%} ± {std:.1%}" if percent else f"{mean:.3f} ± {std:.3f}"
+
+
+def describe(name: str, settings: Settings, folder: Path) -> Iterator[str]:
+    """The section of one model."""
+    adapter = load_model(name)
+    cache = folder / "toyworld-cache"
+    test = limit_questions(load_questions(["toyworld"], "test", cache=cache), settings.limit)
+    yield f"\n## {name}\n"
+    per = {
+        kind: [question for question in test if question.benchmark == kind] for kind in ("pope", "scienceqa")
+    }
+    counts = ", ".join(
+        f"{len(asked)} {kind} (chance {chance_level(asked):.1%})" for kind, asked in per.items()
+    )
+    yield f"Test questions: {counts}. Search, calibration and test share no picture and no text.\n"
+    runs = []
+    seconds = []
+    for seed in range(settings.seeds):
+        start = time.perf_counter()
+        run = api.calibrate(name, ["toyworld"], folder / f"{name}-{seed}", seed=seed)
+        calibrated = time.perf_counter() - start
+        planner = api.search(run.root, SearchConfig(evaluations=settings.evaluations, seed=seed))
+        seconds.append((calibrated, time.perf_counter() - start - calibrated))
+        runs.append((run, planner))
+    yield from HEADER
+    yield from fixed_plans(adapter, Calibration.load(runs[0][0].calibration), test)
+    found = [queried(adapter, planner, test) for _, planner in runs]
+    yield f"\nThe policy's answers, mean ± sample std over {settings.seeds} searches (seeds 0–{settings.seeds - 1}):\n"
+    yield "| preference | MLP sparsity | POPE bal. acc. | Yes-rate | multiple choice |"
+    yield "|---|---|---|---|---|"
+    for preference in found[0]:
+        cells = [one[preference] for one in found]
+        yield (
+            f"| {preference} | {spread([c.sparsity for c in cells], percent=False)} "
+            f"| {spread([c.pope for c in cells], percent=True)} "
+            f"| {spread([c.results.pope_pooled.yes_rate for c in cells], percent=True)} "
+            f"| {spread([c.multiple_choice for c in cells], percent=True)} |"
+        )
+    calibrating, searching = np.mean(seconds, axis=0)
+    yield (
+        f"\nCalibration took {calibrating:.0f} s, a search of {settings.evaluations} evaluations {searching:.0f} s "
+        "(means, including drawing the world and encoding pictures)."
+    )
+
+
+def main(settings: Settings) -> None:
+    """Measures both models and writes the page."""
+    command = "python benchmarks/toys.py " + " ".join(sys.argv[1:])
+    machine = f"{platform.machine()}, python {platform.python_version()}, torch {version('torch')}, "
+    lines = [
+        "# What the embedded models score",
+        f"\nWritten by `{command.strip()}` ({machine}transformers {version('transformers')}; two CPU cores).",
+        "POPE is balanced accuracy over random / popular / adversarial, pooled and apart; multiple choice is",
+        "ScienceQA's accuracy on the embedded world's questions in its format.",
+    ]
+    with TemporaryDirectory() as folder:
+        for name in MODELS:
+            for line in describe(name, settings, Path(folder)):
+                lines.append(line)
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
+    settings.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
