@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageTextToText
 
 from hipp_prune.models import SUPPORTED, load_model
-from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
+from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures, PackedBatch
 from hipp_prune.questions.question import Question
 from tests.tiny import FAMILIES, tiny_image
 
@@ -34,6 +34,23 @@ def question(prompt: str, image: Path | None) -> Question:
 
 
 QUESTIONS = [question(prompt, image) for prompt, image in PROMPTS]
+SHARING = [
+    question(prompt, image)
+    for prompt, image in (
+        *PROMPTS,
+        ("Is there a dog?", WIDE),
+        ("Which?\nA. the green square\nB. the yellow circle\nAnswer with the option's letter.", WIDE),
+        ("A or B?", None),
+        ("Is there a dog?", WIDE),
+        ("Which of these things is a person, a dog, a cat, a car, a tree or a table?", TALL),
+    )
+]
+"""Five questions about one image, two about the other, two without: several of a sort, some alike."""
+
+
+def _logits(adapter: Adapter, batch: Batch | PackedBatch, used: list[ImageFeatures]) -> Tensor:
+    with torch.no_grad():
+        return adapter.answer_logits(batch, used)
 
 
 def stock_logits(model: Any, folder: Path, family: str, batch: Batch, image: Path | None) -> Tensor:
@@ -263,6 +280,61 @@ class TestAdapter:
         assert same.shape == adapter.shape
         assert other.shape.fingerprint != adapter.shape.fingerprint
 
+    def test_packed_answers_equal_unpacked_ones(
+        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+    ) -> None:
+        alone = torch.cat([_logits(adapter, *adapter.encode([asked], features)) for asked in SHARING])
+        packed, used = adapter.pack(SHARING, features)
+        assert isinstance(packed, PackedBatch), "every family of the table packs"
+        assert len(packed.input_ids) == 4
+        assert packed.images == (0, 1)
+        torch.testing.assert_close(_logits(adapter, packed, used), alone, atol=2e-5, rtol=1e-5)
+
+    def test_the_order_of_packed_questions_does_not_matter(
+        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+    ) -> None:
+        expected = _logits(adapter, *adapter.pack(SHARING, features))
+        order = torch.randperm(len(SHARING), generator=torch.Generator().manual_seed(0))
+        logits = _logits(adapter, *adapter.pack([SHARING[index] for index in order], features))
+        torch.testing.assert_close(logits, expected[order], atol=2e-5, rtol=1e-5)
+
+    @pytest.mark.parametrize("rows", [(0,), (1,), (1, 6), (0, 2), (0, 3)])
+    def test_few_questions_packed(
+        self, adapter: Adapter, features: dict[Path, ImageFeatures], rows: tuple[int, ...]
+    ) -> None:
+        asked = [SHARING[row] for row in rows]
+        expected = _logits(adapter, *adapter.encode(asked, features))
+        torch.testing.assert_close(
+            _logits(adapter, *adapter.pack(asked, features)), expected, atol=2e-5, rtol=1e-5
+        )
+
+    def test_packed_answers_under_eager_attention(
+        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+    ) -> None:
+        expected = _logits(adapter, *adapter.pack(SHARING, features))
+        try:
+            adapter.model.set_attn_implementation("eager")
+            packed, used = adapter.pack(SHARING, features)
+            assert isinstance(packed, PackedBatch)
+            logits = _logits(adapter, packed, used)
+        finally:
+            adapter.model.set_attn_implementation("sdpa")
+        torch.testing.assert_close(logits, expected, atol=2e-5, rtol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("setting", "value"), [("sliding_window", 8), ("_attn_implementation_internal", "flex_attention")]
+    )
+    def test_where_a_mask_would_not_be_obeyed_questions_stay_unpacked(
+        self,
+        adapter: Adapter,
+        features: dict[Path, ImageFeatures],
+        monkeypatch: pytest.MonkeyPatch,
+        setting: str,
+        value: Any,
+    ) -> None:
+        monkeypatch.setattr(adapter.model.get_decoder().config, setting, value, raising=False)
+        assert isinstance(adapter.pack(SHARING, features)[0], Batch)
+
     def test_bfloat16_agrees_roughly(
         self, folder: Path, features: dict[Path, ImageFeatures], adapter: Adapter
     ) -> None:
@@ -271,8 +343,11 @@ class TestAdapter:
             encoded = dict(zip(IMAGES, half.encode_images(list(IMAGES.values())), strict=True))
             logits = half.answer_logits(*half.encode(QUESTIONS, encoded))
             exact = adapter.answer_logits(*adapter.encode(QUESTIONS, features))
+            packed = half.answer_logits(*half.pack(QUESTIONS, encoded))
         assert logits.dtype == torch.float32
         assert (logits - exact).abs().mean() < 0.1 * exact.std()
+        assert packed.dtype == torch.float32
+        assert (packed - exact).abs().mean() < 0.1 * exact.std()
 
 
 @pytest.mark.parametrize("name", ["qwen2_5_vl", "qwen2_vl"])
@@ -303,6 +378,16 @@ def test_rotary_positions_are_those_of_each_question_alone(name: str, tmp_path: 
             before = torch.arange(start)
             expected = torch.cat([before.expand(3, -1), inside, after.expand(3, -1)], dim=1)
         assert torch.equal(positions[-3:, row, :length], expected.long())
+
+
+def test_an_untested_family_stays_unpacked(tmp_path: Path) -> None:
+    loaded = load_model(FAMILIES["llava"](tmp_path))
+    untested = Adapter(loaded.model, loaded.processor)
+    encoded = dict(zip(IMAGES, untested.encode_images(list(IMAGES.values())), strict=True))
+    batch, used = untested.pack(SHARING, encoded)
+    assert isinstance(batch, Batch)
+    expected = _logits(untested, *untested.encode(SHARING, encoded))
+    torch.testing.assert_close(_logits(untested, batch, used), expected)
 
 
 @pytest.mark.parametrize("name", ["Llava", "LlavaNext", "Idefics3"])

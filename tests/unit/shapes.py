@@ -20,7 +20,9 @@ def make_shape(neurons: Sequence[int] = (10, 10, 10), *, hidden: int = 6, **chan
     return ModelShape(**{**fields, **changes})
 
 
-def make_plan(shape: ModelShape, unit: UnitKind, kept: Sequence[int], *, seed: int = 0, **fields: Any) -> Plan:
+def make_plan(
+    shape: ModelShape, unit: UnitKind, kept: Sequence[int], *, seed: int = 0, **fields: Any
+) -> Plan:
     """A plan with these counts; which neurons stay is random."""
     rng = np.random.default_rng(seed)
     space = PlanSpace(shape=shape, unit=unit, r_max=0.999)

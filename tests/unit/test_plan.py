@@ -70,7 +70,9 @@ def test_packed_masks_are_one_bit_a_neuron():
 
 
 def test_ledger_of_coupled_neurons():
-    shape = make_shape((10, 30), hidden=6, block_parameters=1000, language_parameters=2000, total_parameters=4000)
+    shape = make_shape(
+        (10, 30), hidden=6, block_parameters=1000, language_parameters=2000, total_parameters=4000
+    )
     ledger = PlanSpace(shape=shape).ledger(np.array([5, 30]))
     removed = 5 * 18
     assert ledger.mlp == pytest.approx(removed / (40 * 18)) == pytest.approx(5 / 40)
@@ -220,5 +222,5 @@ def test_not_a_plan_file(tmp_path, data):
 
 
 def test_no_plan_file(tmp_path):
-    with pytest.raises(PlanError, match="no plan file at .*missing.json; write one with `hipp-prune query"):
+    with pytest.raises(PlanError, match=r"no plan file at .*missing.json; write one with `hipp-prune query"):
         Plan.load(tmp_path / "missing.json")

@@ -113,14 +113,16 @@ def test_flush_that_fails_is_a_sentence(tmp_path, monkeypatch):
 
 def test_place_below_a_file_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot write .*choose another place"):
+    with pytest.raises(RunError, match=r"cannot write .*choose another place"):
         write_text(tmp_path / "file" / "below.txt", "x")
 
 
 def test_require_names_the_command(tmp_path):
     run = RunDirectory(tmp_path / "run")
     run.create(_provenance())
-    with pytest.raises(IncompleteRunError, match=r"has no calibration.safetensors; run `hipp-prune calibrate`"):
+    with pytest.raises(
+        IncompleteRunError, match=r"has no calibration.safetensors; run `hipp-prune calibrate`"
+    ):
         run.require(run.calibration, made_by="hipp-prune calibrate")
     run.calibration.write_text("")
     assert run.require(run.calibration, made_by="hipp-prune calibrate") == run.calibration
@@ -129,7 +131,9 @@ def test_require_names_the_command(tmp_path):
 def test_require_of_an_empty_or_missing_run(tmp_path):
     for root in (tmp_path, tmp_path / "missing"):
         run = RunDirectory(root)
-        with pytest.raises(IncompleteRunError, match="is empty or has no calibration.safetensors; run `make it`"):
+        with pytest.raises(
+            IncompleteRunError, match=r"is empty or has no calibration.safetensors; run `make it`"
+        ):
             run.require(run.calibration, made_by="make it")
         with pytest.raises(IncompleteRunError, match="hipp-prune calibrate"):
             run.provenance()
@@ -148,7 +152,7 @@ def test_manifest_of_another_version(tmp_path):
     run.create(_provenance())
     content = json.loads(run.manifest.read_text()) | {"colour": "blue"}
     write_json(run.manifest, content)
-    with pytest.raises(IncompleteRunError, match="colour.*calibrate into a new directory"):
+    with pytest.raises(IncompleteRunError, match=r"colour.*calibrate into a new directory"):
         run.provenance()
 
 

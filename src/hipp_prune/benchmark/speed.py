@@ -33,7 +33,7 @@ def measure_speedups(
     Returns:
         One ratio a pruned model; above 1 where it is faster.
     """
-    evaluators = [Evaluator(adapter, questions) for adapter in (dense, *pruned)]
+    evaluators = [Evaluator(adapter, questions, packed=False) for adapter in (dense, *pruned)]
     prepared = [evaluator.prepare() for evaluator in evaluators]
     seconds = np.zeros((rounds + 1, len(evaluators)))
     for turn in range(rounds + 1):

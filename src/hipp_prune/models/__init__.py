@@ -7,7 +7,7 @@ from pathlib import Path
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.idefics3 import Idefics3Adapter
 from hipp_prune.models.internvl import InternVLAdapter
-from hipp_prune.models.llava import LlavaAdapter
+from hipp_prune.models.llava import LlavaAdapter, LlavaNextAdapter
 from hipp_prune.models.loading import TOYS, find_source, load_weights, parse_device, parse_dtype, read_config
 from hipp_prune.models.processor import Processor
 from hipp_prune.models.qwen2_5_vl import Qwen2VLAdapter
@@ -69,7 +69,7 @@ SUPPORTED = (
     Family(
         name="LLaVA-NeXT",
         model_type="llava_next",
-        adapter=Adapter,
+        adapter=LlavaNextAdapter,
         tested="contract tests; inputs equal the stock processor's",
     ),
 )

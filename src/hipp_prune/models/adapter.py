@@ -16,12 +16,13 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from hipp_prune.errors import QuestionError, UnsupportedModelError
-from hipp_prune.models import structure
+from hipp_prune.models import packing, structure
+from hipp_prune.models.packing import PackedBatch
 from hipp_prune.models.processor import Processor
 from hipp_prune.models.structure import Block
 from hipp_prune.questions.question import Question
 
-__all__ = ["Adapter", "Batch", "Block", "ImageFeatures"]
+__all__ = ["Adapter", "Batch", "Block", "ImageFeatures", "PackedBatch"]
 
 _IMAGE_OUTPUTS = {"last_hidden_state", "pooler_output", "hidden_states", "attentions"}
 """What a vision tower may return: the language model gets ``pooler_output`` alone."""
@@ -80,6 +81,8 @@ class Adapter:
     """Outputs of the image processor that ``_image_tokens`` needs, beside those the forward takes."""
     _features_as_tensor: ClassVar[bool] = False
     """Whether the stock forward wants all image features as one tensor [1, tokens, hidden], not as a list."""
+    _packs: ClassVar[bool] = False
+    """Whether ``_positions`` are the stock model's own, so that questions can share a sequence (contract tests)."""
 
     def __init__(self, model: PreTrainedModel, processor: Processor) -> None:
         """Wraps a loaded model.
@@ -158,17 +161,53 @@ class Adapter:
         )
         return batch, used
 
+    def pack(
+        self, questions: Sequence[Question], features: Mapping[Path, ImageFeatures]
+    ) -> tuple[Batch | PackedBatch, list[ImageFeatures]]:
+        """As ``encode``, but questions about one image stand behind it in one sequence, with the same answers.
+
+        Where that would not be exact (an untested family, sliding windows, an attention function that takes no mask)
+        the questions are encoded one a row.
+
+        Raises:
+            QuestionError: if a prompt contains the model's image token itself.
+        """
+        batch, used = self.encode(questions, features)
+        if not (self._packs and structure.takes_any_mask(self.model)):
+            return batch, used
+        paths = [question.image for question in questions]
+        layout = packing.lay_out(batch.input_ids, batch.last + 1, batch.image_mask, paths)
+        order = dict(zip([path for path in paths if path is not None], batch.images, strict=True))
+        images = [order[path] for members in layout.members if (path := paths[members[0]]) is not None]
+        extras = {
+            **self._batch_extras(layout.take(batch.image_mask, 0), [used[index] for index in images]),
+            "position_ids": layout.take(self._positions(batch), 0),
+        }
+        device = self.model.device
+        packed = PackedBatch(
+            input_ids=layout.take(batch.input_ids, self._padding).to(device),
+            segments=layout.segments.to(device),
+            is_last=layout.is_last.to(device),
+            order=layout.order.to(device),
+            images=tuple(images),
+            extras={key: value.to(device) for key, value in extras.items()},
+        )
+        return packed, used
+
     def hidden_states(self, batch: Batch, images: Sequence[ImageFeatures]) -> Tensor:
         """The language backbone's output after the final norm, [B, T, H]; values at padding are meaningless."""
         outputs = self.model.base_model(**self._forward_inputs(batch, images))
         states: Tensor = outputs.last_hidden_state
         return states
 
-    def answer_logits(self, batch: Batch, images: Sequence[ImageFeatures]) -> Tensor:
-        """Logits of the first answer token, float32 [B, V]: the head runs at ``batch.last`` only."""
-        outputs = self.model(**self._forward_inputs(batch, images), logits_to_keep=batch.last[:, None])
-        logits: Tensor = outputs.logits[:, 0].float()
-        return logits
+    def answer_logits(self, batch: Batch | PackedBatch, images: Sequence[ImageFeatures]) -> Tensor:
+        """Logits of the first answer token, float32 [B, V]: the head runs at the questions' last tokens only."""
+        inputs = self._forward_inputs(batch, images)
+        if isinstance(batch, PackedBatch):
+            logits: Tensor = self.model(**inputs, logits_to_keep=batch.is_last).logits[batch.order]
+        else:
+            logits = self.model(**inputs, logits_to_keep=batch.last[:, None]).logits[:, 0]
+        return logits.float()
 
     def answer_tokens(self, answer: str) -> tuple[int, ...]:
         """Token ids that say ``answer`` as the first token after the prompt (T_x of Eq. 11).
@@ -203,6 +242,10 @@ class Adapter:
     def _image_tokens(self, features: ImageFeatures) -> list[int]:
         """Token ids that stand in for the placeholder: one image token per feature."""
         return [self._image_token] * len(features.tokens)
+
+    def _positions(self, batch: Batch) -> Tensor:
+        """The stock model's position of every token, int64 [B, T], or [axes, B, T] where positions have axes."""
+        return torch.arange(batch.input_ids.shape[1]).expand(batch.input_ids.shape)
 
     def _encode_chunk(self, images: Sequence[Image.Image]) -> list[ImageFeatures]:
         pixels = self.processor.pixels(images, **self._image_options)
@@ -251,14 +294,15 @@ class Adapter:
             extras[key] = torch.cat([image.extras[key] for image in images])
         return extras
 
-    def _forward_inputs(self, batch: Batch, images: Sequence[ImageFeatures]) -> dict[str, Any]:
+    def _forward_inputs(self, batch: Batch | PackedBatch, images: Sequence[ImageFeatures]) -> dict[str, Any]:
+        mask = batch.tree_mask(self.model.dtype) if isinstance(batch, PackedBatch) else batch.attention_mask
         tokens: Any = [images[index].tokens for index in batch.images]
         if self._features_as_tensor and tokens:
             tokens = torch.cat(tokens)[None]
         outputs = {"image": BaseModelOutputWithPooling(pooler_output=tokens)} if batch.images else None
         return {
             "input_ids": batch.input_ids,
-            "attention_mask": batch.attention_mask,
+            "attention_mask": mask,
             "mm_encoder_outputs": outputs,
             "use_cache": False,
             **batch.extras,

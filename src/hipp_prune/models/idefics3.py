@@ -15,6 +15,7 @@ class Idefics3Adapter(Adapter):
     )
     _image_options: ClassVar[dict[str, Any]] = {"return_row_col_info": True}
     _kept_outputs = frozenset({"rows", "cols"})
+    _packs = True
 
     def _image_tokens(self, features: ImageFeatures) -> list[int]:
         """Tiles in reading order, one text line a row, then the overview; all of one length."""

@@ -1,4 +1,7 @@
-"""LLaVA-1.5: CLIP tower, two-layer projector, Llama or Mistral or Qwen2 backbone; a fixed number of image tokens."""
+"""LLaVA-1.5: CLIP tower, two-layer projector, Llama or Mistral or Qwen2 backbone; a fixed number of image tokens.
+
+LLaVA-NeXT: the same with tiles, whose tokens arrive as one run.
+"""
 
 from hipp_prune.models.adapter import Adapter
 
@@ -20,3 +23,10 @@ class LlavaAdapter(Adapter):
 
     _default_template = VICUNA_V1
     _images_per_call = 8
+    _packs = True
+
+
+class LlavaNextAdapter(Adapter):
+    """An overview and tiles, a newline feature a row; how many tokens that makes depends on the image's shape."""
+
+    _packs = True

@@ -1,6 +1,8 @@
 """Qwen2.5-VL and Qwen2-VL: images of any size, rotary positions in three dimensions (mRoPE)."""
 
-from hipp_prune.models.adapter import Adapter
+from torch import Tensor
+
+from hipp_prune.models.adapter import Adapter, Batch
 
 CHATML = (
     "{% for message in messages %}"
@@ -25,3 +27,12 @@ class Qwen2VLAdapter(Adapter):
     _markers = ("<|vision_start|>", "<|vision_end|>")
     _default_template = CHATML
     _images_per_call = 8
+    _packs = True
+
+    def _positions(self, batch: Batch) -> Tensor:
+        """Temporal, height and width position of every token, [3, B, T]."""
+        positions: Tensor
+        positions, _ = self.model.base_model.get_rope_index(
+            batch.input_ids, attention_mask=batch.attention_mask, **batch.extras
+        )
+        return positions

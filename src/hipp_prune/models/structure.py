@@ -108,6 +108,21 @@ def forward_arguments(model: PreTrainedModel) -> frozenset[str]:
     return names
 
 
+def takes_any_mask(model: PreTrainedModel) -> bool:
+    """Whether a caller's own mask [B, 1, T, T] reaches every block's attention and says all there is to say.
+
+    Stock models pass such a mask on as it is: a block with a sliding window would silently lose its window, and
+    attention functions other than these two do not read it.
+    """
+    text = model.get_decoder().config
+    whole = all(kind == "full_attention" for kind in getattr(text, "layer_types", None) or ())
+    return (
+        whole
+        and getattr(text, "sliding_window", None) is None
+        and text._attn_implementation in ("sdpa", "eager")
+    )
+
+
 def image_arguments(model: PreTrainedModel) -> frozenset[str]:
     """Named arguments of ``get_image_features``.
 

@@ -1,9 +1,10 @@
 """From a model to answer scores, and from a plan to its objective vector (Eq. 2, Eq. 11).
 
 One forward pass a batch of questions, logits at the answer position only. Image features do not depend on a
-plan, so they are computed once, when the evaluator is made.
+plan, so they are computed once, when the evaluator is made. Questions about one image stand behind it in one sequence.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hipp_prune.choices import ReturnKind
-from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
+from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures, PackedBatch
 from hipp_prune.objectives.returns import AnswerScores, answer_returns, class_balanced_mean
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
@@ -32,7 +33,7 @@ class PreparedBatch:
 
     rows: Ints
     """Where each question stands in the prepared set, [B]."""
-    batch: Batch
+    batch: Batch | PackedBatch
     images: list[ImageFeatures]
     tokens: Tensor
     """Token ids of each allowed answer's variants, padded with −1, int64 [B, A, V]."""
@@ -65,6 +66,7 @@ class Evaluator:
         adapter: the model, in whatever state of pruning it is when ``scores`` is called.
         questions: everything it may ever be asked.
         batch_size: questions a forward pass.
+        packed: whether questions about one image share a sequence, where the model allows it: the same scores, sooner.
         progress: told how many pictures have been encoded.
 
     Raises:
@@ -77,11 +79,13 @@ class Evaluator:
         questions: Sequence[Question],
         *,
         batch_size: int = 64,
+        packed: bool = True,
         progress: Progress | None = None,
     ) -> None:
         self.adapter = adapter
         self.questions = list(questions)
         self.batch_size = batch_size
+        self.packed = packed
         self.gold: Ints = np.array([question.gold for question in questions], dtype=np.int64)
         self._features: Mapping[Path, ImageFeatures] = encode_image_files(
             adapter, questions, progress=progress
@@ -89,13 +93,18 @@ class Evaluator:
         self._answer_tokens: dict[str, tuple[int, ...]] = {}
 
     def prepare(self, indices: Ints | None = None) -> list[PreparedBatch]:
-        """Encodes the questions with these indices (all by default) in batches of similar length."""
+        """Encodes the questions with these indices (all by default) in batches of similar length.
+
+        What shares an image shares a batch as far as it fits; questions with and without image do not mix.
+        """
         chosen = np.arange(len(self.questions)) if indices is None else indices
-        by_length = np.argsort([self._length(self.questions[index]) for index in chosen], kind="stable")
-        return [
-            self._prepare_batch(chosen, by_length[start : start + self.batch_size])
-            for start in range(0, len(chosen), self.batch_size)
-        ]
+        batches: list[list[int]] = []
+        for rows in sorted(self._shares(chosen), key=lambda rows: self._length(chosen[rows])):
+            if batches and self._fit(chosen, batches[-1], rows):
+                batches[-1].extend(rows)
+            else:
+                batches.append(list(rows))
+        return [self._prepare_batch(chosen, np.array(rows)) for rows in batches]
 
     def scores(self, prepared: Sequence[PreparedBatch], *, progress: Progress | None = None) -> AnswerScores:
         """Answer scores of all prepared questions, in the order of the indices they were prepared from."""
@@ -117,7 +126,8 @@ class Evaluator:
 
     def _prepare_batch(self, chosen: Ints, rows: Ints) -> PreparedBatch:
         questions = [self.questions[chosen[row]] for row in rows]
-        batch, images = self.adapter.encode(questions, self._features)
+        encode = self.adapter.pack if self.packed else self.adapter.encode
+        batch, images = encode(questions, self._features)
         tokens = [[self._tokens(answer) for answer in question.answers] for question in questions]
         return PreparedBatch(rows=rows, batch=batch, images=images, tokens=_padded(tokens))
 
@@ -126,9 +136,25 @@ class Evaluator:
             self._answer_tokens[answer] = self.adapter.answer_tokens(answer)
         return self._answer_tokens[answer]
 
-    def _length(self, question: Question) -> int:
-        tokens = 0 if question.image is None else len(self._features[question.image].tokens)
-        return tokens * 8 + len(question.prompt)
+    def _shares(self, chosen: Ints) -> list[list[int]]:
+        """Rows of ``chosen`` that are to share a sequence, at most a batch of them."""
+        about: dict[Path | int, list[int]] = defaultdict(list)
+        for row, index in enumerate(chosen):
+            image = self.questions[index].image if self.packed else None
+            about[row if image is None else image].append(row)
+        size = self.batch_size
+        return [rows[start : start + size] for rows in about.values() for start in range(0, len(rows), size)]
+
+    def _fit(self, chosen: Ints, batch: Sequence[int], rows: Sequence[int]) -> bool:
+        with_image = {self.questions[chosen[row]].image is not None for row in (batch[0], rows[0])}
+        return len(batch) + len(rows) <= self.batch_size and len(with_image) == 1
+
+    def _length(self, share: Ints) -> tuple[bool, int]:
+        """Sorts sequences: those without image first, then by length in characters, roughly."""
+        questions = [self.questions[index] for index in share]
+        image = questions[0].image
+        tokens = 0 if image is None else len(self._features[image].tokens)
+        return image is not None, tokens * 8 + sum(len(question.prompt) for question in questions)
 
 
 def score_answers(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,8 +30,11 @@ class Cloud:
 
 
 def build_cloud(evaluations: Sequence[Evaluation], space: PlanSpace | None) -> Cloud:
-    """Plans with their objectives, on one scale where the space is known and there are evaluations enough."""
-    rows = list(evaluations)
+    """Plans with their objectives, on one scale where the space is known and there are evaluations enough.
+
+    Evaluations that failed, whose objectives are no finite numbers, are left out.
+    """
+    rows = [row for row in evaluations if np.isfinite([row.robustness, row.utility]).all()]
     minibatches = len({row.minibatch for row in rows})
     fits = space is not None and all(len(row.kept) == space.num_units for row in rows)
     levelled = minibatches > 1 and fits and len(rows) >= _FEWEST

@@ -10,23 +10,14 @@ from hipp_prune.preference import Preference
 from hipp_prune.run import Provenance, RunDirectory
 from hipp_prune.search.config import SearchConfig
 
-_NOTED = ("sparsity", "align")
-"""Settings of a query that a plan's notes carry under the name of their flag."""
 
-
-def calibrate_command(run: RunDirectory, provenance: Provenance) -> str:
-    """Makes the run directory and ``calibration.safetensors``."""
-    return _join(
-        "calibrate",
-        "--model",
-        provenance.model,
-        "--questions",
-        *provenance.questions,
-        "--seed",
-        str(provenance.seed),
-        "--out",
-        str(run.root),
-    )
+def calibrate_command(run: RunDirectory, provenance: Provenance, num_questions: int | None = None) -> str:
+    """Makes the run directory and ``calibration.safetensors``, of so many questions."""
+    words = ["calibrate", "--model", provenance.model, "--questions", *provenance.questions]
+    words += ["--seed", str(provenance.seed)]
+    if num_questions is not None:
+        words += ["--count", str(num_questions)]
+    return _join(*words, "--out", str(run.root))
 
 
 def search_command(run: RunDirectory, config: SearchConfig | None) -> str:
@@ -48,30 +39,45 @@ def query_command(run: RunDirectory, name: str, plan: Plan | None) -> str:
     """Makes ``plans/NAME.json``."""
     preference = "R,U,C" if plan is None or plan.preference is None else _exact(plan.preference)
     words = ["query", str(run.root), "--preference", preference]
-    for noted in _NOTED:
-        if plan is not None and noted in plan.notes:
-            words += [f"--{noted}", str(plan.notes[noted])]
+    for setting, usual in (("sparsity", None), ("align", 1)):
+        value = usual if plan is None else plan.notes.get(setting, usual)
+        if value != usual:
+            words += [f"--{setting}", str(value)]
     return _join(*words, "--out", str(run.plans / f"{name}.json"))
 
 
 def prune_command(run: RunDirectory, provenance: Provenance, name: str, out: str) -> str:
     """Makes the checkpoint that ``plans/NAME.json`` describes."""
-    return _join("prune", provenance.model, "--plan", str(run.plans / f"{name}.json"), "--out", out)
+    plan = str(run.plans / f"{name}.json")
+    return _join("prune", "--model", provenance.model, "--plan", plan, "--out", out)
 
 
 def evaluate_command(
     run: RunDirectory, provenance: Provenance, name: str, model: str, evaluation: Evaluation | None = None
 ) -> str:
-    """Makes ``results/NAME.json`` of the model at ``model``."""
-    questions = provenance.questions if evaluation is None else evaluation.questions
-    split = "test" if evaluation is None else evaluation.split
-    out = str(run.results / f"{name}.json")
-    return _join("evaluate", model, "--questions", *questions, "--split", split, "--out", out)
+    """Makes ``results/NAME.json`` of the model at ``model``, on the questions an evaluation was made of."""
+    words = ["evaluate", "--model", model]
+    if evaluation is None:
+        words += ["--questions", *provenance.questions, "--split", "test"]
+    else:
+        words += ["--questions", *evaluation.questions, "--split", evaluation.split]
+        words += ["--label", evaluation.label, *_limit(evaluation)]
+        words += [word for part in evaluation.results.pope.values() for word in ("--rule", part.rule)][:2]
+    words += ["--seed", str(provenance.seed)]
+    return _join(*words, "--out", str(run.results / f"{name}.json"))
 
 
 def pruned_folder(run: RunDirectory, name: str) -> Path:
     """Where the commands above put a pruned checkpoint that no evaluation has named yet."""
-    return run.root / "models" / name
+    return run.root / "checkpoints" / name
+
+
+def _limit(evaluation: Evaluation) -> list[str]:
+    """The questions of the larger benchmark: this limit draws the same questions again, whatever the limit was."""
+    results = evaluation.results
+    counts = [results.pope_pooled.n] if results.pope else []
+    counts += [results.scienceqa.overall.n] if results.scienceqa else []
+    return ["--limit", str(max(counts))] if counts else []
 
 
 def _flag(flag: str, value: object) -> list[str]:

@@ -38,9 +38,11 @@ class Contents:
     provenance: Provenance
     sensitivity: dict[str, Floats] | None = None
     """S_l of Eq. 6, [L], by token reduction (``max``, ``mean``, ``last``)."""
+    num_questions: int | None = None
+    """Questions of the calibration."""
     config: SearchConfig | None = None
     space: PlanSpace | None = None
-    """The searched space."""
+    """The searched space; known when the search is complete."""
     archive: list[archives.Evaluation] = field(default_factory=list)
     curve: list[Step] = field(default_factory=list)
     plans: dict[str, Plan] = field(default_factory=dict)
@@ -77,7 +79,10 @@ def read_contents(run: RunDirectory) -> Contents:
         IncompleteRunError: if ``run`` has no readable manifest, so that it is no run directory.
     """
     contents = Contents(run=run, provenance=run.provenance())
-    contents.sensitivity = _try(contents, run.calibration, _read_sensitivity)
+    calibration = _try(contents, run.calibration, Calibration.load)
+    if calibration is not None:
+        contents.sensitivity = _sensitivity(calibration)
+        contents.num_questions = calibration.num_questions
     searched = _try(contents, run.search / "search.json", _read_search)
     if searched is not None:
         contents.config, contents.space = searched
@@ -107,15 +112,17 @@ def _try_all(contents: Contents, folder: Path, read: Callable[[Path], _Part]) ->
     return {name: part for name, part in parts.items() if part is not None}
 
 
-def _read_sensitivity(path: Path) -> dict[str, Floats]:
-    visual = Calibration.load(path).visual
+def _sensitivity(calibration: Calibration) -> dict[str, Floats]:
+    visual = calibration.visual
     return {tokens: visual.per_block(tokens=tokens).double().numpy() for tokens in TOKEN_REDUCTIONS}
 
 
-def _read_search(path: Path) -> tuple[SearchConfig, PlanSpace]:
+def _read_search(path: Path) -> tuple[SearchConfig, PlanSpace | None]:
     content = read_json(path, made_by=_SEARCH)
     config = SearchConfig(**content["config"])
-    shape = content["shape"]
+    shape = content.get("shape")
+    if shape is None:
+        return config, None
     model = ModelShape(**{**shape, "neurons": tuple(shape["neurons"])})
     return config, PlanSpace(shape=model, unit=config.unit, r_max=config.r_max)
 

@@ -53,27 +53,9 @@ def learning_curve(
             hovertemplate=f"{name} %{{y:{digits}}}<br>%{{x}} evaluations, %{{customdata}}<extra></extra>",
         )
         figure.add_trace(line, row=row, col=1)
-    for index, (start, end, phase) in enumerate(_phases(evaluations, phases)):
-        figure.add_vrect(
-            x0=start,
-            x1=end,
-            fillcolor=GREY if index % 2 == 0 else "rgba(0,0,0,0)",
-            opacity=0.12,
-            line_width=0,
-            layer="below",
-        )
-        figure.add_annotation(
-            x=start,
-            y=1,
-            yref="paper",
-            xanchor="left",
-            yanchor="top",
-            yshift=-15 * (index % 2),
-            text=phase,
-            showarrow=False,
-        )
+    _shade_phases(figure, evaluations, phases)
     figure.update_yaxes(title_text="return (σ)", row=1)
-    figure.update_yaxes(title_text="R (nats)", row=2)
+    figure.update_yaxes(title_text="R", row=2)
     figure.update_yaxes(title_text="sparsity", tickformat=".0%", rangemode="tozero", row=3)
     figure.update_xaxes(title_text="plans evaluated", range=[0, max(evaluations)], row=3)
     return _finished(figure, height=520, top=40)
@@ -133,8 +115,8 @@ def plan_cloud(points: Floats, sources: Sequence[str], front: NDArray[np.bool_])
         in_legend = {"symbol": symbol, "size": 9, "color": GREY}
         figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=source, marker=in_legend))
     figure.update_layout(coloraxis={"colorbar": _colorbar("sparsity")})
-    figure.update_xaxes(title_text="utility (nats)", range=_view(points[:, 1], front))
-    figure.update_yaxes(title_text="robustness (nats)", range=_view(points[:, 0], front))
+    figure.update_xaxes(title_text="utility R", range=_view(points[:, 1], front))
+    figure.update_yaxes(title_text="robustness R", range=_view(points[:, 0], front))
     return _finished(figure, height=480, top=40)
 
 
@@ -157,6 +139,29 @@ def _marks(points: Floats, name: str, symbol: str, *, on_front: bool = False) ->
             "sparsity %{customdata:.1%}<br>robustness %{y:.3f}<br>utility %{x:.3f}" + f"<extra>{name}</extra>"
         ),
     )
+
+
+def _shade_phases(figure: go.Figure, evaluations: Sequence[int], phases: Sequence[str]) -> None:
+    """Shades every other phase in all subplots, and names each at the top."""
+    for index, (start, end, phase) in enumerate(_phases(evaluations, phases)):
+        figure.add_vrect(
+            x0=start,
+            x1=end,
+            fillcolor=GREY if index % 2 == 0 else "rgba(0,0,0,0)",
+            opacity=0.12,
+            line_width=0,
+            layer="below",
+        )
+        figure.add_annotation(
+            x=start,
+            y=1,
+            yref="paper",
+            xanchor="left",
+            yanchor="top",
+            yshift=-15 * (index % 2),
+            text=phase,
+            showarrow=False,
+        )
 
 
 def _phases(evaluations: Sequence[int], phases: Sequence[str]) -> list[tuple[int, int, str]]:

@@ -1,6 +1,7 @@
 """The report: one HTML file that needs no network, made of whatever the run directory holds."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -75,7 +76,7 @@ def _facts(contents: Contents) -> str:
 def _commands(contents: Contents) -> str:
     run, provenance = contents.run, contents.provenance
     lines = [
-        commands.calibrate_command(run, provenance),
+        commands.calibrate_command(run, provenance, contents.num_questions),
         commands.search_command(run, contents.config),
         *(commands.query_command(run, name, plan) for name, plan in contents.plans.items()),
     ]
@@ -110,7 +111,8 @@ def _summary(contents: Contents) -> str:
         if not contents.evaluated(plan):
             out = str(commands.pruned_folder(run, name))
             prune = commands.prune_command(run, provenance, name, out)
-            evaluate = commands.evaluate_command(run, provenance, name, out)
+            like = contents.dense and replace(contents.dense, label=str(plan.preference or name))
+            evaluate = commands.evaluate_command(run, provenance, name, out, like)
             notes += _missing(f"The plan {name} has not been evaluated", f"{prune} && {evaluate}")
     return table + notes
 
@@ -189,12 +191,14 @@ def _curve(contents: Contents) -> str:
 
 
 def _cloud(contents: Contents) -> str:
-    if not contents.archive:
+    cloud = build_cloud(contents.archive, contents.space)
+    if not len(cloud.points):
         command = commands.search_command(contents.run, contents.config)
         return _missing("No plan has been tried", command)
-    cloud = build_cloud(contents.archive, contents.space)
     front = pareto_front(cloud.points)
-    chart = _chart("cloud", figures.plan_cloud(cloud.points, [escape(each) for each in cloud.sources], front))
+    figure = figures.plan_cloud(cloud.points, [escape(each) for each in cloud.sources], front)
+    low = [figure.layout.yaxis.range[0], figure.layout.xaxis.range[0]]
+    hidden = int((cloud.points[:, :2] < low).any(axis=1).sum())
     level = ""
     if cloud.levelled:
         level = (
@@ -208,9 +212,10 @@ def _cloud(contents: Contents) -> str:
         )
     size = f"{contents.config.minibatch} questions" if contents.config else "a few questions"
     return (
-        f'{chart}<p class="note">{len(cloud.points)} plans, {int(front.sum())} of them on the front.{level} '
+        f'{_chart("cloud", figure)}<p class="note">{len(cloud.points)} plans, {int(front.sum())} of them on the '
+        f"front{f', {hidden} too bad to be in view' if hidden else ''}.{level} "
         f"Each plan answered only {size} a time, so a place on the front is partly luck; rely on the "
-        "table of results instead. Double-click shows plans beyond the edge.</p>"
+        "table of results instead.</p>"
     )
 
 

@@ -20,7 +20,7 @@ _SUBSETS = ("random", "popular", "adversarial")
 _NAME_WIDTH, _CELL_WIDTH = 31, 19
 """Characters that a printed table needs for the names of its rows, and for each model."""
 
-_EVALUATE = "hipp-prune evaluate MODEL --questions … --out RUN/results/NAME.json"
+_EVALUATE = "hipp-prune evaluate --model MODEL --questions … --out RUN/results/NAME.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,7 +238,7 @@ def _cost_columns() -> list[Column]:
             name="speed-up",
             unit="",
             cell=speedup,
-            made_by=f"{_EVALUATE} beside the dense model",
+            made_by="hipp-prune quickstart, or api.speedups",
         ),
     ]
 

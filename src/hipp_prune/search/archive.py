@@ -121,7 +121,7 @@ def _read(path: Path) -> list[Evaluation]:
         with path.open("r+b") as file:
             file.truncate(len(whole))
     evaluations = []
-    for number, line in enumerate(whole.decode("utf-8").splitlines(), start=1):
+    for number, line in enumerate(whole.splitlines(), start=1):
         try:
             fields = json.loads(line)
             for name in ("kept", "z", "budget", "preference"):
@@ -129,7 +129,7 @@ def _read(path: Path) -> list[Evaluation]:
             evaluations.append(Evaluation(**fields))
         except (ValueError, KeyError, TypeError) as error:
             raise IncompleteRunError(
-                f"{path}, line {number}: expected an evaluation, found {line[:60]!r} ({error}); delete that line "
-                "to go on without it"
+                f"{path}, line {number}: expected an evaluation, found {line[:60].decode(errors='replace')!r} "
+                f"({error}); delete that line to go on without it"
             ) from error
     return evaluations

@@ -16,6 +16,15 @@ from hipp_prune.choices import (
 )
 from hipp_prune.errors import BudgetError, InputError
 
+_POSITIVE = (
+    "evaluations", "minibatch", "rounds", "groups", "inner_epochs", "kappa", "learning_rate", "tau", "gamma",
+    "clip", "clip_returns",
+)  # fmt: skip
+_NOT_NEGATIVE = ("budget_entropy", "allocation_entropy", "kl_weight")
+_SHARES = (
+    "warm_up", "proposals", "pope_share", "image_weight", "anchor_fraction", "annealing", "gate_floor",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
@@ -84,7 +93,7 @@ class SearchConfig:
     gate_floor: float = 0.02
     """Plans with a smaller gate are not evaluated: they get their group's minimum; in [0, 1)."""
     annealing: float = 0.5
-    """Fraction of the steps over which the band narrows from twice its width."""
+    """Fraction of the steps over which the band narrows from three times its width."""
     budget_entropy: float = 0.003
     """c_u ≥ 0."""
     allocation_entropy: float = 0.003
@@ -100,35 +109,24 @@ class SearchConfig:
                 f"a search needs 0 ≤ s_min ≤ s_max ≤ r_max < 1, got s_min = {self.s_min:g}, s_max = "
                 f"{self.s_max:g}, r_max = {self.r_max:g}"
             )
-        positive = {
-            "evaluations": self.evaluations,
-            "minibatch": self.minibatch,
-            "rounds": self.rounds,
-            "groups": self.groups,
-            "inner_epochs": self.inner_epochs,
-            "kappa": self.kappa,
-            "learning_rate": self.learning_rate,
-            "tau": self.tau,
-        }
-        for name, value in positive.items():
-            if value <= 0:
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if value is not None and not value > 0:
                 raise InputError(f"search setting {name} must be above zero, got {value:g}")
+        for name in _NOT_NEGATIVE:
+            if not getattr(self, name) >= 0:
+                raise InputError(f"search setting {name} must not be negative, got {getattr(self, name):g}")
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"search setting {name} is a share in [0, 1], got {getattr(self, name):g}")
         if self.group < 4 or self.group % 2:
             raise InputError(f"a group needs an even number of at least 4 plans, got group = {self.group}")
-        shares = {
-            "warm_up": self.warm_up,
-            "proposals": self.proposals,
-            "pope_share": self.pope_share,
-            "image_weight": self.image_weight,
-            "anchor_fraction": self.anchor_fraction,
-        }
-        for name, value in shares.items():
-            if not 0 <= value <= 1:
-                raise InputError(f"search setting {name} is a share in [0, 1], got {value:g}")
         if self.warm_up + self.proposals > 1:
             raise InputError(
                 f"warm_up + proposals must leave room for GRPO or reach 1, got {self.warm_up + self.proposals:g}"
             )
+        if self.proposals and not self.warm_up:
+            raise InputError("proposals need a warm_up that the surrogate is fitted to, got warm_up = 0")
 
     def for_method(self, method: Method) -> "SearchConfig":
         """These settings with what defines ``method`` put in place."""

@@ -5,7 +5,6 @@ it is used. So an interrupted search needs no other state: started again, it rep
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -98,7 +97,9 @@ class _Session:
         return table
 
     def record(self, phase: str, evaluations: list[Evaluation], preferences: Floats, **extra: float) -> None:
-        """Adds a line to the learning curve."""
+        """Adds a line to the learning curve; a step whose plans were all too unstable to evaluate has none."""
+        if not evaluations:
+            return
         normalised = self.normaliser(self.returns(evaluations))
         self.curve.append(
             Step(
@@ -130,7 +131,6 @@ def search(
     archive: Archive,
     *,
     progress: Progress | None = None,
-    on_step: Callable[[Step], None] | None = None,
 ) -> SearchResult:
     """Trains a preference-conditioned policy (Eq. 3) with at most ``config.evaluations`` evaluations.
 
@@ -139,7 +139,6 @@ def search(
         config: settings.
         archive: evaluations already paid for; new ones are added to it.
         progress: told (evaluations done, evaluations in all).
-        on_step: told each new line of the learning curve.
     """
     torch.manual_seed(config.seed)
     session = _Session(
@@ -152,8 +151,9 @@ def search(
     )
     policy = PlanPolicy(problem.state.shape[1])
     evaluations = _warm_up(session, round(config.evaluations * config.warm_up))
-    for number in range(config.rounds if config.proposals else 0):
-        share = round(config.evaluations * config.proposals / config.rounds)
+    proposals = min(round(config.evaluations * config.proposals), config.evaluations - session.spent)
+    for number in range(config.rounds):
+        share = proposals * (number + 1) // config.rounds - proposals * number // config.rounds
         evaluations += _propose(session, evaluations, number, share)
     if evaluations:
         surrogate = fit_surrogate(evaluations, problem.space)
@@ -162,8 +162,6 @@ def search(
     steps = (config.evaluations - session.spent) // (config.groups * config.group)
     for number in range(steps):
         _grpo_step(session, policy, optimiser, number, steps)
-        if on_step:
-            on_step(session.curve[-1])
     return SearchResult(
         policy=policy,
         curve=tuple(session.curve),
@@ -205,7 +203,7 @@ def _warm_up(session: _Session, count: int) -> list[Evaluation]:
 
 def _propose(session: _Session, known: list[Evaluation], number: int, count: int) -> list[Evaluation]:
     """Evaluates the surrogate's best plans for random preferences, slightly perturbed."""
-    if not count:
+    if not (count and known):
         return []
     config, space = session.config, session.problem.space
     rng = session.rng(3, number)

@@ -3,11 +3,13 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.errors import IncompleteRunError
@@ -102,27 +104,41 @@ class Planner:
             with safe_open(path, framework="pt") as file:
                 metadata = json.loads(file.metadata()["planner"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            return cls._of(metadata, tensors)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
             raise IncompleteRunError(
-                f"{path} is not a trained planner ({error}); run `hipp-prune search` on its run directory"
+                f"{path} is not a trained planner ({reason}); run `hipp-prune search` on its run directory"
             ) from error
+
+    @classmethod
+    def _of(cls, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> "Planner":
         shape = ModelShape(**{**metadata["shape"], "neurons": tuple(metadata["shape"]["neurons"])})
         config = SearchConfig(**metadata["config"])
-        policy = PlanPolicy(tensors["state"].shape[1])
+        space = PlanSpace(shape=shape, unit=config.unit, r_max=config.r_max)
+        state = tensors["state"].numpy()
+        orders = [tensors[f"order.{index}"].long().numpy() for index in range(_num_orders(space))]
+        if len(state) != space.num_units or not all(_is_ranking(order) for order in orders):
+            raise ValueError("its descriptors or rankings do not fit its model")
+        policy = PlanPolicy(state.shape[1])
+        prefix = "policy."
         policy.load_state_dict(
-            {
-                name.removeprefix("policy."): value
-                for name, value in tensors.items()
-                if name.startswith("policy.")
-            }
+            {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         )
-        num_orders = sum(name.startswith("order.") for name in tensors)
         return cls(
             policy=policy.eval(),
-            space=PlanSpace(shape=shape, unit=config.unit, r_max=config.r_max),
+            space=space,
             config=config,
-            state=tensors["state"].numpy(),
+            state=state,
             features=tuple(metadata["features"]),
-            orders=tuple(tensors[f"order.{index}"].long().numpy() for index in range(num_orders)),
+            orders=tuple(orders),
             scale=tuple(metadata["scale"]),
         )
+
+
+def _num_orders(space: PlanSpace) -> int:
+    return space.shape.num_blocks * (1 if space.unit == "coupled" else 3)
+
+
+def _is_ranking(order: Ints) -> bool:
+    return bool((np.sort(order) == np.arange(len(order))).all())

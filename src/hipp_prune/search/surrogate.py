@@ -29,10 +29,6 @@ class Surrogate:
     """α ≥ 0, [2, U]."""
     quadratic: Floats
     """β ≥ 0, [2, U]."""
-    residual_std: Floats
-    """Cross-validated error of a prediction, [2]."""
-    dense: Floats
-    """Predicted (R_rob, R_util) of the unpruned model, averaged over minibatches, [2]."""
 
     def damage(self, ratios: Floats) -> Floats:
         """Predicted loss of (R_rob, R_util) against dense, ≥ 0, [P, 2], of ratios [P, U]."""
@@ -50,15 +46,10 @@ def fit_surrogate(evaluations: Sequence[Evaluation], space: PlanSpace) -> Surrog
     groups = np.unique([row.minibatch for row in rows], return_inverse=True)[1]
     features = _centred(np.concatenate([ratios, ratios**2], axis=1), groups)
     targets = -_centred(objectives, groups)
-    coefficients, errors = zip(*(_cross_validated(features, targets[:, k]) for k in range(2)), strict=True)
-    table = np.array(coefficients)
-    linear, quadratic = table[:, : space.num_units], table[:, space.num_units :]
-    damage = ratios @ linear.T + ratios**2 @ quadratic.T
+    coefficients = np.array([_cross_validated(features, targets[:, k]) for k in range(2)])
     return Surrogate(
-        linear=linear,
-        quadratic=quadratic,
-        residual_std=np.array(errors),
-        dense=(objectives + damage).mean(axis=0),
+        linear=coefficients[:, : space.num_units],
+        quadratic=coefficients[:, space.num_units :],
     )
 
 
@@ -130,8 +121,8 @@ def _centred(values: Floats, groups: np.ndarray) -> Floats:
     return centred
 
 
-def _cross_validated(features: Floats, target: Floats) -> tuple[Floats, float]:
-    """Coefficients with the ridge that predicts held-out evaluations best, and the error it predicts with."""
+def _cross_validated(features: Floats, target: Floats) -> Floats:
+    """Coefficients with the ridge that predicts held-out evaluations best."""
     folds = np.arange(len(target)) % _FOLDS
     errors = np.zeros(len(_PENALTIES))
     for fold in range(_FOLDS):
@@ -139,8 +130,7 @@ def _cross_validated(features: Floats, target: Floats) -> tuple[Floats, float]:
         for index, penalty in enumerate(_PENALTIES):
             coefficients = _non_negative_ridge(features[train], target[train], penalty)
             errors[index] += ((features[held_out] @ coefficients - target[held_out]) ** 2).sum()
-    best = int(errors.argmin())
-    return _non_negative_ridge(features, target, _PENALTIES[best]), float(np.sqrt(errors[best] / len(target)))
+    return _non_negative_ridge(features, target, _PENALTIES[errors.argmin()])
 
 
 def _non_negative_ridge(features: Floats, target: Floats, penalty: float, *, sweeps: int = 60) -> Floats:

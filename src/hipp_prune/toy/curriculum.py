@@ -7,7 +7,6 @@ or its letter looked up. Without these targets the letters stayed at chance for 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import Literal
 
 from hipp_prune.questions import pope, scienceqa
@@ -15,7 +14,6 @@ from hipp_prune.questions.scienceqa import LETTERS
 from hipp_prune.questions.toyworld import exam
 from hipp_prune.questions.toyworld.polling import SUBSETS, Poll, Ranking, polls, rankings
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for
-from hipp_prune.questions.toyworld.things import THINGS
 from hipp_prune.toy.packing import Asked, Packer, Row
 
 Task = Literal["polls", "words", "pictures"]
@@ -88,17 +86,17 @@ class Teacher:
         prompts = [poll.text + pope.INSTRUCTION for poll in asked]
         for poll, ids in zip(asked, self._packer.ask(prompts, with_picture=True), strict=True):
             verdict = self._verdicts[poll.present]
-            yield Asked(tuple(ids), ((ids.index(self._ids[poll.thing]), verdict), (len(ids) - 1, verdict)))
+            yield Asked((*ids, verdict), ((ids.index(self._ids[poll.thing]), verdict),))
 
     def _ask_items(self, items: Sequence[exam.Item], *, with_picture: bool) -> Iterator[Asked]:
         drawn = [exam.with_choices(item, self._rng) for item in items]
         prompts = [prompt(item, choices) for item, choices in zip(items, drawn, strict=True)]
         for choices, ids in zip(drawn, self._packer.ask(prompts, with_picture=with_picture), strict=True):
-            targets = [
+            claims = [
                 (ids.index(self._ids[f"{letter}."]) + 1, self._verdicts[number == choices.answer])
                 for number, letter in enumerate(LETTERS[: len(choices.options)])
             ]
-            yield Asked(tuple(ids), (*targets, (len(ids) - 1, self._ids[LETTERS[choices.answer]])))
+            yield Asked((*ids, self._ids[LETTERS[choices.answer]]), tuple(claims))
 
 
 def prompt(item: exam.Item, choices: exam.Choices) -> str:

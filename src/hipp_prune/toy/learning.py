@@ -4,23 +4,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from hipp_prune.questions.toyworld.scenes import GRID
 from hipp_prune.toy.curriculum import Task
-from hipp_prune.toy.packing import Batch, Packer, Row
+from hipp_prune.toy.packing import Batch, Kind, Packer, Row
 
 BETAS = (0.9, 0.98)
 WEIGHT_DECAY = 0.01
 LARGEST_GRADIENT = 1.0
 """Gradients of a larger norm are scaled down to it."""
 
-Features = Float[Tensor, "pictures patches hidden"]
+Features = Tensor
+"""What the vision tower and projector show of each cached picture: [pictures, patches, hidden]."""
 
 
-def target_logits(model: Any, batch: Batch, features: Features | None) -> Float[Tensor, "targets tokens"]:
-    """Logits at every target of ``batch``; ``features`` are those of the rendered rows' pictures."""
+def target_logits(model: Any, batch: Batch, features: Features | None) -> Tensor:
+    """Logits at every target of ``batch``: [targets, tokens]; ``features`` are those of the rendered rows' pictures."""
     language = model.model.language_model
     embeddings = language.embed_tokens(batch.ids)
     if batch.patch_slots:
@@ -34,9 +34,7 @@ def target_logits(model: Any, batch: Batch, features: Features | None) -> Float[
     return logits
 
 
-def _with_patches(
-    embeddings: Float[Tensor, "rows tokens hidden"], batch: Batch, features: Features
-) -> Float[Tensor, "rows tokens hidden"]:
+def _with_patches(embeddings: Tensor, batch: Batch, features: Features) -> Tensor:
     rows, starts, shown = torch.tensor(batch.patch_slots).T
     columns = starts[:, None] + torch.arange(GRID**2)
     return embeddings.index_put((rows[:, None].expand_as(columns), columns), features[shown])
@@ -54,14 +52,14 @@ class Learner:
     def step(self, batch: Batch, features: Features | None, factor: float) -> float:
         """One update at ``factor`` times the learning rate; returns the loss at the answers.
 
-        Answers and claims weigh the same, however many claims there are.
+        Claims, answers and ends weigh the same, however many there are of each.
         """
         losses = nn.functional.cross_entropy(
             target_logits(self._model, batch, features), batch.target_ids, reduction="none"
         )
-        answers = losses[batch.is_answer].mean()
-        self.descend(answers + losses[~batch.is_answer].mean(), factor)
-        return answers.item()
+        means = [losses[batch.target_kinds == kind].mean() for kind in Kind]
+        self.descend(torch.stack(means).sum(), factor)
+        return means[Kind.ANSWER].item()
 
     def descend(self, loss: Tensor, factor: float) -> None:
         """One update along the gradient of ``loss``."""
@@ -82,5 +80,5 @@ def accuracies(
     for task, some in rows.items():
         batch = packer.collate(some)
         right = target_logits(model, batch, features).argmax(-1) == batch.target_ids
-        result[task] = right[batch.is_answer].float().mean().item()
+        result[task] = right[batch.target_kinds == Kind.ANSWER].float().mean().item()
     return result

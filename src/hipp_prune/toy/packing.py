@@ -7,9 +7,9 @@ questions, so that every answer position computes exactly what it computes in a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -19,13 +19,28 @@ from hipp_prune.toy.families import Family
 PAD_SEGMENT = -1
 
 
+class Kind(IntEnum):
+    """What a target is."""
+
+    CLAIM = 0
+    ANSWER = 1
+    END = 2
+
+
 @dataclass(frozen=True)
 class Asked:
-    """The tokens of one prompt behind the prefix, and what to predict where."""
+    """The tokens of one prompt behind the prefix and its answer, and what else to predict where."""
 
     ids: tuple[int, ...]
-    targets: tuple[tuple[int, int], ...]
-    """(offset in ``ids``, token to predict there); the last is the answer, at the last offset."""
+    """The prompt's tokens, then the answer's one token."""
+    claims: tuple[tuple[int, int], ...]
+    """(offset in ``ids``, token to predict there) inside the prompt."""
+
+    def targets(self, end: int) -> list[tuple[int, int, Kind]]:
+        """(offset, token, kind): the claims, the answer at the prompt's last token, and ``end`` after it."""
+        claims = [(offset, token, Kind.CLAIM) for offset, token in self.claims]
+        last = len(self.ids) - 1
+        return [*claims, (last - 1, self.ids[last], Kind.ANSWER), (last, end, Kind.END)]
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,7 @@ class Prefix:
     """The tokens every packed sequence of one sort starts with."""
 
     ids: tuple[int, ...]
-    positions: Int[Tensor, "axes prefix"]
+    positions: Tensor  # [axes prefix]
     patch_start: int
     """Index of the first patch; patches are consecutive. ``len(ids)`` without a picture."""
     next_position: int
@@ -54,16 +69,17 @@ class Prefix:
 class Batch:
     """Rows of equal length, right-padded."""
 
-    ids: Int[Tensor, "rows tokens"]
-    positions: Int[Tensor, "axes rows tokens"]
-    mask: Float[Tensor, "rows 1 tokens tokens"]
+    ids: Tensor  # [rows tokens]
+    positions: Tensor  # [axes rows tokens]
+    mask: Tensor  # [rows 1 tokens tokens]
     """Added to the attention scores: 0 or the most negative number."""
     patch_slots: tuple[tuple[int, int, int], ...]
     """(row, first patch, picture) of every row whose patches come from cached features."""
-    target_rows: Int[Tensor, " targets"]
-    target_tokens: Int[Tensor, " targets"]
-    target_ids: Int[Tensor, " targets"]
-    is_answer: Bool[Tensor, " targets"]
+    target_rows: Tensor  # [targets]
+    target_tokens: Tensor  # [targets]
+    target_ids: Tensor  # [targets]
+    target_kinds: Tensor  # [targets]
+    """A :class:`Kind` each."""
 
 
 class Packer:
@@ -72,6 +88,7 @@ class Packer:
     def __init__(self, family: Family, tokenizer: PreTrainedTokenizerFast) -> None:
         self.family = family
         self.tokenizer = tokenizer
+        self.end = tokenizer.get_vocab()[family.eos]
         self.with_picture = self._prefix(with_picture=True)
         self.without_picture = self._prefix(with_picture=False)
 
@@ -81,7 +98,7 @@ class Packer:
         )
         shared = next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
         ids = one[:shared]
-        patch = self.tokenizer.convert_tokens_to_ids(self.family.picture_token)
+        patch = self.tokenizer.get_vocab()[self.family.picture_token]
         patch_start = ids.index(patch) if with_picture else len(ids)
         positions = torch.arange(len(ids)).repeat(self.family.position_axes, 1)
         if with_picture and self.family.position_axes > 1:
@@ -109,7 +126,7 @@ class Packer:
         ids = torch.zeros(shape, dtype=torch.long)
         segments = torch.full(shape, PAD_SEGMENT)
         positions = torch.zeros((self.family.position_axes, *shape), dtype=torch.long)
-        targets: list[tuple[int, int, int, bool]] = []
+        targets: list[tuple[int, int, int, int]] = []
         slots: list[tuple[int, int, int]] = []
         for index, row in enumerate(rows):
             prefix = self._prefix_of(row)
@@ -126,20 +143,21 @@ class Packer:
                 ids[index, at:stop] = torch.tensor(asked.ids)
                 segments[index, at:stop] = number
                 positions[:, index, at:stop] = prefix.next_position + torch.arange(len(asked.ids))
-                last = len(asked.ids) - 1
-                targets += [(index, at + offset, token, offset == last) for offset, token in asked.targets]
+                targets += [(index, at + offset, *target) for offset, *target in asked.targets(self.end)]
                 at = stop
-        where = torch.tensor([target[:3] for target in targets]).T
-        answers = torch.tensor([target[3] for target in targets])
-        return Batch(ids, positions, tree_mask(segments), tuple(slots), where[0], where[1], where[2], answers)
+        where = torch.tensor(targets).T
+        return Batch(
+            ids, positions, tree_mask(segments), tuple(slots), where[0], where[1], where[2], where[3]
+        )
 
     def _prefix_of(self, row: Row) -> Prefix:
         return self.with_picture if row.patches else self.without_picture
 
 
-def tree_mask(segments: Int[Tensor, "rows tokens"]) -> Float[Tensor, "rows 1 tokens tokens"]:
+def tree_mask(segments: Tensor) -> Tensor:
     """Causal mask in which segment 0 is seen by all and every other segment by itself only.
 
+    ``segments`` is [rows, tokens], the result [rows, 1, tokens, tokens], added to the attention scores.
     Padding sees itself, so that no row of the softmax is empty.
     """
     length = segments.shape[1]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -33,10 +32,10 @@ def image_processor(family: Family) -> Any:
 class Pictures:
     """Processed pictures of some scenes, and the word each patch should say."""
 
-    pixels: Float[Tensor, "pictures ..."]
-    words: Int[Tensor, "pictures patches"]
+    pixels: Tensor  # [pictures ...]
+    words: Tensor  # [pictures patches]
     """Token of the thing, or of the place, that each patch shows."""
-    grids: Int[Tensor, "pictures 3"] | None
+    grids: Tensor | None  # [pictures 3]
     """Qwen's grid of unmerged patches (time, rows, columns) of each picture."""
 
     def part(self, index: Tensor) -> "Pictures":
@@ -58,10 +57,10 @@ def prepare(family: Family, scenes: Sequence[Scene], ids: dict[str, int]) -> Pic
     )
 
 
-def features(model: nn.Module, pictures: Pictures) -> Float[Tensor, "pictures patches hidden"]:
-    """What the vision tower and projector put in the place of each patch's token."""
+def features(model: Any, pictures: Pictures) -> Tensor:
+    """What the vision tower and projector put in the place of each patch's token: [pictures, patches, hidden]."""
     if pictures.grids is None:
-        outputs = model.get_image_features(pictures.pixels)
+        outputs = model.get_image_features(pixel_values=pictures.pixels)
     else:
         outputs = model.get_image_features(pictures.pixels.flatten(0, 1), pictures.grids)
     return torch.cat(list(outputs.pooler_output)).view(len(pictures.words), GRID**2, -1)
@@ -77,20 +76,27 @@ def is_language(name: str) -> bool:
     return name.startswith(("model.language_model.", "lm_head."))
 
 
-def distance(
-    shown: Float[Tensor, "pictures patches hidden"], wanted: Float[Tensor, "pictures patches hidden"]
-) -> Float[Tensor, ""]:
-    """Squared error relative to the spread of ``wanted``: 0 is perfect, 1 is as bad as the mean."""
+def distance(shown: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error relative to the spread of ``wanted``: 0 is perfect, 1 is as bad as the mean.
+
+    Both are [pictures, patches, hidden].
+    """
     spread = (wanted - wanted.mean((0, 1))).square().mean()
     return (shown - wanted).square().mean() / spread
 
 
 def named_right(
-    shown: Float[Tensor, "pictures patches hidden"],
-    words: Int[Tensor, "pictures patches"],
-    embeddings: Float[Tensor, "tokens hidden"],
+    shown: Tensor,
+    words: Tensor,
+    embeddings: Tensor,
 ) -> float:
-    """Share of patches whose nearest word, among those of ``words``, is the right one."""
+    """Share of patches whose nearest word, among those of ``words``, is the right one.
+
+    Args:
+        shown: features, [pictures, patches, hidden].
+        words: the right token of each patch, [pictures, patches].
+        embeddings: of every token, [tokens, hidden].
+    """
     candidates = words.unique()
     nearest = torch.cdist(shown.flatten(0, 1), embeddings[candidates]).argmin(-1)
     return float((candidates[nearest] == words.flatten()).float().mean())

@@ -11,17 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 import transformers
 from torch import Tensor
-from transformers import LlavaForConditionalGeneration, Qwen2_5_VLForConditionalGeneration
+from transformers import LlavaConfig, LlavaForConditionalGeneration, Qwen2_5_VLForConditionalGeneration
 
-from hipp_prune.questions.toyworld.scenes import rng_for, scenes
-from hipp_prune.toy import checkpoint, families, pictures, tokenizer
+from hipp_prune.questions import toyworld
+from hipp_prune.questions.toyworld.scenes import Scene, rng_for, scenes
+from hipp_prune.toy import checkpoint, examination, families, pictures, tokenizer
 from hipp_prune.toy.curriculum import TASKS, Gallery, Task, Teacher, gallery
-from hipp_prune.toy.families import FAMILIES, LLAVA, Family, FamilyName
+from hipp_prune.toy.families import FAMILIES, Family, FamilyName
 from hipp_prune.toy.learning import Learner, accuracies
 from hipp_prune.toy.packing import Packer, Row
 
@@ -60,8 +62,8 @@ class Recipe:
     warmup_steps: int = 30
     check_every: int = 50
     """Steps between two lines of the log."""
-    initial_std: float = 0.06
-    """Standard deviation of fresh weights of the language model; with 0.02 polls left chance 150 steps later."""
+    final_exam: bool = True
+    """Whether to draw the world and log the accuracy on its test split at the end; about a minute."""
     threads: int = 1
     """Torch threads; one each lets both families train at once on two cores."""
 
@@ -81,16 +83,16 @@ def train(
         family: which of the two.
         out: folder of the checkpoint, made if need be.
         seed: of the weights, the scenes and the questions.
-        log: file that receives every line of progress as well.
+        log: file that receives every line of progress; ``out/train.log`` by default.
         progress: receives every line of progress.
         recipe: other sizes and rates than the shipped checkpoints', e.g. for a test.
     """
     recipe = recipe or Recipe()
-    say = _Narrator(log, progress)
+    say = _Narrator(log or out / "train.log", progress)
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.threads)
     try:
-        say(f"hipp-prune toy train --family {family} --out {out} --seed {seed}")
+        say(f"hipp-prune toy train --model {family} --out {out} --seed {seed}")
         say(
             f"python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}"
         )
@@ -100,6 +102,8 @@ def train(
         school.look()
         checkpoint.save(school.model, school.family, school.tokenizer, out)
         say(f"written to {out}")
+        if recipe.final_exam:
+            school.sit_test()
     finally:
         torch.set_num_threads(threads)
 
@@ -107,18 +111,16 @@ def train(
 class _Narrator:
     """Writes timed lines to a file and to a callback."""
 
-    def __init__(self, log: Path | None, progress: Progress | None) -> None:
+    def __init__(self, log: Path, progress: Progress | None) -> None:
         self._log, self._progress = log, progress
         self._begin = time.perf_counter()
-        if log is not None:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text("", encoding="utf-8")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("", encoding="utf-8")
 
     def __call__(self, text: str) -> None:
         line = f"{(time.perf_counter() - self._begin) / 60:6.2f} min  {text}"
-        if self._log is not None:
-            with self._log.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+        with self._log.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
         if self._progress is not None:
             self._progress(line)
 
@@ -131,7 +133,7 @@ class School:
         self.family, self.recipe, self._seed, self._say = family, recipe, seed, say
         self.tokenizer = tokenizer.build(family)
         self._ids: dict[str, int] = self.tokenizer.get_vocab()
-        self.model = fresh_model(family, self._ids, recipe)
+        self.model = fresh_model(family, self._ids, recipe.blocks)
         self._language = [
             weight for name, weight in self.model.named_parameters() if pictures.is_language(name)
         ]
@@ -194,10 +196,18 @@ class School:
             if step % recipe.check_every == 0:
                 self._report("look", step, loss, accuracies(self.model, self._packer, exam, unseen))
 
-    def _scenes(self, split: str, count: int) -> list[Any]:
+    def sit_test(self) -> None:
+        """Logs the accuracy on the test split, every question asked on its own through the stock forward pass."""
+        with TemporaryDirectory() as folder:
+            questions = toyworld.load(toyworld.write(Path(folder) / "toyworld", seed=self._seed), "test")
+            chosen = examination.answers(self.model.eval(), self.family, self.tokenizer, questions)
+        for name, accuracy in examination.report(questions, chosen).items():
+            self._say(f"test  {name}  {accuracy:.4f}")
+
+    def _scenes(self, split: str, count: int) -> list[Scene]:
         return list(islice(scenes(self._seed, split), count))
 
-    def _features(self, some: Sequence[Any]) -> Tensor:
+    def _features(self, some: Sequence[Scene]) -> Tensor:
         with torch.no_grad():
             parts = [
                 pictures.features(self.model, pictures.prepare(self.family, some[at : at + 100], self._ids))
@@ -219,11 +229,10 @@ class School:
         self._say(f"{stage} {step:4d}  loss {loss:.3f}  {scores}")
 
 
-def fresh_model(family: Family, ids: dict[str, int], recipe: Recipe) -> Any:
+def fresh_model(family: Family, ids: dict[str, int], blocks: int) -> Any:
     """A stock model of ``family`` with random weights; ``ids`` is the vocabulary."""
-    settings = families.config(family, ids, recipe.blocks)
-    settings.text_config.initializer_range = recipe.initial_std
-    if family is LLAVA:
+    settings = families.config(family, ids, blocks)
+    if isinstance(settings, LlavaConfig):
         return LlavaForConditionalGeneration(settings)
     return Qwen2_5_VLForConditionalGeneration(settings)
 

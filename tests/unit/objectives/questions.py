@@ -5,7 +5,9 @@ from pathlib import Path
 from hipp_prune.questions.question import Question
 
 
-def pope(number: int, gold: int, subset: str = "random", *, image: Path | None = None, prompt: str = "") -> Question:
+def pope(
+    number: int, gold: int, subset: str = "random", *, image: Path | None = None, prompt: str = ""
+) -> Question:
     return Question(
         benchmark="pope", id=f"{subset}/{number}", prompt=prompt or "Is there a dog?", image=image,
         answers=("Yes", "No"), gold=gold, subset=subset, group=str(number),

@@ -12,7 +12,9 @@ SUBSETS = ("random", "popular", "adversarial")
 
 
 def _questions(num_pope: int = 240, num_utility: int = 100) -> list:
-    asked = [pope(i, (i // 3) % 4 == 0, SUBSETS[i % 3]) for i in range(num_pope)]  # one Yes... in four is gold
+    asked = [
+        pope(i, (i // 3) % 4 == 0, SUBSETS[i % 3]) for i in range(num_pope)
+    ]  # one Yes... in four is gold
     return asked + [scienceqa(i, i % 3) for i in range(num_utility)]
 
 

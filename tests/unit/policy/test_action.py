@@ -38,12 +38,17 @@ def test_sparsity_lies_in_its_interval(unit, seed, spread):
     np.testing.assert_allclose(plans.sparsity, space.sparsity(plans.kept))
 
 
-@pytest.mark.parametrize("sparsity", [0.0, 0.137, 0.225, 0.8])
+@pytest.mark.parametrize("sparsity", [0.0, 0.137, 0.225, 0.79])
 @pytest.mark.parametrize("unit", ["coupled", "rows"])
 def test_a_point_of_the_budget_is_met_to_one_neuron(unit, sparsity):
     space = _space(unit)
     plans = decode_actions(_actions(16, space.num_units), np.full((16, 2), sparsity), space)
     assert np.abs(plans.sparsity - sparsity).max() <= space.costs.max() / space.weights.sum()
+
+
+def test_the_very_edge_of_the_box_is_the_whole_neurons_inside_it():
+    plans = decode_actions(_actions(4, 6), np.full((4, 2), 0.8), _space())
+    assert (plans.kept == 352 - 281).all()  # ⌊0.8 · 352⌋ of each block: no plan in the box loses more
 
 
 def test_formulas_by_hand():
@@ -73,7 +78,9 @@ def test_extreme_allocations_fill_up_the_box():
 
 def test_paper_rule_floors_and_drifts():
     space = _space()
-    plans = decode_actions(np.array([[0.0] * 3 + [9.0] + [0.0] * 3]), np.array([[0.4, 0.4]]), space, rule="paper")
+    plans = decode_actions(
+        np.array([[0.0] * 3 + [9.0] + [0.0] * 3]), np.array([[0.4, 0.4]]), space, rule="paper"
+    )
     assert plans.sparsity[0] < 0.2
 
 

@@ -29,9 +29,7 @@ def test_scalarise():
 @given(returns=arrays("float64", (3, 8), elements=st.floats(-50, 50)))
 def test_advantages_of_a_group_sum_to_zero(kind, returns):
     advantage = advantages(torch.from_numpy(returns), kind=kind)
-    torch.testing.assert_close(
-        advantage.sum(dim=-1), torch.zeros(3, dtype=torch.float64), atol=1e-7, rtol=0
-    )
+    torch.testing.assert_close(advantage.sum(dim=-1), torch.zeros(3, dtype=torch.float64), atol=1e-7, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -105,7 +103,7 @@ def test_clip_stops_the_gradient_of_moves_that_went_far_enough(shift, stopped):
     new, old, z = _shifted(shift)
     advantage = torch.tensor([1.0, -1.0, 1.0, -1.0])
     result = policy_loss(new, old, z, advantage, clip=0.05)
-    assert float(new.log_prob(z)[0] - old.log_prob(z)[0]) == pytest.approx(shift, abs=1e-6)
+    assert float((new.log_prob(z) - old.log_prob(z))[0].detach()) == pytest.approx(shift, abs=1e-6)
     (gradient,) = torch.autograd.grad(result.loss, new.mean)
     assert (gradient.abs().sum(dim=1) == 0).tolist() == stopped * 2
     assert result.clipped == (1.0 if any(stopped) else 0.0)
@@ -115,7 +113,9 @@ def test_clipped_fraction_counts_plans():
     old = PlanDistribution(torch.zeros(4, 2), torch.zeros(4, 2))
     mean = torch.zeros(4, 2)
     mean[0] = 0.5
-    result = policy_loss(PlanDistribution(mean, torch.zeros(4, 2)), old, torch.ones(4, 2), torch.ones(4), clip=0.05)
+    result = policy_loss(
+        PlanDistribution(mean, torch.zeros(4, 2)), old, torch.ones(4, 2), torch.ones(4), clip=0.05
+    )
     assert result.clipped == 0.25
     unclipped = policy_loss(
         PlanDistribution(mean, torch.zeros(4, 2)), old, torch.ones(4, 2), torch.ones(4), clip=None
@@ -145,8 +145,12 @@ def test_loss_adds_entropies_and_subtracts_kl():
 def test_relabelling_is_unbiased():
     """E_{z ~ π_old(λ)}[ρ f(z)] = E_{z ~ π_θ(λ')}[f(z)], by Monte Carlo within 4 standard errors."""
     count = 200_000
-    drawn = PlanDistribution(torch.tensor([[0.3, -0.2, 0.1]]).double(), torch.tensor([[0.0, -0.1, 0.1]]).double())
-    other = PlanDistribution(torch.tensor([[0.0, 0.2, 0.3]]).double(), torch.tensor([[-0.2, -0.1, -0.2]]).double())
+    drawn = PlanDistribution(
+        torch.tensor([[0.3, -0.2, 0.1]]).double(), torch.tensor([[0.0, -0.1, 0.1]]).double()
+    )
+    other = PlanDistribution(
+        torch.tensor([[-0.5, 0.3, 0.4]]).double(), torch.tensor([[-0.2, -0.1, -0.2]]).double()
+    )
     noise = torch.randn(count, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     z = drawn.sample(noise)
 
@@ -155,8 +159,10 @@ def test_relabelling_is_unbiased():
 
     ratio = relabelling_ratio(other.log_prob(z), drawn.log_prob(z))
     weighted = ratio * f(z)
-    truth = float(f(other.sample(torch.randn(count, 3, generator=torch.Generator().manual_seed(1)).double())).mean())
+    truth = float(
+        f(other.sample(torch.randn(count, 3, generator=torch.Generator().manual_seed(1)).double())).mean()
+    )
     error = float(weighted.std()) / math.sqrt(count)
     assert abs(float(weighted.mean()) - truth) < 4 * error * math.sqrt(2)
-    assert abs(float(f(z).mean()) - truth) > 20 * error  # without the ratio it is biased
+    assert abs(float(f(z).mean()) - truth) > 6 * error  # without the ratio it is biased
     assert float(ratio.mean()) == pytest.approx(1, abs=4 * float(ratio.std()) / math.sqrt(count))

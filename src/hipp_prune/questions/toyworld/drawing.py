@@ -43,7 +43,7 @@ def _draw_icon(pen: ImageDraw.ImageDraw, shapes: tuple[Shape, ...], cell: int, r
     row, column = divmod(cell, GRID)
     left = column * side + rng.uniform(0, side - size)
     top = row * side + rng.uniform(0, side - size)
-    mirrored = rng.random() < 0.5  # noqa: PLR2004 (a fair coin)
+    mirrored = rng.random() < 0.5
     shift = tuple(rng.randint(-_HUE_JITTER, _HUE_JITTER) for _ in range(3))
     for shape in shapes:
         points = [(left + size * (1 - x if mirrored else x), top + size * y) for x, y in shape.points]

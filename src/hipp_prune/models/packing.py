@@ -1,0 +1,147 @@
+"""Many questions behind one image in one sequence, each seeing the image and itself only.
+
+Most tokens of a prompt are its image's. A packed sequence holds what the prompts about one image begin with (at least
+the image) once, and behind it the rest of every prompt. A tree mask hides the other questions, and every token keeps
+the position it has in a prompt of its own, so that the last token of every question computes what it computes alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_PADDING = -1
+_OWN_TOKENS = 2048
+"""Most tokens behind a prefix, one question excepted: attention to hidden questions is computed and thrown away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedBatch:
+    """S right-padded sequences of T tokens, which hold B questions."""
+
+    input_ids: Tensor
+    """Token ids, int64 [S, T]."""
+    segments: Tensor
+    """0 in the shared prefix, n in the sequence's nth question (from 1), −1 at padding; int64 [S, T]."""
+    is_last: Tensor
+    """True at the last token of every question, whose logits answer it, bool [S, T]."""
+    order: Tensor
+    """Which of those, counted in reading order, belongs to each question, int64 [B]."""
+    images: tuple[int, ...]
+    """For each image in reading order, its index in the features that ``pack`` returned beside the batch."""
+    extras: dict[str, Tensor]
+    """Further stock forward arguments: ``position_ids``, and what the family's images carry."""
+
+    def tree_mask(self, dtype: torch.dtype) -> Tensor:
+        """What the stock forward adds to the attention scores, 0 or ``dtype``'s lowest number, [S, 1, T, T].
+
+        Built anew for every forward pass: kept with each prepared batch it would be by far its largest part.
+        """
+        visible = visible_tokens(self.segments)
+        mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+        return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where each token of S packed sequences comes from in the B unpacked questions."""
+
+    members: tuple[tuple[int, ...], ...]
+    """The questions of each sequence."""
+    segments: Tensor
+    """As in ``PackedBatch``."""
+    question: Tensor
+    """The question a token is taken from (0 at padding), int64 [S, T]."""
+    offset: Tensor
+    """Its place in that question (0 at padding), int64 [S, T]."""
+    is_last: Tensor
+    """As in ``PackedBatch``."""
+
+    @property
+    def order(self) -> Tensor:
+        """As in ``PackedBatch``."""
+        return torch.tensor([index for members in self.members for index in members]).argsort()
+
+    def take(self, values: Tensor, padding: int) -> Tensor:
+        """Packs what is known of every unpacked token: [..., B, length] → [..., S, T]."""
+        return values.cpu()[..., self.question, self.offset].masked_fill(self.segments == _PADDING, padding)
+
+
+def lay_out(
+    input_ids: Tensor, lengths: Tensor, image_mask: Tensor, images: Sequence[Hashable | None]
+) -> Layout:
+    """Decides which questions share a sequence, and where their tokens go.
+
+    Args:
+        input_ids: right-padded prompts, [B, length].
+        lengths: tokens of each prompt, [B].
+        image_mask: True at image tokens, [B, length].
+        images: what tells the questions' images apart; a question without one gets a sequence of its own.
+    """
+    input_ids, lengths, image_mask = input_ids.cpu(), lengths.cpu(), image_mask.cpu()
+    about = defaultdict(list)
+    for index, image in enumerate(images):
+        about[(index,) if image is None else image].append(index)
+    shares = [
+        tuple(share)
+        for members in about.values()
+        for share in _split(members, _prefix(input_ids, lengths, members), lengths, image_mask)
+    ]
+    rows = [_sequence(members, _prefix(input_ids, lengths, members), lengths) for members in shares]
+    width = max(row.shape[1] for row in rows)
+    padding = torch.tensor([[_PADDING], [0], [0], [0]])
+    table = torch.stack([torch.cat([row, padding.expand(-1, width - row.shape[1])], dim=1) for row in rows])
+    segments, question, offset, is_last = table.unbind(1)
+    return Layout(
+        members=tuple(shares), segments=segments, question=question, offset=offset, is_last=is_last.bool()
+    )
+
+
+def visible_tokens(segments: Tensor) -> Tensor:
+    """Whether a token (rows) sees another (columns): itself, and before it the prefix and its own question.
+
+    Args:
+        segments: as in ``PackedBatch``, [S, T]; padding sees something too, so that no softmax is empty.
+
+    Returns:
+        bool [S, T, T].
+    """
+    length = segments.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
+    return causal & ((segments[:, :, None] == segments[:, None, :]) | (segments == 0)[:, None, :])
+
+
+def _prefix(input_ids: Tensor, lengths: Tensor, members: Sequence[int]) -> int:
+    """How many tokens these prompts begin with in common, leaving each at least its last one."""
+    prompts = input_ids[list(members)]
+    shared = (prompts == prompts[0]).all(0).long().cumprod(0).sum()
+    return min(int(shared), int(lengths[list(members)].min()) - 1)
+
+
+def _split(members: Sequence[int], prefix: int, lengths: Tensor, image_mask: Tensor) -> list[list[int]]:
+    """Cuts the questions about one image into sequences; where a prompt puts the image last, nothing is shared."""
+    if image_mask[list(members), prefix:].any():
+        return [[index] for index in members]
+    shares: list[list[int]] = []
+    room = 0
+    for index in members:
+        own = int(lengths[index]) - prefix
+        if own > room:
+            shares.append([])
+            room = _OWN_TOKENS
+        shares[-1].append(index)
+        room -= own
+    return shares
+
+
+def _sequence(members: Sequence[int], prefix: int, lengths: Tensor) -> Tensor:
+    """Segment, question, offset and whether a question ends there, of every token, [4, tokens]."""
+    start = torch.arange(prefix)
+    parts = [torch.stack([0 * start, 0 * start + members[0], start, 0 * start])]
+    for segment, index in enumerate(members, start=1):
+        offset = torch.arange(prefix, int(lengths[index]))
+        ends = offset == lengths[index] - 1
+        parts.append(torch.stack([0 * offset + segment, 0 * offset + index, offset, ends.long()]))
+    return torch.cat(parts, dim=1)

@@ -1,0 +1,244 @@
+"""The page: whole, self-contained, and honest about what is not there."""
+
+import json
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from hipp_prune.errors import IncompleteRunError, RunError
+from hipp_prune.plan import Plan
+from hipp_prune.questions.question import Question
+from hipp_prune.report import page as pages
+from hipp_prune.report import write_report
+from hipp_prune.run import RunDirectory, write_json, write_text
+from tests.unit.report.synthetic import (
+    BLOCKS,
+    make_archive,
+    make_calibration,
+    make_evaluation,
+    make_plan,
+    write_search,
+)
+
+VOID = {"meta", "img", "br", "wbr", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks nesting, and keeps text, scripts and every attribute."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.text = ""
+        self.charts: dict[str, dict] = {}
+        self._chart: str | None = None
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        self._chart = dict(attrs).get("data-chart")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data) -> None:
+        if self._chart:
+            self.charts[self._chart] = json.loads(data)
+            self._chart = None
+        elif not self.open or self.open[-1] not in ("script", "style"):
+            self.text += data
+
+
+def written(run: RunDirectory) -> Page:
+    path = write_report(run)
+    assert path == run.report
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_a_finished_run_has_every_part(finished: RunDirectory) -> None:
+    page = written(finished)
+    assert list(page.charts) == ["blocks", "curve", "cloud"]
+    for said in (
+        "some-vlm",
+        "seed",
+        "hipp-prune calibrate",
+        "hipp-prune search",
+        "hipp-prune query",
+        "Yes-rate",
+    ):
+        assert said in page.text
+    assert page.text.count("pruning broke it") >= 2
+    assert "Run hipp-prune" not in page.text
+    assert "the difficulty of each set" in page.text
+    assert "broke 2 and mended 1 of 20" in page.text
+
+
+def test_it_needs_no_network_and_is_small(finished: RunDirectory) -> None:
+    page = written(finished)
+    assert finished.report.stat().st_size < 7_000_000
+    loaded = [value for _, name, value in page.attributes if name in ("src", "href", "action", "srcset")]
+    assert loaded
+    assert all(value is not None and value.startswith("data:") for value in loaded)
+    policies = [value for tag, name, value in page.attributes if (tag, name) == ("meta", "content")]
+    assert any("default-src 'none'" in (policy or "") for policy in policies)
+    html = finished.report.read_text(encoding="utf-8")
+    assert html.count("plotly.js v") == 1
+
+
+def test_a_started_run_says_what_to_run(started: RunDirectory) -> None:
+    page = written(started)
+    assert page.charts == {}
+    for command in (
+        f"hipp-prune calibrate --model models/some-vlm --questions toyworld --seed 7 --out {started.root}",
+        f"hipp-prune search {started.root}",
+        f"hipp-prune query {started.root} --preference R,U,C",
+        "hipp-prune evaluate --model models/some-vlm --questions toyworld --split test --seed 7 --out",
+    ):
+        assert f"Run {command}" in page.text
+
+
+def test_a_calibrated_run_shows_the_bars(started: RunDirectory) -> None:
+    make_calibration().save(started.calibration)
+    page = written(started)
+    assert [trace["type"] for trace in page.charts["blocks"]["data"]] == ["bar"] * 3
+    assert "No plan has been asked for" in page.text
+
+
+def test_a_searched_run_shows_curve_and_cloud(started: RunDirectory) -> None:
+    write_search(started)
+    page = written(started)
+    assert list(page.charts) == ["curve", "cloud"]
+    assert "--s-max 0.6 --no-relabel --clip None" in page.text
+    assert "There is no finished search" not in page.text
+
+
+def test_a_search_that_is_still_running_shows_its_plans(started: RunDirectory) -> None:
+    write_search(started)
+    (started.search / "curve.json").unlink()
+    config = json.loads((started.search / "search.json").read_text(encoding="utf-8"))["config"]
+    write_json(started.search / "search.json", {"config": config, "complete": False})
+    page = written(started)
+    assert "--s-max 0.6" in page.text
+    assert list(page.charts) == ["cloud"]
+    assert "There is no finished search" in page.text
+    assert "compare them with care" in page.text
+
+
+def test_plans_without_calibration_or_evaluation(started: RunDirectory) -> None:
+    write_text(started.plans / "mine.json", make_plan((0.0, 1.0, 0.0), 0.4).to_json())
+    page = written(started)
+    assert [trace["type"] for trace in page.charts["blocks"]["data"]] == ["heatmap"]
+    assert "The plan mine has not been evaluated. Run hipp-prune prune" in page.text
+    assert "The model has not been calibrated" in page.text
+
+
+def test_a_plan_is_to_be_evaluated_as_the_dense_model_was(
+    started: RunDirectory, questions: list[Question]
+) -> None:
+    write_text(started.plans / "mine.json", make_plan((0.0, 1.0, 0.0), 0.4).to_json())
+    dense = replace(make_evaluation(questions, "dense", errors=[]), split="validation")
+    dense.save(started.results / "dense.json")
+    assert "--split validation --label 0,1,0 --limit 12" in written(started).text
+
+
+def test_plans_out_of_view_are_counted(started: RunDirectory) -> None:
+    write_search(started)
+    bad = replace(make_archive()[0], kept=(1,) * BLOCKS, robustness=-900.0, utility=-900.0, sparsity=0.1)
+    with (started.search / "archive.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(bad)) + "\n")
+    assert "1 too bad to be in view" in written(started).text
+
+
+def test_rows_plans_have_a_row_for_gate_and_up_and_one_for_down(started: RunDirectory) -> None:
+    write_text(started.plans / "mine.json", make_plan((0.0, 1.0, 0.0), 0.4, unit="rows").to_json())
+    write_text(started.plans / "other.json", make_plan((0.0, 0.0, 1.0), 0.4).to_json())
+    make_calibration().save(started.calibration)
+    page = written(started)
+    cells = page.charts["blocks"]["data"][-1]
+    assert cells["y"] == ["0,1,0 · 40%<br>gate/up", "0,1,0 · 40%<br>down"]
+    assert "%{customdata[1]} rows" in cells["hovertemplate"]
+    assert "made for another model or unit: other" in page.text
+
+
+def test_rows_are_split_into_gate_up_and_down() -> None:
+    plan = make_plan((1.0, 0.0, 0.0), 0.3, unit="rows")
+    _, ratios, kept, widths = pages._plan_rows({"a": plan})
+    assert kept.tolist() == [list(plan.kept[0::2]), list(plan.kept[1::2])]
+    assert (ratios == 1 - kept / widths).all()
+    assert widths[:, 0].tolist() == [40, 16]
+
+
+def test_only_the_dense_model(started: RunDirectory, questions: list[Question]) -> None:
+    make_evaluation(questions, "dense", errors=[0]).save(started.results / "dense.json")
+    page = written(started)
+    assert "Answers before and after pruning are needed" in page.text
+    assert "91.7" in page.text
+    assert page.charts == {}
+
+
+def test_different_questions_before_and_after(started: RunDirectory, questions: list[Question]) -> None:
+    make_evaluation(questions[:5], "dense", errors=[0]).save(started.results / "dense.json")
+    make_evaluation(questions[5:], "1,0,0", errors=[0]).save(started.results / "a.json")
+    assert "were asked different questions" in written(started).text
+
+
+def test_what_files_say_cannot_become_markup(finished: RunDirectory, questions: list[Question]) -> None:
+    manifest = json.loads(finished.manifest.read_text(encoding="utf-8"))
+    hostile = "</script><img src=x onerror=alert(1)>"
+    write_json(finished.manifest, {**manifest, "model": hostile, "versions": {"torch": hostile}})
+    plan = replace(make_plan((1.0, 0.0, 0.0), 0.3), preference=None)
+    write_text(finished.plans / "a<b>.json", Plan.to_json(plan))
+    curve = [{**step, "phase": hostile} for step in json.loads((finished.search / "curve.json").read_text())]
+    write_json(finished.search / "curve.json", curve)
+    evaluation = make_evaluation(questions, hostile, errors=[3])
+    answers = [
+        {**asdict(answer), "prompt": hostile, "gold": "Yes", "given": hostile}
+        for answer in evaluation.answers
+    ]
+    evaluation.save(finished.results / "hostile.json")
+    content = json.loads((finished.results / "hostile.json").read_text(encoding="utf-8"))
+    write_json(finished.results / "hostile.json", {**content, "answers": answers})
+    page = written(finished)
+    assert not [name for tag, name, _ in page.attributes if name.startswith("on")]
+    assert all(value and value.startswith("data:") for _, name, value in page.attributes if name == "src")
+    assert list(page.charts) == ["blocks", "curve", "cloud"]
+    assert "&lt;" in page.charts["curve"]["layout"]["annotations"][0]["text"]
+
+
+def test_damage_is_named_and_the_rest_is_shown(finished: RunDirectory) -> None:
+    write_text(finished.search / "curve.json", '[{"phase": "pol')
+    page = written(finished)
+    assert list(page.charts) == ["blocks", "cloud"]
+    assert "search/curve.json: " in page.text
+
+
+def test_no_run_is_an_error_and_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(IncompleteRunError):
+        write_report(RunDirectory(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_keeps_the_old_page(started: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_report(started)
+    before = started.report.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hipp_prune.run.os.fsync", full)
+    with pytest.raises(RunError, match="No space left"):
+        write_report(started)
+    assert started.report.read_bytes() == before
+    assert [path.name for path in started.root.iterdir() if path.suffix == ".tmp"] == []
+
+
+def test_writing_again_gives_the_same_page(finished: RunDirectory) -> None:
+    first = write_report(finished).read_bytes()
+    assert write_report(finished).read_bytes() == first

@@ -1,0 +1,107 @@
+"""The numbers of the table, on the page and on the terminal."""
+
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.results import score
+from hipp_prune.report.tables import format_bytes, missing_numbers, print_summary, summary_html, summary_rows
+from tests.unit.report.synthetic import make_evaluation, make_plan, make_pruned
+
+
+def by_name(header, row) -> dict[str, str]:
+    return dict(zip(header, row, strict=True))
+
+
+def test_dense_and_pruned_numbers(questions: list[Question]) -> None:
+    plan = make_plan((1.0, 0.0, 0.0), 0.3)
+    pruned = make_pruned(questions, "robust", plan, errors=[0, 15])
+    header, rows = summary_rows([make_evaluation(questions, "dense", errors=[]), pruned])
+    dense, ours = by_name(header, rows[0]), by_name(header, rows[1])
+    assert dense["sparsity: MLP (%)"] == "0"
+    assert dense["cost: speed-up"] == "reference"
+    assert dense["POPE: balanced accuracy (%)"] == "100.0 (100.0–100.0)"
+    assert ours["model"] == "1,0,0"
+    for name, share in zip(
+        ("MLP", "blocks", "language model", "whole model"), vars(plan.ledger).values(), strict=True
+    ):
+        assert ours[f"sparsity: {name} (%)"] == f"{100 * share:.1f}"
+    assert ours["POPE: balanced accuracy (%)"].startswith("91.7 (")
+    assert ours["POPE: Yes-rate (%)"] == "41.7"
+    assert [ours[f"POPE: {subset} (%)"] for subset in ("random", "popular", "adversarial")] == [
+        "75.0",
+        "100.0",
+        "100.0",
+    ]
+    assert (ours["POPE: chance (%)"], ours["POPE: n"]) == ("50.0", "12")
+    assert ours["ScienceQA: accuracy (%)"] == "87.5 (52.9–97.8)"
+    assert (ours["ScienceQA: chance (%)"], ours["ScienceQA: n"]) == ("33.3", "8")
+    assert (ours["cost: on disk"], ours["cost: speed-up"]) == ("9.1 MB", "1.23×")
+
+
+def test_a_missing_number_is_a_dash_and_says_where_it_would_come_from(questions: list[Question]) -> None:
+    only_pope = [question for question in questions if question.benchmark == "pope"]
+    partial = replace(make_evaluation(only_pope, "1,0,0", errors=[]), bytes=None)
+    header, rows = summary_rows([partial])
+    row = by_name(header, rows[0])
+    missing = dict(missing_numbers([partial]))
+    assert [name for name, cell in row.items() if cell == "–"] == list(missing)
+    assert set(missing) >= {"ScienceQA: accuracy (%)", "cost: on disk", "cost: speed-up", "sparsity: MLP (%)"}
+    assert "hipp-prune evaluate" in missing["ScienceQA: accuracy (%)"]
+    assert "quickstart" in missing["cost: speed-up"]
+    assert "is not measured yet" in summary_html([partial])
+
+
+def test_without_any_question_nothing_is_invented(questions: list[Question]) -> None:
+    nothing = replace(make_evaluation(questions, "dense", errors=[]), results=score([], {}))
+    header, rows = summary_rows([nothing])
+    row = by_name(header, rows[0])
+    assert {cell for name, cell in row.items() if name.startswith(("POPE", "ScienceQA"))} == {"–"}
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_printed_table_fits_the_terminal_and_holds_every_number(
+    questions: list[Question], width: int
+) -> None:
+    plan = make_plan((1.0, 0.0, 0.0), 0.3)
+    labels = ["1,0,0", "0,1,0", "0.333,0.333,0.333", "[bold]x"]
+    pruned = [replace(make_pruned(questions, "robust", plan, errors=[1]), label=label) for label in labels]
+    evaluations = [make_evaluation(questions, "dense", errors=[]), *pruned]
+    out = StringIO()
+    print_summary(evaluations, Console(file=out, width=width))
+    text = out.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    _, rows = summary_rows(evaluations)
+    for cell in {cell for row in rows for cell in row}:
+        assert cell in text
+
+
+def test_html_escapes_what_files_say(questions: list[Question]) -> None:
+    hostile = replace(
+        make_evaluation(questions, "<script>alert(1)</script>", errors=[]),
+        model='"><img src=x>',
+        questions=("pope:<b>",),
+    )
+    html = summary_html([hostile])
+    assert "<script>" not in html
+    assert "<img" not in html
+    assert "<b>" not in html
+
+
+def test_unknown_subsets_get_a_column(questions: list[Question]) -> None:
+    renamed = [replace(question, subset=question.subset.replace("popular", "mine")) for question in questions]
+    header, _ = summary_rows([make_evaluation(renamed, "dense", errors=[])])
+    assert "POPE: mine (%)" in header
+    assert "POPE: popular (%)" not in header
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (12_345, "12.3 kB"), (999_900, "1 MB"), (13_5 * 10**8, "13.5 GB")],
+)
+def test_format_bytes(count: int, text: str) -> None:
+    assert format_bytes(count) == text

@@ -1,0 +1,185 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hipp_prune.policy.network import PlanPolicy
+from hipp_prune.search.config import SearchConfig
+from hipp_prune.search.draws import Draw, draw_budget, draw_plans, learn, training_pairs
+from hipp_prune.search.landscape import Landscape
+
+PROBLEM = Landscape(blocks=6)
+CONFIG = SearchConfig(groups=3, group=8)
+
+
+def _policy() -> PlanPolicy:
+    torch.manual_seed(0)
+    policy = PlanPolicy(PROBLEM.state.shape[1])
+    for head in (policy.budget_head, policy.allocation_head):
+        torch.nn.init.normal_(head.weight, std=0.2)
+    return policy
+
+
+def _draw(config: SearchConfig = CONFIG, seed: int = 0) -> Draw:
+    return draw_plans(_policy(), PROBLEM, config, np.random.default_rng(seed))
+
+
+def test_shapes_of_a_step():
+    draw = _draw()
+    assert draw.preferences.shape == (3, 3)
+    assert draw.budget.shape == (2,)
+    assert draw.z.shape == (24, 7)
+    assert draw.log_prob.shape == draw.sparsity.shape == (24,)
+    assert draw.kept.shape == (24, 6)
+    assert np.bincount(draw.group).tolist() == [8, 8, 8]
+
+
+def _own_mean(draw: Draw) -> torch.Tensor:
+    context = np.concatenate([np.tile(draw.budget, (3, 1)), draw.preferences], axis=1)
+    with torch.no_grad():
+        distribution = _policy()(torch.from_numpy(PROBLEM.state).float(), torch.from_numpy(context).float())
+    return distribution.mean[torch.from_numpy(draw.group)]
+
+
+def test_halves_of_the_step_and_of_each_group_are_antithetic():
+    draw = _draw()
+    mean = _own_mean(draw)
+    deviation = draw.z - mean
+    torch.testing.assert_close(deviation[12:], -deviation[:12], atol=1e-5, rtol=0)
+    assert (draw.group[12:] == draw.group[:12]).all()
+    for group in range(3):
+        own = deviation[torch.from_numpy(draw.group == group)]
+        torch.testing.assert_close(own[4:], -own[:4], atol=1e-5, rtol=0)
+    assert float(deviation.abs().mean()) > 0.1
+
+
+@pytest.mark.parametrize("advantage", ["leave-one-out", "paper"])
+def test_other_baselines_draw_independently(advantage):
+    draw = _draw(replace(CONFIG, advantage=advantage))
+    deviation = draw.z - _own_mean(draw)
+    assert float((deviation[12:] + deviation[:12]).abs().mean()) > 0.1
+
+
+def test_groups_differ_by_their_preference_only_in_distribution():
+    draw = _draw()
+    means = _own_mean(draw)[:3]
+    assert float((means[0] - means[1]).abs().max()) > 1e-4  # the policy sees λ
+
+
+def test_draws_are_deterministic():
+    first, again, other = _draw(), _draw(), _draw(seed=1)
+    assert (first.kept == again.kept).all()
+    assert torch.equal(first.z, again.z)
+    assert not (first.kept == other.kept).all()
+
+
+def test_budgets_are_the_range_a_part_of_it_or_a_point():
+    rng = np.random.default_rng(0)
+    drawn = np.array([draw_budget(CONFIG, rng) for _ in range(3000)])
+    assert (drawn[:, 0] >= CONFIG.s_min).all()
+    assert (drawn[:, 1] <= CONFIG.s_max).all()
+    assert (drawn[:, 0] <= drawn[:, 1]).all()
+    whole = (drawn == [CONFIG.s_min, CONFIG.s_max]).all(axis=1)
+    point = drawn[:, 0] == drawn[:, 1]
+    for share in (whole.mean(), point.mean(), 1 - whole.mean() - point.mean()):
+        assert share == pytest.approx(1 / 3, abs=0.04)
+    assert drawn[point, 0].min() < 0.15
+    assert drawn[point, 0].max() > 0.45, "`--sparsity s` is trained for every s of the range"
+
+
+def _objectives(count: int = 24, seed: int = 3) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, 3))
+
+
+def test_without_relabelling_a_plan_teaches_its_own_preference():
+    config = replace(CONFIG, relabel=False, gate="off", advantage="leave-one-out")
+    draw, objectives = _draw(config), _objectives()
+    preference, plan, signal = training_pairs(config, draw, objectives, np.ones(24))
+    assert sorted(plan.tolist()) == list(range(24))
+    assert (draw.group[plan] == preference.numpy()).all()
+    for group in range(3):
+        own = draw.group == group
+        returns = objectives[own] @ draw.preferences[group]
+        expected = (returns - returns.mean()) * 8 / 7
+        np.testing.assert_allclose(signal[preference == group], expected, atol=1e-5)
+
+
+def test_with_relabelling_every_plan_teaches_every_preference():
+    config = replace(CONFIG, gate="off")
+    draw, objectives = _draw(config), _objectives()
+    preference, plan, signal = training_pairs(config, draw, objectives, np.ones(24))
+    assert sorted(zip(preference.tolist(), plan.tolist(), strict=True)) == [
+        (p, n) for p in range(3) for n in range(24)
+    ]
+    for group in range(3):
+        returns = torch.from_numpy(objectives @ draw.preferences[group]).float()
+        partner = returns.roll(12)
+        expected = returns - (returns.sum() - returns - partner) / 22
+        torch.testing.assert_close(signal[preference == group], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_partners_of_the_baseline_are_the_antithetic_pairs_without_relabelling_too():
+    config = replace(CONFIG, relabel=False, gate="off")
+    draw, objectives = _draw(config), _objectives()
+    _, plan, signal = training_pairs(config, draw, objectives, np.ones(24))
+    by_plan = dict(zip(plan.tolist(), signal.tolist(), strict=True))
+    for n in range(24):
+        own = draw.group == draw.group[n]
+        returns = objectives @ draw.preferences[draw.group[n]]
+        others = own & ~np.isin(np.arange(24), [n, (n + 12) % 24])
+        assert by_plan[n] == pytest.approx(returns[n] - returns[others].mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize("relabel", [True, False])
+def test_plans_that_were_not_evaluated_get_the_minimum_of_their_group(relabel):
+    config = replace(CONFIG, relabel=relabel, gate="off")
+    draw, objectives = _draw(config), _objectives()
+    missing = [0, 7, 20]
+    objectives[missing] = np.nan
+    preference, plan, signal = training_pairs(config, draw, objectives, np.ones(24))
+    assert signal.isfinite().all()
+    filled = objectives @ draw.preferences.T  # [N, P]
+    for group in range(3):
+        row = np.arange(24) if relabel else np.flatnonzero(draw.group == group)
+        values = filled[row, group]
+        values = np.where(np.isnan(values), np.nanmin(values), values)
+        half = len(row) // 2
+        others = (values.sum() - values - np.roll(values, half)) / (len(row) - 2)
+        here = preference == group
+        np.testing.assert_array_equal(plan[here], row)
+        np.testing.assert_allclose(signal[here], values - others, atol=1e-5)
+
+
+def test_a_group_without_any_evaluation_teaches_nothing():
+    draw = _draw()
+    _, _, signal = training_pairs(CONFIG, draw, np.full((24, 3), np.nan), np.zeros(24))
+    assert signal.abs().max() == 0
+
+
+def test_gate_scales_the_lesson_of_good_plans_alone():
+    draw, objectives = _draw(), _objectives()
+    gate = np.random.default_rng(0).uniform(0.1, 1, size=24)
+    _, plan, plain = training_pairs(replace(CONFIG, gate="off"), draw, objectives, gate)
+    _, _, gated = training_pairs(CONFIG, draw, objectives, gate)
+    expected = torch.where(plain > 0, plain * torch.from_numpy(gate).float()[plan], plain)
+    torch.testing.assert_close(gated, expected)
+
+
+@pytest.mark.parametrize("relabel", [True, False])
+@pytest.mark.parametrize("clip", [0.05, None])
+def test_learning_raises_the_probability_of_better_plans(relabel, clip):
+    config = replace(CONFIG, relabel=relabel, clip=clip, learning_rate=3e-4)
+    torch.manual_seed(0)
+    policy = PlanPolicy(PROBLEM.state.shape[1])
+    draw = draw_plans(policy, PROBLEM, config, np.random.default_rng(0))
+    objectives = np.repeat(draw.z[:, 1:2].numpy(), 3, axis=1)  # whatever λ: more of unit 0 is better
+    optimiser = torch.optim.Adam(policy.parameters(), lr=config.learning_rate)
+    update = learn(policy, optimiser, PROBLEM, config, draw, objectives, np.ones(24))
+    context = np.concatenate([np.tile(draw.budget, (3, 1)), draw.preferences], axis=1)
+    with torch.no_grad():
+        mean = policy(torch.from_numpy(PROBLEM.state).float(), torch.from_numpy(context).float()).mean
+    assert (mean[:, 1] > 0.005).all()  # an untrained policy's means are zero
+    assert (mean[:, 1] == mean[:, 1:].max(dim=1).values).all()
+    assert 0 < update.kl < 0.1
+    assert 0 <= update.clipped <= 1

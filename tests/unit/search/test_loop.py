@@ -1,0 +1,238 @@
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hipp_prune.allocation import Floats, Ints
+from hipp_prune.policy.action import decode_actions, make_context
+from hipp_prune.policy.network import PlanPolicy
+from hipp_prune.search import cloning, surrogate
+from hipp_prune.search.archive import Archive, Evaluation
+from hipp_prune.search.config import METHODS, SearchConfig
+from hipp_prune.search.landscape import Landscape
+from hipp_prune.search.loop import SearchResult, random_ratios, search
+
+SMALL = Landscape(blocks=4)
+QUICK = SearchConfig(evaluations=64, warm_up=0.25, proposals=0.25, rounds=2, groups=2, group=4)
+
+
+class Counting:
+    """A landscape that counts what it is asked, and may be interrupted."""
+
+    def __init__(self, problem: Landscape = SMALL, *, stop_after: int | None = None) -> None:
+        self.problem, self.stop_after = problem, stop_after
+        self.space, self.state = problem.space, problem.state
+        self.asked: Counter[tuple[tuple[int, ...], str]] = Counter()
+
+    def log_ratio(self, kept: Ints) -> Floats:
+        return self.problem.log_ratio(kept)
+
+    def evaluate(self, kept: Ints, minibatch: str) -> tuple[float, float]:
+        if sum(self.asked.values()) == self.stop_after:
+            raise KeyboardInterrupt
+        self.asked[tuple(kept.tolist()), minibatch] += 1
+        return self.problem.evaluate(kept, minibatch)
+
+
+@pytest.fixture
+def quick_fits(monkeypatch):
+    monkeypatch.setattr(cloning, "_STEPS", 20)
+    monkeypatch.setattr(surrogate, "_PENALTIES", np.array([0.01, 1.0]))
+
+
+def _timeless(archive: Archive) -> list[Evaluation]:
+    return [replace(evaluation, seconds=0.0) for evaluation in archive]
+
+
+def _assert_same(first: SearchResult, second: SearchResult) -> None:
+    ours, theirs = first.policy.state_dict(), second.policy.state_dict()
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
+    assert first.curve == second.curve
+    assert first.scale == second.scale
+    assert first.band == second.band
+
+
+@pytest.mark.usefixtures("quick_fits")
+@pytest.mark.parametrize("method", list(METHODS))
+def test_two_runs_are_identical(method):
+    config = replace(QUICK.for_method(method), evaluations=48)
+    archives = Archive(), Archive()
+    results = []
+    for archive in archives:
+        torch.manual_seed(np.random.default_rng().integers(2**31))  # whatever happened before does not matter
+        results.append(search(SMALL, config, archive))
+    assert _timeless(archives[0]) == _timeless(archives[1])
+    _assert_same(*results)
+
+
+@pytest.mark.usefixtures("quick_fits")
+def test_another_seed_is_another_search():
+    archives = [Archive(), Archive()]
+    for seed, archive in enumerate(archives):
+        search(SMALL, replace(QUICK, evaluations=16, seed=seed), archive)
+    assert _timeless(archives[0]) != _timeless(archives[1])
+
+
+@pytest.mark.usefixtures("quick_fits")
+@pytest.mark.parametrize("stop_after", [0, 5, 20, 37, 50, 63])
+def test_an_interrupted_search_goes_on_where_it_was(tmp_path: Path, stop_after: int):
+    whole = Archive()
+    expected = search(SMALL, QUICK, whole)
+    path = tmp_path / "archive.jsonl"
+    first = Counting(stop_after=stop_after)
+    with pytest.raises(KeyboardInterrupt):
+        search(first, QUICK, Archive(path))
+    second = Counting()
+    resumed = Archive(path)
+    assert len(resumed) == stop_after
+    result = search(second, QUICK, resumed)
+    assert _timeless(resumed) == _timeless(whole) == _timeless(Archive(path))
+    _assert_same(result, expected)
+    asked = first.asked + second.asked
+    assert set(asked.values()) == {1}
+    assert sum(second.asked.values()) == len(whole) - stop_after
+
+
+@pytest.mark.usefixtures("quick_fits")
+def test_a_search_cut_off_in_the_middle_of_a_line_goes_on(tmp_path: Path):
+    path = tmp_path / "archive.jsonl"
+    whole = Archive(path)
+    expected = search(SMALL, QUICK, whole)
+    path.write_bytes(path.read_bytes()[:9000])
+    again = Counting()
+    resumed = Archive(path)
+    assert 0 < len(resumed) < len(whole)
+    _assert_same(search(again, QUICK, resumed), expected)
+    assert sum(again.asked.values()) < len(whole)
+    assert _timeless(Archive(path)) == _timeless(whole)
+
+
+@pytest.mark.usefixtures("quick_fits")
+def test_a_finished_search_pays_for_nothing():
+    archive = Archive()
+    search(SMALL, QUICK, archive)
+    again = Counting()
+    search(again, QUICK, archive)
+    assert not again.asked
+
+
+@pytest.mark.usefixtures("quick_fits")
+@pytest.mark.parametrize(
+    ("evaluations", "shares"),
+    [(1, (0.3, 0.4)), (3, (0.5, 0.5)), (6, (0.5, 0.5)), (7, (0.01, 0.99)), (10, (1.0, 0.0)), (33, (0.3, 0.7)),
+     (50, (0.25, 0.25)), (40, (0.0, 0.0))],
+)  # fmt: skip
+def test_evaluations_never_exceed_what_was_allowed(evaluations, shares):
+    config = replace(QUICK, evaluations=evaluations, warm_up=shares[0], proposals=shares[1], rounds=4)
+    problem, archive = Counting(), Archive()
+    told: list[tuple[int, int]] = []
+    search(problem, config, archive, progress=lambda done, total: told.append((done, total)))
+    assert sum(problem.asked.values()) == len(archive) <= evaluations
+    assert all(done <= total == evaluations for done, total in told)
+
+
+@pytest.mark.usefixtures("quick_fits")
+def test_a_search_too_small_for_anything_still_answers():
+    result = search(SMALL, replace(QUICK, evaluations=1, warm_up=0.3, proposals=0.4), Archive())
+    assert all(torch.isfinite(value).all() for value in result.policy.state_dict().values())
+
+
+@pytest.mark.usefixtures("quick_fits")
+def test_phases_of_a_hybrid_search():
+    archive = Archive()
+    result = search(SMALL, QUICK, archive)
+    assert Counter(e.source for e in archive) == {"warm-up": 16, "surrogate": 16, "policy": 32}
+    assert [step.phase for step in result.curve] == ["warm-up"] + ["surrogate"] * 2 + ["policy"] * 4
+    assert [step.evaluations for step in result.curve] == [16, 24, 32, 40, 48, 56, 64]
+    assert {e.minibatch for e in archive.select("warm-up")} == {f"warm-up-{i}" for i in range(4)}
+    for evaluation in archive.select("policy"):
+        assert len(evaluation.z) == 5
+        assert sum(evaluation.preference) == pytest.approx(1)
+        assert evaluation.budget[0] <= evaluation.budget[1]
+        assert np.isfinite(evaluation.log_prob)
+
+
+@pytest.mark.usefixtures("quick_fits")
+def test_plans_of_a_step_share_their_minibatch_and_nothing_else_does():
+    archive = Archive()
+    search(SMALL, QUICK, archive)
+    counts = Counter(e.minibatch for e in archive.select("policy"))
+    assert counts == {f"step-{i}": 8 for i in range(4)}
+
+
+def test_plans_beyond_the_band_are_not_paid_for(monkeypatch):
+    """With a gate of zero everywhere GRPO keeps its seats, pays nothing and stays finite."""
+    monkeypatch.setattr(
+        "hipp_prune.search.loop.StabilityBand.gate",
+        lambda self, log_ratio, sparsity, widening=0.0: 0 * sparsity,
+    )
+    problem = Counting()
+    config = replace(QUICK, warm_up=0.0, proposals=0.0)
+    result = search(problem, config, Archive())
+    assert not problem.asked
+    assert all(torch.isfinite(value).all() for value in result.policy.state_dict().values())
+    assert result.curve == ()
+
+
+@pytest.mark.usefixtures("quick_fits")
+def test_realised_sparsities_stay_in_the_budget():
+    archive = Archive()
+    search(SMALL, QUICK, archive)
+    slack = 1 / (4 * 352)
+    assert all(QUICK.s_min - slack <= e.sparsity <= QUICK.s_max + slack for e in archive)
+
+
+def test_random_plans_cover_the_budget_from_even_to_spiky():
+    ratios = random_ratios(SMALL, QUICK, 400, np.random.default_rng(0))
+    sparsity = ratios.mean(axis=1)
+    assert sparsity.min() < 0.12
+    assert sparsity.max() > 0.48
+    assert (ratios <= SMALL.space.r_max).all()
+    relative = ratios.std(axis=1) / sparsity
+    assert np.quantile(relative, 0.1) < 0.3
+    assert np.quantile(relative, 0.9) > 0.7
+
+
+WORLD = Landscape(seed=0)
+
+
+@pytest.fixture(scope="module")
+def trained() -> SearchResult:
+    return search(WORLD, SearchConfig(evaluations=200, seed=0), Archive())
+
+
+def _query(policy: PlanPolicy, preferences: Floats, budget: tuple[float, float]) -> Ints:
+    budgets = np.tile(budget, (len(preferences), 1))
+    with torch.inference_mode():
+        mean = policy(torch.from_numpy(WORLD.state).float(), make_context(budgets, preferences)).mean
+    return decode_actions(mean.double().numpy(), budgets, WORLD.space).kept
+
+
+@pytest.mark.parametrize("sparsity", [0.2, 0.3, 0.45])
+def test_the_policy_beats_uniform_pruning_at_equal_sparsity(trained, sparsity):
+    preferences = np.array([[1.0, 0, 0], [0, 1, 0], [0.5, 0.5, 0], [1 / 3] * 3])
+    kept = _query(trained.policy, preferences, (sparsity, sparsity))
+    uniform = WORLD.space.kept(np.full((1, 12), sparsity))[0]
+    for preference, plan in zip(preferences, kept, strict=True):
+        ours, theirs = (WORLD.objectives(k) @ preference[:2] for k in (plan, uniform))
+        assert theirs < 0
+        assert ours > 0.9 * theirs, "at least a tenth of uniform pruning's damage is avoided"
+
+
+def test_more_weight_on_compression_means_more_sparsity(trained):
+    weights = np.linspace(0, 1, 6)
+    preferences = np.stack([(1 - weights) / 2, (1 - weights) / 2, weights], axis=1)
+    sparsity = WORLD.space.sparsity(_query(trained.policy, preferences, (0.1, 0.5)))
+    assert (np.diff(sparsity) > -0.02).all()
+    assert sparsity[-1] > sparsity[0] + 0.15
+
+
+def test_the_preferred_objective_is_the_better_one(trained):
+    robust, useful = WORLD.objectives(_query(trained.policy, np.eye(3)[:2], (0.35, 0.35)))
+    assert robust[0] > useful[0]
+    assert useful[1] > robust[1]

@@ -1,0 +1,61 @@
+"""The recipe in miniature, and what it writes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from toy_rows import make_packer, some_rows
+from transformers import AutoModelForImageTextToText
+
+from hipp_prune.toy.families import Family
+from hipp_prune.toy.learning import Learner, target_logits
+from hipp_prune.toy.train import Recipe, fresh_model, train
+
+MINIATURE = Recipe(
+    blocks=2,
+    named_scenes=20,
+    drawn_scenes=20,
+    held_out_scenes=10,
+    held_out_rows=2,
+    rows=2,
+    read_steps=2,
+    see_steps=2,
+    see_pictures=4,
+    look_steps=2,
+    check_every=1,
+    final_exam=False,
+)
+
+
+def test_a_step_lowers_the_loss_of_its_batch(family: Family) -> None:
+    torch.manual_seed(0)
+    packer = make_packer(family)
+    model = fresh_model(family, packer.tokenizer.get_vocab(), 1)
+    batch = packer.collate(some_rows(packer, 3))
+    learner = Learner(model, [*model.model.language_model.parameters(), *model.lm_head.parameters()], 1e-3)
+    losses = [learner.step(batch, None, 1.0) for _ in range(5)]
+    assert losses[-1] < losses[0]
+    assert torch.isfinite(target_logits(model, batch, None)).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_recipe_writes_a_checkpoint_and_a_log(family: Family, tmp_path: Path) -> None:
+    lines: list[str] = []
+    threads = torch.get_num_threads()
+    train(
+        family.name, tmp_path / "out", seed=3, log=tmp_path / "log", progress=lines.append, recipe=MINIATURE
+    )
+    assert torch.get_num_threads() == threads
+    assert (tmp_path / "log").read_text().splitlines() == lines
+    for stage in ("seed 3", "read    2", "see     2", "look    2", "written to"):
+        assert any(stage in line for line in lines), stage
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "out")
+    assert len(model.model.language_model.layers) == MINIATURE.blocks
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_same_seed_trains_the_same_model(family: Family, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        train(family.name, tmp_path / name, seed=1, recipe=MINIATURE)
+    one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
+    assert one == two

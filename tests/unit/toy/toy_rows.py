@@ -1,0 +1,27 @@
+"""Packed rows of every task, for tests."""
+
+from itertools import islice
+
+from hipp_prune.questions.toyworld.scenes import Scene, scenes
+from hipp_prune.toy import tokenizer
+from hipp_prune.toy.curriculum import TASKS, Gallery, Teacher, gallery
+from hipp_prune.toy.families import Family
+from hipp_prune.toy.packing import Packer, Row
+
+
+def some_scenes(count: int = 12) -> list[Scene]:
+    return list(islice(scenes(5, "train"), count))
+
+
+def some_gallery(*, rendered: bool = False) -> Gallery:
+    return gallery(some_scenes(), rendered=rendered)
+
+
+def make_packer(family: Family) -> Packer:
+    return Packer(family, tokenizer.build(family))
+
+
+def some_rows(packer: Packer, count: int = 6, *, rendered: bool = False) -> list[Row]:
+    """Rows of every task in turn."""
+    teacher, taught = Teacher(packer, "train", 0), some_gallery(rendered=rendered)
+    return [teacher.row(TASKS[number % len(TASKS)], taught) for number in range(count)]
