@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from hipp_prune.allocation import kept_counts, paper_ratios, target_sparsity, waterfill_ratios
 from hipp_prune.errors import BudgetError
 
-
 _SPREADS = st.sampled_from([0.0, 1e-3, 1.0, 10.0, 800.0])
 
 

@@ -20,7 +20,9 @@ def test_a_point_of_the_simplex_whatever_the_scale(values, factor):
     vector = Preference.of(values).vector
     assert (vector >= 0).all()
     assert vector.sum() == pytest.approx(1, abs=1e-12)
-    np.testing.assert_allclose(Preference.of([v * factor for v in values]).vector, vector, rtol=1e-9, atol=1e-300)
+    np.testing.assert_allclose(
+        Preference.of([v * factor for v in values]).vector, vector, rtol=1e-9, atol=1e-300
+    )
 
 
 @given(weights)

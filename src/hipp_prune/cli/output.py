@@ -4,17 +4,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich import box
 from rich.table import Table
 
 from hipp_prune import api
 from hipp_prune.cli.commands import Evaluate, ModelFlags, ToyMake, ToyTrain
 from hipp_prune.cli.progress import console, notes, progress_bar, progress_bars
 from hipp_prune.models import SUPPORTED, TOYS
-from hipp_prune.plan import Plan
+from hipp_prune.plan import Ledger, Plan
 from hipp_prune.questions import toyworld
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.results import Results
-from hipp_prune.report.tables import print_summary
 from hipp_prune.run import refuse_existing, write_text
 
 __all__ = [
@@ -52,14 +52,17 @@ def next_steps(*commands: str) -> None:
 
 def print_plan(plan: Plan, path: Path) -> None:
     """A plan's sparsity on every denominator and its ratios."""
-    ledger = plan.ledger
-    console.print(
-        f"sparsity: {ledger.mlp:.2%} of MLP parameters, {ledger.block:.2%} of blocks, "
-        f"{ledger.language:.2%} of the language model, {ledger.model:.2%} of the model",
-        highlight=False,
-    )
+    console.print(describe_ledger(plan.ledger), highlight=False)
     console.print("removed a unit: " + " ".join(f"{ratio:.0%}" for ratio in plan.ratios), highlight=False)
     console.print(f"plan: {path}", highlight=False, soft_wrap=True)
+
+
+def describe_ledger(ledger: Ledger) -> str:
+    """Sparsity on every denominator, in a line."""
+    return (
+        f"sparsity: {ledger.mlp:.2%} of MLP parameters, {ledger.block:.2%} of blocks, "
+        f"{ledger.language:.2%} of the language model, {ledger.model:.2%} of the model"
+    )
 
 
 def evaluate_model(command: Evaluate) -> None:
@@ -82,7 +85,9 @@ def evaluate_model(command: Evaluate) -> None:
             progress=progress,
         )
     print_results(evaluation.results)
-    print_summary([evaluation], console)
+    if evaluation.ledger is not None:
+        console.print(describe_ledger(evaluation.ledger), highlight=False)
+    console.print(f"weights on disk: {evaluation.bytes or 0:,} bytes", highlight=False)
     if command.out is not None:
         evaluation.save(command.out)
         console.print(f"results: {command.out}", highlight=False, soft_wrap=True)
@@ -142,7 +147,7 @@ def train_toy(command: ToyTrain) -> None:
 
 def _print_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
     header, *body = rows
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column, name in enumerate(header):
         table.add_column(name, justify="left" if column == 0 else "right", overflow="fold")
     for row in body:

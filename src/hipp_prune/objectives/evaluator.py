@@ -23,6 +23,8 @@ from hipp_prune.run import Progress
 
 Ints = NDArray[np.int64]
 
+_SPREAD = 1.25
+"""Longest over shortest sequence of a batch: more is padding, less is many small batches."""
 _NO_TOKEN = -1
 """Pads the table of answer tokens; masked to −inf after the gather."""
 
@@ -95,15 +97,18 @@ class Evaluator:
     def prepare(self, indices: Ints | None = None) -> list[PreparedBatch]:
         """Encodes the questions with these indices (all by default) in batches of similar length.
 
-        What shares an image shares a batch as far as it fits; questions with and without image do not mix.
+        What shares an image shares a sequence, as far as a batch holds it.
         """
         chosen = np.arange(len(self.questions)) if indices is None else indices
         batches: list[list[int]] = []
-        for rows in sorted(self._shares(chosen), key=lambda rows: self._length(chosen[rows])):
-            if batches and self._fit(chosen, batches[-1], rows):
+        shortest = -1
+        for length, rows in sorted((self._length(chosen[rows]), rows) for rows in self._shares(chosen)):
+            similar = length <= _SPREAD * shortest
+            if similar and len(batches[-1]) + len(rows) <= self.batch_size:
                 batches[-1].extend(rows)
             else:
                 batches.append(list(rows))
+                shortest = length
         return [self._prepare_batch(chosen, np.array(rows)) for rows in batches]
 
     def scores(self, prepared: Sequence[PreparedBatch], *, progress: Progress | None = None) -> AnswerScores:
@@ -145,16 +150,12 @@ class Evaluator:
         size = self.batch_size
         return [rows[start : start + size] for rows in about.values() for start in range(0, len(rows), size)]
 
-    def _fit(self, chosen: Ints, batch: Sequence[int], rows: Sequence[int]) -> bool:
-        with_image = {self.questions[chosen[row]].image is not None for row in (batch[0], rows[0])}
-        return len(batch) + len(rows) <= self.batch_size and len(with_image) == 1
-
-    def _length(self, share: Ints) -> tuple[bool, int]:
-        """Sorts sequences: those without image first, then by length in characters, roughly."""
+    def _length(self, share: Ints) -> int:
+        """How many tokens a sequence has, the conversation's own aside."""
         questions = [self.questions[index] for index in share]
         image = questions[0].image
         tokens = 0 if image is None else len(self._features[image].tokens)
-        return image is not None, tokens * 8 + sum(len(question.prompt) for question in questions)
+        return tokens + sum(len(self.adapter.processor.token_ids(question.prompt)) for question in questions)
 
 
 def score_answers(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -57,20 +57,20 @@ class Results:
         return sum(values) / len(values)
 
     def rows(self, benchmark: Benchmark) -> list[tuple[str, ...]]:
-        """A table to print: the header, then a row a subset or part; percentages with two decimals."""
+        """A table to print: the header, then a row a subset or part; percentages with one decimal."""
         if benchmark == "pope":
             return self._pope_rows() if self.pope else []
         return self._scienceqa_rows(self.scienceqa) if self.scienceqa else []
 
     def _pope_rows(self) -> list[tuple[str, ...]]:
-        header = ("POPE", "n", "accuracy", "precision", "recall", "F1", "yes rate", "balanced", "95%")
+        header = ("POPE", "n", "acc.", "prec.", "recall", "F1", "Yes", "bal.", "95%")
         rows = [
             (name, str(part.n), *(_percent(getattr(part, metric)) for metric in _POPE_METRICS), interval)
             for name, part in [*self.pope.items(), (POOLED, self.pope_pooled)]
             for interval in [_percents(self.pope_intervals[name])]
         ]
         means = (_percent(self.pope_mean(metric)) for metric in _POPE_METRICS)
-        return [header, *rows, ("mean of subsets", "", *means, "")]
+        return [header, *rows, ("mean", "", *means, "")]
 
     def _scienceqa_rows(self, metrics: ScienceQaMetrics) -> list[tuple[str, ...]]:
         header = ("ScienceQA", "n", "accuracy", "95%", "chance", "failed")
@@ -252,7 +252,7 @@ def _only(document: Mapping[str, object], kind: type[PopeMetrics] | type[Tally])
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2f}"
+    return f"{100 * share:.1f}"
 
 
 def _percents(interval: Interval) -> str:

@@ -7,7 +7,7 @@ import torch
 
 from hipp_prune.errors import ImageError
 from hipp_prune.models import load_model
-from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.adapter import Adapter, PackedBatch
 from hipp_prune.objectives.evaluator import (
     Evaluator,
     encode_image_files,
@@ -110,7 +110,7 @@ def test_scores_are_in_the_order_asked_whatever_the_batch_size(adapter, question
     expected = _one_by_one(adapter, questions)
     prepared = evaluator.prepare()
     assert max(len(part.rows) for part in prepared) <= batch_size
-    assert len(prepared) == {1: 7, 3: 3, 64: 2}[batch_size]
+    assert sorted(row for part in prepared for row in part.rows) == list(range(7))
     scores = evaluator.scores(prepared)
     np.testing.assert_allclose(scores.answers, expected.answers, atol=1e-4)
     np.testing.assert_allclose(scores.rest, expected.rest, atol=1e-4)
@@ -127,12 +127,22 @@ def test_scores_of_some_questions(adapter, questions):
     assert evaluator.gold[chosen].tolist() == [1, 0, 1]
 
 
-def test_questions_about_one_image_share_a_sequence(adapter, questions):
-    unpacked = Evaluator(adapter, questions, packed=False).prepare()
-    text, pictured = Evaluator(adapter, questions).prepare()
-    assert sorted(text.rows) == [1, 5]
-    assert [len(part.batch.input_ids) for part in (text, pictured)] == [2, 2]
-    assert [len(part.batch.input_ids) for part in unpacked] == [2, 5]
+def test_questions_about_one_image_share_a_sequence(adapter, questions, monkeypatch):
+    monkeypatch.setattr("hipp_prune.objectives.evaluator._SPREAD", np.inf)
+    (unpacked,) = Evaluator(adapter, questions, packed=False).prepare()
+    (packed,) = Evaluator(adapter, questions).prepare()
+    assert len(unpacked.batch.input_ids) == 7
+    assert len(packed.batch.input_ids) == 4
+    assert sorted(packed.rows) == list(range(7))
+
+
+def test_sequences_of_a_batch_are_of_similar_length(adapter, questions):
+    for packed in (True, False):
+        for part in Evaluator(adapter, questions, packed=packed).prepare():
+            batch = part.batch
+            tokens = batch.segments >= 0 if isinstance(batch, PackedBatch) else batch.attention_mask
+            lengths = tokens.sum(1)
+            assert lengths.max() <= 1.5 * lengths.min()
 
 
 @pytest.mark.parametrize("batch_size", [2, 64])
@@ -149,8 +159,11 @@ def test_packing_and_the_order_of_questions_change_no_score(adapter, questions, 
 def test_progress_counts_questions(adapter, questions):
     seen: list[tuple[int, int]] = []
     evaluator = Evaluator(adapter, questions, batch_size=3)
-    evaluator.scores(evaluator.prepare(), progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(2, 7), (4, 7), (7, 7)]
+    prepared = evaluator.prepare()
+    evaluator.scores(prepared, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(done, 7) for done in np.cumsum([len(part.rows) for part in prepared])]
+    assert len(seen) >= 3
+    assert seen[-1] == (7, 7)
 
 
 def test_pictures_are_encoded_once(adapter, questions, monkeypatch):

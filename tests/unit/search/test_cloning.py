@@ -82,7 +82,8 @@ def test_exploration_is_narrow_after_cloning(cloned):
     assert (log_std < -1.0).all()
 
 
-def test_ratios_of_zero_and_budgets_of_a_point_are_targets_too(surrogate):
+def test_ratios_of_zero_and_budgets_of_a_point_are_targets_too(surrogate, monkeypatch):
+    monkeypatch.setattr("hipp_prune.search.cloning._STEPS", 150)
     config = SearchConfig(s_min=0.2, s_max=0.2)
     spiky = Surrogate(linear=np.full((2, 6), 9.0) * (np.arange(6) > 1), quadratic=surrogate.quadratic * 0.01)
     torch.manual_seed(0)

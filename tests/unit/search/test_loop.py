@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hipp_prune.allocation import Floats, Ints
+from hipp_prune.objectives.stability import StabilityBand
 from hipp_prune.policy.action import decode_actions, make_context
 from hipp_prune.policy.network import PlanPolicy
 from hipp_prune.search import cloning, surrogate
@@ -37,10 +38,22 @@ class Counting:
         return self.problem.evaluate(kept, minibatch)
 
 
-@pytest.fixture
-def quick_fits(monkeypatch):
+def _quicken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloning, "_STEPS", 20)
     monkeypatch.setattr(surrogate, "_PENALTIES", np.array([0.01, 1.0]))
+
+
+@pytest.fixture
+def quick_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    _quicken(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted() -> tuple[SearchResult, Archive]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _quicken(monkeypatch)
+        archive = Archive()
+        return search(SMALL, QUICK, archive), archive
 
 
 def _timeless(archive: Archive) -> list[Evaluation]:
@@ -79,10 +92,9 @@ def test_another_seed_is_another_search():
 
 
 @pytest.mark.usefixtures("quick_fits")
-@pytest.mark.parametrize("stop_after", [0, 5, 20, 37, 50, 63])
-def test_an_interrupted_search_goes_on_where_it_was(tmp_path: Path, stop_after: int):
-    whole = Archive()
-    expected = search(SMALL, QUICK, whole)
+@pytest.mark.parametrize("stop_after", [5, 20, 37, 63])  # warm-up, surrogate, policy, last evaluation
+def test_an_interrupted_search_goes_on_where_it_was(tmp_path: Path, uninterrupted, stop_after: int):
+    expected, whole = uninterrupted
     path = tmp_path / "archive.jsonl"
     first = Counting(stop_after=stop_after)
     with pytest.raises(KeyboardInterrupt):
@@ -99,25 +111,25 @@ def test_an_interrupted_search_goes_on_where_it_was(tmp_path: Path, stop_after: 
 
 
 @pytest.mark.usefixtures("quick_fits")
-def test_a_search_cut_off_in_the_middle_of_a_line_goes_on(tmp_path: Path):
+def test_a_search_cut_off_in_the_middle_of_a_line_goes_on(tmp_path: Path, uninterrupted):
+    expected, whole = uninterrupted
     path = tmp_path / "archive.jsonl"
-    whole = Archive(path)
-    expected = search(SMALL, QUICK, whole)
-    path.write_bytes(path.read_bytes()[:9000])
+    for evaluation in list(whole)[:30]:
+        Archive(path).add(evaluation)
+    path.write_bytes(path.read_bytes()[:-20])
     again = Counting()
     resumed = Archive(path)
-    assert 0 < len(resumed) < len(whole)
+    assert len(resumed) == 29
     _assert_same(search(again, QUICK, resumed), expected)
-    assert sum(again.asked.values()) < len(whole)
+    assert sum(again.asked.values()) == len(whole) - 29
     assert _timeless(Archive(path)) == _timeless(whole)
 
 
 @pytest.mark.usefixtures("quick_fits")
-def test_a_finished_search_pays_for_nothing():
-    archive = Archive()
-    search(SMALL, QUICK, archive)
+def test_a_finished_search_pays_for_nothing(uninterrupted):
+    expected, archive = uninterrupted
     again = Counting()
-    search(again, QUICK, archive)
+    _assert_same(search(again, QUICK, archive), expected)
     assert not again.asked
 
 
@@ -142,10 +154,8 @@ def test_a_search_too_small_for_anything_still_answers():
     assert all(torch.isfinite(value).all() for value in result.policy.state_dict().values())
 
 
-@pytest.mark.usefixtures("quick_fits")
-def test_phases_of_a_hybrid_search():
-    archive = Archive()
-    result = search(SMALL, QUICK, archive)
+def test_phases_of_a_hybrid_search(uninterrupted):
+    result, archive = uninterrupted
     assert Counter(e.source for e in archive) == {"warm-up": 16, "surrogate": 16, "policy": 32}
     assert [step.phase for step in result.curve] == ["warm-up"] + ["surrogate"] * 2 + ["policy"] * 4
     assert [step.evaluations for step in result.curve] == [16, 24, 32, 40, 48, 56, 64]
@@ -157,20 +167,19 @@ def test_phases_of_a_hybrid_search():
         assert np.isfinite(evaluation.log_prob)
 
 
-@pytest.mark.usefixtures("quick_fits")
-def test_plans_of_a_step_share_their_minibatch_and_nothing_else_does():
-    archive = Archive()
-    search(SMALL, QUICK, archive)
+def test_plans_of_a_step_share_their_minibatch_and_nothing_else_does(uninterrupted):
+    _, archive = uninterrupted
     counts = Counter(e.minibatch for e in archive.select("policy"))
     assert counts == {f"step-{i}": 8 for i in range(4)}
 
 
 def test_plans_beyond_the_band_are_not_paid_for(monkeypatch):
     """With a gate of zero everywhere GRPO keeps its seats, pays nothing and stays finite."""
-    monkeypatch.setattr(
-        "hipp_prune.search.loop.StabilityBand.gate",
-        lambda self, log_ratio, sparsity, widening=0.0: 0 * sparsity,
-    )
+
+    def closed(_: StabilityBand, log_ratio: Floats, sparsity: Floats, *, widening: float = 0.0) -> Floats:
+        return np.zeros_like(sparsity)
+
+    monkeypatch.setattr(StabilityBand, "gate", closed)
     problem = Counting()
     config = replace(QUICK, warm_up=0.0, proposals=0.0)
     result = search(problem, config, Archive())
@@ -179,10 +188,8 @@ def test_plans_beyond_the_band_are_not_paid_for(monkeypatch):
     assert result.curve == ()
 
 
-@pytest.mark.usefixtures("quick_fits")
-def test_realised_sparsities_stay_in_the_budget():
-    archive = Archive()
-    search(SMALL, QUICK, archive)
+def test_realised_sparsities_stay_in_the_budget(uninterrupted):
+    _, archive = uninterrupted
     slack = 1 / (4 * 352)
     assert all(QUICK.s_min - slack <= e.sparsity <= QUICK.s_max + slack for e in archive)
 
