@@ -4,7 +4,7 @@ Run: python benchmarks/landscape.py --methods hybrid grpo grpo-paper --evaluatio
 """
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ class Settings:
     methods: tuple[Method, ...] = ("hybrid", "grpo", "grpo-paper")
     evaluations: tuple[int, ...] = (400,)
     seeds: int = 4
+    search: SearchConfig = field(default_factory=SearchConfig)
+    """Settings that the methods start from, e.g. --search.learning-rate 1e-3."""
 
 
 def best_ratios(landscape: Landscape, weights: Floats) -> Floats:
@@ -71,10 +73,10 @@ def scores(landscape: Landscape, planner: Planner) -> list[float]:
     return found
 
 
-def run(method: Method, evaluations: int, seed: int) -> list[float]:
+def run(base: SearchConfig, method: Method, evaluations: int, seed: int) -> list[float]:
     """Scores of one search."""
     landscape = Landscape(seed=seed)
-    config = replace(SearchConfig(evaluations=evaluations, seed=seed).for_method(method), unit="coupled")
+    config = replace(base.for_method(method), evaluations=evaluations, seed=seed, unit="coupled")
     result = search(landscape, config, Archive())
     planner = Planner(
         policy=result.policy.eval(),
@@ -93,7 +95,9 @@ def main(settings: Settings) -> None:
     torch.set_num_threads(1)
     for method in settings.methods:
         for evaluations in settings.evaluations:
-            table = np.array([run(method, evaluations, seed) for seed in range(settings.seeds)])
+            table = np.array(
+                [run(settings.search, method, evaluations, seed) for seed in range(settings.seeds)]
+            )
             per_seed = table.mean(axis=1)
             std = per_seed.std(ddof=1) if len(per_seed) > 1 else 0.0
             sys.stdout.write(

@@ -129,12 +129,8 @@ class RunDirectory:
             IncompleteRunError: if not, naming the command that makes it.
         """
         if not path.exists():
-            state = "is empty or" if not self.manifest.exists() else ""
-            raise IncompleteRunError(
-                f"run directory {self.root} {state} has no {path.relative_to(self.root)}; run `{made_by}` first".replace(
-                    "  ", " "
-                )
-            )
+            missing = path.relative_to(self.root)
+            raise IncompleteRunError(f"run directory {self.root} has no {missing}; run `{made_by}` first")
         return path
 
 

@@ -76,6 +76,14 @@ def test_atomic_write_replaces(tmp_path):
     assert _names(path.parent) == ["file.txt"]
 
 
+def test_atomic_write_never_touches_the_old_file(tmp_path):
+    path, link = tmp_path / "file.txt", tmp_path / "link.txt"
+    write_text(path, "old")
+    link.hardlink_to(path)
+    write_text(path, "new")
+    assert (path.read_text(), link.read_text()) == ("new", "old")
+
+
 def test_atomic_write_leaves_the_old_content_if_the_body_raises(tmp_path):
     path = tmp_path / "file.txt"
     write_text(path, "old")
@@ -132,7 +140,7 @@ def test_require_of_an_empty_or_missing_run(tmp_path):
     for root in (tmp_path, tmp_path / "missing"):
         run = RunDirectory(root)
         with pytest.raises(
-            IncompleteRunError, match=r"is empty or has no calibration.safetensors; run `make it`"
+            IncompleteRunError, match=r"has no calibration.safetensors; run `make it`"
         ):
             run.require(run.calibration, made_by="make it")
         with pytest.raises(IncompleteRunError, match="hipp-prune calibrate"):

@@ -1,0 +1,1 @@
+"""Benchmark questions: one type, official loaders, the embedded world, and official scoring (no torch)."""

@@ -1,5 +1,6 @@
 """What a search may be told: one frozen table of defaults, and the named methods as changes to it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -109,16 +110,9 @@ class SearchConfig:
                 f"a search needs 0 ≤ s_min ≤ s_max ≤ r_max < 1, got s_min = {self.s_min:g}, s_max = "
                 f"{self.s_max:g}, r_max = {self.r_max:g}"
             )
-        for name in _POSITIVE:
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"search setting {name} must be above zero, got {value:g}")
-        for name in _NOT_NEGATIVE:
-            if not getattr(self, name) >= 0:
-                raise InputError(f"search setting {name} must not be negative, got {getattr(self, name):g}")
-        for name in _SHARES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"search setting {name} is a share in [0, 1], got {getattr(self, name):g}")
+        self._check_range(_POSITIVE, "be above zero", lambda value: value > 0)
+        self._check_range(_NOT_NEGATIVE, "not be negative", lambda value: value >= 0)
+        self._check_range(_SHARES, "be a share in [0, 1]", lambda value: 0 <= value <= 1)
         if self.group < 4 or self.group % 2:
             raise InputError(f"a group needs an even number of at least 4 plans, got group = {self.group}")
         if self.warm_up + self.proposals > 1:
@@ -127,6 +121,12 @@ class SearchConfig:
             )
         if self.proposals and not self.warm_up:
             raise InputError("proposals need a warm_up that the surrogate is fitted to, got warm_up = 0")
+
+    def _check_range(self, names: Sequence[str], demand: str, allowed: Callable[[float], bool]) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and not allowed(value):
+                raise InputError(f"search setting {name} must {demand}, got {value:g}")
 
     def for_method(self, method: Method) -> "SearchConfig":
         """These settings with what defines ``method`` put in place."""

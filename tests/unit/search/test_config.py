@@ -44,7 +44,7 @@ def test_positive_settings(name, value):
 )
 @pytest.mark.parametrize("value", [-0.01, 1.01, float("nan")])
 def test_shares(name, value):
-    with pytest.raises(InputError, match=rf"{name} is a share in \[0, 1\]"):
+    with pytest.raises(InputError, match=rf"{name} must be a share in \[0, 1\]"):
         SearchConfig(**{name: value})
 
 
