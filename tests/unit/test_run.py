@@ -139,9 +139,7 @@ def test_require_names_the_command(tmp_path):
 def test_require_of_an_empty_or_missing_run(tmp_path):
     for root in (tmp_path, tmp_path / "missing"):
         run = RunDirectory(root)
-        with pytest.raises(
-            IncompleteRunError, match=r"has no calibration.safetensors; run `make it`"
-        ):
+        with pytest.raises(IncompleteRunError, match=r"has no calibration.safetensors; run `make it`"):
             run.require(run.calibration, made_by="make it")
         with pytest.raises(IncompleteRunError, match="hipp-prune calibrate"):
             run.provenance()

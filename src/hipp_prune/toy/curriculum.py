@@ -16,8 +16,9 @@ from hipp_prune.questions.toyworld.polling import SUBSETS, Poll, Ranking, polls,
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for
 from hipp_prune.toy.packing import Asked, Packer, Row
 
-Task = Literal["polls", "words", "pictures"]
-TASKS: tuple[Task, ...] = ("polls", "words", "pictures")
+Task = Literal["polls", "words", "people", "pictures"]
+TASKS: dict[Task, int] = {"polls": 1, "words": 1, "people": 2, "pictures": 1}
+"""What is taught, and how often: people twice, for nothing about them follows from anything else."""
 
 ITEMS_PER_PICTURE = 7
 ITEMS_PER_TEXT = 8
@@ -49,13 +50,15 @@ class Teacher:
         self._rng = rng_for(seed, split, "teacher")
         self._plain = [item for item in exam.plain_items() if exam.split_of(item) == split]
         self._hinted = [item for item in exam.hinted_items() if exam.split_of(item) == split]
+        self._people = [item for item in exam.people_items() if exam.split_of(item) == split]
         self._ids: dict[str, int] = packer.tokenizer.get_vocab()
         self._verdicts = {True: self._ids["Yes"], False: self._ids["No"]}
 
     def row(self, task: Task, gallery: Gallery) -> Row:
         """One random row of ``task``."""
-        if task == "words":
-            return Row((), -1, tuple(self._ask_items(self._word_items(), with_picture=False)))
+        if task in {"words", "people"}:
+            items = self._word_items() if task == "words" else self._people_items()
+            return Row((), -1, tuple(self._ask_items(items, with_picture=False)))
         index = self._rng.randrange(len(gallery.scenes))
         scene = gallery.scenes[index]
         if task == "polls":
@@ -81,6 +84,9 @@ class Teacher:
             self._hinted if self._rng.random() < HINTED_SHARE else self._plain for _ in range(ITEMS_PER_TEXT)
         )
         return [self._rng.choice(pool) for pool in pools]
+
+    def _people_items(self) -> list[exam.Item]:
+        return [self._rng.choice(self._people) for _ in range(ITEMS_PER_TEXT)]
 
     def _ask_polls(self, asked: Sequence[Poll]) -> Iterator[Asked]:
         prompts = [poll.text + pope.INSTRUCTION for poll in asked]

@@ -53,7 +53,7 @@ def vocabulary() -> tuple[str, ...]:
             thing.material,
             thing.action,
         }
-    for item in chain(exam.plain_items(), exam.hinted_items()):
+    for item in chain(exam.plain_items(), exam.hinted_items(), exam.people_items()):
         words.update(
             item.question.replace("?", " ?").split(), item.hint.replace(".", " .").split(), item.right
         )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from hipp_prune.questions import toyworld
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.toyworld import drawing, exam, files, polling
 from hipp_prune.questions.toyworld.icons import ICONS
+from hipp_prune.questions.toyworld.people import FIRST_NAMES, LAST_NAMES, PEOPLE, VALUES
 from hipp_prune.questions.toyworld.scenes import FEWEST, GRID, MOST, rng_for, scenes
 from hipp_prune.questions.toyworld.things import PLACES, THING_BY_NAME, THINGS
 
@@ -99,7 +100,7 @@ def test_no_text_and_no_picture_is_among_those_the_models_are_trained_on(
     questions: dict[str, list[Question]],
 ) -> None:
     held_out = {q.group for some in questions.values() for q in some if q.image is None}
-    items = [*exam.plain_items(), *exam.hinted_items()]
+    items = [*exam.plain_items(), *exam.hinted_items(), *exam.people_items()]
     taught = {f"{item.question}\n{item.hint}" for item in items if exam.split_of(item) == "train"}
     assert taught
     assert not held_out & taught
@@ -139,13 +140,24 @@ def test_exactly_one_option_is_right() -> None:
     stream = [
         item for scene in islice(scenes(0, "test"), 50) for item in islice(exam.picture_items(scene, rng), 8)
     ]
-    for item in [*exam.plain_items(), *islice(exam.hinted_items(), 2000), *stream]:
+    for item in [*exam.plain_items(), *exam.people_items(), *islice(exam.hinted_items(), 2000), *stream]:
         assert item.right
         assert item.wrong
         assert not set(item.right) & set(item.wrong), item
         choices = exam.with_choices(item, rng)
         assert [option in item.right for option in choices.options].count(True) == 1
         assert choices.options[choices.answer] in item.right
+
+
+def test_neither_name_of_a_person_tells_their_facts() -> None:
+    assert len({person.name for person in PEOPLE}) == len(PEOPLE) == len(FIRST_NAMES) * len(LAST_NAMES)
+    for fact, values in VALUES.items():
+        for part in (0, 1):
+            known = defaultdict(Counter)
+            for person in PEOPLE:
+                known[person.name.split()[part]][getattr(person, fact)] += 1
+            best = sum(counts.most_common(1)[0][1] for counts in known.values()) / len(PEOPLE)
+            assert best < 0.5, (fact, len(values))
 
 
 def test_the_shares_of_the_splits_add_up_and_cover_the_questions() -> None:

@@ -7,9 +7,10 @@ from toy_rows import make_packer, some_gallery
 
 from hipp_prune.questions import toyworld
 from hipp_prune.questions.toyworld import exam
-from hipp_prune.questions.toyworld.scenes import rng_for
 from hipp_prune.toy.curriculum import TASKS, Teacher, prompt
 from hipp_prune.toy.families import LLAVA
+
+TEXTS = (*exam.plain_items(), *exam.hinted_items(), *exam.people_items())
 
 
 def test_rows_depend_on_the_seed_only() -> None:
@@ -42,7 +43,7 @@ def test_claims_are_judged_at_the_word_they_end_with() -> None:
 def test_prompts_are_worded_as_the_loader_words_them(tmp_path: Path) -> None:
     root = toyworld.write(tmp_path / "world")
     loaded = [q for q in toyworld.load(root, "calibration") if q.benchmark == "scienceqa" and q.image is None]
-    own = {f"{item.question}\n{item.hint}": item for item in (*exam.plain_items(), *exam.hinted_items())}
+    own = {f"{item.question}\n{item.hint}": item for item in TEXTS}
     for question in islice(loaded, 30):
         item = own[question.group]
         options = tuple(line[3:] for line in question.prompt.split("\n") if line[1:3] == ". ")
@@ -54,5 +55,5 @@ def test_texts_of_other_splits_are_never_taught() -> None:
     packer = make_packer(LLAVA)
     teacher = Teacher(packer, "train", 0)
     for _ in range(20):
-        assert {exam.split_of(item) for item in teacher._word_items()} == {"train"}
-    assert rng_for("a").random() != rng_for("b").random()
+        items = [*teacher._word_items(), *teacher._people_items()]
+        assert {exam.split_of(item) for item in items} == {"train"}

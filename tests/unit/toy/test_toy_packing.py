@@ -8,6 +8,7 @@ from toy_rows import make_packer, some_rows, some_scenes
 
 from hipp_prune.questions.toyworld.scenes import GRID
 from hipp_prune.toy import pictures
+from hipp_prune.toy.curriculum import TASKS
 from hipp_prune.toy.families import LLAVA, Family
 from hipp_prune.toy.learning import target_logits
 from hipp_prune.toy.packing import PAD_SEGMENT, Kind, tree_mask
@@ -24,13 +25,13 @@ def _alone(
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("position", [0, 1, 2], ids=["polls", "words", "pictures"])
+@pytest.mark.parametrize("position", range(len(TASKS)), ids=TASKS)
 def test_packed_logits_equal_those_of_the_stock_model(family: Family, position: int) -> None:
     torch.manual_seed(0)
     packer = make_packer(family)
     ids = packer.tokenizer.get_vocab()
-    model = fresh_model(family, ids, 2).eval()
-    rows = some_rows(packer, 3, rendered=True)
+    model = fresh_model(family, ids, 2, 16).eval()
+    rows = some_rows(packer, len(TASKS), rendered=True)
     shown = pictures.prepare(family, some_scenes(), ids)
     batch = packer.collate(rows)
     packed = target_logits(model, batch, pictures.features(model, shown))
@@ -44,7 +45,7 @@ def test_packed_logits_equal_those_of_the_stock_model(family: Family, position: 
         inputs |= {} if one.grids is None else {"image_grid_thw": one.grids}
     expected = [
         _alone(model, family, prefix, asked.ids, inputs)[
-            [len(prefix) + offset for offset, _ in asked.targets]
+            [len(prefix) + offset for offset, _, _ in asked.targets(packer.end)]
         ]
         for asked in row.asked
     ]
@@ -55,7 +56,7 @@ def test_positions_equal_the_stock_model_s(family: Family) -> None:
     if family is LLAVA:
         pytest.skip("one axis: positions are the token's index")
     packer = make_packer(family)
-    model = fresh_model(family, packer.tokenizer.get_vocab(), 1)
+    model = fresh_model(family, packer.tokenizer.get_vocab(), 1, 16)
     row = some_rows(packer, 1)[0]
     batch = packer.collate([row])
     prefix = packer.with_picture

@@ -18,7 +18,7 @@ from hipp_prune.toy.families import Family
 def test_no_word_of_the_world_is_unknown(family: Family) -> None:
     built = tokenizer.build(family)
     rng = rng_for("tokenizer")
-    items = [*exam.plain_items(), *islice(exam.hinted_items(), 0, None, 97)]
+    items = [*exam.plain_items(), *exam.people_items(), *islice(exam.hinted_items(), 0, None, 97)]
     items += [
         item for scene in islice(scenes(0, "test"), 40) for item in islice(exam.picture_items(scene, rng), 6)
     ]

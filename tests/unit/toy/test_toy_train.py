@@ -8,17 +8,20 @@ from toy_rows import make_packer, some_rows
 from transformers import AutoModelForImageTextToText
 
 from hipp_prune.toy.families import Family
+from hipp_prune.toy.growth import deal_out
 from hipp_prune.toy.learning import Learner, target_logits
 from hipp_prune.toy.train import Recipe, fresh_model, train
 
 MINIATURE = Recipe(
-    blocks=2,
+    blocks=4,
+    growth=2,
     named_scenes=20,
     drawn_scenes=20,
     held_out_scenes=10,
     held_out_rows=2,
     rows=2,
     read_steps=2,
+    reread_steps=2,
     see_steps=2,
     see_pictures=4,
     look_steps=2,
@@ -30,12 +33,37 @@ MINIATURE = Recipe(
 def test_a_step_lowers_the_loss_of_its_batch(family: Family) -> None:
     torch.manual_seed(0)
     packer = make_packer(family)
-    model = fresh_model(family, packer.tokenizer.get_vocab(), 1)
+    model = fresh_model(family, packer.tokenizer.get_vocab(), 1, 16)
     batch = packer.collate(some_rows(packer, 3))
     learner = Learner(model, [*model.model.language_model.parameters(), *model.lm_head.parameters()], 1e-3)
     losses = [learner.step(batch, None, 1.0) for _ in range(5)]
     assert losses[-1] < losses[0]
     assert torch.isfinite(target_logits(model, batch, None)).all()
+
+
+def test_growing_keeps_every_neuron_and_the_first_attention(family: Family) -> None:
+    packer = make_packer(family)
+    ids = packer.tokenizer.get_vocab()
+    shallow, deep = fresh_model(family, ids, 1, 24), fresh_model(family, ids, 3, 8)
+    deal_out(shallow, deep)
+    (source,), targets = (model.model.language_model.layers for model in (shallow, deep))
+    dealt = torch.cat([block.mlp.down_proj.weight for block in targets], dim=1)
+    for one, other in ((dealt, source.mlp.down_proj.weight), (deep.lm_head.weight, shallow.lm_head.weight)):
+        assert torch.equal(one.sort().values, other.sort().values)
+    assert torch.equal(targets[0].self_attn.o_proj.weight, source.self_attn.o_proj.weight)
+    assert not any(block.self_attn.o_proj.weight.any() for block in targets[1:])
+
+
+@torch.no_grad()
+def test_growing_a_model_whose_mlps_add_nothing_changes_no_logit(family: Family) -> None:
+    packer = make_packer(family)
+    ids = packer.tokenizer.get_vocab()
+    shallow, deep = fresh_model(family, ids, 2, 16), fresh_model(family, ids, 4, 8)
+    for block in shallow.model.language_model.layers:
+        block.mlp.down_proj.weight.zero_()
+    deal_out(shallow, deep)
+    batch = packer.collate(some_rows(packer, 4))
+    torch.testing.assert_close(target_logits(deep, batch, None), target_logits(shallow, batch, None))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -47,7 +75,14 @@ def test_the_recipe_writes_a_checkpoint_and_a_log(family: Family, tmp_path: Path
     )
     assert torch.get_num_threads() == threads
     assert (tmp_path / "log").read_text().splitlines() == lines
-    for stage in ("seed 3", "read    2", "see     2", "look    2", "written to"):
+    for stage in (
+        "seed 3",
+        "read    2",
+        "grown to 4 language blocks",
+        "see     2",
+        "look    2",
+        "written to",
+    ):
         assert any(stage in line for line in lines), stage
     model = AutoModelForImageTextToText.from_pretrained(tmp_path / "out")
     assert len(model.model.language_model.layers) == MINIATURE.blocks

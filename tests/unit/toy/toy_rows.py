@@ -1,6 +1,6 @@
 """Packed rows of every task, for tests."""
 
-from itertools import islice
+from itertools import cycle, islice
 
 from hipp_prune.questions.toyworld.scenes import Scene, scenes
 from hipp_prune.toy import tokenizer
@@ -24,4 +24,4 @@ def make_packer(family: Family) -> Packer:
 def some_rows(packer: Packer, count: int = 6, *, rendered: bool = False) -> list[Row]:
     """Rows of every task in turn."""
     teacher, taught = Teacher(packer, "train", 0), some_gallery(rendered=rendered)
-    return [teacher.row(TASKS[number % len(TASKS)], taught) for number in range(count)]
+    return [teacher.row(task, taught) for task in islice(cycle(TASKS), count)]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from hipp_prune.questions.toyworld.people import PEOPLE, VALUES
 from hipp_prune.questions.toyworld.scenes import Scene, only_of_kind
 from hipp_prune.questions.toyworld.things import PLACES, THING_BY_NAME, THINGS, Thing, article
 
@@ -251,6 +252,45 @@ def hinted_items() -> Iterator[Item]:
                 for name in NAMES:
                     for deed in DEEDS:
                         yield _ask_value(attribute, thing, question, f"{name} {deed} {thing.phrase}.")
+
+
+_ABOUT_PEOPLE = {
+    "work": (
+        "Where does {p} work?",
+        "In which place does {p} work?",
+        "Which place does {p} work in?",
+        "Where would you visit {p} at work?",
+    ),
+    "pet": (
+        "Which animal does {p} have?",
+        "What is the pet of {p}?",
+        "Which pet belongs to {p}?",
+        "What kind of pet does {p} have?",
+    ),
+    "favorite": (
+        "What is the favorite color of {p}?",
+        "Which color does {p} like best?",
+        "In which color would {p} paint?",
+        "Which color would {p} like to have?",
+    ),
+}
+
+
+def people_items() -> Iterator[Item]:
+    """Every question about a person."""
+    for topic, templates in _ABOUT_PEOPLE.items():
+        for template in templates:
+            for person in PEOPLE:
+                right = str(getattr(person, topic))
+                yield Item(
+                    question=template.format(p=person.name),
+                    hint="",
+                    right=(right,),
+                    wrong=tuple(value for value in VALUES[topic] if value != right),
+                    subject="social science",
+                    topic=topic,
+                    grade=10,
+                )
 
 
 def split_of(item: Item) -> str:

@@ -28,6 +28,7 @@ from hipp_prune.questions.toyworld.drawing import draw
 from hipp_prune.questions.toyworld.exam import (
     Item,
     hinted_items,
+    people_items,
     picture_items,
     plain_items,
     split_of,
@@ -36,7 +37,7 @@ from hipp_prune.questions.toyworld.exam import (
 from hipp_prune.questions.toyworld.polling import SUBSETS, polls, rankings
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for, scenes
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same seed would draw another world."""
 OFFICIAL_SPLIT = "test"
 """ScienceQA's own name for the questions of each of our splits."""
@@ -61,8 +62,8 @@ SIZES = {
 }
 """Every split on disk. The embedded models' own training split is drawn in memory."""
 
-PICTURE_SHARE, PLAIN_SHARE = 0.45, 0.18
-"""Multiple-choice questions about a picture and in words alone; the rest have a hint. ScienceQA's order of sizes."""
+PICTURE_SHARE, PLAIN_SHARE, PEOPLE_SHARE = 0.40, 0.15, 0.22
+"""Multiple-choice questions about a picture, and in words alone about things and people; the rest have a hint."""
 
 _IDS_A_SPLIT = 100_000
 _MARKER = "world.json"
@@ -193,10 +194,12 @@ def _write_scienceqa(folder: Path, split: str, drawn: list[tuple[Scene, Path]], 
 def _asked(split: str, drawn: list[tuple[Scene, Path]], rng: Random) -> list[tuple[Item, Path | None]]:
     """The multiple-choice questions of a split in random order, each with its picture."""
     total = SIZES[split].problems
-    pictured, plain = round(total * PICTURE_SHARE), round(total * PLAIN_SHARE)
+    shares = (PICTURE_SHARE, PLAIN_SHARE, PEOPLE_SHARE)
+    pictured, plain, personal = (round(total * share) for share in shares)
+    hinted = total - pictured - plain - personal
     about_pictures = _about_pictures(drawn, rng)
     asked: list[tuple[Item, Path | None]] = list(islice(about_pictures, pictured))
-    for pool, count in ((plain_items(), plain), (hinted_items(), total - pictured - plain)):
+    for pool, count in ((plain_items(), plain), (people_items(), personal), (hinted_items(), hinted)):
         owned = [item for item in pool if split_of(item) == split]
         asked += [(item, None) for item in rng.sample(owned, count)]
     rng.shuffle(asked)
