@@ -126,11 +126,22 @@ def kept_counts(
     if not on_budget:
         return np.clip(np.ceil(wanted - _ROUNDING), fewest_kept, most_kept).astype(np.int64) * align
     budget = (wanted * costs).sum(axis=1)
+    _check_reachable(budget, most_kept, costs, float(widths @ costs) / align)
     rounded = [
         _spend(floors[plan], wanted[plan], budget[plan], costs, fewest_kept, most_kept)
         for plan in range(len(ratios))
     ]
     return np.stack(rounded) * align
+
+
+def _check_reachable(budget: Floats, most: Ints, costs: Ints, whole: float) -> None:
+    """Refuses budgets that keep more than the aligned widths can: ``align`` alone already removes more."""
+    if np.any(budget > most @ costs + costs.max()):
+        least = 1 - float(most @ costs) / whole
+        raise BudgetError(
+            f"with this --align the smallest sparsity is {least:.4f}, since widths are rounded down to multiples "
+            f"of it, but {1 - float(budget.max()) / whole:.4f} was asked for; use a smaller --align or more sparsity"
+        )
 
 
 def _spend(kept: Ints, wanted: Floats, budget: float, costs: Ints, fewest: Ints, most: Ints) -> Ints:

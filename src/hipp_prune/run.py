@@ -103,6 +103,10 @@ class RunDirectory:
         Raises:
             OutputExistsError: if a run is already there and ``force`` is false.
         """
+        if self.root.is_dir() and any(self.root.iterdir()) and not self.manifest.exists():
+            raise OutputExistsError(
+                f"{self.root} holds files but no run.json, so it is no run directory and is left alone; choose another"
+            )
         cut_off = self.manifest.exists() and not self.calibration.exists() and not self.search.exists()
         refuse_existing(self.root, force=force or cut_off)
         self.root.mkdir(parents=True)

@@ -75,7 +75,7 @@ class SearchConfig:
     """Groups (preferences) a step."""
     relabel: bool = True
     """Whether a step's plans also teach the other preferences of that step."""
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-4
     """Of the policy (Adam), > 0."""
     inner_epochs: int = 3
     """Updates a step, ≥ 1."""

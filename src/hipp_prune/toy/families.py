@@ -41,7 +41,7 @@ class Family:
     eos: str
     pad: str
     neurons: int
-    """MLP neurons of a language block, few enough that half of them cannot go unnoticed.
+    """MLP neurons of a language block, few enough that pruning cannot go unnoticed.
 
     At width 96 with 256 or 128 neurons, uniform magnitude pruning of half of them cost no accuracy (``docs/log.md``).
     """
@@ -111,7 +111,7 @@ QWEN = Family(
     bos=None,
     eos="<|im_end|>",
     pad="<|endoftext|>",
-    neurons=32,
+    neurons=64,
     position_axes=3,
 )
 FAMILIES: dict[FamilyName, Family] = {family.name: family for family in (LLAVA, QWEN)}

@@ -143,7 +143,9 @@ class Packer:
                 ids[index, at:stop] = torch.tensor(asked.ids)
                 segments[index, at:stop] = number
                 positions[:, index, at:stop] = prefix.next_position + torch.arange(len(asked.ids))
-                targets += [(index, at + offset, *target) for offset, *target in asked.targets(self.end)]
+                targets += [
+                    (index, at + offset, token, kind) for offset, token, kind in asked.targets(self.end)
+                ]
                 at = stop
         where = torch.tensor(targets).T
         return Batch(

@@ -237,7 +237,7 @@ class School:
     def _rows(self, taught: Gallery) -> list[Row]:
         return [
             self._teacher.row(task, taught)
-            for task in self._draw_task.choices(list(TASKS), TASKS.values(), k=self.recipe.rows)
+            for task in self._draw_task.choices(list(TASKS), list(TASKS.values()), k=self.recipe.rows)
         ]
 
     def _exam(self, unseen: Gallery) -> dict[Task, list[Row]]:
