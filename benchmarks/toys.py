@@ -20,6 +20,7 @@ from hipp_prune.benchmark.evaluate import answer_questions, limit_questions
 from hipp_prune.calibration import Calibration
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.objectives.returns import class_balanced_mean
 from hipp_prune.preference import Preference
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.pruning.masking import apply_masks
@@ -33,7 +34,9 @@ from hipp_prune.search.planner import Planner
 
 MODELS = ("toy-llava", "toy-qwen2.5-vl")
 VERTICES = {"robustness": "1,0,0", "utility": "0,1,0", "compression": "0,0,1", "centre": "1,1,1"}
-SPARSITY = 0.4
+RANGE = {"s_min": 0.3, "s_max": 0.85, "r_max": 0.97}
+"""Budgets searched: below 0.5 the embedded models hardly lose anything to a good plan."""
+SPARSITY = 0.85
 """Budget at which robustness and utility are compared: the preference alone moves the plan."""
 
 
@@ -57,6 +60,8 @@ class Measured:
 
     sparsity: float
     results: Results
+    returns: tuple[float, float]
+    """Held-out (R_rob, R_util): mean log-probability of the right answer among the allowed ones, in nats."""
 
     @property
     def pope(self) -> float:
@@ -76,28 +81,35 @@ class Measured:
         pooled = self.results.pope_pooled
         return (
             f"| {name} | {self.sparsity:.3f} | {self.pope:.1%} | {subsets} | {pooled.yes_rate:.1%} | "
-            f"{self.multiple_choice:.1%} |"
+            f"{self.multiple_choice:.1%} | {self.returns[0]:.3f} | {self.returns[1]:.3f} |"
         )
 
 
 HEADER = (
-    "| plan | MLP sparsity | POPE bal. acc. | subsets | Yes-rate | multiple choice |",
-    "|---|---|---|---|---|---|",
+    "| plan | MLP sparsity | POPE bal. acc. | subsets | Yes-rate | multiple choice | R_rob | R_util |",
+    "|---|---|---|---|---|---|---|---|",
 )
 
 
 def measure(adapter: Adapter, questions: Sequence[Question], sparsity: float) -> Measured:
     """Official scores of the model as it is now."""
     answers, _ = answer_questions(adapter, questions)
-    return Measured(sparsity, score(questions, {answer.id: answer.given for answer in answers}))
+    log_probabilities = -np.logaddexp(0.0, [-answer.margin for answer in answers])
+    is_pope = np.array([question.benchmark == "pope" for question in questions])
+    gold = np.array([question.gold for question in questions])
+    returns = (
+        class_balanced_mean(log_probabilities[is_pope], gold[is_pope]),
+        float(log_probabilities[~is_pope].mean()),
+    )
+    return Measured(sparsity, score(questions, {answer.id: answer.given for answer in answers}), returns)
 
 
 def fixed_plans(adapter: Adapter, calibration: Calibration, questions: Sequence[Question]) -> Iterator[str]:
-    """Dense, and uniform plans by two criteria at 22.5% and 50%."""
+    """Dense, and uniform plans by two criteria at four budgets."""
     dense = measure(adapter, questions, 0.0)
     yield dense.row("dense")
     for criterion in ("magnitude", "coupled"):
-        for sparsity in (0.225, 0.5):
+        for sparsity in (0.225, 0.5, 0.7, 0.85):
             model = sort_neurons(adapter, score_neurons(adapter, calibration, criterion))
             kept = [round(width * (1 - sparsity)) for width in adapter.shape.neurons]
             with model.apply(kept):
@@ -109,7 +121,7 @@ def fixed_plans(adapter: Adapter, calibration: Calibration, questions: Sequence[
 def queried(adapter: Adapter, planner: Planner, questions: Sequence[Question]) -> dict[str, Measured]:
     """The policy's answers: vertices and centre with a free budget, robustness and utility at one budget."""
     asked: dict[str, tuple[str, float | None]] = {name: (text, None) for name, text in VERTICES.items()}
-    for name in ("robustness", "utility", "centre"):
+    for name in ("robustness", "utility"):
         asked[f"{name} at {SPARSITY:g}"] = (VERTICES[name], SPARSITY)
     measured = {}
     for name, (text, sparsity) in asked.items():
@@ -144,22 +156,24 @@ def describe(name: str, settings: Settings, folder: Path) -> Iterator[str]:
         start = time.perf_counter()
         run = api.calibrate(name, ["toyworld"], folder / f"{name}-{seed}", seed=seed)
         calibrated = time.perf_counter() - start
-        planner = api.search(run.root, SearchConfig(evaluations=settings.evaluations, seed=seed))
+        planner = api.search(run.root, SearchConfig(evaluations=settings.evaluations, seed=seed, **RANGE))
         seconds.append((calibrated, time.perf_counter() - start - calibrated))
         runs.append((run, planner))
     yield from HEADER
     yield from fixed_plans(adapter, Calibration.load(runs[0][0].calibration), test)
     found = [queried(adapter, planner, test) for _, planner in runs]
     yield f"\nThe policy's answers, mean ± sample std over {settings.seeds} searches (seeds 0–{settings.seeds - 1}):\n"
-    yield "| preference | MLP sparsity | POPE bal. acc. | Yes-rate | multiple choice |"
-    yield "|---|---|---|---|---|"
+    yield "| preference | MLP sparsity | POPE bal. acc. | Yes-rate | multiple choice | R_rob | R_util |"
+    yield "|---|---|---|---|---|---|---|"
     for preference in found[0]:
         cells = [one[preference] for one in found]
         yield (
             f"| {preference} | {spread([c.sparsity for c in cells], percent=False)} "
             f"| {spread([c.pope for c in cells], percent=True)} "
             f"| {spread([c.results.pope_pooled.yes_rate for c in cells], percent=True)} "
-            f"| {spread([c.multiple_choice for c in cells], percent=True)} |"
+            f"| {spread([c.multiple_choice for c in cells], percent=True)} "
+            f"| {spread([c.returns[0] for c in cells], percent=False)} "
+            f"| {spread([c.returns[1] for c in cells], percent=False)} |"
         )
     calibrating, searching = np.mean(seconds, axis=0)
     yield (
