@@ -141,7 +141,13 @@ def train_toy(command: ToyTrain) -> None:
     from hipp_prune.toy.train import train
 
     refuse_existing(command.out, force=False)
-    train(command.model, command.out, seed=command.seed, log=command.log)
+    train(
+        command.model,
+        command.out,
+        seed=command.seed,
+        log=command.log,
+        progress=lambda line: notes.print(line, highlight=False),
+    )
     next_steps(f"hipp-prune evaluate --model {command.out} --questions toyworld")
 
 
