@@ -254,10 +254,6 @@ class Quickstart:
     """Question specifications."""
     evaluations: int = 400
     """Plans the search evaluates."""
-    s_min: float = 0.3
-    """Smallest sparsity searched."""
-    s_max: float = 0.8
-    """Largest sparsity searched: the embedded models bear more than a real one (docs/results.md)."""
     limit: int = 600
     """Test questions a benchmark."""
     seed: int = 0

@@ -30,13 +30,7 @@ def quickstart(command: Quickstart) -> None:
             force=command.force,
             progress=progress,
         )
-    config = SearchConfig(
-        evaluations=command.evaluations,
-        seed=command.seed,
-        s_min=command.s_min,
-        s_max=command.s_max,
-        r_max=max(SearchConfig.r_max, min(command.s_max + 0.15, 0.95)),
-    )
+    config = SearchConfig(evaluations=command.evaluations, seed=command.seed)
     with progress_bars("encode pictures", "search") as (encoding, progress):
         api.search(run.root, config, options=options, encoding=encoding, progress=progress)
     evaluations = [_evaluate(command, run, command.model, "dense", options)]
