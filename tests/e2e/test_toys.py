@@ -109,3 +109,25 @@ def test_quickstart_leaves_a_whole_run(
         assert pruned.speedup is not None
         assert [answer.id for answer in pruned.answers] == [answer.id for answer in dense.answers]
     assert (run / "report.html").stat().st_size > 1_000_000
+
+
+def test_toy_make_writes_official_files_that_evaluate_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["toy", "make", "--out", str(tmp_path / "world")]) == 0
+    files = {path.name for path in (tmp_path / "world" / "test").rglob("*.json")}
+    assert {"coco_pope_adversarial.json", "problems.json", "pid_splits.json"} <= files
+    spec = f"toyworld:{tmp_path / 'world'}"
+    assert main(["evaluate", "--model", "toy-llava", "--questions", spec, "--limit", "20"]) == 0
+    assert "weights on disk" in capsys.readouterr().out
+
+
+def test_toy_train_takes_the_documented_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(
+        "hipp_prune.toy.train.train", lambda *given, **named: asked.update(named, given=given)
+    )
+    out = tmp_path / "model"
+    assert main(["toy", "train", "--model", "toy-qwen2.5-vl", "--out", str(out), "--seed", "4"]) == 0
+    assert asked["given"] == ("toy-qwen2.5-vl", out)
+    assert asked["seed"] == 4

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="hipp-prune",
         description=DESCRIPTION,
         args=words or ["--help"],
-        config=(tyro.conf.FlagCreatePairsOff,),
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
     )
     try:
         command.run()
