@@ -121,7 +121,8 @@ def build(settings: Settings, folder: Path) -> None:
         torch.set_default_dtype(torch.float32)
     model.save_pretrained(folder)
     for path in toy.iterdir():
-        if not (folder / path.name).exists() and path.suffix != ".safetensors":
+        copied = path.suffix != ".safetensors" and path.name != "processor_config.json"
+        if copied and not (folder / path.name).exists():
             shutil.copy(path, folder)
     _enlarge_pictures(folder / "preprocessor_config.json", is_qwen=is_qwen)
 
