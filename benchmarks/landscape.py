@@ -79,7 +79,7 @@ def run(base: SearchConfig, method: Method, evaluations: int, seed: int) -> list
     config = replace(base.for_method(method), evaluations=evaluations, seed=seed, unit="coupled")
     result = search(landscape, config, Archive())
     planner = Planner(
-        policy=result.policy.eval(),
+        answers=result.answers,
         space=landscape.space,
         config=config,
         state=landscape.state,

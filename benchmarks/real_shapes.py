@@ -31,6 +31,7 @@ from hipp_prune.models.loading import local_folder
 from hipp_prune.policy.network import PlanPolicy
 from hipp_prune.preference import Preference
 from hipp_prune.questions.spec import load_questions
+from hipp_prune.search.answers import PolicyAnswers
 from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.loop import random_ratios
 from hipp_prune.search.model_problem import ModelProblem
@@ -186,10 +187,19 @@ def main(settings: Settings) -> None:
             ),
         )
         kept = problem.space.kept(random_ratios(problem, config, PLANS, np.random.default_rng(0)))
-        problem.evaluate(kept[0], "warm")
-        timed(f"evaluate {PLANS} plans", settings, lambda: [problem.evaluate(plan, "warm") for plan in kept])
+        problem.evaluate(kept[0], "warm", config.minibatch)
+        timed(
+            f"evaluate {PLANS} plans",
+            settings,
+            lambda: [problem.evaluate(plan, "warm", config.minibatch) for plan in kept],
+        )
         planner = Planner(
-            policy=PlanPolicy(problem.state.shape[1]).eval(),
+            answers=PolicyAnswers(
+                policy=PlanPolicy(problem.state.shape[1]).eval(),
+                state=problem.state,
+                space=problem.space,
+                config=config,
+            ),
             space=problem.space,
             config=config,
             state=problem.state,

@@ -168,7 +168,7 @@ def search(
     archive = Archive(directory.search / "archive.jsonl")
     result = run_search(problem, config, archive, progress=progress)
     planner = Planner(
-        policy=result.policy,
+        answers=result.answers,
         space=problem.space,
         config=config,
         state=problem.state,

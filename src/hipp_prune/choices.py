@@ -33,6 +33,6 @@ AdvantageKind = Literal["leave-pair-out", "leave-one-out", "paper"]
 GateKind = Literal["positive", "all", "off"]
 """Which advantages the stability gate scales (Eq. 15): positive ones, all (the paper's), none."""
 
-Method = Literal["hybrid", "grpo", "grpo-paper"]
+Method = Literal["hybrid", "grpo", "grpo-paper", "random"]
 """``hybrid``: surrogate, then a cloned policy, then GRPO; ``grpo``: ours from scratch; ``grpo-paper``: the
 paper's choices throughout."""

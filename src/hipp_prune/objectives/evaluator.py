@@ -16,7 +16,13 @@ from torch import Tensor
 
 from hipp_prune.choices import ReturnKind
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures, PackedBatch
-from hipp_prune.objectives.returns import AnswerScores, answer_returns, class_balanced_mean
+from hipp_prune.objectives.returns import (
+    AnswerScores,
+    Floats,
+    PlanScores,
+    answer_returns,
+    class_balanced_mean,
+)
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
 from hipp_prune.run import Progress
@@ -177,22 +183,27 @@ def score_answers(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     return allowed, rest
 
 
-def plan_objectives(
+def plan_scores(
     scores: AnswerScores, questions: Sequence[Question], *, kind: ReturnKind = "log-sigmoid", tau: float = 2.0
-) -> tuple[float, float]:
-    """(R_rob, R_util) of the questions a plan answered.
+) -> PlanScores:
+    """Returns and accuracies of the questions a plan answered.
 
-    R_rob is the class-balanced mean over POPE questions (classes: gold Yes and gold No), R_util the plain mean
-    over ScienceQA questions; an objective without questions is 0.
+    Over POPE questions means are class-balanced (classes: gold Yes and gold No), over ScienceQA questions plain.
     """
     gold = np.array([question.gold for question in questions], dtype=np.int64)
     returns = answer_returns(scores, gold, kind=kind, tau=tau)
+    right = (scores.predictions() == gold).astype(np.float64)
     is_pope = np.array([question.benchmark == "pope" for question in questions], dtype=bool)
-    utility = returns[~is_pope]
-    return (
-        class_balanced_mean(returns[is_pope], gold[is_pope]),
-        float(utility.mean()) if len(utility) else 0.0,
+    return PlanScores(
+        robustness=class_balanced_mean(returns[is_pope], gold[is_pope]),
+        utility=_mean(returns[~is_pope]),
+        pope=class_balanced_mean(right[is_pope], gold[is_pope]),
+        scienceqa=_mean(right[~is_pope]),
     )
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else 0.0
 
 
 def _padded(tokens: Sequence[Sequence[tuple[int, ...]]]) -> Tensor:

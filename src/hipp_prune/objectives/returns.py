@@ -26,6 +26,20 @@ class AnswerScores:
         return self.answers.argmax(axis=1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlanScores:
+    """What one plan scored on one minibatch; a benchmark without questions scores 0."""
+
+    robustness: float
+    """R_rob, raw."""
+    utility: float
+    """R_util, raw."""
+    pope: float
+    """Balanced accuracy on its POPE questions, in [0, 1]."""
+    scienceqa: float
+    """Accuracy on its multiple-choice questions, in [0, 1]."""
+
+
 def log_margins(scores: AnswerScores, gold: Ints) -> Floats:
     """Eq. 11: m(x) = logsumexp over the gold answer's tokens − logsumexp over the other allowed answers'.
 

@@ -21,7 +21,7 @@ from hipp_prune.plan import ModelShape, Plan, PlanSpace
 from hipp_prune.run import Provenance, RunDirectory, read_json
 from hipp_prune.search import archive as archives
 from hipp_prune.search.config import SearchConfig
-from hipp_prune.search.loop import Step
+from hipp_prune.search.session import Step
 
 DENSE = "dense"
 """Label of the unpruned model's evaluation."""

@@ -24,10 +24,16 @@ class Evaluation:
     """R_rob, raw."""
     utility: float
     """R_util, raw."""
+    pope: float
+    """Balanced accuracy on the minibatch's POPE questions, in [0, 1]."""
+    scienceqa: float
+    """Accuracy on its multiple-choice questions, in [0, 1]."""
+    questions: int
+    """Questions it was asked: the price of the evaluation."""
     sparsity: float
     """Realised sparsity."""
     source: str
-    """What proposed it: ``dense``, ``warm-up``, ``surrogate`` or ``policy``."""
+    """What proposed it, e.g. ``warm-up``, ``surrogate`` or ``policy``."""
     seconds: float
     """Wall time of the evaluation."""
     z: tuple[float, ...] | None = None

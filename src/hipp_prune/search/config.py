@@ -17,8 +17,11 @@ from hipp_prune.choices import (
 )
 from hipp_prune.errors import BudgetError, InputError
 
+DEFAULT_EVALUATIONS = 400
+"""Evaluations of a search that is told neither a number nor a time."""
+
 _POSITIVE = (
-    "evaluations", "minibatch", "rounds", "groups", "inner_epochs", "kappa", "learning_rate", "tau", "gamma",
+    "evaluations", "minutes", "minibatch", "rounds", "groups", "inner_epochs", "kappa", "learning_rate", "tau", "gamma",
     "clip", "clip_returns",
 )  # fmt: skip
 _NOT_NEGATIVE = ("budget_entropy", "allocation_entropy", "kl_weight")
@@ -33,8 +36,10 @@ class SearchConfig:
 
     method: Method = "hybrid"
     """Which searcher; a method is nothing but a set of the fields below (see ``for_method``)."""
-    evaluations: int = 400
-    """Plans evaluated in all, > 0."""
+    evaluations: int | None = None
+    """Evaluations of a plan on a whole minibatch, > 0; 400, or without limit where minutes are given."""
+    minutes: float | None = None
+    """Minutes that evaluations may take in all, > 0; whichever limit comes first ends the search."""
     seed: int = 0
     """Seed of every random choice."""
     unit: UnitKind = "coupled"
@@ -128,6 +133,13 @@ class SearchConfig:
             if value is not None and not allowed(value):
                 raise InputError(f"search setting {name} must {demand}, got {value:g}")
 
+    @property
+    def most_evaluations(self) -> int:
+        """The limit on evaluations, whatever the clock says."""
+        if self.evaluations is not None:
+            return self.evaluations
+        return DEFAULT_EVALUATIONS if self.minutes is None else 10**9
+
     def for_method(self, method: Method) -> "SearchConfig":
         """These settings with what defines ``method`` put in place."""
         return replace(self, method=method, **METHODS[method])
@@ -135,6 +147,7 @@ class SearchConfig:
 
 METHODS: dict[Method, dict[str, Any]] = {
     "hybrid": {},
+    "random": {},
     "grpo": {"warm_up": 0.0, "proposals": 0.0},
     "grpo-paper": {
         "warm_up": 0.0,

@@ -5,7 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hipp_prune.allocation import Floats, Ints
+from hipp_prune.objectives.returns import PlanScores
 from hipp_prune.plan import ModelShape, PlanSpace
+
+_QUESTIONS = 64
+"""Questions of an evaluation whose noise is ``noise``; it falls with the square root of their number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +78,16 @@ class Landscape:
         result: Floats = own - self.interaction * coupled[..., None]
         return result
 
-    def evaluate(self, kept: Ints, minibatch: str) -> tuple[float, float]:
+    def evaluate(self, kept: Ints, minibatch: str, size: int) -> PlanScores:
         """Noisy objectives; the same plan on the same minibatch always gives the same values."""
-        common = np.random.default_rng([self.seed, *minibatch.encode()]).normal(scale=self.noise, size=2)
-        own = np.random.default_rng([self.seed, *minibatch.encode(), *kept.tolist()]).normal(size=2)
-        robustness, utility = self.objectives(kept) + common + self.noise * own
-        return float(robustness), float(utility)
+        seed = [self.seed, size, *minibatch.encode()]
+        noise = self.noise * (_QUESTIONS / size) ** 0.5
+        common = np.random.default_rng(seed).normal(scale=noise, size=2)
+        own = np.random.default_rng([*seed, *kept.tolist()]).normal(scale=noise, size=2)
+        robustness, utility = (self.objectives(kept) + common + own).tolist()
+        return PlanScores(
+            robustness=robustness,
+            utility=utility,
+            pope=float(np.exp(robustness)),
+            scienceqa=float(np.exp(utility)),
+        )

@@ -9,8 +9,9 @@ from torch import Tensor
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.calibration import Calibration
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.objectives.evaluator import Evaluator, PreparedBatch, plan_objectives
+from hipp_prune.objectives.evaluator import Evaluator, PreparedBatch, plan_scores
 from hipp_prune.objectives.minibatch import draw_minibatch
+from hipp_prune.objectives.returns import PlanScores
 from hipp_prune.objectives.stability import (
     Projections,
     chained_log_flow,
@@ -65,7 +66,7 @@ class ModelProblem:
         self._tables = synflow_table([neuron_flow(*weights) for weights in self._projections])
         self._dense_chain = chained_log_flow(self._projections) if config.flow == "chain" else 0.0
         self._evaluator = Evaluator(adapter, questions, batch_size=batch_size, progress=progress)
-        self._prepared: dict[str, tuple[list[Question], list[PreparedBatch]]] = {}
+        self._prepared: dict[tuple[str, int], tuple[list[Question], list[PreparedBatch]]] = {}
 
     @property
     def state(self) -> Floats:
@@ -80,23 +81,24 @@ class ModelProblem:
             return coupled_log_ratio(self._tables, kept)
         return np.array([rows_log_ratio(self._projections, self._row_masks(plan)) for plan in kept])
 
-    def evaluate(self, kept: Ints, minibatch: str) -> tuple[float, float]:
-        """Raw (R_rob, R_util) of a plan on the minibatch of this name."""
-        questions, prepared = self._minibatch(minibatch)
+    def evaluate(self, kept: Ints, minibatch: str, size: int) -> PlanScores:
+        """What a plan scores on the minibatch of this name and size."""
+        questions, prepared = self._minibatch(minibatch, size)
         with self.sorted.apply(kept.tolist()):
             scores = self._evaluator.scores(prepared)
-        return plan_objectives(scores, questions, kind=self.config.returns, tau=self.config.tau)
+        return plan_scores(scores, questions, kind=self.config.returns, tau=self.config.tau)
 
-    def _minibatch(self, name: str) -> tuple[list[Question], list[PreparedBatch]]:
+    def _minibatch(self, name: str, size: int) -> tuple[list[Question], list[PreparedBatch]]:
         """The questions a name stands for: drawn from the seed and the name, so the same in every process."""
-        if name not in self._prepared:
+        key = name, size
+        if key not in self._prepared:
             rng = np.random.default_rng([self.config.seed, crc32(name.encode())])
             asked = self._evaluator.questions
-            indices = draw_minibatch(asked, self.config.minibatch, rng, pope_share=self.config.pope_share)
+            indices = draw_minibatch(asked, size, rng, pope_share=self.config.pope_share)
             while len(self._prepared) >= _CACHED_MINIBATCHES:
                 del self._prepared[next(iter(self._prepared))]
-            self._prepared[name] = [asked[index] for index in indices], self._evaluator.prepare(indices)
-        return self._prepared[name]
+            self._prepared[key] = [asked[index] for index in indices], self._evaluator.prepare(indices)
+        return self._prepared[key]
 
     def _row_masks(self, kept: Ints) -> list[np.ndarray]:
         """Masks of gate, up and down rows of every block, in the *sorted* order the weights now have."""

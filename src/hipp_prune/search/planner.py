@@ -14,18 +14,20 @@ from torch import Tensor
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.errors import IncompleteRunError
 from hipp_prune.plan import ModelShape, Plan, PlanSpace, keep_masks, pack_masks
-from hipp_prune.policy.action import decode_actions, make_context
-from hipp_prune.policy.network import PlanPolicy
 from hipp_prune.preference import Preference
 from hipp_prune.run import atomic_path
+from hipp_prune.search.answers import Answers, restore_answers
 from hipp_prune.search.config import SearchConfig
+
+_PREFIX = "answers."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planner:
-    """Policy, unit descriptors and neuron rankings: all that a query needs."""
+    """Answers, unit descriptors and neuron rankings: all that a query needs."""
 
-    policy: PlanPolicy
+    answers: Answers
+    """What a preference is answered with."""
     space: PlanSpace
     config: SearchConfig
     """The settings it was trained with."""
@@ -50,19 +52,13 @@ class Planner:
             BudgetError: if the box does not allow the sparsity or the alignment.
         """
         config = self.config
-        budget = np.array([[config.s_min, config.s_max]])
+        budget = (config.s_min, config.s_max)
         if sparsity is not None:
             self.space.check_budget(sparsity)
-            budget = np.array([[sparsity, sparsity]])
-        seen = np.clip(budget, config.s_min, config.s_max)
-        context = make_context(seen, preference.vector[None])
-        with torch.inference_mode():
-            mean = self.policy(torch.from_numpy(self.state).float(), context).mean
-        plans = decode_actions(
-            mean.double().numpy(), budget, self.space, rule=config.allocation, kappa=config.kappa, align=align
-        )
+            budget = (sparsity, sparsity)
+        kept = self.answers.kept(preference.vector[None], np.array([budget]), align=align)
         notes = {"sparsity": sparsity, "align": align, "method": config.method, "seed": config.seed}
-        return self.plan(plans.kept[0], preference=preference, **notes)
+        return self.plan(kept[0], preference=preference, **notes)
 
     def plan(self, kept: Ints, *, preference: Preference | None = None, **notes: object) -> Plan:
         """A whole plan from kept counts [U], with the neurons this run's ranking keeps."""
@@ -85,8 +81,9 @@ class Planner:
             "shape": asdict(self.space.shape),
             "features": self.features,
             "scale": self.scale,
+            "answers": self.answers.kind,
         }
-        tensors = {f"policy.{name}": value.contiguous() for name, value in self.policy.state_dict().items()}
+        tensors = {f"{_PREFIX}{name}": value for name, value in self.answers.tensors().items()}
         tensors["state"] = torch.from_numpy(self.state)
         for index, order in enumerate(self.orders):
             tensors[f"order.{index}"] = torch.from_numpy(order.astype(np.int32))
@@ -120,13 +117,11 @@ class Planner:
         orders = [tensors[f"order.{index}"].long().numpy() for index in range(_num_orders(space))]
         if len(state) != space.num_units or not all(_is_ranking(order) for order in orders):
             raise ValueError("its descriptors or rankings do not fit its model")
-        policy = PlanPolicy(state.shape[1])
-        prefix = "policy."
-        policy.load_state_dict(
-            {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        )
+        ours = {
+            name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)
+        }
         return cls(
-            policy=policy.eval(),
+            answers=restore_answers(metadata["answers"], ours, state=state, space=space, config=config),
             space=space,
             config=config,
             state=state,

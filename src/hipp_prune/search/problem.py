@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from hipp_prune.allocation import Floats, Ints
+from hipp_prune.objectives.returns import PlanScores
 from hipp_prune.plan import PlanSpace
 
 
@@ -20,5 +21,5 @@ class Problem(Protocol):
     def log_ratio(self, kept: Ints) -> Floats:
         """ℓ of Eq. 13 for kept counts [P, U], without a forward pass, [P]."""
 
-    def evaluate(self, kept: Ints, minibatch: str) -> tuple[float, float]:
-        """Raw (R_rob, R_util) of kept counts [U] on the questions that ``minibatch`` names."""
+    def evaluate(self, kept: Ints, minibatch: str, size: int) -> PlanScores:
+        """What kept counts [U] score on ``size`` questions; the minibatch's name decides which ones."""

@@ -1,0 +1,187 @@
+"""What every searcher shares: paying for evaluations, the budget, and the learning curve.
+
+A search is deterministic given its settings and the values it is told, and every value is in the archive before it is
+used. So an interrupted search needs no other state: started again, it replays what is paid for and goes on.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from hipp_prune.allocation import Floats, Ints
+from hipp_prune.objectives.returns import PlanScores, RunningNormaliser, compression_return
+from hipp_prune.objectives.stability import StabilityBand, calibrate_band
+from hipp_prune.run import Progress
+from hipp_prune.search.archive import Archive, Evaluation, objective_matrix
+from hipp_prune.search.config import SearchConfig
+from hipp_prune.search.problem import Problem
+
+_BAND_PLANS = 512
+"""Random plans that calibrate the stability band; they cost no forward pass."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One line of the learning curve."""
+
+    phase: str
+    """What proposed the plans, e.g. ``warm-up``, ``surrogate`` or ``policy``."""
+    evaluations: int
+    """Evaluations of a whole minibatch paid for so far."""
+    mean_return: float
+    """Mean scalar return of the phase's plans under the preferences they were drawn for, normalised units."""
+    objectives: tuple[float, float, float]
+    """Mean raw (R_rob, R_util, s)."""
+    gate: float
+    """Mean stability gate."""
+    clipped: float
+    """Fraction of policy ratios clipped in the last update."""
+    kl: float
+    """KL to the policy that drew the plans, after the last update."""
+
+
+@dataclass(kw_only=True)
+class Session:
+    """One search under way."""
+
+    problem: Problem
+    config: SearchConfig
+    archive: Archive
+    progress: Progress | None = None
+    curve: list[Step] = field(default_factory=list)
+    asked: int = 0
+    """Questions asked so far, over all evaluations: what a search pays with."""
+    seconds: float = 0.0
+    """Seconds the evaluations took, those of an earlier, interrupted run included."""
+    normaliser: RunningNormaliser = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.normaliser = RunningNormaliser(clip=self.config.clip_returns)
+
+    @cached_property
+    def band(self) -> StabilityBand:
+        """The stability band of random plans (Eq. 14)."""
+        ratios = random_ratios(self.problem, self.config, _BAND_PLANS, self.rng(1))
+        kept = self.problem.space.kept(ratios)
+        return calibrate_band(
+            self.problem.log_ratio(kept),
+            self.problem.space.sparsity(kept),
+            kind=self.config.band,
+            gamma=self.config.gamma,
+        )
+
+    @property
+    def spent(self) -> float:
+        """Evaluations paid for, in units of a whole minibatch."""
+        return self.asked / self.config.minibatch
+
+    @property
+    def used(self) -> float:
+        """Fraction of the budget that is gone: of evaluations, or of minutes where those are limited."""
+        minutes = self.config.minutes
+        timed = 0.0 if minutes is None else self.seconds / (60 * minutes)
+        return max(self.spent / self.config.most_evaluations, timed)
+
+    def affordable(self, size: int | None = None, *, share: float = 1.0) -> int:
+        """How many more evaluations of ``size`` questions fit into the first ``share`` of the budget; ≥ 0."""
+        if self.used >= share:
+            return 0
+        questions = share * self.config.most_evaluations * self.config.minibatch - self.asked
+        return max(0, int((questions + 1e-6) // (size or self.config.minibatch)))
+
+    def rng(self, *key: int) -> np.random.Generator:
+        """Randomness of one phase or step, independent of all others."""
+        return np.random.default_rng([self.config.seed, *key])
+
+    def evaluate(
+        self,
+        kept: Ints,
+        minibatch: str,
+        source: str,
+        *,
+        size: int | None = None,
+        draws: Sequence[dict[str, Any]] | None = None,
+    ) -> list[Evaluation]:
+        """The evaluations of plans [P, U] on one minibatch: looked up, or paid for and stored.
+
+        Args:
+            kept: kept counts of each plan.
+            minibatch: name of the questions; plans are comparable within one.
+            source: what proposed the plans.
+            size: questions of the minibatch; the configured number by default.
+            draws: of each plan, what else the archive is to keep: z, budget, preference, log_prob.
+        """
+        size = size or self.config.minibatch
+        plans = [tuple(int(count) for count in plan) for plan in kept]
+        missing = [plan for plan in dict.fromkeys(plans) if self.archive.find(plan, minibatch) is None]
+        for plan, (scores, seconds) in zip(missing, self._pay(missing, minibatch, size), strict=True):
+            extra = {} if draws is None else draws[plans.index(plan)]
+            self.archive.add(
+                Evaluation(
+                    kept=plan,
+                    minibatch=minibatch,
+                    questions=size,
+                    sparsity=float(self.problem.space.sparsity(np.array(plan))),
+                    source=source,
+                    seconds=seconds,
+                    **asdict(scores),
+                    **extra,
+                )
+            )
+        found = [self.archive.find(plan, minibatch) for plan in plans]
+        evaluations = [evaluation for evaluation in found if evaluation is not None]
+        self.asked += size * len(evaluations)
+        self.seconds += sum(evaluation.seconds for evaluation in evaluations)
+        if self.progress:
+            total = self.config.most_evaluations
+            self.progress(min(total, int(self.used * total)), total)
+        return evaluations
+
+    def _pay(
+        self, plans: Sequence[tuple[int, ...]], minibatch: str, size: int
+    ) -> list[tuple[PlanScores, float]]:
+        """What plans score, and the seconds each took."""
+        paid = []
+        for plan in plans:
+            start = time.perf_counter()
+            scores = self.problem.evaluate(np.array(plan), minibatch, size)
+            paid.append((scores, time.perf_counter() - start))
+        return paid
+
+    def returns(self, evaluations: Sequence[Evaluation]) -> Floats:
+        """Raw (R_rob, R_util, R_comp), [N, 3]."""
+        table = objective_matrix(list(evaluations))
+        table[:, 2] = compression_return(table[:, 2], s_lo=self.config.s_min, s_hi=self.config.s_max)
+        return table
+
+    def record(
+        self, phase: str, evaluations: Sequence[Evaluation], preferences: Floats, **extra: float
+    ) -> None:
+        """Adds a line to the learning curve; a step whose plans were all too unstable to evaluate has none."""
+        if not evaluations:
+            return
+        normalised = self.normaliser(self.returns(evaluations))
+        self.curve.append(
+            Step(
+                phase=phase,
+                evaluations=round(self.spent),
+                mean_return=float((normalised * preferences).sum(axis=1).mean()),
+                objectives=tuple(objective_matrix(list(evaluations)).mean(axis=0).tolist()),
+                gate=extra.get("gate", 1.0),
+                clipped=extra.get("clipped", 0.0),
+                kl=extra.get("kl", 0.0),
+            )
+        )
+
+
+def random_ratios(problem: Problem, config: SearchConfig, count: int, rng: np.random.Generator) -> Floats:
+    """Ratios [count, U] of plans with uniform sparsity and Dirichlet allocations from even to spiky."""
+    sparsity = rng.uniform(config.s_min, config.s_max, size=count)
+    sharpness = np.exp(rng.uniform(np.log(0.7), np.log(10.0), size=count))
+    units = problem.space.num_units
+    shares = np.stack([rng.dirichlet(np.full(units, concentration)) for concentration in sharpness])
+    return problem.space.ratios(np.log(shares + 1e-12), sparsity)
