@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check fix results clean
+.PHONY: help demo test check fix results bench bench-search clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -34,6 +34,12 @@ fix: $(READY)  ## repair what can be repaired
 
 results: $(READY)  ## measure the embedded models again and write docs/results.md (ten minutes)
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/toys.py
+
+bench: $(READY)  ## what evaluating, querying and pruning cost, as ratios: writes docs/bench.md (three minutes)
+	$(BIN)/python benchmarks/bench.py --out docs/bench.md
+
+bench-search: $(READY)  ## compare all searchers and write docs/results/search (at most four hours; again to go on)
+	$(BIN)/hipp-prune bench-search --out build/bench-search --results docs/results/search --minutes 235 $(BENCH_FLAGS)
 
 clean:  ## remove the environment and what was made here
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,6 +1,6 @@
 """Ratios from a policy's actions (Eq. 8) and whole neurons from ratios: pure functions on arrays.
 
-Shapes: P plans, U units. ``costs`` are the prunable parameters of one neuron (or row) of a unit, ``widths``
+Shapes: P plans, U units. ``costs`` are (mostly) the prunable parameters of one neuron (or row) of a unit, ``widths``
 the number of neurons (rows) a unit has; w_u = widths · costs are the units' weights in the overall sparsity.
 """
 
@@ -93,14 +93,22 @@ def _suffix_logsumexp(values: Floats) -> Floats:
 
 
 def kept_counts(
-    ratios: Floats, *, widths: Ints, costs: Ints, r_max: float, align: int = 1, on_budget: bool = True
+    ratios: Floats,
+    *,
+    widths: Ints,
+    costs: Ints | Floats,
+    r_max: float,
+    align: int = 1,
+    on_budget: bool = True,
 ) -> Ints:
     """Whole neurons kept by each unit: largest-remainder rounding that never leaves the box.
 
     Args:
         ratios: fraction removed, shape [P, U], in [0, r_max].
         widths: neurons of each unit, shape [U].
-        costs: prunable parameters of one neuron of each unit, shape [U].
+        costs: what one neuron of each unit costs in the measure that the total is to meet, shape [U] or, where
+            plans differ, [P, U]; its prunable parameters, or relative to the dearest. Where a neuron costs nothing,
+            the unit keeps its floor.
         r_max: largest ratio of a unit.
         align: kept counts are multiples of this (8, 64, 128 suit GPUs), so widths must be at least as large.
         on_budget: round the *total* to the nearest neuron (to the nearest ``align`` neurons); otherwise each
@@ -125,33 +133,23 @@ def kept_counts(
     floors = np.clip(np.floor(wanted + _ROUNDING), fewest_kept, most_kept).astype(np.int64)
     if not on_budget:
         return np.clip(np.ceil(wanted - _ROUNDING), fewest_kept, most_kept).astype(np.int64) * align
-    budget = (wanted * costs).sum(axis=1)
-    _check_reachable(budget, most_kept, costs, float(widths @ costs) / align)
+    steps = np.broadcast_to(costs, ratios.shape)
+    budget = (wanted * steps).sum(axis=1)
     rounded = [
-        _spend(floors[plan], wanted[plan], budget[plan], costs, fewest_kept, most_kept)
+        _spend(floors[plan], wanted[plan], budget[plan], steps[plan], fewest_kept, most_kept)
         for plan in range(len(ratios))
     ]
     return np.stack(rounded) * align
 
 
-def _check_reachable(budget: Floats, most: Ints, costs: Ints, whole: float) -> None:
-    """Refuses budgets that keep more than the aligned widths can: ``align`` alone already removes more."""
-    if np.any(budget > most @ costs + costs.max()):
-        least = 1 - float(most @ costs) / whole
-        raise BudgetError(
-            f"with this --align the smallest sparsity is {least:.4f}, since widths are rounded down to multiples "
-            f"of it, but {1 - float(budget.max()) / whole:.4f} was asked for; use a smaller --align or more sparsity"
-        )
-
-
-def _spend(kept: Ints, wanted: Floats, budget: float, costs: Ints, fewest: Ints, most: Ints) -> Ints:
+def _spend(kept: Ints, wanted: Floats, budget: float, costs: Ints | Floats, fewest: Ints, most: Ints) -> Ints:
     """Adds or takes single steps, largest remainder first, until the budget is met to half a step."""
     kept = kept.copy()
     while True:
         deficit = budget - float(kept @ costs)
         step = 1 if deficit > 0 else -1
         room = (kept < most) if step > 0 else (kept > fewest)
-        useful = room & (costs < 2 * abs(deficit) - _ROUNDING)
+        useful = room & (costs > 0) & (costs < 2 * abs(deficit) - _ROUNDING)
         if not useful.any():
             return kept
         remainder = np.where(useful, step * (wanted - kept), -np.inf)

@@ -10,7 +10,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,14 +18,18 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hipp_prune import distributed
 from hipp_prune.benchmark.evaluate import Evaluation, evaluate_model, limit_questions, weight_bytes
+from hipp_prune.benchmark.search_bench import FULL, BenchSettings, Say, claim, read_results, run_cells
 from hipp_prune.benchmark.speed import measure_speedups
+from hipp_prune.benchmark.standings import Score, score_cells
 from hipp_prune.calibration import Calibration
 from hipp_prune.calibration import calibrate as measure
-from hipp_prune.errors import RunError
+from hipp_prune.errors import InputError, RunError
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import local_folder
+from hipp_prune.objectives.features import IMAGE_MEMORY
 from hipp_prune.objectives.minibatch import draw_minibatch
 from hipp_prune.plan import Plan
 from hipp_prune.preference import Preference
@@ -37,15 +41,20 @@ from hipp_prune.questions.scoring import PopeRule
 from hipp_prune.questions.spec import load_questions
 from hipp_prune.questions.splits import Split
 from hipp_prune.report import write_report
+from hipp_prune.report.searches import search_facts, write_searches
 from hipp_prune.run import Progress, Provenance, RunDirectory, read_json, write_json, write_text
-from hipp_prune.search.archive import Archive
+from hipp_prune.search.archive import Archive, shared_archive
 from hipp_prune.search.config import SearchConfig
+from hipp_prune.search.forecast import known_forecast
 from hipp_prune.search.loop import search as run_search
 from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.planner import Planner
+from hipp_prune.search.requirements import Requirement, meet_requirements
+from hipp_prune.search.spaces import plan_space
 
 __all__ = [
     "ModelOptions",
+    "bench_search",
     "calibrate",
     "evaluate",
     "prune",
@@ -62,7 +71,7 @@ class ModelOptions:
     """How a model is loaded."""
 
     device: str = "cpu"
-    """``cpu``, ``cuda``, ``cuda:1`` …"""
+    """``cpu``, ``cuda``, ``cuda:1`` …; ``auto`` splits a model over several GPUs."""
     dtype: str = "auto"
     """``float32``, ``bfloat16``, ``float16``; ``auto`` keeps the checkpoint's."""
     trust_remote_code: bool = False
@@ -111,14 +120,19 @@ def calibrate(
         InputError: for bad questions, images or models; see ``errors``.
     """
     run = RunDirectory(out)
-    run.create(Provenance.now(model=model, questions=tuple(questions), seed=seed), force=force)
-    asked = load_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
+    if distributed.is_first():
+        run.create(Provenance.now(model=model, questions=tuple(questions), seed=seed), force=force)
+    _meet(run)
+    with distributed.first():
+        asked = load_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
     chosen = draw_minibatch(asked, count, np.random.default_rng([seed, 6]))
     adapter = options.load(model)
     calibration = measure(
         adapter, [asked[index] for index in chosen], batch_size=batch_size, progress=progress
     )
-    calibration.save(run.calibration)
+    if distributed.is_first():
+        calibration.save(run.calibration)
+    distributed.barrier()
     return run
 
 
@@ -127,6 +141,7 @@ def search(
     config: SearchConfig | None = None,
     *,
     batch_size: int = 64,
+    image_memory: int = IMAGE_MEMORY,
     options: ModelOptions = ModelOptions(),
     force: bool = False,
     skip_bad: SkipBad | None = None,
@@ -139,6 +154,7 @@ def search(
         run: a calibrated run directory.
         config: settings; the run's seed and our defaults if none are given.
         batch_size: questions a forward pass.
+        image_memory: bytes of encoded pictures that stay in memory; the rest lie in the run's cache.
         options: how the model is loaded.
         force: throws away what an earlier search with other settings evaluated.
         skip_bad: as in ``calibrate``.
@@ -148,24 +164,40 @@ def search(
     Raises:
         IncompleteRunError: if the run has not been calibrated.
         RunError: if an earlier search had other settings and ``force`` is false.
+        BudgetError: if no plan saves ``config.s_max`` in ``config.compression``.
     """
     directory = RunDirectory(run)
     provenance = directory.provenance()
     directory.require(directory.calibration, made_by=f"hipp-prune calibrate … --out {run} --force")
     config = config or SearchConfig(seed=provenance.seed)
-    _claim_search(directory, config, force=force)
-    questions = load_questions(
-        provenance.questions, "search", cache=directory.cache, seed=provenance.seed, skip_bad=skip_bad
+    _meet(directory)
+    _refuse_other_search(directory, config, force=force)
+    adapter, calibration = options.load(provenance.model), Calibration.load(directory.calibration)
+    space = plan_space(
+        adapter, calibration, config, latency=directory.latency, batch_size=batch_size, force=force
     )
+    if distributed.is_first():
+        _claim_search(directory, config, force=force)
+    with distributed.first():
+        questions = load_questions(
+            provenance.questions, "search", cache=directory.cache, seed=provenance.seed, skip_bad=skip_bad
+        )
     problem = ModelProblem(
-        options.load(provenance.model),
-        Calibration.load(directory.calibration),
+        adapter,
+        calibration,
         questions,
         config,
+        space=space,
         batch_size=batch_size,
+        features=directory.cache / "features",
+        image_memory=image_memory,
         progress=encoding,
     )
-    archive = Archive(directory.search / "archive.jsonl")
+    distributed.agree(
+        "the order of neurons",
+        b"".join([problem.state.tobytes(), *map(np.ndarray.tobytes, problem.sorted.rankings)]),
+    )
+    archive = shared_archive(directory.search / "archive.jsonl")
     result = run_search(problem, config, archive, progress=progress)
     planner = Planner(
         answers=result.answers,
@@ -176,38 +208,75 @@ def search(
         orders=tuple(problem.sorted.rankings),
         scale=result.scale,
     )
-    write_json(directory.search / "curve.json", [asdict(step) for step in result.curve])
-    write_json(directory.search / "search.json", {**_description(planner), "complete": True})
-    planner.save(directory.search / "planner.safetensors")
+    if distributed.is_first():
+        write_json(directory.search / "curve.json", [asdict(step) for step in result.curve])
+        write_json(directory.search / "search.json", {**_description(planner), "complete": True})
+        planner.save(directory.search / "planner.safetensors")
+        with suppress(InputError):  # too few evaluations to forecast from are no failed search
+            known_forecast(directory.search / "forecast.json", archive, planner.space)
+    distributed.barrier()
     return planner
 
 
 def query(
     run: Path,
-    preference: Preference,
+    preference: Preference | None = None,
     *,
     sparsity: float | None = None,
+    requirements: Sequence[Requirement] = (),
     align: int = 1,
     out: Path | None = None,
 ) -> Plan:
     """The plan a run's policy answers a preference with; also written to ``out``, or into the run's ``plans``.
 
+    Args:
+        run: a searched run directory.
+        preference: what counts how much; may be left out where there are requirements.
+        sparsity: fixes the sparsity instead of leaving it to the policy.
+        requirements: lower bounds on accuracies and savings; the answer is the best plan that is predicted to meet
+            all of them.
+        align: kept counts are multiples of this.
+        out: the plan file.
+
     Raises:
         IncompleteRunError: if the run has not been searched.
         BudgetError: if the box does not allow the sparsity or the alignment.
+        RequirementError: if no plan is predicted to meet the requirements, saying what is attainable.
+        InputError: if neither preference nor requirements are given, or a requirement cannot be judged.
     """
     directory = RunDirectory(run)
     directory.provenance()
     path = directory.require(directory.search / "planner.safetensors", made_by=f"hipp-prune search {run}")
-    plan = Planner.load(path).query(preference, sparsity=sparsity, align=align)
-    write_text(out or directory.plans / f"{plan_name(preference, sparsity, align)}.json", plan.to_json())
+    planner = Planner.load(path)
+    if requirements:
+        if sparsity is not None:
+            raise InputError(f"with requirements the sparsity is one of them: sparsity={sparsity:g}")
+        archive = Archive(directory.search / "archive.jsonl")
+        forecast = known_forecast(directory.search / "forecast.json", archive, planner.space)
+        plan = meet_requirements(
+            planner, forecast, list(archive), requirements, preference=preference, align=align
+        )
+    elif preference is None:
+        raise InputError("a query needs a preference R,U,C, e.g. 1,1,1, or requirements, e.g. pope=0.85")
+    else:
+        plan = planner.query(preference, sparsity=sparsity, align=align)
+    name = plan_name(preference, sparsity, align, requirements)
+    write_text(out or directory.plans / f"{name}.json", plan.to_json())
     return plan
 
 
-def plan_name(preference: Preference, sparsity: float | None = None, align: int = 1) -> str:
-    """File name of a queried plan, e.g. ``0.5,0.5,0-s0.3``."""
-    budget = "" if sparsity is None else f"-s{sparsity:g}"
-    return f"{preference}{budget}" + ("" if align == 1 else f"-a{align}")
+def plan_name(
+    preference: Preference | None,
+    sparsity: float | None = None,
+    align: int = 1,
+    requirements: Sequence[Requirement] = (),
+) -> str:
+    """File name of a queried plan, e.g. ``0.5,0.5,0-s0.3`` or ``pope=0.85-sparsity=0.3``."""
+    parts = [] if preference is None else [str(preference)]
+    parts += map(str, requirements)
+    parts += [] if sparsity is None else [f"s{sparsity:g}"]
+    parts += [] if align == 1 else [f"a{align}"]
+    return "-".join(parts)
 
 
 def prune(
@@ -321,6 +390,45 @@ def report(run: Path) -> Path:
     return write_report(RunDirectory(run))
 
 
+def bench_search(
+    out: Path,
+    settings: BenchSettings = FULL,
+    *,
+    workers: int = 2,
+    minutes: float | None = None,
+    results: Path | None = None,
+    options: ModelOptions = ModelOptions(),
+    say: Say = lambda line: None,  # noqa: ARG005
+) -> list[Score]:
+    """Compares search methods at equal numbers of evaluations; interrupted, it goes on from its last search.
+
+    Args:
+        out: folder to make, and to go on in; ``curves.html`` is written there.
+        settings: what is compared.
+        workers: processes.
+        minutes: time after which it stops.
+        results: where ``results.md`` and ``results.csv`` are written; ``out`` by default.
+        options: how models are loaded.
+        say: told a line a search.
+
+    Raises:
+        RunError: if ``out`` is something else, has other settings, a worker died, or a search failed.
+    """
+    specs = settings.specs(out, **asdict(options))
+    claim(out, specs, settings.base)
+    for problem, spec in zip(settings.problems, specs.values(), strict=True):
+        if spec.run is not None and not RunDirectory(spec.run).calibration.exists():
+            say(f"calibrating {problem}")
+            calibrate(problem, settings.questions, spec.run, options=options)
+    cells = settings.cells(specs)
+    failed = run_cells(out, cells, specs, settings.base, workers=workers, minutes=minutes, say=say)
+    scores = score_cells(*read_results(out))
+    write_searches(out, results or out, scores, search_facts(scores, cells, specs.values()))
+    for cell, reason in failed.items():
+        raise RunError(f"{len(failed)} of {len(cells)} searches failed, the first, {cell}, with: {reason}")
+    return scores
+
+
 def checkpoint_plan(model: str) -> Plan | None:
     """The plan a checkpoint was pruned by; None for a dense model."""
     path = local_folder(model) / PLAN_FILE
@@ -336,12 +444,21 @@ def _description(planner: Planner) -> dict[str, Any]:
     }
 
 
-def _claim_search(directory: RunDirectory, config: SearchConfig, *, force: bool) -> None:
-    """Goes on with a search of the same settings, or starts a new one; more evaluations may be asked for."""
+def _meet(directory: RunDirectory) -> None:
+    """Waits for all workers and makes sure that they see one run directory.
+
+    Raises:
+        RunError: naming a worker that sees another.
+    """
+    distributed.barrier()
+    manifest = directory.manifest.read_bytes() if directory.manifest.exists() else b""
+    distributed.agree(f"the run directory {directory.root}", manifest)
+
+
+def _refuse_other_search(directory: RunDirectory, config: SearchConfig, *, force: bool) -> None:
+    """Refuses to mix searches of different settings; more evaluations may be asked for."""
     path = directory.search / "search.json"
-    if force and directory.search.exists():
-        shutil.rmtree(directory.search)
-    if path.exists():
+    if path.exists() and not force:
         before = read_json(path, made_by=f"hipp-prune search {directory.root} --force")["config"]
         now = asdict(config)
         changed = sorted(name for name in now if name != "evaluations" and before.get(name) != now[name])
@@ -351,7 +468,13 @@ def _claim_search(directory: RunDirectory, config: SearchConfig, *, force: bool)
                 f"{directory.search} holds a search with other settings ({differences}); repeat those settings to "
                 "go on with it, or add --force to start over"
             )
-    write_json(path, {"config": asdict(config), "complete": False})
+
+
+def _claim_search(directory: RunDirectory, config: SearchConfig, *, force: bool) -> None:
+    """Goes on with a search of the same settings, or starts a new one."""
+    if force and directory.search.exists():
+        shutil.rmtree(directory.search)
+    write_json(directory.search / "search.json", {"config": asdict(config), "complete": False})
 
 
 @contextmanager

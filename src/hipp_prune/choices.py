@@ -9,6 +9,9 @@ UnitKind = Literal["coupled", "rows"]
 """What a ratio removes. ``coupled``: neuron j is row j of gate and up and column j of down; ``rows``: the
 paper's independent row masks of gate, up and down."""
 
+Compression = Literal["parameters", "flops", "latency"]
+"""What a saving is a fraction of: prunable MLP parameters, or FLOPs or seconds of the language model's forward pass."""
+
 Allocation = Literal["waterfill", "paper"]
 """Eq. 8. ``waterfill`` meets the budget exactly; ``paper`` clips and lets the sparsity drift."""
 
@@ -33,6 +36,17 @@ AdvantageKind = Literal["leave-pair-out", "leave-one-out", "paper"]
 GateKind = Literal["positive", "all", "off"]
 """Which advantages the stability gate scales (Eq. 15): positive ones, all (the paper's), none."""
 
-Method = Literal["hybrid", "grpo", "grpo-paper", "random"]
+Method = Literal[
+    "hybrid",
+    "grpo",
+    "grpo-paper",
+    "grpo-per-preference",
+    "surrogate",
+    "knapsack",
+    "evopress",
+    "nsga2",
+    "random",
+]
 """``hybrid``: surrogate, then a cloned policy, then GRPO; ``grpo``: ours from scratch; ``grpo-paper``: the
-paper's choices throughout."""
+paper's choices throughout; ``grpo-per-preference``: a policy for each anchor; ``surrogate``: no policy;
+``knapsack``: one unit at a time; ``evopress``, ``nsga2`` (needs pymoo): evolution; ``random``: random plans."""

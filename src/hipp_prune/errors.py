@@ -8,6 +8,7 @@
     │   ├── ImageError                an image that is missing or cannot be decoded
     │   ├── PreferenceError           a preference that is no point of the simplex
     │   ├── BudgetError               a sparsity that the box constraints do not allow
+    │   ├── RequirementError          requirements that no plan is predicted to meet together
     │   ├── PlanError                 a plan file that is malformed or made for another model
     │   ├── CheckpointError           a checkpoint with missing, unexpected or mismatched tensors
     │   └── UnsupportedModelError     a model that lacks something the method needs
@@ -42,6 +43,10 @@ class PreferenceError(InputError):
 
 class BudgetError(InputError):
     """A sparsity that the box constraints do not allow."""
+
+
+class RequirementError(InputError):
+    """Requirements that no plan is predicted to meet together."""
 
 
 class PlanError(InputError):

@@ -6,6 +6,7 @@
       run.json                  the model, the questions, the seed and the versions (written first)
       calibration.safetensors   statistics of the dense model
       search/                   configuration, archive of evaluations, policy
+      latency.json              seconds by block width, where a search saves seconds
       plans/, results/          what ``query`` and ``evaluate`` left here
       report.html
 
@@ -76,6 +77,11 @@ class RunDirectory:
     def search(self) -> Path:
         """Folder of the search."""
         return self.root / "search"
+
+    @property
+    def latency(self) -> Path:
+        """Seconds by block width, measured by the first search that saves seconds."""
+        return self.root / "latency.json"
 
     @property
     def plans(self) -> Path:

@@ -7,8 +7,8 @@ import pytest
 from hipp_prune import choices
 
 KINDS = [
-    "UnitKind", "Allocation", "Criterion", "ReturnKind", "BandKind", "FlowKind", "AdvantageKind", "GateKind",
-    "Method",
+    "UnitKind", "Compression", "Allocation", "Criterion", "ReturnKind", "BandKind", "FlowKind", "AdvantageKind",
+    "GateKind", "Method",
 ]  # fmt: skip
 
 
@@ -24,9 +24,9 @@ def test_first_name_is_the_default():
 
     config = SearchConfig()
     fields = {
-        "unit": "UnitKind", "allocation": "Allocation", "importance": "Criterion", "returns": "ReturnKind",
-        "band": "BandKind", "flow": "FlowKind", "advantage": "AdvantageKind", "gate": "GateKind",
-        "method": "Method",
+        "unit": "UnitKind", "compression": "Compression", "allocation": "Allocation", "importance": "Criterion",
+        "returns": "ReturnKind", "band": "BandKind", "flow": "FlowKind", "advantage": "AdvantageKind",
+        "gate": "GateKind", "method": "Method",
     }  # fmt: skip
     for field, kind in fields.items():
         assert getattr(config, field) == get_args(getattr(choices, kind))[0], field

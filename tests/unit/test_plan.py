@@ -126,6 +126,13 @@ def test_ratios_and_kept_by_rule():
     assert drifted.tolist() == [[4, 10, 10]]
 
 
+def test_an_alignment_that_removes_more_than_asked_for_is_an_error():
+    space = PlanSpace(shape=make_shape((352,) * 6, hidden=128), r_max=0.8)
+    with pytest.raises(BudgetError, match=r"--align 128 the smallest sparsity is 0\.2727"):
+        space.kept(np.full((1, 6), 0.1), align=128)
+    assert set(space.kept(np.full((1, 6), 0.3), align=128).flatten().tolist()) <= {128, 256}
+
+
 def _plan() -> Plan:
     return make_plan(make_shape((10, 12)), "coupled", (4, 12))
 
@@ -161,7 +168,7 @@ def _without(plan: Plan, field: str) -> str:
 
 @pytest.mark.parametrize(
     "field",
-    ["format", "unit", "kept", "masks", "sparsity", "importance", "model", "notes", "preference"],
+    ["format", "unit", "kept", "masks", "sparsity", "costs", "importance", "model", "notes", "preference"],
 )
 def test_missing_field(tmp_path, field):
     path = tmp_path / "plan.json"
@@ -174,7 +181,7 @@ def test_missing_field(tmp_path, field):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"format": 2}, "expected plan format 1, found 2"),
+        ({"format": 1}, "expected plan format 2, found 1; write the plan again"),
         ({"unit": "columns"}, "unit must be coupled or rows, found 'columns'"),
         ({"kept": [5, 12]}, "masks keep .4, 12. neurons, the counts say .5, 12."),
         ({"kept": [4]}, "do not fit the model"),

@@ -21,7 +21,8 @@ def measure_speedups(
 ) -> list[float]:
     """Dense wall time over each pruned model's, forward passes over the same questions.
 
-    The models take turns, so that whatever else the machine does hits all alike; medians over rounds.
+    The models take turns, so that whatever else the machine does hits all alike; a ratio is the median over rounds of
+    the ratio within a round.
 
     Args:
         dense: the reference.
@@ -43,5 +44,4 @@ def measure_speedups(
             seconds[turn, index] = time.perf_counter() - start
         if progress:
             progress(turn + 1, rounds + 1)
-    medians = np.median(seconds[1:], axis=0)
-    return [float(medians[0] / median) for median in medians[1:]]
+    return np.median(seconds[1:, :1] / seconds[1:, 1:], axis=0).tolist()

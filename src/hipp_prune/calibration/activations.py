@@ -47,6 +47,12 @@ class Moments:
         count, total, square, maximum = (torch.stack(sums) for sums in zip(*parts, strict=True))
         return cls(count=count, total=total, square=square, maximum=maximum)
 
+    @classmethod
+    def empty(cls, width: int) -> "Moments":
+        """No token seen."""
+        zeros = torch.zeros(2, width, dtype=torch.float64)
+        return cls(count=zeros[:, 0], total=zeros, square=zeros, maximum=zeros)
+
     def merge(self, other: "Moments") -> "Moments":
         """Moments of both sets of tokens; order and grouping do not matter, up to rounding."""
         return Moments(

@@ -10,11 +10,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from hipp_prune import distributed
 from hipp_prune.calibration.activations import Moments, record_moments
 from hipp_prune.calibration.gradients import score_taylor
 from hipp_prune.calibration.visual import VisualSensitivity, record_visual
 from hipp_prune.errors import CheckpointError, IncompleteRunError, QuestionError
-from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
+from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
 from hipp_prune.run import Progress, atomic_path
@@ -126,6 +127,38 @@ class Observations:
             visual=self.visual.merge(other.visual),
         )
 
+    @classmethod
+    def empty(cls, blocks: Sequence[Block]) -> "Observations":
+        """No question seen."""
+        return cls(
+            inputs=tuple(Moments.empty(block.gate.in_features) for block in blocks),
+            neurons=tuple(Moments.empty(block.down.in_features) for block in blocks),
+            visual=VisualSensitivity.empty(len(blocks)),
+        )
+
+    def over_workers(self, device: torch.device) -> "Observations":
+        """Observations of all workers' questions, at every worker; their sums travel from ``device``."""
+        moments = (*self.inputs, *self.neurons)
+        sums = [tensor for each in moments for tensor in (each.count, each.total, each.square)]
+        sums = [tensor.to(device) for tensor in (*sums, self.visual.total, self.visual.count)]
+        maxima = [each.maximum.to(device) for each in moments]
+        *added, total, count = (tensor.cpu() for tensor in distributed.all_reduce(sums))
+        highest = [tensor.cpu() for tensor in distributed.all_reduce(maxima, largest=True)]
+        merged = tuple(
+            Moments(
+                count=added[3 * index],
+                total=added[3 * index + 1],
+                square=added[3 * index + 2],
+                maximum=maximum,
+            )
+            for index, maximum in enumerate(highest)
+        )
+        return Observations(
+            inputs=merged[: len(self.inputs)],
+            neurons=merged[len(self.inputs) :],
+            visual=VisualSensitivity(total=total, count=count),
+        )
+
 
 def calibrate(
     adapter: Adapter,
@@ -141,6 +174,9 @@ def calibrate(
     the cost is about that of one plain pass over the questions (each image encoded once); then come
     ``taylor_questions`` forward and backward passes. Nothing is drawn: questions are sorted, so that their
     order does not matter, and neither does the batch size, up to rounding.
+
+    Several workers each observe a part of the questions, and their sums are reduced. The Taylor importance is the
+    first worker's: its gradients are as large as the MLPs, and sending them would cost more than a few questions do.
 
     Args:
         adapter: the dense model.
@@ -159,13 +195,19 @@ def calibrate(
         raise QuestionError("calibration needs at least one question, got none; choose other questions")
     assert taylor_questions > 0
     chosen = sorted(questions, key=_digest)[:taylor_questions]
-    observed = _shifted(progress, 0, len(questions) + len(chosen))
-    differentiated = _shifted(progress, len(questions), len(questions) + len(chosen))
-    observations = observe(adapter, questions, batch_size=batch_size, progress=observed)
+    own = distributed.share(sorted(questions, key=_by_image))
+    observed = _shifted(progress, 0, len(own) + len(chosen))
+    differentiated = _shifted(progress, len(own), len(own) + len(chosen))
+    observations = observe(adapter, own, batch_size=batch_size, progress=observed)
+    observations = observations.over_workers(adapter.device)
+    if distributed.is_first():
+        taylor = score_taylor(adapter, chosen, progress=differentiated)
+    else:
+        taylor = tuple(torch.zeros(block.gate.out_features) for block in adapter.blocks)
     return Calibration(
         inputs=observations.inputs,
         neurons=observations.neurons,
-        taylor=score_taylor(adapter, chosen, progress=differentiated),
+        taylor=tuple(distributed.all_reduce(taylor)),
         visual=observations.visual,
         num_questions=len(questions),
     )
@@ -175,24 +217,21 @@ def calibrate(
 def observe(
     adapter: Adapter, questions: Sequence[Question], *, batch_size: int = 16, progress: Progress | None = None
 ) -> Observations:
-    """The forward half of ``calibrate``; several workers each take a part of the questions and merge.
+    """The forward half of ``calibrate``: what these questions show, be they none.
 
     Raises:
         ImageError: if a question's picture cannot be read.
         UnsupportedModelError: if the model's attention cannot be observed.
     """
-    assert questions, "nothing to observe"
     assert batch_size > 0
     ordered = sorted(questions, key=_by_image)
-    merged: Observations | None = None
+    merged = Observations.empty(adapter.blocks)
     done = 0
     for batch, images in _batches(adapter, ordered, batch_size):
-        observations = observe_batch(adapter, batch, images)
-        merged = observations if merged is None else merged.merge(observations)
+        merged = merged.merge(observe_batch(adapter, batch, images))
         done += len(batch.last)
         if progress is not None:
             progress(done, len(ordered))
-    assert merged is not None
     return merged
 
 

@@ -6,10 +6,11 @@ Nothing heavy is imported here, so that ``--help`` answers at once; each ``run``
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal, Union, get_args
 
 import tyro
 
+from hipp_prune.choices import Method
 from hipp_prune.search.config import SearchConfig
 
 
@@ -18,7 +19,7 @@ class ModelFlags:
     """How a model is loaded."""
 
     device: str = "cpu"
-    """cpu, cuda, cuda:1 …"""
+    """cpu, cuda, cuda:1 …; auto splits a model that is larger than one GPU."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto keeps the checkpoint's."""
     trust_remote_code: bool = False
@@ -84,6 +85,8 @@ class Search:
     """A calibrated run directory."""
     batch_size: int = 64
     """Questions a forward pass."""
+    image_memory: float = 1.0
+    """GiB of encoded pictures that stay in memory; the rest lie in the run's cache."""
     force: bool = False
     """Throw away an earlier search with other settings."""
     skip_bad: bool = False
@@ -104,6 +107,7 @@ class Search:
                 self.run_directory,
                 self.config,
                 batch_size=self.batch_size,
+                image_memory=int(self.image_memory * 2**30),
                 options=model_options(self.load),
                 force=self.force,
                 skip_bad=skip_bad,
@@ -116,17 +120,23 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """Ask a trained run for the plan of a preference.
+    """Ask a trained run for the plan of a preference, or for the best plan that is predicted to meet requirements.
 
-    Example: hipp-prune query run --preference 2,1,1 --sparsity 0.3 --align 64 --out plan.json
+    Examples: hipp-prune query run --preference 2,1,1 --sparsity 0.3 --align 64 --out plan.json;
+    hipp-prune query run --require pope=0.85 --require sparsity=0.3
     """
 
     run_directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """A searched run directory."""
-    preference: str
-    """R,U,C: weights of hallucination robustness, task utility and compression; normalised."""
+    preference: str | None = None
+    """R,U,C: weights of hallucination robustness, task utility and compression; normalised. With --require it chooses
+    among the plans that meet everything; without it, what is not required counts alike."""
     sparsity: float | None = None
-    """Fix the fraction of MLP neurons removed instead of leaving it to the policy."""
+    """Fix the fraction saved (of MLP parameters, or what the search's --compression says) instead of leaving it to
+    the policy."""
+    require: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """NAME=FRACTION, at least: accuracy (pope, scienceqa) or saving (sparsity, mlp, block, language, model, flops,
+    latency); may be repeated. An accuracy is met if the lower end of its predicted 90% interval is."""
     align: int = 1
     """Keep a multiple of this many neurons in every block (8, 64, 128 suit GPUs)."""
     out: Path | None = None
@@ -137,11 +147,20 @@ class Query:
         from hipp_prune import api
         from hipp_prune.cli.output import next_steps, print_plan
         from hipp_prune.preference import Preference
+        from hipp_prune.search.requirements import Requirement
 
-        preference = Preference.parse(self.preference)
-        name = api.plan_name(preference, self.sparsity, self.align)
+        preference = None if self.preference is None else Preference.parse(self.preference)
+        requirements = [Requirement.parse(text) for text in self.require]
+        name = api.plan_name(preference, self.sparsity, self.align, requirements)
         out = self.out or self.run_directory / "plans" / f"{name}.json"
-        plan = api.query(self.run_directory, preference, sparsity=self.sparsity, align=self.align, out=out)
+        plan = api.query(
+            self.run_directory,
+            preference,
+            sparsity=self.sparsity,
+            requirements=requirements,
+            align=self.align,
+            out=out,
+        )
         print_plan(plan, out)
         next_steps(f"hipp-prune prune --model MODEL --plan {shlex.quote(str(out))} --out CKPT")
 
@@ -218,6 +237,52 @@ class Evaluate:
             evaluate_answers(self)
         else:
             evaluate_model(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSearch:
+    """Compare search methods at equal numbers of evaluations, on held-out questions.
+
+    Interrupted or killed, it goes on from its last search when started again.
+
+    Example: hipp-prune bench-search --out bench --quick
+    """
+
+    out: Path
+    """Folder to make, and to go on in; curves.html is written there."""
+    problems: tuple[str, ...] = ("toy-llava", "toy-qwen2.5-vl", "landscape")
+    """Calibrated run directories, models to calibrate on --questions, or landscape, whose optimum is known."""
+    methods: tuple[Method, ...] = get_args(Method)
+    """Which searchers."""
+    budgets: tuple[int, ...] | None = None
+    """Evaluations a search, 100 250 500 1000 2000 by default; above 1,000 only for methods that learn a policy."""
+    seeds: int | None = None
+    """Searches of each kind, 5 by default; all have k before any has k + 1."""
+    quick: bool = False
+    """Budgets 100 and 250, 2 seeds, 100 held-out questions a benchmark, 14 minutes, where not told otherwise."""
+    questions: tuple[str, ...] = ("toyworld",)
+    """Question specifications of models that have not been calibrated."""
+    split: Literal["validation", "test"] = "validation"
+    """Whose questions judge the answers."""
+    limit: int | None = None
+    """Held-out questions a benchmark, 300 by default."""
+    s_min: float = SearchConfig().s_min
+    """Smallest sparsity searched."""
+    s_max: float = SearchConfig().s_max
+    """Largest sparsity searched."""
+    workers: int = 2
+    """Processes, one thread each."""
+    minutes: float | None = None
+    """Stop after this time; without it, when everything is done."""
+    results: Path | None = None
+    """Where results.md and results.csv are written; OUT by default."""
+    load: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
+
+    def run(self) -> None:
+        """Calls ``api.bench_search``."""
+        from hipp_prune.cli.output import bench_search
+
+        bench_search(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Union
 import tyro
 from tyro.conf import subcommand
 
+from hipp_prune import distributed
 from hipp_prune.cli import commands
-from hipp_prune.errors import HippPruneError
+from hipp_prune.errors import HippPruneError, InputError
 from hipp_prune.search.config import METHODS, SearchConfig
 
 DESCRIPTION = """Make a vision-language model smaller without making it hallucinate.
@@ -38,16 +39,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
     )
     try:
-        command.run()
+        with distributed.workers():
+            _check_launch(command)
+            command.run()
     except HippPruneError as error:
-        sys.stderr.write(f"hipp-prune: {error}\n")
-        return 2
+        return _fail(str(error), 2)
     except KeyboardInterrupt:
-        sys.stderr.write(
-            "hipp-prune: interrupted; nothing already computed is lost, run the same command again\n"
-        )
-        return 130
+        return _fail("interrupted; nothing already computed is lost, run the same command again", 130)
     return 0
+
+
+def _check_launch(command: Any) -> None:
+    """Refuses several workers where one does all the work."""
+    shared = (commands.Calibrate, commands.Search)
+    if distributed.launched() > 1 and not isinstance(command, shared):
+        raise InputError(
+            "only calibrate and search share their work among the workers that torchrun starts; start this command "
+            "without torchrun"
+        )
+
+
+def _fail(sentence: str, status: int) -> int:
+    """Says what went wrong, once: of several workers the first one speaks."""
+    if distributed.speaks():
+        sys.stderr.write(f"hipp-prune: {sentence}\n")
+    return status
 
 
 def _subcommands(words: Sequence[str]) -> Any:
@@ -62,6 +78,7 @@ def _subcommands(words: Sequence[str]) -> Any:
         Annotated[commands.Query, subcommand("query", prefix_name=False)],
         Annotated[commands.Prune, subcommand("prune", prefix_name=False)],
         Annotated[commands.Evaluate, subcommand("evaluate", prefix_name=False)],
+        Annotated[commands.BenchSearch, subcommand("bench-search", prefix_name=False)],
         Annotated[commands.Report, subcommand("report", prefix_name=False)],
         Annotated[commands.Models, subcommand("models", prefix_name=False)],
         Annotated[commands.Toy, subcommand("toy", prefix_name=False)],

@@ -2,19 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich import box
 from rich.table import Table
 
 from hipp_prune import api
-from hipp_prune.cli.commands import Evaluate, ModelFlags, ToyMake, ToyTrain
+from hipp_prune.benchmark.search_bench import FULL, QUICK
+from hipp_prune.benchmark.standings import entries
+from hipp_prune.cli.commands import BenchSearch, Evaluate, ModelFlags, ToyMake, ToyTrain
 from hipp_prune.cli.progress import console, notes, progress_bar, progress_bars
 from hipp_prune.models import SUPPORTED, TOYS
 from hipp_prune.plan import Ledger, Plan
 from hipp_prune.questions import toyworld
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.results import Results
+from hipp_prune.report.searches import results_tables, verdict_lines
 from hipp_prune.run import refuse_existing, write_text
 
 __all__ = [
@@ -27,6 +31,9 @@ __all__ = [
     "progress_bars",
     "skipping",
 ]
+
+
+_QUICK_MINUTES = 14
 
 
 def model_options(flags: ModelFlags) -> api.ModelOptions:
@@ -51,17 +58,32 @@ def next_steps(*commands: str) -> None:
 
 
 def print_plan(plan: Plan, path: Path) -> None:
-    """A plan's sparsity on every denominator and its ratios."""
+    """What a plan saves on every denominator, and its ratios."""
     console.print(describe_ledger(plan.ledger), highlight=False)
+    for name, table in (("FLOPs", plan.tables.flops), ("latency", plan.tables.latency)):
+        if table is not None:
+            console.print(f"{name} of {table.conditions}", highlight=False)
+    if (measure := plan.notes.get("compression", "parameters")) != "parameters":
+        console.print(f"compression: searched and asked for in {measure}", highlight=False)
+    for name, accuracy in plan.notes.get("predicted", {}).items():
+        mean, margin = accuracy["mean"], accuracy["margin"]
+        required = plan.notes["require"].get(name)
+        met = "" if required is None else f", which meets {required:g}"
+        console.print(
+            f"predicted {name}: {mean:.3f} ± {margin:.3f}, so at least {max(0.0, mean - margin):.3f}{met}",
+            highlight=False,
+        )
     console.print("removed a unit: " + " ".join(f"{ratio:.0%}" for ratio in plan.ratios), highlight=False)
     console.print(f"plan: {path}", highlight=False, soft_wrap=True)
 
 
 def describe_ledger(ledger: Ledger) -> str:
-    """Sparsity on every denominator, in a line."""
+    """Sparsity on every denominator that is known, in a line."""
+    forward = {"FLOPs": ledger.flops, "latency": ledger.latency}
+    known = "".join(f", {saved:.2%} of {name}" for name, saved in forward.items() if saved is not None)
     return (
         f"sparsity: {ledger.mlp:.2%} of MLP parameters, {ledger.block:.2%} of blocks, "
-        f"{ledger.language:.2%} of the language model, {ledger.model:.2%} of the model"
+        f"{ledger.language:.2%} of the language model, {ledger.model:.2%} of the model{known}"
     )
 
 
@@ -91,6 +113,37 @@ def evaluate_model(command: Evaluate) -> None:
     if command.out is not None:
         evaluation.save(command.out)
         console.print(f"results: {command.out}", highlight=False, soft_wrap=True)
+
+
+def bench_search(command: BenchSearch) -> None:
+    """``bench-search``: searches, and prints who searched best."""
+    told = {name: getattr(command, name) for name in ("budgets", "seeds", "limit")}
+    settings = replace(
+        QUICK if command.quick else FULL,
+        problems=command.problems,
+        methods=command.methods,
+        questions=command.questions,
+        split=command.split,
+        s_min=command.s_min,
+        s_max=command.s_max,
+        **{name: value for name, value in told.items() if value is not None},
+    )
+    scores = api.bench_search(
+        command.out,
+        settings,
+        workers=command.workers,
+        minutes=command.minutes or (_QUICK_MINUTES if command.quick else None),
+        results=command.results,
+        options=model_options(command.load),
+        say=lambda line: notes.print(line, highlight=False, soft_wrap=True),
+    )
+    for problem, rows in results_tables(scores, brief=True).items():
+        _print_table(f"{problem}: median ± std over seeds", rows)
+    for line in verdict_lines(entries(scores)):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(
+        f"curves: {(command.out / 'curves.html').resolve().as_uri()}", highlight=False, soft_wrap=True
+    )
 
 
 def evaluate_answers(command: Evaluate) -> None:

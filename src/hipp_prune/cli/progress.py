@@ -14,12 +14,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from hipp_prune.distributed import speaks
 from hipp_prune.run import Progress as ProgressCallback
 
-console = Console()
-"""Results go here, standard output."""
+console = Console(quiet=not speaks())
+"""Results go here, standard output; of several workers only the first one prints."""
 
-notes = Console(stderr=True)
+notes = Console(stderr=True, quiet=not speaks())
 """Bars and remarks go here, standard error, so that results can be piped."""
 
 

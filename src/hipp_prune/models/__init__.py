@@ -83,7 +83,7 @@ def load_model(
 
     Args:
         name: a checkpoint folder (pruned ones included), a hub name, ``toy-llava`` or ``toy-qwen2.5-vl``.
-        device: torch device the model is moved to.
+        device: torch device the model is moved to; ``auto`` splits it over this worker's GPUs.
         dtype: ``auto`` (the checkpoint's own), ``float32``, ``bfloat16`` or ``float16``.
         trust_remote_code: whether code from the checkpoint may run; pruned checkpoints do not need it here.
 
@@ -93,9 +93,9 @@ def load_model(
     Raises:
         CheckpointError: if there is no such checkpoint, or a file or tensor is missing, damaged or of the wrong shape.
         UnsupportedModelError: naming what the model lacks.
-        InputError: for an unknown dtype or a device this machine does not have.
+        InputError: for an unknown dtype, a device this machine does not have, or GPUs too small for the model.
     """
-    target = parse_device(device)
+    target = None if device == "auto" else parse_device(device)
     parse_dtype(dtype)
     source = find_source(name)
     config = read_config(source, trust_remote_code=trust_remote_code)

@@ -97,15 +97,24 @@ class Adapter:
         self.model = model.eval()
         self.processor = processor
         self.blocks = structure.find_blocks(model)
+        self._end = list(model.get_decoder().parameters())[-1].device
         self._image_token = structure.image_token_id(model.config)
         self._forward_arguments = structure.forward_arguments(model)
         self._image_arguments = structure.image_arguments(model)
         self._answers: dict[str, tuple[int, ...]] = {}
+        self._prompts: dict[tuple[str, bool], list[int]] = {}
         vocabulary = processor.tokenizer.get_vocab()
         markers = [vocabulary[token] for token in self._markers if token in vocabulary]
         self._marker_ids = torch.tensor(markers, dtype=torch.long)
         self._check_template()
         self.shape = structure.measure(model, self.blocks)
+
+    @property
+    def device(self) -> torch.device:
+        """Where questions go in: the embedding's device, the first of those a model may be split over."""
+        weight = self.model.get_input_embeddings().weight
+        assert isinstance(weight, Tensor)
+        return weight.device
 
     def encode_images(self, images: Sequence[Image.Image]) -> list[ImageFeatures]:
         """Runs the vision tower and projector, once per picture.
@@ -149,7 +158,7 @@ class Adapter:
         image_mask = (input_ids == self._image_token) & is_token
         marker_mask = torch.isin(input_ids, self._marker_ids) & is_token
         extras = self._batch_extras(image_mask, [features[path] for path in paths])
-        device = self.model.device
+        device = self.device
         batch = Batch(
             input_ids=input_ids.to(device),
             attention_mask=is_token.long().to(device),
@@ -183,7 +192,7 @@ class Adapter:
             **self._batch_extras(layout.take(batch.image_mask, 0), [used[index] for index in images]),
             "position_ids": layout.take(self._positions(batch), 0),
         }
-        device = self.model.device
+        device = self.device
         packed = PackedBatch(
             input_ids=layout.take(batch.input_ids, self._padding).to(device),
             segments=layout.segments.to(device),
@@ -202,12 +211,9 @@ class Adapter:
 
     def answer_logits(self, batch: Batch | PackedBatch, images: Sequence[ImageFeatures]) -> Tensor:
         """Logits of the first answer token, float32 [B, V]: the head runs at the questions' last tokens only."""
-        inputs = self._forward_inputs(batch, images)
-        if isinstance(batch, PackedBatch):
-            logits: Tensor = self.model(**inputs, logits_to_keep=batch.is_last).logits[batch.order]
-        else:
-            logits = self.model(**inputs, logits_to_keep=batch.last[:, None]).logits[:, 0]
-        return logits.float()
+        kept = (batch.is_last if isinstance(batch, PackedBatch) else batch.last[:, None]).to(self._end)
+        logits: Tensor = self.model(**self._forward_inputs(batch, images), logits_to_keep=kept).logits
+        return (logits[batch.order] if isinstance(batch, PackedBatch) else logits[:, 0]).float()
 
     def answer_tokens(self, answer: str) -> tuple[int, ...]:
         """Token ids that say ``answer`` as the first token after the prompt (T_x of Eq. 11).
@@ -249,7 +255,7 @@ class Adapter:
 
     def _encode_chunk(self, images: Sequence[Image.Image]) -> list[ImageFeatures]:
         pixels = self.processor.pixels(images, **self._image_options)
-        inputs = {key: value.to(self.model.device) for key, value in pixels.items()}
+        inputs = {key: value.to(self.device) for key, value in pixels.items()}
         inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
         outputs = self.model.base_model.get_image_features(
             **{key: value for key, value in inputs.items() if key in self._image_arguments}, return_dict=True
@@ -273,13 +279,16 @@ class Adapter:
         ]
 
     def _token_ids(self, question: Question, features: Mapping[Path, ImageFeatures]) -> list[int]:
-        text = self.processor.render(question.prompt, with_image=question.image is not None)
-        ids = self.processor.token_ids(text)
-        if ids.count(self._image_token) != (question.image is not None):
-            raise QuestionError(
-                f"question {question.id}: the prompt contains the model's own image token; remove it, the image is "
-                f"placed by the chat template"
-            )
+        prompt = question.prompt, question.image is not None
+        if prompt not in self._prompts:
+            ids = self.processor.token_ids(self.processor.render(question.prompt, with_image=prompt[1]))
+            if ids.count(self._image_token) != prompt[1]:
+                raise QuestionError(
+                    f"question {question.id}: the prompt contains the model's own image token; remove it, the image "
+                    f"is placed by the chat template"
+                )
+            self._prompts[prompt] = ids
+        ids = self._prompts[prompt]
         if question.image is None:
             return ids
         at = ids.index(self._image_token)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from hipp_prune import distributed
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.models import structure
 from hipp_prune.models.uneven import read_widths, uneven
@@ -94,17 +96,19 @@ def load_weights(
     source: Path | str,
     config: PreTrainedConfig,
     *,
-    device: torch.device,
+    device: torch.device | None,
     dtype: str = "auto",
     trust_remote_code: bool = False,
 ) -> PreTrainedModel:
     """The stock model with the checkpoint's weights, every tensor accounted for.
 
-    Blocks of uneven width (a pruned checkpoint) are loaded without remote code.
+    Blocks of uneven width (a pruned checkpoint) are loaded without remote code. Without a device the model is split
+    over this worker's GPUs.
 
     Raises:
         CheckpointError: if a tensor is missing, unexpected or of the wrong shape, or a file is damaged or absent.
         UnsupportedModelError: if it is no image-text-to-text model, or one that cannot take encoded images.
+        InputError: if the GPUs do not hold the model.
     """
     model_class = _model_class(source, config, trust_remote_code)
     options: dict[str, Any] = {
@@ -117,6 +121,8 @@ def load_weights(
     }
     if model_class is AutoModelForImageTextToText:
         options["trust_remote_code"] = True
+    if device is None:
+        options |= {"device_map": "auto", "max_memory": _own_memory()}
     try:
         with _quiet():
             model, info = model_class.from_pretrained(str(source), **options)
@@ -127,8 +133,41 @@ def load_weights(
         ) from error
     _check_complete(source, info)
     structure.check_class(type(model))
-    loaded: PreTrainedModel = model.to(device)
+    if device is None:
+        _check_split(source, model)
+    loaded: PreTrainedModel = model if device is None else model.to(device)
     return loaded
+
+
+def _own_memory() -> dict[int | str, int]:
+    """Bytes free on each of this worker's GPUs, and in the machine's memory."""
+    if find_spec("accelerate") is None:
+        raise InputError(
+            "--device auto splits a model by means of accelerate, which is not installed; run `pip install "
+            "'hipp-prune[auto]'`, or name one device"
+        )
+    from accelerate.utils import get_max_memory
+
+    own = distributed.gpus(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    return {place: size for place, size in get_max_memory().items() if place in own or place == "cpu"}
+
+
+def _check_split(source: Path | str, model: PreTrainedModel) -> None:
+    """Refuses a model part of which stayed outside the GPUs, and lets an index reach the end of a split one.
+
+    Args:
+        source: its name in the error.
+        model: as ``device_map`` left it.
+    """
+    outside = sum(parameter.is_meta for parameter in model.parameters())
+    if outside:
+        raise InputError(
+            f"{source}: the GPUs of this worker have no room for {outside} of its tensors, and pruning cannot reach "
+            "weights that are fetched anew for every pass; use more GPUs a worker (fewer workers), or --dtype bfloat16"
+        )
+    if hook := getattr(model, "_hf_hook", None):
+        # it would move every argument to the first GPU, but these positions index what is computed on the last one
+        hook.skip_keys = {*(hook.skip_keys or ()), "logits_to_keep"}
 
 
 def parse_dtype(dtype: str) -> Any:
@@ -143,11 +182,13 @@ def parse_dtype(dtype: str) -> Any:
 
 
 def parse_device(device: str) -> torch.device:
-    """The torch device of that name.
+    """The torch device of that name; of several workers on a machine each has its own ``cuda``.
 
     Raises:
         InputError: if there is none on this machine.
     """
+    if device == "cuda" and distributed.num_workers() > 1:
+        device = f"cuda:{distributed.gpus(torch.cuda.device_count())[0]}"
     try:
         parsed = torch.device(device)
         torch.empty(0, device=parsed)

@@ -6,7 +6,7 @@ plan, so they are computed once, when the evaluator is made. Questions about one
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hipp_prune.choices import ReturnKind
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures, PackedBatch
+from hipp_prune.objectives.features import IMAGE_MEMORY, encode_image_files
 from hipp_prune.objectives.returns import (
     AnswerScores,
     Floats,
@@ -23,14 +24,13 @@ from hipp_prune.objectives.returns import (
     answer_returns,
     class_balanced_mean,
 )
-from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
 from hipp_prune.run import Progress
 
 Ints = NDArray[np.int64]
 
-_SPREAD = 1.25
-"""Longest over shortest sequence of a batch: more is padding, less is many small batches."""
+_PASS = 128
+"""What a forward pass costs however small it is, in tokens: many small batches, or padding?"""
 _NO_TOKEN = -1
 """Pads the table of answer tokens; masked to −inf after the gather."""
 
@@ -47,26 +47,6 @@ class PreparedBatch:
     """Token ids of each allowed answer's variants, padded with −1, int64 [B, A, V]."""
 
 
-def encode_image_files(
-    adapter: Adapter, questions: Sequence[Question], *, batch_size: int = 32, progress: Progress | None = None
-) -> dict[Path, ImageFeatures]:
-    """Runs every distinct picture of ``questions`` through the vision tower and the projector once.
-
-    Raises:
-        ImageError: if a picture is missing or cannot be decoded.
-    """
-    paths = list(dict.fromkeys(question.image for question in questions if question.image is not None))
-    features: dict[Path, ImageFeatures] = {}
-    for start in range(0, len(paths), batch_size):
-        chunk = paths[start : start + batch_size]
-        with torch.inference_mode():
-            encoded = adapter.encode_images([read_image(path) for path in chunk])
-        features.update(zip(chunk, encoded, strict=True))
-        if progress:
-            progress(len(features), len(paths))
-    return features
-
-
 class Evaluator:
     """Asks one model many times the same questions.
 
@@ -75,10 +55,13 @@ class Evaluator:
         questions: everything it may ever be asked.
         batch_size: questions a forward pass.
         packed: whether questions about one image share a sequence, where the model allows it: the same scores, sooner.
+        folder: where image features beyond ``memory`` are kept; without one all stay in memory.
+        memory: bytes of image features that stay in memory.
         progress: told how many pictures have been encoded.
 
     Raises:
         ImageError: if a picture is missing or cannot be decoded.
+        RunError: if the disk is full.
     """
 
     def __init__(
@@ -88,6 +71,8 @@ class Evaluator:
         *,
         batch_size: int = 64,
         packed: bool = True,
+        folder: Path | None = None,
+        memory: int = IMAGE_MEMORY,
         progress: Progress | None = None,
     ) -> None:
         self.adapter = adapter
@@ -96,9 +81,9 @@ class Evaluator:
         self.packed = packed
         self.gold: Ints = np.array([question.gold for question in questions], dtype=np.int64)
         self._features: Mapping[Path, ImageFeatures] = encode_image_files(
-            adapter, questions, progress=progress
+            adapter, questions, folder=folder, memory=memory, progress=progress
         )
-        self._answer_tokens: dict[str, tuple[int, ...]] = {}
+        self._lengths: dict[int, int] = {}
 
     def prepare(self, indices: Ints | None = None) -> list[PreparedBatch]:
         """Encodes the questions with these indices (all by default) in batches of similar length.
@@ -106,16 +91,14 @@ class Evaluator:
         What shares an image shares a sequence, as far as a batch holds it.
         """
         chosen = np.arange(len(self.questions)) if indices is None else indices
-        batches: list[list[int]] = []
-        shortest = -1
-        for length, rows in sorted((self._length(chosen[rows]), rows) for rows in self._shares(chosen)):
-            similar = length <= _SPREAD * shortest
-            if similar and len(batches[-1]) + len(rows) <= self.batch_size:
-                batches[-1].extend(rows)
-            else:
-                batches.append(list(rows))
-                shortest = length
-        return [self._prepare_batch(chosen, np.array(rows)) for rows in batches]
+        shares = sorted((self._length(chosen[rows]), rows) for rows in self._shares(chosen))
+        batches = group_by_length(
+            [length for length, _ in shares], [len(rows) for _, rows in shares], most=self.batch_size
+        )
+        return [
+            self._prepare_batch(chosen, np.array([row for _, rows in shares[batch] for row in rows]))
+            for batch in batches
+        ]
 
     def scores(self, prepared: Sequence[PreparedBatch], *, progress: Progress | None = None) -> AnswerScores:
         """Answer scores of all prepared questions, in the order of the indices they were prepared from."""
@@ -127,7 +110,7 @@ class Evaluator:
         for part in prepared:
             with torch.inference_mode():
                 logits = self.adapter.answer_logits(part.batch, part.images)
-                allowed, others = score_answers(logits, part.tokens.to(logits.device))
+                allowed, others = score_answers(logits, part.tokens)
             answers[part.rows, : allowed.shape[1]] = allowed.double().cpu().numpy()
             rest[part.rows] = others.double().cpu().numpy()
             done += len(part.rows)
@@ -139,13 +122,16 @@ class Evaluator:
         questions = [self.questions[chosen[row]] for row in rows]
         encode = self.adapter.pack if self.packed else self.adapter.encode
         batch, images = encode(questions, self._features)
-        tokens = [[self._tokens(answer) for answer in question.answers] for question in questions]
-        return PreparedBatch(rows=rows, batch=batch, images=images, tokens=_padded(tokens))
-
-    def _tokens(self, answer: str) -> tuple[int, ...]:
-        if answer not in self._answer_tokens:
-            self._answer_tokens[answer] = self.adapter.answer_tokens(answer)
-        return self._answer_tokens[answer]
+        tokens = [
+            [self.adapter.answer_tokens(answer) for answer in question.answers] for question in questions
+        ]
+        device = self.adapter.device
+        return PreparedBatch(
+            rows=rows,
+            batch=batch,
+            images=[replace(image, tokens=image.tokens.to(device)) for image in images],
+            tokens=_padded(tokens).to(device),
+        )
 
     def _shares(self, chosen: Ints) -> list[list[int]]:
         """Rows of ``chosen`` that are to share a sequence, at most a batch of them."""
@@ -158,10 +144,42 @@ class Evaluator:
 
     def _length(self, share: Ints) -> int:
         """How many tokens a sequence has, the conversation's own aside."""
-        questions = [self.questions[index] for index in share]
-        image = questions[0].image
+        image = self.questions[share[0]].image
         tokens = 0 if image is None else len(self._features[image].tokens)
-        return tokens + sum(len(self.adapter.processor.token_ids(question.prompt)) for question in questions)
+        for index in share:
+            if index not in self._lengths:
+                prompt = self.questions[index].prompt
+                self._lengths[index] = len(self.adapter.processor.token_ids(prompt))
+        return tokens + sum(self._lengths[index] for index in share)
+
+
+def group_by_length(lengths: Sequence[int], sizes: Sequence[int], *, most: int) -> list[slice]:
+    """Cuts sequences into the batches that cost least: each a forward pass, and every row as long as the longest.
+
+    Args:
+        lengths: tokens of each sequence, ascending.
+        sizes: questions in each, at most ``most``.
+        most: questions a batch.
+
+    Returns:
+        Batches in order, together all sequences.
+    """
+    costs, starts = [0], [0]
+    for end in range(1, len(lengths) + 1):
+        options, room = [], most
+        for start in range(end - 1, -1, -1):
+            room -= sizes[start]
+            if room < 0:
+                break
+            options.append((costs[start] + _PASS + (end - start) * lengths[end - 1], start))
+        cost, start = min(options)
+        costs.append(cost)
+        starts.append(start)
+    batches, end = [], len(lengths)
+    while end:
+        batches.append(slice(starts[end], end))
+        end = starts[end]
+    return batches[::-1]
 
 
 def score_answers(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -209,8 +227,8 @@ def _mean(values: Floats) -> float:
 def _padded(tokens: Sequence[Sequence[tuple[int, ...]]]) -> Tensor:
     answers = max(len(variants) for variants in tokens)
     width = max(len(ids) for variants in tokens for ids in variants)
-    table = torch.full((len(tokens), answers, width), _NO_TOKEN, dtype=torch.int64)
+    table = np.full((len(tokens), answers, width), _NO_TOKEN)
     for row, variants in enumerate(tokens):
         for column, ids in enumerate(variants):
-            table[row, column, : len(ids)] = torch.tensor(ids)
-    return table
+            table[row, column, : len(ids)] = ids
+    return torch.from_numpy(table)

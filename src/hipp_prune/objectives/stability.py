@@ -94,6 +94,7 @@ def chained_log_flow(projections: Sequence[Projections], masks: Sequence[Bools] 
     vector = projections[0][0].new_ones(projections[0][0].shape[1], dtype=torch.float64)
     log_scale = 0.0
     for block, (gate, up, down) in enumerate(projections):
+        vector = vector.to(gate.device)
         flow = ((gate.detach().abs().double() @ vector) * (up.detach().abs().double() @ vector)).sqrt()
         keep = (
             None

@@ -43,6 +43,8 @@ def query_command(run: RunDirectory, name: str, plan: Plan | None) -> str:
         value = usual if plan is None else plan.notes.get(setting, usual)
         if value != usual:
             words += [f"--{setting}", str(value)]
+    for requirement, least in ({} if plan is None else plan.notes.get("require", {})).items():
+        words += ["--require", f"{requirement}={least!r}"]
     return _join(*words, "--out", str(run.plans / f"{name}.json"))
 
 

@@ -4,6 +4,7 @@ Text from files must come escaped: plotly reads some HTML.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,6 +15,8 @@ from hipp_prune.allocation import Floats, Ints
 
 BLUE, ORANGE, GREEN, GREY = "#3d7fc4", "#d9792b", "#3c9a6a", "#888888"
 """Legible on light and on dark."""
+
+_METHODS = (BLUE, ORANGE, GREEN, "#c2539a", "#8a6fd1", "#b0892e", "#2f9fb0", "#c8504a", GREY)
 
 _SENSITIVITY = {
     "max": (BLUE, "most attentive token"),
@@ -118,6 +121,64 @@ def plan_cloud(points: Floats, sources: Sequence[str], front: NDArray[np.bool_])
     figure.update_xaxes(title_text="utility R", range=_view(points[:, 1], front))
     figure.update_yaxes(title_text="robustness R", range=_view(points[:, 0], front))
     return _finished(figure, height=480, top=40)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One method's line in one panel of ``search_curves``."""
+
+    name: str
+    panel: int
+    """Its row, from 0."""
+    evaluations: Sequence[int]
+    middle: Floats
+    """[N]."""
+    low: Floats
+    """Lower edge of the band, [N]."""
+    high: Floats
+    seeds: Sequence[int]
+    """How many each point stands for, [N]."""
+
+
+def search_curves(panels: Sequence[str], curves: Sequence[Curve]) -> go.Figure:
+    """Measures of searches against evaluations, a panel below the other; a legend entry toggles a method's lines."""
+    figure = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.05)
+    names = list(dict.fromkeys(curve.name for curve in curves))
+    for curve in curves:
+        color = _METHODS[names.index(curve.name) % len(_METHODS)]
+        group = {"legendgroup": curve.name, "hoverinfo": "skip", "showlegend": False, "mode": "lines"}
+        edge = {"x": list(curve.evaluations), "line": {"width": 0}, **group}
+        figure.add_trace(go.Scatter(y=curve.low, **edge), row=curve.panel + 1, col=1)
+        band = go.Scatter(y=curve.high, fill="tonexty", fillcolor=_faint(color), **edge)
+        figure.add_trace(band, row=curve.panel + 1, col=1)
+        line = go.Scatter(
+            x=list(curve.evaluations),
+            y=curve.middle,
+            name=curve.name,
+            legendgroup=curve.name,
+            showlegend=curve.panel == 0,
+            mode="lines+markers",
+            cliponaxis=False,
+            line={"color": color, "width": 2},
+            marker={"size": 6},
+            customdata=np.stack([curve.low, curve.high, curve.seeds], axis=-1),
+            hovertemplate=(
+                f"{curve.name}, %{{x}} evaluations<br>%{{y:.3f}} (%{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}, "
+                "%{customdata[2]} seeds)<extra></extra>"
+            ),
+        )
+        figure.add_trace(line, row=curve.panel + 1, col=1)
+    ticks = sorted({count for curve in curves for count in curve.evaluations})
+    figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{count:,}" for count in ticks])
+    figure.update_xaxes(title_text="evaluations (log scale)", row=len(panels))
+    for row, name in enumerate(panels, start=1):
+        figure.update_yaxes(title_text=name, row=row)
+    return _finished(figure, height=60 + 260 * len(panels), top=60)
+
+
+def _faint(color: str) -> str:
+    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.16)"
 
 
 def _marks(points: Floats, name: str, symbol: str, *, on_front: bool = False) -> go.Scatter:

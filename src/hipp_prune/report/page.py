@@ -48,16 +48,17 @@ def render_report(contents: Contents) -> str:
         "cloud": _cloud,
         "examples": _examples,
     }
-    return Template(_asset("page.html")).substitute(
+    return Template(asset("page.html")).substitute(
         {name: section(contents) for name, section in sections.items()},
         title=escape(f"Pruning {Path(provenance.model).name}"),
-        style=_asset("page.css"),
+        style=asset("page.css"),
         plotly=get_plotlyjs().replace("</script", "<\\/script"),
-        charts=_asset("charts.js"),
+        charts=asset("charts.js"),
     )
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file that comes with the report."""
     return files("hipp_prune.report").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -134,11 +135,11 @@ def _blocks(contents: Contents) -> str:
         unit = "neurons" if next(iter(plans.values())).unit == "coupled" else "rows"
         if sensitivity is not None and len(next(iter(sensitivity.values()))) == ratios.shape[1]:
             return (
-                _chart("blocks", figures.blocks_figure(sensitivity, names, ratios, kept, widths, unit))
+                chart_html("blocks", figures.blocks_figure(sensitivity, names, ratios, kept, widths, unit))
                 + notes
             )
-        return _chart("blocks", figures.plan_map(names, ratios, kept, widths, unit)) + notes
-    return (_chart("blocks", figures.sensitivity_bars(sensitivity)) if sensitivity else "") + notes
+        return chart_html("blocks", figures.plan_map(names, ratios, kept, widths, unit)) + notes
+    return (chart_html("blocks", figures.sensitivity_bars(sensitivity)) if sensitivity else "") + notes
 
 
 def _comparable(contents: Contents) -> dict[str, Plan]:
@@ -179,7 +180,7 @@ def _curve(contents: Contents) -> str:
     if not steps:
         command = commands.search_command(contents.run, contents.config)
         return _missing("There is no finished search", command)
-    return _chart(
+    return chart_html(
         "curve",
         figures.learning_curve(
             [step.evaluations for step in steps],
@@ -212,7 +213,7 @@ def _cloud(contents: Contents) -> str:
         )
     size = f"{contents.config.minibatch} questions" if contents.config else "a few questions"
     return (
-        f'{_chart("cloud", figure)}<p class="note">{len(cloud.points)} plans, {int(front.sum())} of them on the '
+        f'{chart_html("cloud", figure)}<p class="note">{len(cloud.points)} plans, {int(front.sum())} of them on the '
         f"front{f', {hidden} too bad to be in view' if hidden else ''}.{level} "
         f"Each plan answered only {size} a time, so a place on the front is partly luck; rely on the "
         "table of results instead.</p>"
@@ -241,7 +242,7 @@ def _missing(what: str, command: str) -> str:
     return f'<p class="missing">{escape(what)}. Run <code>{escape(command)}</code></p>'
 
 
-def _chart(name: str, figure: go.Figure) -> str:
+def chart_html(name: str, figure: go.Figure) -> str:
     """A place for a chart, sized before it is drawn, and its data, which can contain no tag."""
     data = figure.to_json().replace("<", "\\u003c")
     return (

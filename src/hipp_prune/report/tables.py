@@ -47,7 +47,7 @@ def summary_columns(evaluations: Sequence[Evaluation]) -> tuple[Column, ...]:
     """The columns that these evaluations need; POPE subsets only where one of them was asked."""
     asked = {subset for each in evaluations for subset in each.results.pope}
     subsets = [name for name in _SUBSETS if name in asked] + sorted(asked.difference(_SUBSETS))
-    return (*_sparsity_columns(), *_pope_columns(subsets), *_scienceqa_columns(), *_cost_columns())
+    return (*_sparsity_columns(evaluations), *_pope_columns(subsets), *_scienceqa_columns(), *_cost_columns())
 
 
 def summary_rows(evaluations: Sequence[Evaluation]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -152,16 +152,23 @@ def _first(start: bool) -> str:
     return ' class="first"' if start else ""
 
 
-def _sparsity_columns() -> list[Column]:
+def _sparsity_columns(evaluations: Sequence[Evaluation]) -> list[Column]:
+    """What each model saves; FLOPs and latency only where they are known of one of them."""
+
     def cell(name: str) -> Callable[[Evaluation], str | None]:
         def text(each: Evaluation) -> str | None:
             if each.ledger is None:
                 return "0" if each.label == DENSE else None
-            return _percent(getattr(each.ledger, name))
+            saved = getattr(each.ledger, name)
+            return None if saved is None else _percent(saved)
 
         return text
 
     names = {"mlp": "MLP", "block": "blocks", "language": "language model", "model": "whole model"}
+    ledgers = [each.ledger for each in evaluations if each.ledger is not None]
+    for field, name in (("flops", "FLOPs"), ("latency", "latency")):
+        if any(getattr(ledger, field) is not None for ledger in ledgers):
+            names[field] = name
     made_by = f"prune with a plan of hipp-prune query, then {_EVALUATE}"
     return [
         Column(group="sparsity", name=name, unit="%", cell=cell(field), made_by=made_by)

@@ -1,7 +1,7 @@
 """What a finished search answers preferences with: a policy, a surrogate's optimum, or a table of plans."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -11,13 +11,19 @@ from torch import Tensor
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.objectives.returns import compression_return
 from hipp_prune.plan import PlanSpace
-from hipp_prune.policy.action import decode_actions, make_context
+from hipp_prune.policy.action import decode_actions
 from hipp_prune.policy.network import PlanPolicy
+from hipp_prune.preference import ANCHORS
+from hipp_prune.search.actor import Actor
+from hipp_prune.search.cloning import Clone
 from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.surrogate import Surrogate, best_ratios
 
 _NEAREST = 0.1
 """Share of a table's plans, nearest in sparsity, that compete for a budget that none of them meets."""
+
+_CLONE = "clone."
+"""Prefix of the surrogate's coefficients among a policy's tensors."""
 
 
 class Answers(Protocol):
@@ -42,21 +48,26 @@ class PolicyAnswers:
     """Descriptors, [U, F]."""
     space: PlanSpace
     config: SearchConfig
+    clone: Clone | None = None
+    """What the policy corrects, if it started from a surrogate."""
 
     def kept(self, preferences: Floats, budget: Floats, *, align: int = 1) -> Ints:
-        """See ``Answers``. The policy sees budgets within the range it was trained on."""
+        """See ``Answers``."""
         config = self.config
-        context = make_context(np.clip(budget, config.s_min, config.s_max), preferences)
+        actor = Actor(network=self.policy, state=self.state, config=config, clone=self.clone)
         with torch.inference_mode():
-            mean = self.policy(torch.from_numpy(self.state).float(), context).mean
-        z = mean.double().numpy()
+            z = actor.distribution(preferences, budget).mean.double().numpy()
         return decode_actions(
             z, budget, self.space, rule=config.allocation, kappa=config.kappa, align=align
         ).kept
 
     def tensors(self) -> dict[str, Tensor]:
-        """The policy's weights."""
-        return {name: value.contiguous() for name, value in self.policy.state_dict().items()}
+        """The policy's weights, and the surrogate's coefficients."""
+        weights = {name: value.contiguous() for name, value in self.policy.state_dict().items()}
+        if self.clone is None:
+            return weights
+        tables = _surrogate_tensors(self.clone.surrogate, self.clone.scale)
+        return weights | {f"{_CLONE}{name}": value for name, value in tables.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +95,7 @@ class SurrogateAnswers:
 
     def tensors(self) -> dict[str, Tensor]:
         """Coefficients and scale."""
-        tables = {
-            "linear": self.surrogate.linear,
-            "quadratic": self.surrogate.quadratic,
-            "scale": np.asarray(self.scale),
-        }
-        return {name: torch.from_numpy(table.copy()) for name, table in tables.items()}
+        return _surrogate_tensors(self.surrogate, self.scale)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +141,32 @@ class TableAnswers:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class AnchoredAnswers:
+    """One policy for each anchor preference; the nearest anchor's answers."""
+
+    kind: ClassVar[str] = "anchored"
+    experts: tuple[PolicyAnswers, ...]
+    """In the order of ``ANCHORS``."""
+
+    def kept(self, preferences: Floats, budget: Floats, *, align: int = 1) -> Ints:
+        """See ``Answers``. An expert is asked for its own anchor, whatever the preference."""
+        nearest = np.linalg.norm(preferences[:, None] - ANCHORS, axis=2).argmin(axis=1)
+        plans = [
+            self.experts[anchor].kept(ANCHORS[[anchor]], interval[None], align=align)
+            for anchor, interval in zip(nearest.tolist(), budget, strict=True)
+        ]
+        return np.concatenate(plans)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every expert's weights."""
+        return {
+            f"{number}.{name}": value
+            for number, expert in enumerate(self.experts)
+            for name, value in expert.tensors().items()
+        }
+
+
 def restore_answers(
     kind: str, tensors: Mapping[str, Tensor], *, state: Floats, space: PlanSpace, config: SearchConfig
 ) -> Answers:
@@ -144,14 +176,42 @@ def restore_answers(
         KeyError, ValueError, RuntimeError: if they do not fit together.
     """
     if kind == PolicyAnswers.kind:
-        policy = PlanPolicy(state.shape[1])
-        policy.load_state_dict(dict(tensors))
-        return PolicyAnswers(policy=policy.eval(), state=state, space=space, config=config)
+        return _restore_policy(tensors, state=state, space=space, config=config)
+    if kind == AnchoredAnswers.kind:
+        weights = [_with_prefix(tensors, f"{number}.") for number in range(len(ANCHORS))]
+        return AnchoredAnswers(
+            experts=tuple(_restore_policy(own, state=state, space=space, config=config) for own in weights)
+        )
     if kind == SurrogateAnswers.kind:
-        tables = {name: value.numpy() for name, value in tensors.items()}
-        surrogate = Surrogate(linear=tables["linear"], quadratic=tables["quadratic"])
-        return SurrogateAnswers(surrogate=surrogate, scale=tables["scale"], space=space, config=config)
+        surrogate, scale = _restore_surrogate(tensors)
+        return SurrogateAnswers(surrogate=surrogate, scale=scale, space=space, config=config)
     if kind == TableAnswers.kind:
         tables = {name: value.numpy() for name, value in tensors.items()}
         return TableAnswers(**tables, space=space, config=config)
     raise ValueError(f"answers of kind {kind!r} are unknown to this version")
+
+
+def _restore_policy(
+    tensors: Mapping[str, Tensor], *, state: Floats, space: PlanSpace, config: SearchConfig
+) -> PolicyAnswers:
+    policy = PlanPolicy(state.shape[1])
+    policy.load_state_dict({name: value for name, value in tensors.items() if not name.startswith(_CLONE)})
+    clone = None
+    if tables := _with_prefix(tensors, _CLONE):
+        surrogate, scale = _restore_surrogate(tables)
+        clone = Clone(surrogate=surrogate, scale=scale, space=space, config=config)
+    return PolicyAnswers(policy=policy.eval(), state=state, space=space, config=config, clone=clone)
+
+
+def _surrogate_tensors(surrogate: Surrogate, scale: Floats) -> dict[str, Tensor]:
+    tables = asdict(surrogate) | {"scale": scale}
+    return {name: torch.from_numpy(np.array(table, order="C")) for name, table in tables.items()}
+
+
+def _restore_surrogate(tensors: Mapping[str, Tensor]) -> tuple[Surrogate, Floats]:
+    tables = {name: value.numpy() for name, value in tensors.items()}
+    return Surrogate(**{name: tables[name] for name in ("linear", "quadratic", "cubic")}), tables["scale"]
+
+
+def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -5,9 +5,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from hipp_prune import distributed
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.errors import IncompleteRunError, RunError
 
@@ -107,6 +109,20 @@ class Archive:
         return [evaluation for evaluation in self if not sources or evaluation.source in sources]
 
 
+def shared_archive(path: Path) -> Archive:
+    """The archive in a file, at every worker: the first one reads the file and adds to it, the others keep a copy.
+
+    Raises:
+        IncompleteRunError: if a line other than the last is damaged.
+    """
+    archive = Archive(path if distributed.is_first() else None)
+    stored = distributed.once(lambda: [asdict(evaluation) for evaluation in archive])
+    if not distributed.is_first():
+        for fields in stored:
+            archive.add(_evaluation(fields))
+    return archive
+
+
 def kept_matrix(evaluations: list[Evaluation]) -> Ints:
     """Kept counts of evaluations, [N, U]."""
     return np.array([evaluation.kept for evaluation in evaluations], dtype=np.int64)
@@ -129,13 +145,16 @@ def _read(path: Path) -> list[Evaluation]:
     evaluations = []
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
-            fields = json.loads(line)
-            for name in ("kept", "z", "budget", "preference"):
-                fields[name] = None if fields[name] is None else tuple(fields[name])
-            evaluations.append(Evaluation(**fields))
+            evaluations.append(_evaluation(json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:
             raise IncompleteRunError(
                 f"{path}, line {number}: expected an evaluation, found {line[:60].decode(errors='replace')!r} "
                 f"({error}); delete that line to go on without it"
             ) from error
     return evaluations
+
+
+def _evaluation(fields: dict[str, Any]) -> Evaluation:
+    """An evaluation as JSON says it."""
+    tuples = {name: fields[name] and tuple(fields[name]) for name in ("kept", "z", "budget", "preference")}
+    return Evaluation(**{**fields, **tuples})

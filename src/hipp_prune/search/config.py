@@ -8,6 +8,7 @@ from hipp_prune.choices import (
     AdvantageKind,
     Allocation,
     BandKind,
+    Compression,
     Criterion,
     FlowKind,
     GateKind,
@@ -21,8 +22,8 @@ DEFAULT_EVALUATIONS = 400
 """Evaluations of a search that is told neither a number nor a time."""
 
 _POSITIVE = (
-    "evaluations", "minutes", "minibatch", "rounds", "groups", "inner_epochs", "kappa", "learning_rate", "tau", "gamma",
-    "clip", "clip_returns",
+    "evaluations", "minutes", "minibatch", "probe", "per_image", "rounds", "groups", "inner_epochs", "kappa",
+    "learning_rate", "tau", "gamma", "clip", "clip_returns",
 )  # fmt: skip
 _NOT_NEGATIVE = ("budget_entropy", "allocation_entropy", "kl_weight")
 _SHARES = (
@@ -44,6 +45,8 @@ class SearchConfig:
     """Seed of every random choice."""
     unit: UnitKind = "coupled"
     """What a ratio removes: whole neurons, or the paper's rows."""
+    compression: Compression = "parameters"
+    """What a sparsity is a fraction of: prunable MLP parameters, or FLOPs or measured seconds of a forward pass."""
     s_min: float = 0.1
     """Smallest sparsity searched, in [0, s_max]."""
     s_max: float = 0.5
@@ -60,8 +63,12 @@ class SearchConfig:
     """Share of image tokens in activation statistics, in [0, 1]."""
     minibatch: int = 64
     """Questions an evaluation."""
+    probe: int | None = 32
+    """Questions that a plan is asked while the search learns, > 0; none for a whole ``minibatch``."""
     pope_share: float = 0.5
     """Fraction of them from POPE, in [0, 1]."""
+    per_image: int = 6
+    """Questions a benchmark asks about one picture before it turns to the next, ≥ 1; they share a sequence."""
     returns: ReturnKind = "log-sigmoid"
     """What a margin counts for (Eq. 11)."""
     tau: float = 2.0
@@ -72,11 +79,11 @@ class SearchConfig:
     """Fraction of the evaluations spent on random plans; 0 starts GRPO at once."""
     proposals: float = 0.5
     """Fraction spent on the surrogate's proposals; 0 trains without a surrogate."""
-    rounds: int = 4
+    rounds: int = 8
     """How often the surrogate is refitted while it proposes, ≥ 1."""
     group: int = 8
     """G, plans a group: even, ≥ 4."""
-    groups: int = 2
+    groups: int = 4
     """Groups (preferences) a step."""
     relabel: bool = True
     """Whether a step's plans also teach the other preferences of that step."""
@@ -115,6 +122,11 @@ class SearchConfig:
                 f"a search needs 0 ≤ s_min ≤ s_max ≤ r_max < 1, got s_min = {self.s_min:g}, s_max = "
                 f"{self.s_max:g}, r_max = {self.r_max:g}"
             )
+        if self.unit == "rows" and self.compression != "parameters":
+            raise InputError(
+                f"masked rows save no {self.compression}, since they cannot be sliced out; search with unit coupled "
+                "or compression parameters"
+            )
         self._check_range(_POSITIVE, "be above zero", lambda value: value > 0)
         self._check_range(_NOT_NEGATIVE, "not be negative", lambda value: value >= 0)
         self._check_range(_SHARES, "be a share in [0, 1]", lambda value: 0 <= value <= 1)
@@ -134,6 +146,11 @@ class SearchConfig:
                 raise InputError(f"search setting {name} must {demand}, got {value:g}")
 
     @property
+    def probe_size(self) -> int:
+        """Questions that a plan is asked while the search learns: at most a minibatch."""
+        return min(self.probe or self.minibatch, self.minibatch)
+
+    @property
     def most_evaluations(self) -> int:
         """The limit on evaluations, whatever the clock says."""
         if self.evaluations is not None:
@@ -147,9 +164,16 @@ class SearchConfig:
 
 METHODS: dict[Method, dict[str, Any]] = {
     "hybrid": {},
+    "surrogate": {"proposals": 0.7},
+    "knapsack": {},
+    "evopress": {},
+    "nsga2": {},
     "random": {},
     "grpo": {"warm_up": 0.0, "proposals": 0.0},
+    "grpo-per-preference": {"warm_up": 0.0, "proposals": 0.0, "groups": 1, "relabel": False},
     "grpo-paper": {
+        "probe": None,
+        "groups": 2,
         "warm_up": 0.0,
         "proposals": 0.0,
         "unit": "rows",

@@ -4,6 +4,7 @@ N = P · G plans a step, P preferences and G plans a group. Plan n belongs to gr
 drawn with the opposite noise, so halves of the step *and* of every group are antithetic.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,12 @@ import torch
 from torch import Tensor
 
 from hipp_prune.allocation import Floats, Ints
-from hipp_prune.policy.action import decode_actions, make_context
+from hipp_prune.plan import PlanSpace
+from hipp_prune.policy.action import decode_actions
 from hipp_prune.policy.grpo import PolicyLoss, advantages, gated, policy_loss, scalarise
-from hipp_prune.policy.network import PlanDistribution, PlanPolicy
-from hipp_prune.preference import sample_preferences
+from hipp_prune.policy.network import PlanDistribution
+from hipp_prune.search.actor import Actor
 from hipp_prune.search.config import SearchConfig
-from hipp_prune.search.problem import Problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,22 +49,24 @@ def draw_budget(config: SearchConfig, rng: np.random.Generator) -> Floats:
     return np.array([low, high]) if kind == 1 else np.array([low, low])
 
 
-def draw_plans(policy: PlanPolicy, problem: Problem, config: SearchConfig, rng: np.random.Generator) -> Draw:
-    """Draws P groups of G plans from the current policy, one budget interval for all."""
-    preferences = sample_preferences(rng, config.groups, anchor_fraction=config.anchor_fraction)
+def draw_plans(
+    actor: Actor, space: PlanSpace, config: SearchConfig, preferences: Floats, rng: np.random.Generator
+) -> Draw:
+    """Draws a group of G plans for each preference [P, 3] from the current policy, one budget interval for all."""
     budget = draw_budget(config, rng)
-    count = config.groups * config.group
-    group = np.arange(count) % config.groups
-    noise = _noise(config, count, 1 + problem.space.num_units, rng)
+    groups = len(preferences)
+    count = groups * config.group
+    group = np.arange(count) % groups
+    noise = _noise(config, count, 1 + space.num_units, rng)
     with torch.no_grad():
-        of_group = _distribution(policy, problem, preferences, budget)
+        of_group = actor.distribution(preferences, np.tile(budget, (groups, 1)))
         own = _select(of_group, torch.from_numpy(group))
         z = own.sample(torch.from_numpy(noise).float())
         log_prob = own.log_prob(z)
     plans = decode_actions(
         z.double().numpy(),
         np.tile(budget, (count, 1)),
-        problem.space,
+        space,
         rule=config.allocation,
         kappa=config.kappa,
     )
@@ -78,52 +81,61 @@ def draw_plans(policy: PlanPolicy, problem: Problem, config: SearchConfig, rng: 
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """Plans of one step and what is known of them."""
+
+    draw: Draw
+    objectives: Floats
+    """Normalised R̃ of each plan, [N, 3]; NaN for plans that were not evaluated."""
+    gate: Floats
+    """g of each plan, [N]."""
+
+
 def learn(
-    policy: PlanPolicy,
-    optimiser: torch.optim.Optimizer,
-    problem: Problem,
-    config: SearchConfig,
-    draw: Draw,
-    objectives: Floats,
-    gate: Floats,
+    actor: Actor, optimiser: torch.optim.Optimizer, config: SearchConfig, lessons: Sequence[Lesson]
 ) -> PolicyLoss:
-    """Updates the policy on one step's plans (Eq. 16–18) and returns the last inner epoch's loss.
+    """Updates the policy on the sum of its lessons' losses (Eq. 16–18).
 
     Args:
-        policy: trained in place.
-        optimiser: of its parameters.
-        problem: units and descriptors.
+        actor: trained in place.
+        optimiser: of its network's parameters.
         config: settings.
-        draw: the plans.
-        objectives: normalised R̃, [N, 3]; NaN for plans that were not evaluated.
-        gate: g of each plan, [N].
+        lessons: on-policy plans; with a control variate the first holds what the surrogate mispredicts on evaluated
+            plans, the second what it predicts on many plans that were not evaluated.
+
+    Returns:
+        The first lesson's loss in the last inner epoch.
     """
-    preference, plan, signal = training_pairs(config, draw, objectives, gate)
-    with torch.no_grad():
-        old = _select(_distribution(policy, problem, draw.preferences, draw.budget), preference)
+    prepared = []
+    for lesson in lessons:
+        preference, plan, signal = training_pairs(config, lesson)
+        with torch.no_grad():
+            old = _select(_of_groups(actor, lesson.draw), preference)
+        prepared.append((lesson.draw, preference, plan, signal, old))
     for _ in range(config.inner_epochs):
-        new = _select(_distribution(policy, problem, draw.preferences, draw.budget), preference)
-        update = policy_loss(
-            new,
-            old,
-            draw.z[plan],
-            signal,
-            clip=config.clip,
-            budget_entropy=config.budget_entropy,
-            allocation_entropy=config.allocation_entropy,
-            kl_weight=config.kl_weight,
-            old_log_prob=draw.log_prob[plan],
-        )
+        updates = [
+            policy_loss(
+                _select(_of_groups(actor, draw), preference),
+                old,
+                draw.z[plan],
+                signal,
+                clip=config.clip,
+                budget_entropy=config.budget_entropy,
+                allocation_entropy=config.allocation_entropy,
+                kl_weight=config.kl_weight,
+                old_log_prob=draw.log_prob[plan],
+            )
+            for draw, preference, plan, signal, old in prepared
+        ]
         optimiser.zero_grad()
-        update.loss.backward()
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+        torch.stack([update.loss for update in updates]).sum().backward()
+        torch.nn.utils.clip_grad_norm_(actor.network.parameters(), 1.0)
         optimiser.step()
-    return update
+    return updates[0]
 
 
-def training_pairs(
-    config: SearchConfig, draw: Draw, objectives: Floats, gate: Floats
-) -> tuple[Tensor, Tensor, Tensor]:
+def training_pairs(config: SearchConfig, lesson: Lesson) -> tuple[Tensor, Tensor, Tensor]:
     """Which plan teaches which preference, and with what gated advantage.
 
     Without relabelling a plan teaches the preference it was drawn for and is compared within its group; with
@@ -132,8 +144,9 @@ def training_pairs(
     Returns:
         Preference index, plan index and signal of each pair, each [M].
     """
-    count, groups = len(draw.kept), config.groups
-    values = torch.from_numpy(objectives).float()
+    draw = lesson.draw
+    count, groups = len(draw.kept), len(draw.preferences)
+    values = torch.from_numpy(lesson.objectives).float()
     weights = torch.from_numpy(draw.preferences).float()
     scalar = scalarise(values[None], weights[:, None])
     if config.relabel:
@@ -141,10 +154,10 @@ def training_pairs(
         plan = torch.arange(count).repeat(groups)
     else:
         plan = torch.arange(count).view(-1, groups).T.flatten()
-        preference = torch.arange(groups).repeat_interleave(config.group)
+        preference = torch.arange(groups).repeat_interleave(count // groups)
     compared = _worst_for_missing(scalar[preference, plan].view(groups, -1))
     advantage = advantages(compared, kind=config.advantage).flatten()
-    gates = torch.from_numpy(gate).float()[plan]
+    gates = torch.from_numpy(lesson.gate).float()[plan]
     return preference, plan, gated(advantage, gates, kind=config.gate)
 
 
@@ -164,12 +177,9 @@ def _noise(config: SearchConfig, count: int, size: int, rng: np.random.Generator
     return np.concatenate([half, -half])
 
 
-def _distribution(
-    policy: PlanPolicy, problem: Problem, preferences: Floats, budget: Floats
-) -> PlanDistribution:
-    context = make_context(np.tile(budget, (len(preferences), 1)), preferences)
-    result: PlanDistribution = policy(torch.from_numpy(problem.state).float(), context)
-    return result
+def _of_groups(actor: Actor, draw: Draw) -> PlanDistribution:
+    """The actor's present distribution for each group of a draw."""
+    return actor.distribution(draw.preferences, np.tile(draw.budget, (len(draw.preferences), 1)))
 
 
 def _select(distribution: PlanDistribution, rows: Tensor) -> PlanDistribution:

@@ -70,7 +70,7 @@ class Landscape:
         result: Floats = np.log(np.maximum(kept, 1) / self.neurons).sum(axis=1)
         return result
 
-    def objectives(self, kept: Ints) -> Floats:
+    def objectives(self, kept: Ints | Floats) -> Floats:
         """True (R_rob, R_util) of kept counts [..., blocks], [..., 2]."""
         ratios = 1.0 - kept / self.neurons
         own = -(self.sensitivity * ratios[..., None, :] ** self.power).sum(axis=-1)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hipp_prune import distributed
 from hipp_prune.run import Progress
 from hipp_prune.search.answers import Answers
 from hipp_prune.search.archive import Archive
@@ -19,6 +20,8 @@ class SearchResult:
     curve: tuple[Step, ...]
     scale: tuple[float, float, float]
     """σ of (R_rob, R_util, R_comp) at the end: the units in which a preference weighs objectives."""
+    spent: float
+    """Evaluations of a whole minibatch paid for."""
 
 
 def search(
@@ -38,6 +41,11 @@ def search(
     """
     session = Session(problem=problem, config=config, archive=archive, progress=progress)
     answers = SEARCHERS[config.method](session)
+    learnt = [tensor.numpy().tobytes() for tensor in answers.tensors().values()]
+    distributed.agree("what the search learnt", b"".join(learnt))
     return SearchResult(
-        answers=answers, curve=tuple(session.curve), scale=tuple(session.normaliser.std.tolist())
+        answers=answers,
+        curve=tuple(session.curve),
+        scale=tuple(session.normaliser.std.tolist()),
+        spent=session.spent,
     )

@@ -1,6 +1,7 @@
 """The pruning problem of a real model: its neurons sorted once, any plan applied as views, questions asked."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
@@ -10,6 +11,7 @@ from hipp_prune.allocation import Floats, Ints
 from hipp_prune.calibration import Calibration
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.objectives.evaluator import Evaluator, PreparedBatch, plan_scores
+from hipp_prune.objectives.features import IMAGE_MEMORY
 from hipp_prune.objectives.minibatch import draw_minibatch
 from hipp_prune.objectives.returns import PlanScores
 from hipp_prune.objectives.stability import (
@@ -39,7 +41,10 @@ class ModelProblem:
         calibration: its statistics.
         questions: the search split.
         config: unit, importance, minibatch and return settings.
+        space: the plans and what they save (see ``spaces.plan_space``); by default sparsity is of parameters.
         batch_size: questions a forward pass.
+        features: folder for encoded pictures beyond ``image_memory``; without one all stay in memory.
+        image_memory: bytes of encoded pictures that stay in memory.
         progress: told how many pictures have been encoded.
     """
 
@@ -50,11 +55,14 @@ class ModelProblem:
         questions: Sequence[Question],
         config: SearchConfig,
         *,
+        space: PlanSpace | None = None,
         batch_size: int = 64,
+        features: Path | None = None,
+        image_memory: int = IMAGE_MEMORY,
         progress: Progress | None = None,
     ) -> None:
         self.config = config
-        self.space = PlanSpace(shape=adapter.shape, unit=config.unit, r_max=config.r_max)
+        self.space = space or PlanSpace(shape=adapter.shape, unit=config.unit, r_max=config.r_max)
         scores = _unit_scores(adapter, calibration, config)
         self.states: UnitStates = describe_units(
             adapter, calibration, scores, self.space, image_weight=config.image_weight
@@ -65,7 +73,14 @@ class ModelProblem:
         ]
         self._tables = synflow_table([neuron_flow(*weights) for weights in self._projections])
         self._dense_chain = chained_log_flow(self._projections) if config.flow == "chain" else 0.0
-        self._evaluator = Evaluator(adapter, questions, batch_size=batch_size, progress=progress)
+        self._evaluator = Evaluator(
+            adapter,
+            questions,
+            batch_size=batch_size,
+            folder=features,
+            memory=image_memory,
+            progress=progress,
+        )
         self._prepared: dict[tuple[str, int], tuple[list[Question], list[PreparedBatch]]] = {}
 
     @property
@@ -94,7 +109,9 @@ class ModelProblem:
         if key not in self._prepared:
             rng = np.random.default_rng([self.config.seed, crc32(name.encode())])
             asked = self._evaluator.questions
-            indices = draw_minibatch(asked, size, rng, pope_share=self.config.pope_share)
+            indices = draw_minibatch(
+                asked, size, rng, pope_share=self.config.pope_share, per_image=self.config.per_image
+            )
             while len(self._prepared) >= _CACHED_MINIBATCHES:
                 del self._prepared[next(iter(self._prepared))]
             self._prepared[key] = [asked[index] for index in indices], self._evaluator.prepare(indices)

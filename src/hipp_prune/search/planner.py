@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hipp_prune.allocation import Floats, Ints
+from hipp_prune.costs import Costs
 from hipp_prune.errors import IncompleteRunError
 from hipp_prune.plan import ModelShape, Plan, PlanSpace, keep_masks, pack_masks
 from hipp_prune.preference import Preference
@@ -57,11 +58,16 @@ class Planner:
             self.space.check_budget(sparsity)
             budget = (sparsity, sparsity)
         kept = self.answers.kept(preference.vector[None], np.array([budget]), align=align)
-        notes = {"sparsity": sparsity, "align": align, "method": config.method, "seed": config.seed}
-        return self.plan(kept[0], preference=preference, **notes)
+        return self.plan(kept[0], preference=preference, sparsity=sparsity, align=align)
 
     def plan(self, kept: Ints, *, preference: Preference | None = None, **notes: object) -> Plan:
-        """A whole plan from kept counts [U], with the neurons this run's ranking keeps."""
+        """A whole plan from kept counts [U], with the neurons this run's ranking keeps.
+
+        Args:
+            kept: neurons each unit keeps.
+            preference: λ it answers.
+            notes: what else its file is to say of where it comes from, beside the search's own settings.
+        """
         counts = tuple(int(count) for count in kept)
         return Plan(
             shape=self.space.shape,
@@ -69,9 +75,15 @@ class Planner:
             kept=counts,
             masks=pack_masks(keep_masks(self.space.unit, self.orders, counts)),
             ledger=self.space.ledger(np.array(counts)),
+            tables=self.space.tables,
             importance=self.config.importance,
             preference=preference,
-            notes=dict(notes),
+            notes={
+                **notes,
+                "compression": self.config.compression,
+                "method": self.config.method,
+                "seed": self.config.seed,
+            },
         )
 
     def save(self, path: Path) -> None:
@@ -79,6 +91,7 @@ class Planner:
         metadata = {
             "config": asdict(self.config),
             "shape": asdict(self.space.shape),
+            "costs": asdict(self.space.tables),
             "features": self.features,
             "scale": self.scale,
             "answers": self.answers.kind,
@@ -112,7 +125,13 @@ class Planner:
     def _of(cls, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> "Planner":
         shape = ModelShape(**{**metadata["shape"], "neurons": tuple(metadata["shape"]["neurons"])})
         config = SearchConfig(**metadata["config"])
-        space = PlanSpace(shape=shape, unit=config.unit, r_max=config.r_max)
+        space = PlanSpace(
+            shape=shape,
+            unit=config.unit,
+            r_max=config.r_max,
+            compression=config.compression,
+            tables=Costs.from_dict(metadata["costs"]),
+        )
         state = tensors["state"].numpy()
         orders = [tensors[f"order.{index}"].long().numpy() for index in range(_num_orders(space))]
         if len(state) != space.num_units or not all(_is_ranking(order) for order in orders):

@@ -4,14 +4,16 @@ A search is deterministic given its settings and the values it is told, and ever
 used. So an interrupted search needs no other state: started again, it replays what is paid for and goes on.
 """
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from hipp_prune import distributed
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.objectives.returns import PlanScores, RunningNormaliser, compression_return
 from hipp_prune.objectives.stability import StabilityBand, calibrate_band
@@ -22,6 +24,9 @@ from hipp_prune.search.problem import Problem
 
 _BAND_PLANS = 512
 """Random plans that calibrate the stability band; they cost no forward pass."""
+_PLANS_A_ROUND = 4
+"""Plans a worker evaluates between two exchanges: more, and workers wait less for the slowest of them; fewer, and less
+is lost when one dies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +73,15 @@ class Session:
         ratios = random_ratios(self.problem, self.config, _BAND_PLANS, self.rng(1))
         kept = self.problem.space.kept(ratios)
         return calibrate_band(
-            self.problem.log_ratio(kept),
+            self.log_ratio(kept),
             self.problem.space.sparsity(kept),
             kind=self.config.band,
             gamma=self.config.gamma,
         )
+
+    def log_ratio(self, kept: Ints) -> Floats:
+        """ℓ of kept counts [P, U] (Eq. 13), computed by the first worker and broadcast, [P]."""
+        return np.array(distributed.once(lambda: self.problem.log_ratio(kept).tolist()))
 
     @property
     def spent(self) -> float:
@@ -117,6 +126,8 @@ class Session:
         """
         size = size or self.config.minibatch
         plans = [tuple(int(count) for count in plan) for plan in kept]
+        proposal = json.dumps([plans, minibatch, size, draws])
+        distributed.agree(f"the plans of {minibatch}", proposal.encode())
         missing = [plan for plan in dict.fromkeys(plans) if self.archive.find(plan, minibatch) is None]
         for plan, (scores, seconds) in zip(missing, self._pay(missing, minibatch, size), strict=True):
             extra = {} if draws is None else draws[plans.index(plan)]
@@ -143,14 +154,25 @@ class Session:
 
     def _pay(
         self, plans: Sequence[tuple[int, ...]], minibatch: str, size: int
-    ) -> list[tuple[PlanScores, float]]:
-        """What plans score, and the seconds each took."""
-        paid = []
-        for plan in plans:
+    ) -> Iterator[tuple[PlanScores, float]]:
+        """What each plan scores and the seconds it took, in order, each stored before the next is asked for.
+
+        Workers take turns within a round of plans and then tell each other. A round takes as long as the slowest of
+        them, and its plans share that time, so that ``minutes`` are those on the wall however many workers there are.
+        """
+        workers = distributed.num_workers()
+        size_of_round = 1 if workers == 1 else workers * _PLANS_A_ROUND
+        for first in range(0, len(plans), size_of_round):
+            together = plans[first : first + size_of_round]
             start = time.perf_counter()
-            scores = self.problem.evaluate(np.array(plan), minibatch, size)
-            paid.append((scores, time.perf_counter() - start))
-        return paid
+            own = [
+                asdict(self.problem.evaluate(np.array(plan), minibatch, size))
+                for plan in together[distributed.rank() :: workers]
+            ]
+            parts = distributed.gather((own, time.perf_counter() - start))
+            seconds = max(took for _, took in parts) / len(together)
+            for index in range(len(together)):
+                yield PlanScores(**parts[index % workers][0][index // workers]), seconds
 
     def returns(self, evaluations: Sequence[Evaluation]) -> Floats:
         """Raw (R_rob, R_util, R_comp), [N, 3]."""

@@ -1,9 +1,9 @@
-"""A monotone additive-quadratic surrogate of the objectives, and the best plan it knows for any preference.
+"""A monotone additive-cubic surrogate of the objectives, and the best plan it knows for any preference.
 
-f_k(r) = c_m − Σ_u (α_ku r_u + β_ku r_u²), α, β ≥ 0, for k = robustness, utility: removing neurons never helps,
-and a block's last neurons hurt most. c_m is one level a minibatch, since plans are comparable only within one.
-Twice as many coefficients as units, so a hundred evaluations tell something; the optimum for a preference is
-separable and convex, solved exactly in microseconds.
+f_k(r) = c_m − Σ_u (α_ku r_u + β_ku r_u² + γ_ku r_u³), α, β, γ ≥ 0, for k = robustness, utility: removing neurons
+never helps, and a block's last neurons hurt most. c_m is one level a minibatch, since plans are comparable only
+within one. Three coefficients a unit, so a hundred evaluations tell something; the optimum for a preference is
+separable and convex, solved in closed form up to the price of a parameter.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,11 @@ from hipp_prune.search.archive import Evaluation, kept_matrix, objective_matrix
 
 _PENALTIES = np.geomspace(1e-3, 1e2, 11)
 _FOLDS = 5
+_BLOCK_EXCHANGES = 20
+_MOST_EXCHANGES = 500
+_BISECTIONS = 45
+_POWERS = (1, 2, 3)
+"""Powers of a ratio in the damage of a unit."""
 _TIE_BREAK = 1e-3
 """Weight of the quality objectives that a preference ignores, so that "compression only" still gets a sane plan."""
 
@@ -29,28 +34,32 @@ class Surrogate:
     """α ≥ 0, [2, U]."""
     quadratic: Floats
     """β ≥ 0, [2, U]."""
+    cubic: Floats
+    """γ ≥ 0, [2, U]."""
 
     def damage(self, ratios: Floats) -> Floats:
         """Predicted loss of (R_rob, R_util) against dense, ≥ 0, [P, 2], of ratios [P, U]."""
-        return ratios @ self.linear.T + ratios**2 @ self.quadratic.T
+        return ratios @ self.linear.T + ratios**2 @ self.quadratic.T + ratios**3 @ self.cubic.T
 
 
 def fit_surrogate(evaluations: Sequence[Evaluation], space: PlanSpace) -> Surrogate:
     """Fits the surrogate to an archive: non-negative ridge towards equal damage in every unit.
 
-    The ridge's strength is chosen for each objective by cross-validation over whole evaluations.
+    The ridge's strength is chosen for each objective by cross-validation over whole evaluations. Without any
+    evaluation nothing does damage.
     """
     rows = list(evaluations)
+    if not rows:
+        nothing = np.zeros((2, space.num_units))
+        return Surrogate(linear=nothing, quadratic=nothing, cubic=nothing)
     ratios = 1.0 - kept_matrix(rows) / space.widths
     objectives = objective_matrix(rows)[:, :2]
     groups = np.unique([row.minibatch for row in rows], return_inverse=True)[1]
-    features = _centred(np.concatenate([ratios, ratios**2], axis=1), groups)
-    targets = -_centred(objectives, groups)
-    coefficients = np.array([_cross_validated(features, targets[:, k]) for k in range(2)])
-    return Surrogate(
-        linear=coefficients[:, : space.num_units],
-        quadratic=coefficients[:, space.num_units :],
-    )
+    weights = np.array([row.questions for row in rows], dtype=np.float64)
+    features = _centred(np.concatenate([ratios**power for power in _POWERS], axis=1), groups, weights)
+    targets = -_centred(objectives, groups, weights)
+    linear, quadratic, cubic = np.split(_cross_validated(features, targets).T, len(_POWERS), axis=1)
+    return Surrogate(linear=linear, quadratic=quadratic, cubic=cubic)
 
 
 def best_ratios(
@@ -79,78 +88,138 @@ def best_ratios(
     """
     weights = np.divide(preferences, scale, out=np.zeros_like(preferences), where=scale > 0)
     quality = weights[:, :2] + _TIE_BREAK * np.divide(1.0, scale[:2], out=np.zeros(2), where=scale[:2] > 0)
-    linear, quadratic = quality @ surrogate.linear, quality @ surrogate.quadratic
+    blend = Surrogate(
+        linear=quality @ surrogate.linear,
+        quadratic=quality @ surrogate.quadratic,
+        cubic=quality @ surrogate.cubic,
+    )
+    fractions = np.linspace(0.0, 1.0, grid)
+    targets = budget[:, :1] + fractions * (budget[:, 1:] - budget[:, :1])
+    ratios = _cheapest(blend, targets, space)
+    cost = (
+        blend.linear[:, None] * ratios
+        + blend.quadratic[:, None] * ratios**2
+        + blend.cubic[:, None] * ratios**3
+    ).sum(axis=2)
     low, high = compression_range
-    best = np.full(len(preferences), -np.inf)
-    ratios = np.zeros((len(preferences), space.num_units))
-    sparsities = np.zeros(len(preferences))
-    for fraction in np.linspace(0.0, 1.0, grid):
-        target = budget[:, 0] + fraction * (budget[:, 1] - budget[:, 0])
-        candidate = _cheapest(linear, quadratic, target, space)
-        cost = (linear * candidate + quadratic * candidate**2).sum(axis=1)
-        gain = weights[:, 2] * np.clip((target - low) / max(high - low, 1e-12), 0.0, 1.0)
-        better = gain - cost > best
-        best = np.where(better, gain - cost, best)
-        ratios[better], sparsities[better] = candidate[better], target[better]
-    return ratios, sparsities
+    gain = weights[:, 2:] * np.clip((targets - low) / max(high - low, 1e-12), 0.0, 1.0)
+    rows, best = np.arange(len(preferences)), (gain - cost).argmax(axis=1)
+    return ratios[rows, best], targets[rows, best]
 
 
-def _cheapest(linear: Floats, quadratic: Floats, target: Floats, space: PlanSpace) -> Floats:
-    """Ratios [P, U] of least damage at sparsities ``target`` [P]: bisection on the price ν of a parameter.
+def _cheapest(damage: Surrogate, targets: Floats, space: PlanSpace) -> Floats:
+    """Ratios [P, S, U] of least damage at sparsities [P, S], P blends of objectives: bisection on a price.
 
-    At the optimum r_u = clip((ν w_u − α_u)/(2 β_u), 0, r_max).
+    With ν the price of a parameter, the optimum solves α_u + 2 β_u r + 3 γ_u r² = ν w_u inside the box.
     """
     w = space.weights / space.weights.mean()
-    curvature = 2 * quadratic + 1e-3 * (linear + 2 * quadratic).mean(axis=1, keepdims=True) + 1e-12
-    low = np.zeros(len(target))
-    high = ((linear + curvature * space.r_max) / w).max(axis=1)
-    for _ in range(60):
+    slope = damage.linear + 2 * damage.quadratic + 3 * damage.cubic
+    linear = damage.linear[:, None]
+    quadratic = (damage.quadratic + 1e-3 * slope.mean(axis=1, keepdims=True) + 1e-12)[:, None]
+    cubic = 3 * damage.cubic[:, None]
+    low = np.zeros(targets.shape)
+    steepest = linear + 2 * quadratic * space.r_max + cubic * space.r_max**2
+    high = np.broadcast_to((steepest / w).max(axis=2), targets.shape)
+    for _ in range(_BISECTIONS):
         price = (low + high) / 2
-        ratios = np.clip((price[:, None] * w - linear) / curvature, 0.0, space.r_max)
-        over = (ratios * w).mean(axis=1) > target
+        gain = np.maximum(price[..., None] * w - linear, 0.0)
+        ratios = np.minimum(gain / (quadratic + np.sqrt(quadratic**2 + cubic * gain)), space.r_max)
+        over = space.saved(ratios) > targets
         low, high = np.where(over, low, price), np.where(over, price, high)
     return ratios
 
 
-def _centred(values: Floats, groups: np.ndarray) -> Floats:
-    """Values minus the mean of their group, so that each group's level drops out."""
+def _centred(values: Floats, groups: np.ndarray, weights: Floats) -> Floats:
+    """Values [N, D] minus the mean of their group, so that its level drops out, times √weight.
+
+    Evaluations of one group have one weight; a mean over n questions has 1/n of a question's variance.
+    """
     counts = np.bincount(groups)
     sums = np.zeros((len(counts), values.shape[1]))
     np.add.at(sums, groups, values)
-    centred: Floats = values - (sums / counts[:, None])[groups]
+    centred: Floats = (values - (sums / counts[:, None])[groups]) * np.sqrt(weights / weights.mean())[:, None]
     return centred
 
 
-def _cross_validated(features: Floats, target: Floats) -> Floats:
-    """Coefficients with the ridge that predicts held-out evaluations best."""
-    folds = np.arange(len(target)) % _FOLDS
-    errors = np.zeros(len(_PENALTIES))
+@dataclass(frozen=True)
+class _Moments:
+    """What least squares needs of a set of evaluations; D features, K objectives."""
+
+    gram: Floats
+    """XᵀX, [D, D]."""
+    cross: Floats
+    """Xᵀy, [D, K]."""
+    square: Floats
+    """yᵀy of each objective, [K]."""
+
+    @classmethod
+    def of(cls, features: Floats, targets: Floats) -> "_Moments":
+        return cls(features.T @ features, features.T @ targets, (targets**2).sum(axis=0))
+
+    def __sub__(self, other: "_Moments") -> "_Moments":
+        return _Moments(self.gram - other.gram, self.cross - other.cross, self.square - other.square)
+
+    def errors(self, coefficients: Floats) -> Floats:
+        """‖y − Xθ‖² of coefficients [B, D, K], [B, K]."""
+        fitted = np.einsum("bdk,de,bek->bk", coefficients, self.gram, coefficients)
+        result: Floats = fitted - 2 * (coefficients * self.cross).sum(axis=1) + self.square
+        return result
+
+
+def _cross_validated(features: Floats, targets: Floats) -> Floats:
+    """Coefficients [D, K] with the ridge that predicts held-out evaluations of each objective best."""
+    whole = _Moments.of(features, targets)
+    folds = np.arange(len(targets)) % _FOLDS
+    errors = np.zeros((len(_PENALTIES), targets.shape[1]))
     for fold in range(_FOLDS):
-        train, held_out = folds != fold, folds == fold
-        for index, penalty in enumerate(_PENALTIES):
-            coefficients = _non_negative_ridge(features[train], target[train], penalty)
-            errors[index] += ((features[held_out] @ coefficients - target[held_out]) ** 2).sum()
-    return _non_negative_ridge(features, target, _PENALTIES[errors.argmin()])
+        held_out = _Moments.of(features[folds == fold], targets[folds == fold])
+        errors += held_out.errors(_non_negative_ridge(whole - held_out, _PENALTIES))
+    best = _PENALTIES[errors.argmin(axis=0)]
+    fitted = _non_negative_ridge(whole, best)
+    return np.stack([fitted[k, :, k] for k in range(targets.shape[1])], axis=1)
 
 
-def _non_negative_ridge(features: Floats, target: Floats, penalty: float, *, sweeps: int = 60) -> Floats:
-    """argmin_θ ≥ 0 of ‖Xθ − y‖² + ρ‖θ − θ₀‖² by coordinate descent; θ₀ damages every unit alike."""
-    half = features.shape[1] // 2
-    pooled = np.stack([features[:, :half].sum(axis=1), features[:, half:].sum(axis=1)], axis=1)
-    prior = np.repeat(_descend(pooled.T @ pooled, pooled.T @ target, np.zeros(2), sweeps), half)
-    gram = features.T @ features
-    ridge = penalty * np.trace(gram) / len(gram)
-    gram[np.diag_indices_from(gram)] += ridge
-    return _descend(gram, features.T @ target + ridge * prior, prior, sweeps)
+def _non_negative_ridge(moments: _Moments, penalties: Floats) -> Floats:
+    """argmin_θ ≥ 0 of ‖Xθ − y‖² + ρ‖θ − θ₀‖² for each penalty ρ [B], [B, D, K]; θ₀ damages every unit alike."""
+    size = len(moments.gram)
+    pool = np.kron(np.eye(len(_POWERS)), np.ones((size // len(_POWERS), 1)))
+    mean = np.trace(moments.gram) / size
+    pooled = pool.T @ moments.gram @ pool + 1e-9 * (mean + 1.0) * np.eye(len(_POWERS))
+    prior = pool @ _non_negative(pooled[None], (pool.T @ moments.cross)[None])[0]
+    ridge = penalties * mean + 1e-12
+    return _non_negative(
+        moments.gram + ridge[:, None, None] * np.eye(size), moments.cross + ridge[:, None, None] * prior
+    )
 
 
-def _descend(gram: Floats, linear: Floats, start: Floats, sweeps: int) -> Floats:
-    """Non-negative minimiser of ½ θᵀGθ − bᵀθ by cyclic coordinate descent."""
-    theta = start.copy()
-    for _ in range(sweeps):
-        for index in range(len(theta)):
-            curvature = gram[index, index]
-            if curvature > 0:
-                gradient = gram[index] @ theta - linear[index]
-                theta[index] = max(0.0, theta[index] - gradient / curvature)
-    return theta
+def _non_negative(gram: Floats, linear: Floats) -> Floats:
+    """Non-negative minimisers of ½ θᵀGθ − bᵀθ by block principal pivoting (Portugal, Júdice & Vicente, 1994).
+
+    Coefficients on the wrong side of their bound change sides, all at once; if that does not settle, one at a
+    time (Murty's rule), which ends for certain.
+
+    Args:
+        gram: G, positive definite, [B, D, D].
+        linear: b, [B, D, K].
+
+    Returns:
+        θ, [B, D, K].
+    """
+    gram = gram[:, None]
+    linear = linear.transpose(0, 2, 1)
+    tolerance = 1e-10 * np.abs(linear).max(axis=2, keepdims=True)
+    identity = np.eye(linear.shape[2])
+    free = np.ones_like(linear, dtype=bool)
+    for exchange in range(_MOST_EXCHANGES):
+        both = free[..., :, None] & free[..., None, :]
+        system = np.where(both, gram, 0.0) + ~free[..., None] * identity
+        theta = np.linalg.solve(system, np.where(free, linear, 0.0)[..., None])[..., 0]
+        slope = (gram @ theta[..., None])[..., 0] - linear
+        wrong = np.where(free, theta < 0, slope < -tolerance)
+        if not wrong.any():
+            break
+        if exchange >= _BLOCK_EXCHANGES:
+            wrong &= np.cumsum(wrong[..., ::-1], axis=2)[..., ::-1] == 1
+        free ^= wrong
+    result: Floats = np.maximum(theta, 0.0).transpose(0, 2, 1)
+    return result

@@ -17,7 +17,7 @@ from hipp_prune.questions.toyworld.scenes import Scene, rng_for
 from hipp_prune.toy.packing import Asked, Packer, Row
 
 Task = Literal["polls", "words", "people", "pictures"]
-TASKS: dict[Task, int] = {"polls": 1, "words": 1, "people": 2, "pictures": 1}
+TASKS: dict[Task, int] = {"polls": 1, "people": 2, "words": 1, "pictures": 1}
 """What is taught, and how often: people twice, for nothing about them follows from anything else."""
 
 ITEMS_PER_PICTURE = 7

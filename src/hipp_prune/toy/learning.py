@@ -1,6 +1,6 @@
 """One step of learning on packed rows, and how well a model does on them; both families alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -49,24 +49,34 @@ class Learner:
         self._optimizer = torch.optim.AdamW(self._weights, lr=rate, betas=BETAS, weight_decay=WEIGHT_DECAY)
         self._rate = rate
 
-    def step(self, batch: Batch, features: Features | None, factor: float) -> float:
+    def step(
+        self,
+        batch: Batch,
+        features: Features | None,
+        factor: float,
+        *,
+        confine: Callable[[], None] | None = None,
+    ) -> float:
         """One update at ``factor`` times the learning rate; returns the loss at the answers.
 
-        Claims, answers and ends weigh the same, however many there are of each.
+        Claims, answers and ends weigh the same, however many there are of each. ``confine`` may clear gradients before
+        they are followed.
         """
         losses = nn.functional.cross_entropy(
             target_logits(self._model, batch, features), batch.target_ids, reduction="none"
         )
         means = [losses[batch.target_kinds == kind].mean() for kind in Kind]
-        self.descend(torch.stack(means).sum(), factor)
+        self.descend(torch.stack(means).sum(), factor, confine=confine)
         return means[Kind.ANSWER].item()
 
-    def descend(self, loss: Tensor, factor: float) -> None:
+    def descend(self, loss: Tensor, factor: float, *, confine: Callable[[], None] | None = None) -> None:
         """One update along the gradient of ``loss``."""
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate * factor
         self._optimizer.zero_grad()
         loss.backward()
+        if confine is not None:
+            confine()
         nn.utils.clip_grad_norm_(self._weights, LARGEST_GRADIENT)
         self._optimizer.step()
 

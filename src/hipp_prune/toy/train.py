@@ -1,7 +1,8 @@
 """The recipe of the embedded models: read scenes as words, grow, read on, learn to see, then look at pictures.
 
-1. *read*: a shallow language model alone answers questions about scenes whose patches are the names of things.
-2. *grow*: its neurons are dealt out to four times as many blocks, and it reads on.
+1. *read*: a shallow language model alone answers questions about scenes whose patches are the names of things; each
+   task trains its own share of the MLP neurons.
+2. *grow*: its neurons are dealt out to four times as many blocks, a share to each, and it reads on.
 3. *see*: vision tower and projector learn to show each patch as its name's word embedding; then they are frozen.
 4. *look*: the language model goes on with the pictures' features, its learning rate falling to zero.
 """
@@ -25,7 +26,7 @@ from hipp_prune.questions.toyworld.scenes import Scene, rng_for, scenes
 from hipp_prune.toy import checkpoint, examination, families, pictures, tokenizer
 from hipp_prune.toy.curriculum import TASKS, Gallery, Task, Teacher, gallery
 from hipp_prune.toy.families import FAMILIES, Family, FamilyName
-from hipp_prune.toy.growth import deal_out
+from hipp_prune.toy.growth import confine_gradients, deal_out, neuron_shares
 from hipp_prune.toy.learning import Learner, accuracies
 from hipp_prune.toy.packing import Packer, Row
 
@@ -159,8 +160,7 @@ class School:
         exam = self._exam(gallery(self._scenes("validation", recipe.held_out_scenes), rendered=False))
         learner = Learner(self.model, self._language(), recipe.read_rate)
         for step in range(1, most_steps + 1):
-            batch = self._packer.collate(self._rows(taught))
-            loss = learner.step(batch, None, min(1.0, step / recipe.warmup_steps))
+            loss = self._teach(learner, taught, None, min(1.0, step / recipe.warmup_steps))
             if step % recipe.check_every == 0:
                 reached = accuracies(self.model, self._packer, exam, None)
                 self._report("read", step, loss, reached)
@@ -197,8 +197,9 @@ class School:
         exam = self._exam(gallery(unseen_scenes, rendered=True))
         learner = Learner(self.model, self._language(), recipe.look_rate)
         for step in range(1, recipe.look_steps + 1):
-            batch = self._packer.collate(self._rows(rows))
-            loss = learner.step(batch, taught, _rise_and_fall(step, recipe.warmup_steps, recipe.look_steps))
+            loss = self._teach(
+                learner, rows, taught, _rise_and_fall(step, recipe.warmup_steps, recipe.look_steps)
+            )
             if step % recipe.check_every == 0:
                 self._report("look", step, loss, accuracies(self.model, self._packer, exam, unseen))
 
@@ -234,11 +235,20 @@ class School:
             ]
         return torch.cat(parts)
 
-    def _rows(self, taught: Gallery) -> list[Row]:
-        return [
-            self._teacher.row(task, taught)
-            for task in self._draw_task.choices(list(TASKS), list(TASKS.values()), k=self.recipe.rows)
-        ]
+    def _teach(self, learner: Learner, taught: Gallery, features: Tensor | None, factor: float) -> float:
+        """One step on rows of one task, whose gradient stays within the task's share of the neurons."""
+        (task,) = self._draw_task.choices(list(TASKS), list(TASKS.values()))
+        batch = self._packer.collate([self._teacher.row(task, taught) for _ in range(self.recipe.rows)])
+        share = list(TASKS).index(task) % self.recipe.growth
+        return learner.step(
+            batch, features, factor, confine=lambda: confine_gradients(self.model, self._shares(), share)
+        )
+
+    def _shares(self) -> list[Tensor]:
+        blocks = self.model.model.language_model.layers
+        neurons = blocks[0].mlp.down_proj.weight.shape[1]
+        dealt = len(blocks) == self.recipe.blocks
+        return neuron_shares(len(blocks), neurons, self.recipe.growth, dealt=dealt)
 
     def _exam(self, unseen: Gallery) -> dict[Task, list[Row]]:
         return {

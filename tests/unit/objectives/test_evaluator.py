@@ -1,20 +1,24 @@
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hipp_prune.errors import ImageError
 from hipp_prune.models import load_model
-from hipp_prune.models.adapter import Adapter, PackedBatch
+from hipp_prune.models.adapter import Adapter
 from hipp_prune.objectives.evaluator import (
+    _PASS,
     Evaluator,
-    encode_image_files,
-    plan_objectives,
+    group_by_length,
+    plan_scores,
     score_answers,
 )
-from hipp_prune.objectives.returns import AnswerScores
+from hipp_prune.objectives.features import encode_image_files
+from hipp_prune.objectives.returns import AnswerScores, PlanScores
 from hipp_prune.questions.question import Question
 from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl
 from tests.unit.objectives.questions import pope, scienceqa
@@ -38,24 +42,29 @@ def test_padding_does_not_take_token_zero_from_the_rest():
     assert rest.tolist() == [1.0]
 
 
-def test_plan_objectives_balance_classes_and_average_utility():
+def test_returns_and_accuracies_balance_classes_and_average_utility():
     questions = [pope(0, 0), pope(1, 0), pope(2, 0), pope(3, 1), scienceqa(0, 0), scienceqa(1, 2)]
-    margins = [1.0, 2.0, 3.0, -4.0, 0.5, 1.5]
+    margins = [1.0, 2.0, -3.0, -4.0, 0.5, 1.5]
     answers = np.full((6, 3), -np.inf)
     for row, (question, margin) in enumerate(zip(questions, margins, strict=True)):
         answers[row, question.gold] = margin
         answers[row, (question.gold + 1) % 2] = 0.0
     scores = AnswerScores(answers=answers, rest=np.zeros(6))
-    assert plan_objectives(scores, questions, kind="margin") == pytest.approx(((2.0 - 4.0) / 2, 1.0))
-    assert plan_objectives(scores, questions, kind="tanh", tau=1.0)[1] == pytest.approx(
-        (np.tanh(0.5) + np.tanh(1.5)) / 2
-    )
+    linear = plan_scores(scores, questions, kind="margin")
+    assert (linear.robustness, linear.utility) == pytest.approx(((0.0 - 4.0) / 2, 1.0))
+    assert (linear.pope, linear.scienceqa) == pytest.approx(((2 / 3 + 0) / 2, 1.0))
+    bounded = plan_scores(scores, questions, kind="tanh", tau=1.0)
+    assert bounded.utility == pytest.approx((np.tanh(0.5) + np.tanh(1.5)) / 2)
 
 
-def test_an_objective_without_questions_is_zero():
+def test_a_benchmark_without_questions_scores_zero():
     scores = AnswerScores(answers=np.array([[1.0, 0.0]]), rest=np.zeros(1))
-    assert plan_objectives(scores, [pope(0, 0)], kind="margin") == (1.0, 0.0)
-    assert plan_objectives(scores, [scienceqa(0, 0, "AB")], kind="margin") == (0.0, 1.0)
+    assert plan_scores(scores, [pope(0, 0)], kind="margin") == PlanScores(
+        robustness=1.0, utility=0.0, pope=1.0, scienceqa=0.0
+    )
+    assert plan_scores(scores, [scienceqa(0, 0, "AB")], kind="margin") == PlanScores(
+        robustness=0.0, utility=1.0, pope=0.0, scienceqa=1.0
+    )
 
 
 def _questions(folder: Path) -> list[Question]:
@@ -128,7 +137,7 @@ def test_scores_of_some_questions(adapter, questions):
 
 
 def test_questions_about_one_image_share_a_sequence(adapter, questions, monkeypatch):
-    monkeypatch.setattr("hipp_prune.objectives.evaluator._SPREAD", np.inf)
+    monkeypatch.setattr("hipp_prune.objectives.evaluator._PASS", 10**6)
     (unpacked,) = Evaluator(adapter, questions, packed=False).prepare()
     (packed,) = Evaluator(adapter, questions).prepare()
     assert len(unpacked.batch.input_ids) == 7
@@ -136,13 +145,40 @@ def test_questions_about_one_image_share_a_sequence(adapter, questions, monkeypa
     assert sorted(packed.rows) == list(range(7))
 
 
-def test_sequences_of_a_batch_are_of_similar_length(adapter, questions):
-    for packed in (True, False):
-        for part in Evaluator(adapter, questions, packed=packed).prepare():
-            batch = part.batch
-            tokens = batch.segments >= 0 if isinstance(batch, PackedBatch) else batch.attention_mask
-            lengths = tokens.sum(1)
-            assert lengths.max() <= 1.5 * lengths.min()
+@pytest.mark.parametrize(
+    ("price", "most", "expected"),
+    [
+        (0, 11, [1, 2, 3, 4]),  # no padding at all
+        (10, 11, [3, 4]),  # three short rows padded by 3 tokens cost less than a pass, the long one does not
+        (10**6, 11, [4]),
+        (10**6, 5, [1, 3, 4]),  # 2 + 1 + 1 questions and 2 more are too many
+    ],
+)
+def test_batches_are_cut_where_padding_costs_more_than_a_pass(monkeypatch, price, most, expected):
+    monkeypatch.setattr("hipp_prune.objectives.evaluator._PASS", price)
+    batches = group_by_length([10, 11, 12, 40], [3, 3, 2, 3], most=most)
+    assert [batch.stop for batch in batches] == expected
+    assert [batch.start for batch in batches] == [0, *expected[:-1]]
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 3)), max_size=7), st.integers(3, 8))
+def test_no_other_batches_cost_less(sequences, most):
+    sequences = sorted(sequences)
+    lengths, sizes = [length for length, _ in sequences], [size for _, size in sequences]
+
+    def cost(ends: tuple[int, ...]) -> float:
+        total, start = 0.0, 0
+        for end in ends:
+            allowed = sum(sizes[start:end]) <= most
+            total += _PASS + (end - start) * lengths[end - 1] if allowed else np.inf
+            start = end
+        return total
+
+    found = tuple(batch.stop for batch in group_by_length(lengths, sizes, most=most))
+    last = len(lengths)
+    inner = range(1, last)
+    cuts = [(*cut, last) for count in range(last) for cut in combinations(inner, count)] or [()]
+    assert cost(found) == min(map(cost, cuts))
 
 
 @pytest.mark.parametrize("batch_size", [2, 64])
@@ -164,23 +200,3 @@ def test_progress_counts_questions(adapter, questions):
     assert seen == [(done, 7) for done in np.cumsum([len(part.rows) for part in prepared])]
     assert len(seen) >= 3
     assert seen[-1] == (7, 7)
-
-
-def test_pictures_are_encoded_once(adapter, questions, monkeypatch):
-    encoded: list[int] = []
-    encode = type(adapter).encode_images
-
-    def counted(self: Adapter, images: list) -> list:
-        encoded.append(len(images))
-        return encode(self, images)
-
-    monkeypatch.setattr(type(adapter), "encode_images", counted)
-    evaluator = Evaluator(adapter, questions)
-    for _ in range(2):
-        evaluator.scores(evaluator.prepare())
-    assert sum(encoded) == 2
-
-
-def test_missing_picture(adapter, tmp_path):
-    with pytest.raises(ImageError, match=r"gone\.png"):
-        Evaluator(adapter, [pope(0, 0, image=tmp_path / "gone.png")])

@@ -1,4 +1,5 @@
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,3 +73,65 @@ def test_too_few_questions():
     assert len(_drawn(_questions(10, 100), 64)) == 64  # utility fills what POPE lacks
     assert len(_drawn(_questions(100, 3), 64)) == 35  # 32 of POPE, all of utility
     assert _drawn([], 64) == []
+
+
+def _about_pictures(num_pictures: int = 20) -> list:
+    """POPE as it comes: of each picture three questions a split and label, a Yes worded alike in every split."""
+    asked = []
+    for picture in range(num_pictures):
+        for subset in SUBSETS:
+            for i in range(6):
+                thing = f"thing {i}" if i % 2 else f"{subset} thing {i}"
+                asked.append(
+                    pope(
+                        len(asked), i % 2, subset, image=Path(f"{picture}.png"), prompt=f"Is there a {thing}?"
+                    )
+                )
+    return asked
+
+
+@pytest.mark.parametrize(("per_image", "pictures"), [(1, 20), (2, 18), (3, 12), (6, 6), (12, 3), (18, 2)])
+def test_several_questions_are_asked_about_a_picture(per_image, pictures):
+    drawn = _drawn(_about_pictures(), 36, per_image=per_image)
+    assert len({question.image for question in drawn}) == pictures
+    asked = Counter(question.image for question in drawn)
+    assert max(asked.values()) <= max(per_image, 2)  # 36 questions about 20 pictures: some come round again
+    counts = Counter((question.subset, question.gold) for question in drawn)
+    assert set(counts.values()) == {6}
+
+
+@given(st.integers(0, 2**32), st.sampled_from([1, 3, 6, 18]), st.integers(1, 80), st.integers(0, 40))
+def test_the_smaller_draw_lies_within_the_larger(seed, per_image, size, more):
+    questions = _about_pictures(6) + [scienceqa(i, i % 3) for i in range(40)]
+    small, large = (
+        draw_minibatch(questions, count, np.random.default_rng(seed), per_image=per_image)
+        for count in (size, size + more)
+    )
+    assert set(small) <= set(large)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_picture_is_asked_nothing_twice_while_there_is_something_else(seed):
+    drawn = _drawn(_about_pictures(), 36, seed, per_image=6)
+    assert len({(question.image, question.prompt) for question in drawn}) == 36
+
+
+def test_multiple_choice_is_about_the_same_pictures_where_it_can_be():
+    questions = _about_pictures() + [
+        scienceqa(i, i % 3, image=Path(f"{i % 20}.png"), prompt=f"Which is {i}?") for i in range(60)
+    ]
+    drawn = _drawn(questions, 36, per_image=3)
+    about = [
+        {question.image for question in drawn if question.benchmark == name} for name in ("pope", "scienceqa")
+    ]
+    assert about[0] == about[1]
+    assert len(about[0]) == 6
+
+
+def test_pictures_come_round_again_when_all_have_been_asked():
+    drawn = _drawn(_about_pictures(3), 54, per_image=2)
+    assert Counter(question.image for question in drawn) == {Path(f"{i}.png"): 18 for i in range(3)}
+
+
+def test_questions_without_a_picture_each_stand_alone():
+    assert len(_drawn(_questions(), 64, per_image=6)) == 64

@@ -164,6 +164,9 @@ def make_archive(count: int = 60, *, noise: float = 0.0) -> list[archives.Evalua
             robustness=float(objectives[0]),
             utility=float(objectives[1]),
             sparsity=float(within.sparsity(kept)),
+            pope=0.9,
+            scienceqa=0.8,
+            questions=64,
             source=minibatch.rpartition("-")[0].replace("step", "policy"),
             seconds=0.1,
         )

@@ -25,10 +25,10 @@ def test_dense_and_pruned_numbers(questions: list[Question]) -> None:
     assert dense["cost: speed-up"] == "reference"
     assert dense["POPE: balanced accuracy (%)"] == "100.0 (100.0–100.0)"
     assert ours["model"] == "1,0,0"
-    for name, share in zip(
-        ("MLP", "blocks", "language model", "whole model"), vars(plan.ledger).values(), strict=True
-    ):
-        assert ours[f"sparsity: {name} (%)"] == f"{100 * share:.1f}"
+    names = {"MLP": "mlp", "blocks": "block", "language model": "language", "whole model": "model"}
+    for name, denominator in names.items():
+        assert ours[f"sparsity: {name} (%)"] == f"{100 * getattr(plan.ledger, denominator):.1f}"
+    assert "sparsity: FLOPs (%)" not in ours
     assert ours["POPE: balanced accuracy (%)"].startswith("91.7 (")
     assert ours["POPE: Yes-rate (%)"] == "41.7"
     assert [ours[f"POPE: {subset} (%)"] for subset in ("random", "popular", "adversarial")] == [
@@ -40,6 +40,14 @@ def test_dense_and_pruned_numbers(questions: list[Question]) -> None:
     assert ours["ScienceQA: accuracy (%)"] == "87.5 (52.9–97.8)"
     assert (ours["ScienceQA: chance (%)"], ours["ScienceQA: n"]) == ("33.3", "8")
     assert (ours["cost: on disk"], ours["cost: speed-up"]) == ("9.1 MB", "1.23×")
+
+
+def test_savings_in_flops_are_shown_where_they_are_known(questions: list[Question]) -> None:
+    pruned = make_pruned(questions, "robust", make_plan((1.0, 0.0, 0.0), 0.3), errors=[])
+    counted = replace(pruned, ledger=replace(pruned.ledger, flops=0.123))
+    header, rows = summary_rows([make_evaluation(questions, "dense", errors=[]), pruned, counted])
+    assert [by_name(header, row)["sparsity: FLOPs (%)"] for row in rows] == ["0", "–", "12.3"]
+    assert "sparsity: latency (%)" not in header
 
 
 def test_a_missing_number_is_a_dash_and_says_where_it_would_come_from(questions: list[Question]) -> None:

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from hipp_prune.policy.action import decode_actions, make_context
+from hipp_prune.policy.action import decode_actions
 from hipp_prune.policy.network import PlanPolicy
-from hipp_prune.search.cloning import clone_policy
+from hipp_prune.search.actor import Actor
+from hipp_prune.search.cloning import Clone
 from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.landscape import Landscape
 from hipp_prune.search.surrogate import Surrogate, best_ratios
@@ -12,82 +13,96 @@ from hipp_prune.search.surrogate import Surrogate, best_ratios
 PROBLEM = Landscape(blocks=6, seed=3)
 CONFIG = SearchConfig(evaluations=10)
 SCALE = np.array([0.3, 0.3, 0.3])
+DAMAGE = Surrogate(linear=np.zeros((2, 6)), quadratic=PROBLEM.sensitivity, cubic=np.zeros((2, 6)))
+"""The landscape's own damages, with every power taken for two."""
 
 
-@pytest.fixture(scope="module")
-def surrogate() -> Surrogate:
-    """The landscape's own damages, with every power taken for two."""
-    return Surrogate(linear=np.zeros((2, 6)), quadratic=PROBLEM.sensitivity)
+def _clone(surrogate: Surrogate = DAMAGE, config: SearchConfig = CONFIG) -> Clone:
+    return Clone(surrogate=surrogate, scale=SCALE, space=PROBLEM.space, config=config)
 
 
-@pytest.fixture(scope="module")
-def cloned(surrogate: Surrogate) -> PlanPolicy:
+def _actor(clone: Clone | None) -> Actor:
     torch.manual_seed(0)
-    policy = PlanPolicy(PROBLEM.state.shape[1])
-    error = clone_policy(policy, surrogate, PROBLEM, CONFIG, scale=SCALE)
-    assert error < 1
-    return policy
+    return Actor(network=PlanPolicy(3), state=PROBLEM.state, config=CONFIG, clone=clone)
 
 
-def _plans(policy: PlanPolicy, preferences: np.ndarray, budget: np.ndarray) -> np.ndarray:
-    with torch.inference_mode():
-        mean = policy(torch.from_numpy(PROBLEM.state).float(), make_context(budget, preferences)).mean
-    return decode_actions(mean.double().numpy(), budget, PROBLEM.space).kept
-
-
-def test_the_clone_answers_like_the_surrogate(cloned, surrogate):
-    preferences = np.random.default_rng(1).dirichlet(np.ones(3), size=30)
-    budget = np.full((30, 2), 0.3)
-    wanted, _ = best_ratios(
-        surrogate,
+def _best(preferences: np.ndarray, budget: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return best_ratios(
+        DAMAGE,
         PROBLEM.space,
         preferences,
         budget,
         scale=SCALE,
         compression_range=(CONFIG.s_min, CONFIG.s_max),
     )
-    kept = _plans(cloned, preferences, budget)
-
-    def damage(ratios: np.ndarray) -> np.ndarray:
-        return (surrogate.damage(ratios) * preferences[:, :2]).sum(axis=1)
-
-    optimum, uniform, ours = (
-        damage(wanted),
-        damage(np.full((30, 6), 0.3)),
-        damage(1 - kept / PROBLEM.space.widths),
-    )
-    recovered = (uniform - ours).sum() / (uniform - optimum).sum()
-    assert recovered > 0.95
 
 
-def test_the_clone_follows_the_preference_and_the_budget(cloned):
-    preferences = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.05, 0.05, 0.9]])
-    whole = np.tile([CONFIG.s_min, CONFIG.s_max], (3, 1))
-    kept = _plans(cloned, preferences, whole)
-    sparsity = PROBLEM.space.sparsity(kept)
-    assert sparsity[2] > max(sparsity[:2]) + 0.1
-    own = np.array([[PROBLEM.objectives(plan)[k] for k in range(2)] for plan in _plans(
-        cloned, preferences, np.full((3, 2), 0.3)
-    )])  # fmt: skip
-    assert own[0, 0] > own[1, 0]
-    assert own[1, 1] > own[0, 1]
-
-
-def test_exploration_is_narrow_after_cloning(cloned):
+def _decoded(actor: Actor, preferences: np.ndarray, budget: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        log_std = cloned(
-            torch.from_numpy(PROBLEM.state).float(),
-            make_context(np.array([[0.1, 0.5]]), np.full((1, 3), 1 / 3)),
-        ).log_std
-    assert (log_std < -1.0).all()
+        mean = actor.distribution(preferences, budget).mean
+    return decode_actions(mean.double().numpy(), budget, PROBLEM.space).kept
 
 
-def test_ratios_of_zero_and_budgets_of_a_point_are_targets_too(surrogate, monkeypatch):
-    monkeypatch.setattr("hipp_prune.search.cloning._STEPS", 150)
+def test_an_untrained_actor_answers_exactly_like_the_surrogate():
+    preferences = np.random.default_rng(1).dirichlet(np.ones(3), size=30)
+    budget = np.full((30, 2), 0.3)
+    wanted, _ = _best(preferences, budget)
+    ratios = 1 - _decoded(_actor(_clone()), preferences, budget) / PROBLEM.space.widths
+    np.testing.assert_allclose(ratios, wanted, atol=0.01)
+
+
+def test_the_clone_chooses_the_surrogates_sparsity():
+    preferences = np.array([[0.8, 0.1, 0.1], [0.3, 0.3, 0.4], [0.05, 0.05, 0.9]])
+    budget = np.tile([CONFIG.s_min, CONFIG.s_max], (3, 1))
+    _, wanted = _best(preferences, budget)
+    assert wanted[2] > wanted[0] + 0.1
+    sparsity = PROBLEM.space.sparsity(_decoded(_actor(_clone()), preferences, budget))
+    np.testing.assert_allclose(sparsity, wanted, atol=0.006)
+
+
+def test_without_a_clone_an_untrained_actor_prunes_uniformly():
+    kept = _decoded(_actor(None), np.eye(3), np.full((3, 2), 0.3))
+    assert np.ptp(kept) <= 1
+
+
+def test_the_network_corrects_the_clone():
+    clone, preferences, budget = _clone(), np.eye(3), np.full((3, 2), 0.3)
+    actor = _actor(clone)
+    with torch.no_grad():
+        before = actor.distribution(preferences, budget).mean
+        torch.nn.init.normal_(actor.network.allocation_head.weight, std=0.2)
+        moved = actor.distribution(preferences, budget).mean - before
+        actor.clone = None
+        own = actor.distribution(preferences, budget).mean
+    torch.testing.assert_close(moved, own, atol=1e-5, rtol=0)
+    assert float(own.abs().max()) > 0.05
+
+
+def test_ratios_of_zero_and_budgets_of_a_point_have_an_action_too():
+    spiky = Surrogate(
+        linear=np.full((2, 6), 9.0) * (np.arange(6) > 1),
+        quadratic=DAMAGE.quadratic * 0.01,
+        cubic=np.zeros((2, 6)),
+    )
     config = SearchConfig(s_min=0.2, s_max=0.2)
-    spiky = Surrogate(linear=np.full((2, 6), 9.0) * (np.arange(6) > 1), quadratic=surrogate.quadratic * 0.01)
-    torch.manual_seed(0)
-    policy = PlanPolicy(PROBLEM.state.shape[1])
-    assert np.isfinite(clone_policy(policy, spiky, PROBLEM, config, scale=SCALE))
-    kept = _plans(policy, np.array([[0.5, 0.5, 0.0]]), np.array([[0.2, 0.2]]))
-    assert (kept[0, 2:] > 330).all()
+    budget = np.array([[0.2, 0.2]])
+    z = _clone(spiky, config).actions(np.array([[0.5, 0.5, 0.0]]), budget)
+    assert np.isfinite(z).all()
+    assert z[0, 1:].sum() == pytest.approx(0)
+    assert (decode_actions(z, budget, PROBLEM.space).kept[0, 2:] > 345).all()
+
+
+def test_predictions_by_hand():
+    """Damage 4·0.25·r² … in units of σ; compression from 0 at s_min to 1 at s_max."""
+    kept = np.full((1, 6), 176)
+    quality = -DAMAGE.damage(np.full((1, 6), 0.5))[0] / 0.3
+    np.testing.assert_allclose(_clone().predicted(kept)[0], [*quality, 1 / 0.3])
+    dense = np.full((1, 6), 352)
+    assert _clone().predicted(dense).tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_an_objective_that_does_not_vary_is_predicted_as_zero():
+    clone = Clone(surrogate=DAMAGE, scale=np.array([0.3, 0.0, 0.0]), space=PROBLEM.space, config=CONFIG)
+    predicted = clone.predicted(np.full((1, 6), 176))[0]
+    assert predicted[0] < 0
+    assert predicted[1:].tolist() == [0.0, 0.0]

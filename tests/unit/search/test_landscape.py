@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
+from hipp_prune.allocation import Floats, Ints
 from hipp_prune.search.landscape import Landscape
+
+
+def _asked(landscape: Landscape, kept: Ints, minibatch: str, size: int = 64) -> Floats:
+    scores = landscape.evaluate(kept, minibatch, size)
+    return np.array([scores.robustness, scores.utility])
 
 
 def test_same_seed_same_landscape():
@@ -35,8 +41,8 @@ def test_evaluation_is_the_truth_with_noise_of_the_stated_size():
     landscape = Landscape(noise=0.05)
     kept = np.full(12, 200)
     truth = landscape.objectives(kept)
-    noisy = np.array([landscape.evaluate(kept, f"m{i}") for i in range(400)])
-    assert landscape.evaluate(kept, "m0") == landscape.evaluate(kept, "m0")
+    noisy = np.array([_asked(landscape, kept, f"m{i}") for i in range(400)])
+    assert landscape.evaluate(kept, "m0", 64) == landscape.evaluate(kept, "m0", 64)
     np.testing.assert_allclose(noisy.mean(axis=0), truth, atol=4 * 0.05 * np.sqrt(2 / 400))
     np.testing.assert_allclose(noisy.std(axis=0), 0.05 * np.sqrt(2), rtol=0.15)
 
@@ -46,9 +52,16 @@ def test_plans_of_a_minibatch_share_part_of_their_noise():
     plans = [np.full(12, 200), np.full(12, 210)]
     residuals = np.array(
         [
-            [landscape.evaluate(plan, f"m{i}") - landscape.objectives(plan) for plan in plans]
+            [_asked(landscape, plan, f"m{i}") - landscape.objectives(plan) for plan in plans]
             for i in range(300)
         ]
     )
     correlation = np.corrcoef(residuals[:, 0, 0], residuals[:, 1, 0])[0, 1]
     assert correlation == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_quarter_of_the_questions_is_twice_as_noisy():
+    landscape = Landscape(noise=0.05)
+    kept = np.full(12, 200)
+    few = np.array([_asked(landscape, kept, f"m{i}", 16) for i in range(400)])
+    np.testing.assert_allclose(few.std(axis=0), 0.1 * np.sqrt(2), rtol=0.15)

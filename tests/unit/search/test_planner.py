@@ -12,6 +12,7 @@ from hipp_prune.errors import BudgetError, IncompleteRunError, RunError
 from hipp_prune.plan import Plan, PlanSpace
 from hipp_prune.policy.network import PlanPolicy
 from hipp_prune.preference import Preference
+from hipp_prune.search.answers import PolicyAnswers
 from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.planner import Planner
 from tests.unit.full_disk import full_disk
@@ -30,9 +31,10 @@ def _planner(unit: UnitKind = "coupled", blocks: int = 6) -> Planner:
     for head in (policy.budget_head, policy.allocation_head):
         torch.nn.init.normal_(head.weight, std=0.2)
     widths = (96,) if unit == "coupled" else (96, 96, 32)
+    config = SearchConfig(unit=unit, r_max=0.7, seed=3)
     return Planner(
-        policy=policy.eval(), space=space, config=SearchConfig(unit=unit, r_max=0.7, seed=3), state=state,
-        features=("a", "b", "c", "d", "e"), scale=(0.1, 0.2, 0.3),
+        answers=PolicyAnswers(policy=policy.eval(), state=state, space=space, config=config),
+        space=space, config=config, state=state, features=("a", "b", "c", "d", "e"), scale=(0.1, 0.2, 0.3),
         orders=tuple(rng.permutation(width) for _ in range(blocks) for width in widths),
     )  # fmt: skip
 
@@ -61,7 +63,8 @@ def test_save_and_load_give_identical_plans(planner, tmp_path: Path):
 def test_a_plan_says_where_it_comes_from(planner):
     plan = planner.query(EVEN, sparsity=0.3, align=4)
     assert plan.preference == EVEN
-    assert plan.notes == {"sparsity": 0.3, "align": 4, "method": "hybrid", "seed": 3}
+    search = {"compression": "parameters", "method": "hybrid", "seed": 3}
+    assert plan.notes == {"sparsity": 0.3, "align": 4, **search}
     assert plan.shape == planner.space.shape
     assert plan.unit == planner.space.unit
     assert plan.ledger == planner.space.ledger(np.array(plan.kept))
@@ -126,7 +129,7 @@ def test_a_plan_of_ones_own_counts(planner):
     plan = planner.plan(counts, note="by hand")
     assert plan.kept == tuple(counts.tolist())
     assert plan.preference is None
-    assert plan.notes == {"note": "by hand"}
+    assert plan.notes["note"] == "by hand"
 
 
 def test_no_planner(tmp_path: Path):
@@ -174,7 +177,7 @@ def test_planner_of_another_version(tmp_path: Path, old, new):
         Planner.load(path)
 
 
-@pytest.mark.parametrize("name", ["policy.embed.weight", "state", "order.0"])
+@pytest.mark.parametrize("name", ["answers.embed.weight", "state", "order.0"])
 @pytest.mark.parametrize("change", ["missing", "resized"])
 def test_planner_with_other_tensors(tmp_path: Path, name, change):
     path = tmp_path / "policy.safetensors"

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hipp_prune.plan import PlanSpace
 from hipp_prune.search.archive import Evaluation
-from hipp_prune.search.surrogate import Surrogate, best_ratios, fit_surrogate
+from hipp_prune.search.surrogate import Surrogate, _non_negative, best_ratios, fit_surrogate
 from tests.unit.shapes import make_shape
 
 UNITS = 8
@@ -17,6 +19,7 @@ def _planted(seed: int = 0) -> Surrogate:
     return Surrogate(
         linear=rng.uniform(0, 1, size=(2, UNITS)) * (rng.random((2, UNITS)) < 0.6),
         quadratic=np.exp(rng.normal(size=(2, UNITS))),
+        cubic=np.zeros((2, UNITS)),
     )
 
 
@@ -30,8 +33,8 @@ def _evaluations(
     return [
         Evaluation(
             kept=tuple(kept[i].tolist()), minibatch=f"m{i % 4}", robustness=values[i, 0] + levels * (i % 4),
-            utility=values[i, 1] - levels * (i % 4), sparsity=float(SPACE.sparsity(kept[i])), source="warm-up",
-            seconds=0.0,
+            utility=values[i, 1] - levels * (i % 4), pope=0.5, scienceqa=0.5, questions=64,
+            sparsity=float(SPACE.sparsity(kept[i])), source="warm-up", seconds=0.0,
         )
         for i in range(count)
     ]  # fmt: skip
@@ -48,9 +51,11 @@ def _fresh_ratios(count: int = 300) -> np.ndarray:
 
 def test_damage_by_hand():
     surrogate = Surrogate(
-        linear=np.array([[1.0, 0.0], [0.0, 2.0]]), quadratic=np.array([[0.0, 4.0], [0.0, 0.0]])
+        linear=np.array([[1.0, 0.0], [0.0, 2.0]]),
+        quadratic=np.array([[0.0, 4.0], [0.0, 0.0]]),
+        cubic=np.array([[8.0, 0.0], [0.0, 0.0]]),
     )
-    np.testing.assert_allclose(surrogate.damage(np.array([[0.5, 0.5]])), [[0.5 + 1.0, 1.0]])
+    np.testing.assert_allclose(surrogate.damage(np.array([[0.5, 0.5]])), [[0.5 + 1.0 + 1.0, 1.0]])
 
 
 def test_recovers_a_planted_landscape():
@@ -60,9 +65,11 @@ def test_recovers_a_planted_landscape():
     expected, predicted = truth.damage(ratios), fitted.damage(ratios)
     for k in range(2):
         assert _correlation(expected[:, k], predicted[:, k]) > 0.99
-        assert np.abs(expected - predicted)[:, k].mean() < 0.05 * expected[:, k].std() + 0.01
+        misses = (expected - predicted)[:, k]
+        assert np.abs(misses - misses.mean()).mean() < 0.05 * expected[:, k].std() + 0.01
     assert (fitted.linear >= 0).all()
     assert (fitted.quadratic >= 0).all()
+    assert (fitted.cubic >= 0).all()
 
 
 def test_level_of_a_minibatch_does_not_matter():
@@ -71,6 +78,7 @@ def test_level_of_a_minibatch_does_not_matter():
     levelled = fit_surrogate(_evaluations(truth, 80, noise=0.05, levels=10.0), SPACE)
     np.testing.assert_allclose(levelled.linear, plain.linear, atol=1e-9)
     np.testing.assert_allclose(levelled.quadratic, plain.quadratic, atol=1e-9)
+    np.testing.assert_allclose(levelled.cubic, plain.cubic, atol=1e-9)
 
 
 def test_prior_is_equal_damage_everywhere():
@@ -169,7 +177,7 @@ def test_recovered_optimum_is_nearly_the_true_one():
 
 def test_heavier_units_are_weighed_in_the_budget():
     space = PlanSpace(shape=make_shape((100, 400)), r_max=0.8)
-    flat = Surrogate(linear=np.zeros((2, 2)), quadratic=np.ones((2, 2)))
+    flat = Surrogate(linear=np.zeros((2, 2)), quadratic=np.ones((2, 2)), cubic=np.zeros((2, 2)))
     ratios, sparsity = best_ratios(
         flat,
         space,
@@ -180,3 +188,29 @@ def test_heavier_units_are_weighed_in_the_budget():
     )
     assert (ratios[0] * space.weights).sum() / space.weights.sum() == pytest.approx(sparsity[0])
     assert ratios[0, 1] == pytest.approx(4 * ratios[0, 0], rel=0.01)  # damage a parameter is equal
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_non_negative_least_squares_meets_its_optimality_conditions(seed):
+    """θ ≥ 0, gradient ≥ 0, and one of the two is zero: for every problem of the batch."""
+    rng = np.random.default_rng(seed)
+    factors = rng.normal(size=(4, 30, 12)) + rng.normal(size=(4, 30, 1))  # correlated columns
+    gram = factors.transpose(0, 2, 1) @ factors + 1e-3 * np.eye(12)
+    linear = rng.normal(size=(4, 12, 2)) * 10
+    theta = _non_negative(gram, linear)
+    slope = gram @ theta - linear
+    assert (theta >= 0).all()
+    assert (slope > -1e-6).all()
+    assert np.abs(theta * slope).max() < 1e-6
+    assert 0 < (theta > 0).mean() < 1
+
+
+def test_many_questions_count_more_than_few():
+    """Two noisy sets that contradict each other: the one with more questions wins."""
+    strong, weak = _planted(0), _planted(5)
+    many = [replace(e, questions=1024, minibatch="many") for e in _evaluations(strong, 80, noise=0.0)]
+    few = [replace(e, questions=4, minibatch="few") for e in _evaluations(weak, 80, noise=0.0)]
+    fitted = fit_surrogate(many + few, SPACE)
+    ratios = _fresh_ratios()
+    ours = fitted.damage(ratios)
+    assert np.abs(ours - strong.damage(ratios)).mean() < 0.1 * np.abs(ours - weak.damage(ratios)).mean()

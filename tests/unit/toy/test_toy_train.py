@@ -8,7 +8,7 @@ from toy_rows import make_packer, some_rows
 from transformers import AutoModelForImageTextToText
 
 from hipp_prune.toy.families import Family
-from hipp_prune.toy.growth import deal_out
+from hipp_prune.toy.growth import confine_gradients, deal_out, neuron_shares
 from hipp_prune.toy.learning import Learner, target_logits
 from hipp_prune.toy.train import Recipe, fresh_model, train
 
@@ -52,6 +52,32 @@ def test_growing_keeps_every_neuron_and_the_first_attention(family: Family) -> N
         assert torch.equal(one.sort().values, other.sort().values)
     assert torch.equal(targets[0].self_attn.o_proj.weight, source.self_attn.o_proj.weight)
     assert not any(block.self_attn.o_proj.weight.any() for block in targets[1:])
+
+
+def test_each_deep_block_holds_one_share_of_a_shallow_one() -> None:
+    assert [shares.tolist() for shares in neuron_shares(2, 4, 2, dealt=False)] == [[0, 0, 1, 1]] * 2
+    assert [shares.tolist() for shares in neuron_shares(3, 2, 2, dealt=True)] == [[0, 0], [1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("dealt", [False, True])
+def test_a_step_moves_no_neuron_of_another_share(family: Family, dealt: bool) -> None:
+    torch.manual_seed(0)
+    packer = make_packer(family)
+    model = fresh_model(family, packer.tokenizer.get_vocab(), 2, 16)
+    blocks = model.model.language_model.layers
+    before = [block.mlp.down_proj.weight.detach().clone() for block in blocks]
+    shares = neuron_shares(2, 16, 2, dealt=dealt)
+    learner = Learner(model, [*model.model.language_model.parameters(), *model.lm_head.parameters()], 1e-2)
+    batch = packer.collate(some_rows(packer, 3))
+    learner.step(batch, None, 1.0, confine=lambda: confine_gradients(model, shares, 1))
+    decay = 1 - 1e-2 * 0.01
+    for block, old, owners in zip(blocks, before, shares, strict=True):
+        new = block.mlp.down_proj.weight.detach()
+        still = torch.isclose(new, old, atol=0, rtol=1e-6) | torch.isclose(
+            new, old * decay, atol=0, rtol=1e-6
+        )
+        assert still[:, owners == 0].all()
+        assert not still[:, owners == 1].any() or not (owners == 1).any()
 
 
 @torch.no_grad()

@@ -4,14 +4,24 @@ from collections.abc import Callable
 
 from hipp_prune.choices import Method
 from hipp_prune.search.answers import Answers
+from hipp_prune.search.methods.evopress import search_evopress
+from hipp_prune.search.methods.knapsack import search_knapsack
+from hipp_prune.search.methods.nsga2 import search_nsga2
 from hipp_prune.search.methods.policy import search_policy
 from hipp_prune.search.methods.random import search_random
+from hipp_prune.search.methods.separate import search_separately
+from hipp_prune.search.methods.surrogate import search_surrogate
 from hipp_prune.search.session import Session
 
 SEARCHERS: dict[Method, Callable[[Session], Answers]] = {
     "hybrid": search_policy,
     "grpo": search_policy,
     "grpo-paper": search_policy,
+    "grpo-per-preference": search_separately,
+    "surrogate": search_surrogate,
+    "knapsack": search_knapsack,
+    "evopress": search_evopress,
+    "nsga2": search_nsga2,
     "random": search_random,
 }
 """Which function searches; what else a method changes of the defaults is in ``config.METHODS``."""

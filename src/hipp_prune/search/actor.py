@@ -1,0 +1,39 @@
+"""The policy at work: its network, what the network sees, and the clone that it corrects."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from hipp_prune.allocation import Floats
+from hipp_prune.policy.action import make_context
+from hipp_prune.policy.network import PlanDistribution, PlanPolicy
+from hipp_prune.search.cloning import Clone
+from hipp_prune.search.config import SearchConfig
+
+
+@dataclass(kw_only=True)
+class Actor:
+    """π_θ(z | S, λ): the network's distribution, moved to the clone's action where there is a clone.
+
+    An untrained network has mean zero, so that a fresh actor *is* the surrogate's solution, exactly and for every
+    context: nothing is lost to a regression, and a refitted surrogate moves the policy at once.
+    """
+
+    network: PlanPolicy
+    state: Floats
+    """Descriptors, [U, F]."""
+    config: SearchConfig
+    clone: Clone | None = None
+
+    def distribution(self, preferences: Floats, budget: Floats) -> PlanDistribution:
+        """The distribution of one action for each preference [P, 3] and budget interval [P, 2].
+
+        The network sees budgets within the range it was trained on.
+        """
+        context = make_context(np.clip(budget, self.config.s_min, self.config.s_max), preferences)
+        own: PlanDistribution = self.network(torch.from_numpy(self.state).float(), context)
+        if self.clone is None:
+            return own
+        base = torch.from_numpy(self.clone.actions(preferences, budget)).float()
+        return PlanDistribution(own.mean + base, own.log_std)

@@ -1,0 +1,62 @@
+"""NSGA-II (pymoo): a population of plans, three objectives at once, all on the same questions."""
+
+import numpy as np
+
+from hipp_prune.allocation import Floats, Ints
+from hipp_prune.errors import InputError
+from hipp_prune.plan import PlanSpace
+from hipp_prune.search.answers import TableAnswers
+from hipp_prune.search.archive import Evaluation, kept_matrix, objective_matrix
+from hipp_prune.search.config import SearchConfig
+from hipp_prune.search.session import Session, random_ratios
+
+_POPULATION = 32
+
+
+def search_nsga2(session: Session) -> TableAnswers:
+    """Evolves a population of ratios until the budget is gone; everything evaluated may answer.
+
+    Raises:
+        InputError: if pymoo is not installed.
+    """
+    try:
+        from pymoo.algorithms.moo.nsga2 import NSGA2
+        from pymoo.core.problem import Problem
+    except ImportError as error:
+        raise InputError(
+            "the method nsga2 needs pymoo, which is not installed; run `pip install 'hipp-prune[rivals]'`"
+        ) from error
+    config, space = session.config, session.problem.space
+    algorithm = NSGA2(
+        pop_size=_POPULATION, sampling=random_ratios(session.problem, config, _POPULATION, session.rng(2))
+    )
+    algorithm.setup(
+        Problem(n_var=space.num_units, n_obj=3, xl=0.0, xu=space.r_max),
+        termination=("n_gen", config.most_evaluations),
+        seed=config.seed,
+    )
+    evaluations: list[Evaluation] = []
+    while count := min(_POPULATION, session.affordable()):
+        population = algorithm.ask()
+        found = session.evaluate(decode(population.get("X")[:count], space, config), "nsga2", "nsga2")
+        session.normaliser.update(session.returns(found))
+        session.record("nsga2", found, np.full((len(found), 3), 1 / 3))
+        evaluations += found
+        if len(found) < len(population):
+            break
+        population.set("F", -session.returns(found))
+        algorithm.tell(infills=population)
+    return TableAnswers(
+        plans=kept_matrix(evaluations),
+        objectives=objective_matrix(evaluations),
+        scale=session.normaliser.std,
+        space=space,
+        config=config,
+    )
+
+
+def decode(ratios: Floats, space: PlanSpace, config: SearchConfig) -> Ints:
+    """Whole plans [P, U] of ratios [P, U]; one whose sparsity leaves the budget is scaled back into it."""
+    sparsity = space.saved(ratios)
+    inside = np.clip(sparsity, config.s_min, config.s_max)
+    return space.kept(space.ratios(np.log(ratios + 1e-9), inside))

@@ -1,0 +1,98 @@
+"""What several searchers do first: random plans, then plans that the surrogate believes in.
+
+Both ask few questions a plan and many plans: for a regression the questions count, not how they are dealt out, and
+more plans cover more of the space.
+"""
+
+import numpy as np
+
+from hipp_prune.objectives.returns import RunningNormaliser, compression_return
+from hipp_prune.preference import sample_preferences
+from hipp_prune.search.archive import Evaluation, kept_matrix, objective_matrix
+from hipp_prune.search.draws import draw_budget
+from hipp_prune.search.session import Session, random_ratios
+from hipp_prune.search.surrogate import Surrogate, best_ratios, fit_surrogate
+
+_CHUNK = 16
+"""Plans that share a minibatch; the clock is read between two of them."""
+_RANDOM_PLANS = 512
+"""Plans whose predicted returns define σ."""
+_PROPOSAL_NOISE = 0.3
+"""Std of the noise on log ratios around the surrogate's optimum: it learns nothing from repeating itself."""
+
+
+def warm_up(session: Session) -> list[Evaluation]:
+    """Evaluates random plans with the first ``warm_up`` of the budget."""
+    config, space = session.config, session.problem.space
+    evaluations: list[Evaluation] = []
+    number = 0
+    while count := min(_CHUNK, session.affordable(config.probe_size, share=config.warm_up)):
+        kept = space.kept(random_ratios(session.problem, config, count, session.rng(2, number)))
+        evaluations += session.evaluate(kept, f"warm-up-{number}", "warm-up", size=config.probe_size)
+        number += 1
+    if evaluations:
+        refit(session, evaluations)
+        session.record("warm-up", evaluations, np.full((len(evaluations), 3), 1 / 3))
+    return evaluations
+
+
+def refit(session: Session, known: list[Evaluation]) -> Surrogate:
+    """The surrogate of all that is known; its fit also sets the units in which a preference weighs objectives.
+
+    σ is that of *predicted* returns over random plans: observed ones would carry the noise of few questions, which
+    is no trade-off, and depend on what the search happened to evaluate.
+    """
+    config, space = session.config, session.problem.space
+    surrogate = fit_surrogate(known, space)
+    random = random_ratios(session.problem, config, _RANDOM_PLANS, session.rng(1))
+    seen = 1.0 - kept_matrix(known) / space.widths
+    level = objective_matrix(known)[:, :2].mean(axis=0) + surrogate.damage(seen).mean(axis=0)
+    compression = compression_return(space.saved(random), s_lo=config.s_min, s_hi=config.s_max)
+    session.normaliser = RunningNormaliser(clip=config.clip_returns)
+    session.normaliser.update(
+        np.concatenate([level - surrogate.damage(random), compression[:, None]], axis=1)
+    )
+    return surrogate
+
+
+def propose(session: Session, known: list[Evaluation]) -> list[Evaluation]:
+    """Evaluates the surrogate's best plans, refitting it ``rounds`` times, and returns all it knows then."""
+    config = session.config
+    for number in range(config.rounds):
+        share = config.warm_up + config.proposals * (number + 1) / config.rounds
+        known = known + _round(session, known, number, share)
+    return known
+
+
+def _round(session: Session, known: list[Evaluation], number: int, share: float) -> list[Evaluation]:
+    """One fit, and its best plans for random preferences and budgets, slightly perturbed."""
+    config, space = session.config, session.problem.space
+    if not known or not session.affordable(config.probe_size, share=share):
+        return []
+    surrogate = refit(session, known)
+    evaluations: list[Evaluation] = []
+    drawn: list[np.ndarray] = []
+    while count := min(_CHUNK, session.affordable(config.probe_size, share=share)):
+        rng = session.rng(3, number, len(drawn))
+        preferences = sample_preferences(rng, count, anchor_fraction=config.anchor_fraction)
+        budget = np.stack([draw_budget(config, rng) for _ in range(count)])
+        ratios, sparsity = best_ratios(
+            surrogate,
+            space,
+            preferences,
+            budget,
+            scale=session.normaliser.std,
+            compression_range=(config.s_min, config.s_max),
+        )
+        noise = rng.normal(scale=_PROPOSAL_NOISE, size=ratios.shape)
+        perturbed = space.ratios(np.log(np.maximum(ratios, 1e-3)) + noise, sparsity)
+        evaluations += session.evaluate(
+            space.kept(perturbed),
+            f"surrogate-{number}-{len(drawn)}",
+            "surrogate",
+            size=config.probe_size,
+            draws=[{"preference": tuple(preference)} for preference in preferences.tolist()],
+        )
+        drawn.append(preferences)
+    session.record("surrogate", evaluations, np.concatenate(drawn))
+    return evaluations

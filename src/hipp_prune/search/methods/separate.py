@@ -1,0 +1,22 @@
+"""GRPO without conditioning: one policy for each anchor preference, the evaluations dealt out among them."""
+
+import torch
+
+from hipp_prune.preference import ANCHORS
+from hipp_prune.search.answers import AnchoredAnswers
+from hipp_prune.search.methods.policy import Learner, affords_step, most_steps, step
+from hipp_prune.search.session import Session
+
+
+def search_separately(session: Session) -> AnchoredAnswers:
+    """Trains a policy for each anchor, in turn, until the budget is gone; queries go to the nearest anchor."""
+    config = session.config
+    torch.manual_seed(config.seed)
+    learners = [Learner.of(session) for _ in ANCHORS]
+    for number in range(most_steps(config)):
+        if not affords_step(session):
+            break
+        anchor = number % len(ANCHORS)
+        preferences = ANCHORS[[anchor] * config.groups]
+        step(session, learners[anchor], number, preferences=preferences, done=session.used)
+    return AnchoredAnswers(experts=tuple(learner.answers(session) for learner in learners))

@@ -1,0 +1,19 @@
+"""Random plans, then the surrogate's proposals; it answers with its exact optimum (Eq. 3 without a policy)."""
+
+from hipp_prune.search.answers import SurrogateAnswers
+from hipp_prune.search.methods.phases import propose, refit, warm_up
+from hipp_prune.search.session import Session
+from hipp_prune.search.surrogate import fit_surrogate
+
+
+def search_surrogate(session: Session) -> SurrogateAnswers:
+    """Fits the surrogate to all that the budget buys."""
+    known = propose(session, warm_up(session))
+    space = session.problem.space
+    surrogate = refit(session, known) if known else fit_surrogate([], space)
+    return SurrogateAnswers(
+        surrogate=surrogate,
+        scale=session.normaliser.std,
+        space=space,
+        config=session.config,
+    )

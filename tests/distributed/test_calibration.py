@@ -1,0 +1,46 @@
+"""Workers calibrate on parts of the questions and end with what one worker measures on all of them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hipp_prune.questions.question import Question
+from tests.distributed import jobs
+from tests.tiny import tiny_image, tiny_llava
+
+pytestmark = pytest.mark.xdist_group("distributed")
+
+
+def ask(folder: Path, count: int) -> list[Question]:
+    """Questions about one picture after the other, every third without any."""
+    questions = []
+    for index in range(count):
+        image = None if index % 3 == 2 else folder / f"{index // 3}.png"
+        if image is not None:
+            tiny_image(index // 3).save(image)
+        questions.append(
+            Question(
+                benchmark="pope", id=f"random/{index}", prompt=f"Is there a red cup in the image number {index}?",
+                image=image, answers=("Yes", "No"), gold=index % 2, subset="random", group=str(image or index),
+            )
+        )  # fmt: skip
+    return questions
+
+
+@pytest.mark.parametrize(("questions", "workers"), [(8, 2), (1, 2)], ids=["shares", "one has nothing to do"])
+def test_sums_of_all_workers_are_those_of_one(tmp_path: Path, questions: int, workers: int) -> None:
+    model = tiny_llava(tmp_path)
+    asked = ask(tmp_path, questions)
+    for count in (1, workers):
+        (tmp_path / str(count)).mkdir()
+        jobs.run(tmp_path / str(count), count, jobs.calibrate_model, model, asked, tmp_path / str(count))
+    alone = load_file(tmp_path / "1" / "0.safetensors")
+    assert alone["inputs.0.count"].sum() > 0
+    assert alone["taylor.0"].sum() > 0
+    for rank in range(workers):
+        together = load_file(tmp_path / str(workers) / f"{rank}.safetensors")
+        assert together.keys() == alone.keys()
+        for name, tensor in alone.items():
+            torch.testing.assert_close(together[name], tensor, rtol=1e-5, atol=1e-5, msg=name)
