@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from hipp_prune.choices import UnitKind
-from hipp_prune.plan import ModelShape, Plan, PlanSpace, keep_masks, pack_masks
+from hipp_prune.plan import Plan, keep_masks, pack_masks
+from hipp_prune.space import ModelShape, PlanSpace
 
 
 def make_shape(neurons: Sequence[int] = (10, 10, 10), *, hidden: int = 6, **changes: Any) -> ModelShape:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hipp_prune.allocation import Floats
 from hipp_prune.costs import Costs, CostTable, rising
 from hipp_prune.errors import BudgetError, InputError, PlanError
-from hipp_prune.plan import Plan, PlanSpace
+from hipp_prune.plan import Plan
 from hipp_prune.search.config import SearchConfig
+from hipp_prune.space import PlanSpace
 from tests.unit.shapes import make_plan, make_shape
 
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hipp_prune.errors import BudgetError, PlanError
-from hipp_prune.plan import Plan, PlanSpace, keep_masks, pack_masks
+from hipp_prune.plan import Plan, keep_masks, pack_masks
 from hipp_prune.preference import Preference
+from hipp_prune.space import PlanSpace
 from tests.unit.shapes import make_plan, make_shape
 
 json_values = st.recursive(

@@ -15,7 +15,7 @@ from hipp_prune.models import load_model
 from hipp_prune.objectives.evaluator import Evaluator, plan_scores
 from hipp_prune.objectives.minibatch import draw_minibatch
 from hipp_prune.objectives.returns import compression_return
-from hipp_prune.plan import PlanSpace, pack_masks
+from hipp_prune.plan import pack_masks
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.scoring import chance_level
 from hipp_prune.questions.spec import load_questions
@@ -26,6 +26,7 @@ from hipp_prune.search.landscape import Landscape
 from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.problem import Problem
 from hipp_prune.search.session import random_ratios
+from hipp_prune.space import PlanSpace
 
 LANDSCAPE = "landscape"
 """Name of the synthetic problem; every seed is another landscape."""

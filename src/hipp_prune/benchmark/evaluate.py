@@ -12,11 +12,11 @@ from hipp_prune.errors import IncompleteRunError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.objectives.evaluator import Evaluator
 from hipp_prune.objectives.returns import log_margins
-from hipp_prune.plan import Ledger
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.results import Results, score
 from hipp_prune.questions.scoring import PopeRule, chance_level
 from hipp_prune.run import Progress, read_json, write_json
+from hipp_prune.space import Ledger
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import tyro
 from tyro.conf import subcommand
 
 from hipp_prune import distributed
-from hipp_prune.cli import commands
+from hipp_prune.cli import commands, extras
 from hipp_prune.errors import HippPruneError, InputError
 from hipp_prune.search.config import METHODS, SearchConfig
 
@@ -72,16 +72,16 @@ def _subcommands(words: Sequence[str]) -> Any:
     config = SearchConfig().for_method(method) if method in METHODS else SearchConfig()
     search = commands.Search(run_directory=tyro.MISSING, config=config)
     return Union[  # noqa: UP007
-        Annotated[commands.Quickstart, subcommand("quickstart", prefix_name=False)],
+        Annotated[extras.Quickstart, subcommand("quickstart", prefix_name=False)],
         Annotated[commands.Calibrate, subcommand("calibrate", prefix_name=False)],
         Annotated[commands.Search, subcommand("search", prefix_name=False, default=search)],
         Annotated[commands.Query, subcommand("query", prefix_name=False)],
         Annotated[commands.Prune, subcommand("prune", prefix_name=False)],
         Annotated[commands.Evaluate, subcommand("evaluate", prefix_name=False)],
-        Annotated[commands.BenchSearch, subcommand("bench-search", prefix_name=False)],
+        Annotated[extras.BenchSearch, subcommand("bench-search", prefix_name=False)],
         Annotated[commands.Report, subcommand("report", prefix_name=False)],
-        Annotated[commands.Models, subcommand("models", prefix_name=False)],
-        Annotated[commands.Toy, subcommand("toy", prefix_name=False)],
+        Annotated[extras.Models, subcommand("models", prefix_name=False)],
+        Annotated[extras.Toy, subcommand("toy", prefix_name=False)],
     ]
 
 

@@ -11,15 +11,17 @@ from rich.table import Table
 from hipp_prune import api
 from hipp_prune.benchmark.search_bench import FULL, QUICK
 from hipp_prune.benchmark.standings import entries
-from hipp_prune.cli.commands import BenchSearch, Evaluate, ModelFlags, ToyMake, ToyTrain
+from hipp_prune.cli.commands import Evaluate, ModelFlags
+from hipp_prune.cli.extras import BenchSearch, ToyMake, ToyTrain
 from hipp_prune.cli.progress import console, notes, progress_bar, progress_bars
 from hipp_prune.models import SUPPORTED, TOYS
-from hipp_prune.plan import Ledger, Plan
+from hipp_prune.plan import Plan
 from hipp_prune.questions import toyworld
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.results import Results
 from hipp_prune.report.searches import results_tables, verdict_lines
 from hipp_prune.run import refuse_existing, write_text
+from hipp_prune.space import Ledger
 
 __all__ = [
     "console",

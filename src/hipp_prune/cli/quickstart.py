@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hipp_prune import api
 from hipp_prune.benchmark.evaluate import Evaluation
-from hipp_prune.cli.commands import Quickstart
+from hipp_prune.cli.extras import Quickstart
 from hipp_prune.cli.output import console, model_options, next_steps, progress_bar, progress_bars
 from hipp_prune.preference import Preference
 from hipp_prune.report.tables import print_summary

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from hipp_prune.errors import UnsupportedModelError
-from hipp_prune.plan import ModelShape
+from hipp_prune.space import ModelShape
 
 _SAMPLES = 64
 """Weights of each tensor that enter the fingerprint, evenly spread."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hipp_prune.allocation import Floats, Ints, target_sparsity
 from hipp_prune.choices import Allocation
-from hipp_prune.plan import PlanSpace
+from hipp_prune.space import PlanSpace
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from hipp_prune.calibration import Calibration
 from hipp_prune.calibration.visual import TOKEN_REDUCTIONS, HeadReduction
 from hipp_prune.choices import UnitKind
 from hipp_prune.models.adapter import Adapter, Block
-from hipp_prune.plan import PlanSpace
+from hipp_prune.space import PlanSpace
 
 UNIT_TYPES = ("neurons", "gate_up", "down")
 """What a unit may consist of; the one-hot type of the state."""

@@ -24,9 +24,10 @@ from hipp_prune.choices import UnitKind
 from hipp_prune.errors import CheckpointError, OutputExistsError, UnsupportedModelError
 from hipp_prune.models import load_model
 from hipp_prune.models.uneven import REMOTE_CODE, write_code
-from hipp_prune.plan import ModelShape, Plan
+from hipp_prune.plan import Plan
 from hipp_prune.pruning.shards import Cut, Entry, Shard, read_shard, write_shard
 from hipp_prune.run import Progress
+from hipp_prune.space import ModelShape
 
 PLAN_FILE = "plan.json"
 

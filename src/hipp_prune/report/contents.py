@@ -17,11 +17,12 @@ from hipp_prune.benchmark.evaluate import Evaluation
 from hipp_prune.calibration import Calibration
 from hipp_prune.calibration.visual import TOKEN_REDUCTIONS
 from hipp_prune.errors import HippPruneError
-from hipp_prune.plan import ModelShape, Plan, PlanSpace
+from hipp_prune.plan import Plan
 from hipp_prune.run import Provenance, RunDirectory, read_json
 from hipp_prune.search import archive as archives
 from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.session import Step
+from hipp_prune.space import ModelShape, PlanSpace
 
 DENSE = "dense"
 """Label of the unpruned model's evaluation."""

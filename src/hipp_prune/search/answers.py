@@ -10,7 +10,6 @@ from torch import Tensor
 
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.objectives.returns import compression_return
-from hipp_prune.plan import PlanSpace
 from hipp_prune.policy.action import decode_actions
 from hipp_prune.policy.network import PlanPolicy
 from hipp_prune.preference import ANCHORS
@@ -18,6 +17,7 @@ from hipp_prune.search.actor import Actor
 from hipp_prune.search.cloning import Clone
 from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.surrogate import Surrogate, best_ratios
+from hipp_prune.space import PlanSpace
 
 _NEAREST = 0.1
 """Share of a table's plans, nearest in sparsity, that compete for a budget that none of them meets."""

@@ -6,9 +6,9 @@ import numpy as np
 
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.objectives.returns import compression_return
-from hipp_prune.plan import PlanSpace
 from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.surrogate import Surrogate, best_ratios
+from hipp_prune.space import PlanSpace
 
 _EDGE = 0.01
 """u is cloned no closer than this to 0 and 1, where a sigmoid has no gradient left."""

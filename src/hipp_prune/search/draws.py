@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from hipp_prune.allocation import Floats, Ints
-from hipp_prune.plan import PlanSpace
 from hipp_prune.policy.action import decode_actions
 from hipp_prune.policy.grpo import PolicyLoss, advantages, gated, policy_loss, scalarise
 from hipp_prune.policy.network import PlanDistribution
 from hipp_prune.search.actor import Actor
 from hipp_prune.search.config import SearchConfig
+from hipp_prune.space import PlanSpace
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,10 +19,10 @@ import numpy as np
 
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.errors import InputError
-from hipp_prune.plan import PlanSpace
 from hipp_prune.run import write_json
 from hipp_prune.search.archive import Archive, Evaluation, kept_matrix
 from hipp_prune.search.surrogate import Surrogate, fit_surrogate
+from hipp_prune.space import PlanSpace
 
 _GROUPS = 8
 _FEWEST_GROUPS = 4

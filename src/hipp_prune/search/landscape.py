@@ -6,7 +6,7 @@ import numpy as np
 
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.objectives.returns import PlanScores
-from hipp_prune.plan import ModelShape, PlanSpace
+from hipp_prune.space import ModelShape, PlanSpace
 
 _QUESTIONS = 64
 """Questions of an evaluation whose noise is ``noise``; it falls with the square root of their number."""

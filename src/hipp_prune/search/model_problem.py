@@ -22,13 +22,13 @@ from hipp_prune.objectives.stability import (
     rows_log_ratio,
     synflow_table,
 )
-from hipp_prune.plan import PlanSpace
 from hipp_prune.policy.state import UnitStates, describe_units
 from hipp_prune.pruning.importance import score_neurons, score_rows
 from hipp_prune.pruning.slicing import SortedModel, sort_neurons, sort_rows
 from hipp_prune.questions.question import Question
 from hipp_prune.run import Progress
 from hipp_prune.search.config import SearchConfig
+from hipp_prune.space import PlanSpace
 
 _CACHED_MINIBATCHES = 8
 

@@ -14,11 +14,12 @@ from torch import Tensor
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.costs import Costs
 from hipp_prune.errors import IncompleteRunError
-from hipp_prune.plan import ModelShape, Plan, PlanSpace, keep_masks, pack_masks
+from hipp_prune.plan import Plan, keep_masks, pack_masks
 from hipp_prune.preference import Preference
 from hipp_prune.run import atomic_path
 from hipp_prune.search.answers import Answers, restore_answers
 from hipp_prune.search.config import SearchConfig
+from hipp_prune.space import ModelShape, PlanSpace
 
 _PREFIX = "answers."
 

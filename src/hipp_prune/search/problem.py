@@ -4,7 +4,7 @@ from typing import Protocol
 
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.objectives.returns import PlanScores
-from hipp_prune.plan import PlanSpace
+from hipp_prune.space import PlanSpace
 
 
 class Problem(Protocol):

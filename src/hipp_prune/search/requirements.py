@@ -16,12 +16,13 @@ import numpy as np
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.errors import InputError, RequirementError
 from hipp_prune.objectives.returns import compression_return
-from hipp_prune.plan import Plan, PlanSpace
+from hipp_prune.plan import Plan
 from hipp_prune.preference import OBJECTIVES, Preference
 from hipp_prune.search.archive import Evaluation, kept_matrix
 from hipp_prune.search.forecast import Forecast
 from hipp_prune.search.planner import Planner
 from hipp_prune.search.surrogate import best_ratios
+from hipp_prune.space import PlanSpace
 
 ACCURACIES = ("pope", "scienceqa")
 """What is forecast, in the order of the first two objectives."""

@@ -11,9 +11,9 @@ from hipp_prune.costs import Costs, CostTable
 from hipp_prune.errors import IncompleteRunError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.costs import flops_table, latency_table
-from hipp_prune.plan import PlanSpace
 from hipp_prune.run import write_json
 from hipp_prune.search.config import SearchConfig
+from hipp_prune.space import PlanSpace
 
 
 def plan_space(

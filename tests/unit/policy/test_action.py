@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hipp_prune.errors import BudgetError
-from hipp_prune.plan import PlanSpace
 from hipp_prune.policy.action import decode_actions, make_context
+from hipp_prune.space import PlanSpace
 from tests.unit.shapes import make_shape
 
 

@@ -11,9 +11,9 @@ from hipp_prune.calibration.visual import TOKEN_REDUCTIONS
 from hipp_prune.choices import UnitKind
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.plan import PlanSpace
 from hipp_prune.policy.state import UNIT_TYPES, UnitStates, describe_units, gini, standardise
 from hipp_prune.pruning.importance import score_neurons, score_rows
+from hipp_prune.space import PlanSpace
 from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl
 from tests.unit.objectives.questions import pope, scienceqa
 

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from hipp_prune.choices import UnitKind
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.plan import Plan, PlanSpace, pack_masks
+from hipp_prune.plan import Plan, pack_masks
 from hipp_prune.pruning.masking import Mask
 from hipp_prune.questions.question import Question
+from hipp_prune.space import PlanSpace
 from tests.tiny import tiny_image
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from hipp_prune.benchmark.evaluate import Answer, Evaluation
 from hipp_prune.calibration import Calibration, Moments, VisualSensitivity
-from hipp_prune.plan import ModelShape, Plan, PlanSpace, UnitKind, pack_masks
+from hipp_prune.plan import Plan, UnitKind, pack_masks
 from hipp_prune.preference import Preference
 from hipp_prune.questions import pope, scienceqa
 from hipp_prune.questions.question import Question
@@ -20,6 +20,7 @@ from hipp_prune.run import RunDirectory, write_json, write_text
 from hipp_prune.search import archive as archives
 from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.loop import Step
+from hipp_prune.space import ModelShape, PlanSpace
 
 BLOCKS, NEURONS, HIDDEN = 6, 40, 16
 PREFERENCES = {"robust": (1.0, 0.0, 0.0), "useful": (0.0, 1.0, 0.0), "small": (0.0, 0.0, 1.0)}

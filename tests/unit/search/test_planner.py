@@ -9,12 +9,13 @@ from safetensors.torch import load_file, save_file
 
 from hipp_prune.choices import UnitKind
 from hipp_prune.errors import BudgetError, IncompleteRunError, RunError
-from hipp_prune.plan import Plan, PlanSpace
+from hipp_prune.plan import Plan
 from hipp_prune.policy.network import PlanPolicy
 from hipp_prune.preference import Preference
 from hipp_prune.search.answers import PolicyAnswers
 from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.planner import Planner
+from hipp_prune.space import PlanSpace
 from tests.unit.full_disk import full_disk
 from tests.unit.shapes import make_shape
 

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hipp_prune.plan import PlanSpace
 from hipp_prune.search.archive import Evaluation
 from hipp_prune.search.surrogate import Surrogate, _non_negative, best_ratios, fit_surrogate
+from hipp_prune.space import PlanSpace
 from tests.unit.shapes import make_shape
 
 UNITS = 8

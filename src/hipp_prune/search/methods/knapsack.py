@@ -11,10 +11,10 @@ import numpy as np
 
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.objectives.returns import compression_return
-from hipp_prune.plan import PlanSpace
 from hipp_prune.search.answers import TableAnswers
 from hipp_prune.search.archive import objective_matrix
 from hipp_prune.search.session import Session, random_ratios
+from hipp_prune.space import PlanSpace
 
 _LEVELS = 4
 """Ratios r_max/4, …, r_max at which a unit is measured."""

@@ -4,11 +4,11 @@ import numpy as np
 
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.errors import InputError
-from hipp_prune.plan import PlanSpace
 from hipp_prune.search.answers import TableAnswers
 from hipp_prune.search.archive import Evaluation, kept_matrix, objective_matrix
 from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.session import Session, random_ratios
+from hipp_prune.space import PlanSpace
 
 _POPULATION = 32
 

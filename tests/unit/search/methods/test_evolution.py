@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from hipp_prune.errors import InputError
-from hipp_prune.plan import PlanSpace
 from hipp_prune.search.archive import Archive, objective_matrix
 from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.landscape import Landscape
 from hipp_prune.search.loop import search
 from hipp_prune.search.methods.evopress import mutate
 from hipp_prune.search.methods.nsga2 import decode
+from hipp_prune.space import PlanSpace
 from tests.unit.shapes import make_shape
 
 WORLD = Landscape(blocks=6, seed=1)

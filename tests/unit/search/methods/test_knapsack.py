@@ -3,12 +3,12 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hipp_prune.plan import PlanSpace
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.landscape import Landscape
 from hipp_prune.search.methods.knapsack import measure_sensitivity, solve_knapsack
 from hipp_prune.search.session import Session
+from hipp_prune.space import PlanSpace
 from tests.unit.shapes import make_shape
 
 SPACE = PlanSpace(shape=make_shape((400, 400, 400)), r_max=0.8)

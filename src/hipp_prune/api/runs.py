@@ -1,47 +1,25 @@
-"""The public face: every stage as a function on a run directory. The command line calls these and nothing else.
-
->>> from hipp_prune import api
->>> run = api.calibrate("toy-llava", ["toyworld"], Path("run"))
->>> planner = api.search(run.root)
->>> plan = planner.query(Preference.parse("1,0,0"))
->>> api.prune("toy-llava", plan, Path("smaller"))
->>> api.evaluate("smaller", ["toyworld"])
-"""
+"""The stages on a run directory: calibrate, search, query."""
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from hipp_prune import distributed
-from hipp_prune.benchmark.evaluate import Evaluation, evaluate_model, limit_questions, weight_bytes
-from hipp_prune.benchmark.search_bench import FULL, BenchSettings, Say, claim, read_results, run_cells
-from hipp_prune.benchmark.speed import measure_speedups
-from hipp_prune.benchmark.standings import Score, score_cells
+from hipp_prune.api.options import DEFAULT_OPTIONS, ModelOptions
 from hipp_prune.calibration import Calibration
 from hipp_prune.calibration import calibrate as measure
 from hipp_prune.errors import InputError, RunError
-from hipp_prune.models import load_model
-from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.loading import local_folder
 from hipp_prune.objectives.features import IMAGE_MEMORY
 from hipp_prune.objectives.minibatch import draw_minibatch
 from hipp_prune.plan import Plan
 from hipp_prune.preference import Preference
-from hipp_prune.pruning.checkpoint import PLAN_FILE, CheckpointReport, prune_checkpoint
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.results import Results
-from hipp_prune.questions.results import score_answers as official_scores
-from hipp_prune.questions.scoring import PopeRule
 from hipp_prune.questions.spec import load_questions
-from hipp_prune.questions.splits import Split
-from hipp_prune.report import write_report
-from hipp_prune.report.searches import search_facts, write_searches
 from hipp_prune.run import Progress, Provenance, RunDirectory, read_json, write_json, write_text
 from hipp_prune.search.archive import Archive, shared_archive
 from hipp_prune.search.config import SearchConfig
@@ -52,41 +30,6 @@ from hipp_prune.search.planner import Planner
 from hipp_prune.search.requirements import Requirement, meet_requirements
 from hipp_prune.search.spaces import plan_space
 
-__all__ = [
-    "ModelOptions",
-    "bench_search",
-    "calibrate",
-    "evaluate",
-    "prune",
-    "query",
-    "report",
-    "score_answers",
-    "search",
-    "speedups",
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """How a model is loaded."""
-
-    device: str = "cpu"
-    """``cpu``, ``cuda``, ``cuda:1`` …; ``auto`` splits a model over several GPUs."""
-    dtype: str = "auto"
-    """``float32``, ``bfloat16``, ``float16``; ``auto`` keeps the checkpoint's."""
-    trust_remote_code: bool = False
-    """Whether code that comes with the checkpoint may run; our own pruned checkpoints never need it here."""
-
-    def load(self, model: str | Path) -> Adapter:
-        """Loads a model.
-
-        Raises:
-            UnsupportedModelError, CheckpointError: see ``load_model``.
-        """
-        return load_model(
-            model, device=self.device, dtype=self.dtype, trust_remote_code=self.trust_remote_code
-        )
-
 
 def calibrate(
     model: str,
@@ -96,7 +39,7 @@ def calibrate(
     count: int = 128,
     batch_size: int = 16,
     seed: int = 0,
-    options: ModelOptions = ModelOptions(),
+    options: ModelOptions = DEFAULT_OPTIONS,
     force: bool = False,
     skip_bad: SkipBad | None = None,
     progress: Progress | None = None,
@@ -142,7 +85,7 @@ def search(
     *,
     batch_size: int = 64,
     image_memory: int = IMAGE_MEMORY,
-    options: ModelOptions = ModelOptions(),
+    options: ModelOptions = DEFAULT_OPTIONS,
     force: bool = False,
     skip_bad: SkipBad | None = None,
     encoding: Progress | None = None,
@@ -279,162 +222,6 @@ def plan_name(
     return "-".join(parts)
 
 
-def prune(
-    model: str, plan: Plan | Path, out: Path, *, force: bool = False, progress: Progress | None = None
-) -> CheckpointReport:
-    """Writes the smaller checkpoint that a plan describes.
-
-    Raises:
-        PlanError: if the plan was made for another model.
-        OutputExistsError: if ``out`` is there and ``force`` is false.
-        CheckpointError: if the source is damaged or the disk is full.
-    """
-    loaded = Plan.load(plan) if isinstance(plan, Path) else plan
-    return prune_checkpoint(local_folder(model), loaded, out, force=force, progress=progress)
-
-
-def evaluate(
-    model: str,
-    questions: Sequence[str],
-    *,
-    split: Split | Literal["all"] = "test",
-    limit: int | None = None,
-    label: str | None = None,
-    rule: PopeRule = "official",
-    batch_size: int = 64,
-    seed: int = 0,
-    options: ModelOptions = ModelOptions(),
-    cache: Path | None = None,
-    skip_bad: SkipBad | None = None,
-    progress: Progress | None = None,
-) -> Evaluation:
-    """Official scores of a model or a pruned checkpoint.
-
-    Args:
-        model: as in ``calibrate``, or a checkpoint that ``prune`` wrote.
-        questions: specifications.
-        split: which of our splits, or ``all`` of an official file.
-        limit: at most this many questions a benchmark, drawn with ``seed``.
-        label: name in tables; ``dense`` or the plan's preference if none is given.
-        rule: how POPE answers are parsed.
-        batch_size: questions a forward pass.
-        seed: of the splits and of ``limit``.
-        options: how the model is loaded.
-        cache: where the embedded world is drawn; a temporary folder by default.
-        skip_bad: as in ``calibrate``.
-        progress: told (questions done, questions in all).
-
-    Raises:
-        InputError: for bad questions, images or models; see ``errors``.
-    """
-    with _cache_folder(cache) as folder:
-        asked = load_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
-        asked = limit_questions(asked, limit, seed=seed)
-        plan = checkpoint_plan(model)
-        evaluation = evaluate_model(
-            options.load(model),
-            asked,
-            label=label or ("dense" if plan is None else str(plan.preference or "pruned")),
-            model=model,
-            specs=questions,
-            split=split,
-            rule=rule,
-            batch_size=batch_size,
-            progress=progress,
-        )
-    preference = None if plan is None or plan.preference is None else tuple(plan.preference.vector.tolist())
-    return replace(
-        evaluation,
-        bytes=weight_bytes(local_folder(model)),
-        ledger=None if plan is None else plan.ledger,
-        preference=preference,
-    )
-
-
-def speedups(
-    dense: str,
-    pruned: Sequence[str],
-    questions: Sequence[str],
-    *,
-    limit: int = 256,
-    options: ModelOptions = ModelOptions(),
-    cache: Path | None = None,
-    progress: Progress | None = None,
-) -> list[float]:
-    """Dense wall time over each pruned model's on the same test questions, measured in turns."""
-    with _cache_folder(cache) as folder:
-        asked = limit_questions(load_questions(questions, "test", cache=folder), limit // 2)
-        adapters = [options.load(model) for model in (dense, *pruned)]
-        return measure_speedups(adapters[0], adapters[1:], asked, progress=progress)
-
-
-def score_answers(
-    answers: Path, questions: Sequence[str], *, rule: PopeRule = "official", skip_bad: SkipBad | None = None
-) -> Results:
-    """Official scores of anyone's answers, paired with the questions by id; no model and no picture is opened.
-
-    Raises:
-        QuestionError: if the answers do not belong to the questions.
-    """
-    with _cache_folder(None) as folder:
-        asked = load_questions(questions, "all", cache=folder, skip_bad=skip_bad, need_images=False)
-    return official_scores(answers, asked, rule=rule)
-
-
-def report(run: Path) -> Path:
-    """Writes ``report.html`` of a run and returns its path.
-
-    Raises:
-        IncompleteRunError: if this is no run directory.
-    """
-    return write_report(RunDirectory(run))
-
-
-def bench_search(
-    out: Path,
-    settings: BenchSettings = FULL,
-    *,
-    workers: int = 2,
-    minutes: float | None = None,
-    results: Path | None = None,
-    options: ModelOptions = ModelOptions(),
-    say: Say = lambda line: None,  # noqa: ARG005
-) -> list[Score]:
-    """Compares search methods at equal numbers of evaluations; interrupted, it goes on from its last search.
-
-    Args:
-        out: folder to make, and to go on in; ``curves.html`` is written there.
-        settings: what is compared.
-        workers: processes.
-        minutes: time after which it stops.
-        results: where ``results.md`` and ``results.csv`` are written; ``out`` by default.
-        options: how models are loaded.
-        say: told a line a search.
-
-    Raises:
-        RunError: if ``out`` is something else, has other settings, a worker died, or a search failed.
-    """
-    specs = settings.specs(out, **asdict(options))
-    claim(out, specs, settings.base)
-    for problem, spec in zip(settings.problems, specs.values(), strict=True):
-        if spec.run is not None and not RunDirectory(spec.run).calibration.exists():
-            say(f"calibrating {problem}")
-            calibrate(problem, settings.questions, spec.run, options=options)
-    cells = settings.cells(specs)
-    failed = run_cells(out, cells, specs, settings.base, workers=workers, minutes=minutes, say=say)
-    scores = score_cells(*read_results(out))
-    write_searches(out, results or out, scores, search_facts(scores, cells, specs.values()))
-    for cell, reason in failed.items():
-        raise RunError(f"{len(failed)} of {len(cells)} searches failed, the first, {cell}, with: {reason}")
-    return scores
-
-
-def checkpoint_plan(model: str) -> Plan | None:
-    """The plan a checkpoint was pruned by; None for a dense model."""
-    path = local_folder(model) / PLAN_FILE
-    return Plan.load(path) if path.is_file() else None
-
-
 def _description(planner: Planner) -> dict[str, Any]:
     return {
         "config": asdict(planner.config),
@@ -475,12 +262,3 @@ def _claim_search(directory: RunDirectory, config: SearchConfig, *, force: bool)
     if force and directory.search.exists():
         shutil.rmtree(directory.search)
     write_json(directory.search / "search.json", {"config": asdict(config), "complete": False})
-
-
-@contextmanager
-def _cache_folder(cache: Path | None) -> Iterator[Path]:
-    if cache is not None:
-        yield cache
-        return
-    with TemporaryDirectory(prefix="hipp-prune-") as folder:
-        yield Path(folder)
