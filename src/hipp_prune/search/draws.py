@@ -36,8 +36,6 @@ class Draw:
     """log π_old(z | λ) of each plan under its own preference, [N]."""
     kept: Ints
     """Decoded plans, [N, U]."""
-    sparsity: Floats
-    """Their realised sparsities, [N]."""
 
 
 def draw_budget(config: SearchConfig, rng: np.random.Generator) -> Floats:
@@ -77,7 +75,6 @@ def draw_plans(
         z=z,
         log_prob=log_prob,
         kept=plans.kept,
-        sparsity=plans.sparsity,
     )
 
 

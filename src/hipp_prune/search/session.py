@@ -83,6 +83,10 @@ class Session:
         """ℓ of kept counts [P, U] (Eq. 13), computed by the first worker and broadcast, [P]."""
         return np.array(distributed.once(lambda: self.problem.log_ratio(kept).tolist()))
 
+    def gate(self, kept: Ints, *, widening: float = 0.0) -> Floats:
+        """g of kept counts [P, U] (Eq. 15), [P]; see ``StabilityBand.gate``."""
+        return self.band.gate(self.log_ratio(kept), self.problem.space.sparsity(kept), widening=widening)
+
     @property
     def spent(self) -> float:
         """Evaluations paid for, in units of a whole minibatch."""

@@ -36,7 +36,7 @@ def test_shapes_of_a_step():
     assert draw.preferences.shape == (3, 3)
     assert draw.budget.shape == (2,)
     assert draw.z.shape == (24, 7)
-    assert draw.log_prob.shape == draw.sparsity.shape == (24,)
+    assert draw.log_prob.shape == (24,)
     assert draw.kept.shape == (24, 6)
     assert np.bincount(draw.group).tolist() == [8, 8, 8]
 

@@ -187,6 +187,9 @@ def test_plans_beyond_the_band_are_not_paid_for(monkeypatch):
         return np.zeros_like(sparsity)
 
     monkeypatch.setattr(StabilityBand, "gate", closed)
+    archive = Archive()
+    search(Counting(), QUICK, archive)
+    assert {evaluation.source for evaluation in archive} == {"warm-up"}, "proposals are screened too"
     problem = Counting()
     config = replace(QUICK, warm_up=0.0, proposals=0.0)
     result = search(problem, config, Archive())

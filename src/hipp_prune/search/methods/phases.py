@@ -1,7 +1,8 @@
 """What several searchers do first: random plans, then plans that the surrogate believes in.
 
 Both ask few questions a plan and many plans: for a regression the questions count, not how they are dealt out, and
-more plans cover more of the space.
+more plans cover more of the space. Proposals that would break the model are dropped by their SynFlow gate, without a
+forward pass.
 """
 
 import numpy as np
@@ -86,13 +87,17 @@ def _round(session: Session, known: list[Evaluation], number: int, share: float)
         )
         noise = rng.normal(scale=_PROPOSAL_NOISE, size=ratios.shape)
         perturbed = space.ratios(np.log(np.maximum(ratios, 1e-3)) + noise, sparsity)
+        kept = space.kept(perturbed)
+        stable = session.gate(kept) >= config.gate_floor
+        if not stable.any():
+            break
         evaluations += session.evaluate(
-            space.kept(perturbed),
+            kept[stable],
             f"surrogate-{number}-{len(drawn)}",
             "surrogate",
             size=config.probe_size,
-            draws=[{"preference": tuple(preference)} for preference in preferences.tolist()],
+            draws=[{"preference": tuple(preference)} for preference in preferences[stable].tolist()],
         )
-        drawn.append(preferences)
-    session.record("surrogate", evaluations, np.concatenate(drawn))
+        drawn.append(preferences[stable])
+    session.record("surrogate", evaluations, np.concatenate([np.empty((0, 3)), *drawn]))
     return evaluations

@@ -129,7 +129,7 @@ def step(
     config, space, actor = session.config, session.problem.space, learner.actor
     draw = draw_plans(actor, space, config, preferences, session.rng(4, number))
     widening = max(0.0, 1.0 - done / max(config.annealing, 1e-9))
-    gate = session.band.gate(session.log_ratio(draw.kept), draw.sparsity, widening=widening)
+    gate = session.gate(draw.kept, widening=widening)
     stable = np.flatnonzero(gate >= config.gate_floor)
     evaluations = session.evaluate(
         draw.kept[stable],
