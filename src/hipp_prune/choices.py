@@ -50,3 +50,21 @@ Method = Literal[
 """``hybrid``: surrogate, then a cloned policy, then GRPO; ``grpo``: ours from scratch; ``grpo-paper``: the
 paper's choices throughout; ``grpo-per-preference``: a policy for each anchor; ``surrogate``: no policy;
 ``knapsack``: one unit at a time; ``evopress``, ``nsga2`` (needs pymoo): evolution; ``random``: random plans."""
+
+Baseline = Literal[
+    "uniform",
+    "magnitude",
+    "random",
+    "random-neurons",
+    "wanda-rows",
+    "wanda-coupled",
+    "wanda-global",
+    "llm-pruner",
+    "flap",
+    "owl",
+    "ecoflap",
+]
+"""Heuristics that plan without a search; ``docs/baselines.md`` says what each is."""
+
+Element = Literal["param_first", "vectorize", "param_mix"]
+"""LLM-Pruner's Taylor term of a neuron: Σ|W ⊙ g|, |Σ W ⊙ g| of each projection, or Σ|W ⊙ g − ½ W ⊙ F ⊙ W|."""

@@ -17,6 +17,7 @@ from hipp_prune.questions.results import score_answers as official_scores
 from hipp_prune.questions.scoring import PopeRule
 from hipp_prune.questions.spec import load_questions
 from hipp_prune.questions.splits import Split
+from hipp_prune.recovery.recover import checkpoint_ledger
 from hipp_prune.run import Progress
 
 
@@ -87,7 +88,7 @@ def evaluate(
     return replace(
         evaluation,
         bytes=weight_bytes(local_folder(model)),
-        ledger=None if plan is None else plan.ledger,
+        ledger=None if plan is None else checkpoint_ledger(local_folder(model), plan),
         preference=preference,
     )
 

@@ -18,6 +18,7 @@ from hipp_prune.objectives.features import IMAGE_MEMORY
 from hipp_prune.objectives.minibatch import draw_minibatch
 from hipp_prune.plan import Plan
 from hipp_prune.preference import Preference
+from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.spec import load_questions
 from hipp_prune.run import Progress, Provenance, RunDirectory, read_json, write_json, write_text
@@ -68,15 +69,19 @@ def calibrate(
     _meet(run)
     with distributed.first():
         asked = load_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
-    chosen = draw_minibatch(asked, count, np.random.default_rng([seed, 6]))
+    sample = calibration_sample(asked, count, seed=seed)
     adapter = options.load(model)
-    calibration = measure(
-        adapter, [asked[index] for index in chosen], batch_size=batch_size, progress=progress
-    )
+    calibration = measure(adapter, sample, batch_size=batch_size, progress=progress)
     if distributed.is_first():
         calibration.save(run.calibration)
     distributed.barrier()
     return run
+
+
+def calibration_sample(asked: Sequence[Question], count: int, *, seed: int) -> list[Question]:
+    """The questions that ``calibrate`` measures: ``count`` of ``asked``, balanced over benchmarks and answers."""
+    chosen = draw_minibatch(asked, count, np.random.default_rng([seed, 6]))
+    return [asked[index] for index in chosen]
 
 
 def search(

@@ -25,7 +25,7 @@ def score_taylor(
         L scores in float32 on the CPU, [neurons].
     """
     assert questions, "Taylor importance needs at least one question"
-    with _only_mlp_gradients(adapter.model, adapter.blocks), torch.enable_grad():
+    with only_mlp_gradients(adapter.model, adapter.blocks), torch.enable_grad():
         for done, question in enumerate(questions, start=1):
             torch.autograd.backward(answer_loss(adapter, question) / len(questions))
             if progress is not None:
@@ -57,7 +57,7 @@ def _taylor(projection: nn.Linear) -> Tensor:
 
 
 @contextmanager
-def _only_mlp_gradients(model: nn.Module, blocks: Sequence[Block]) -> Iterator[None]:
+def only_mlp_gradients(model: nn.Module, blocks: Sequence[Block]) -> Iterator[None]:
     """Gradients for the blocks' MLP weights alone; flags and earlier gradients come back on every way out."""
     before = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
     try:

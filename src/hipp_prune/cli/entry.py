@@ -9,7 +9,7 @@ import tyro
 from tyro.conf import subcommand
 
 from hipp_prune import distributed
-from hipp_prune.cli import commands, extras
+from hipp_prune.cli import baseline, commands, extras, recover
 from hipp_prune.errors import HippPruneError, InputError
 from hipp_prune.search.config import METHODS, SearchConfig
 
@@ -77,7 +77,9 @@ def _subcommands(words: Sequence[str]) -> Any:
         Annotated[commands.Search, subcommand("search", prefix_name=False, default=search)],
         Annotated[commands.Query, subcommand("query", prefix_name=False)],
         Annotated[commands.Prune, subcommand("prune", prefix_name=False)],
+        Annotated[recover.Recover, subcommand("recover", prefix_name=False)],
         Annotated[commands.Evaluate, subcommand("evaluate", prefix_name=False)],
+        Annotated[baseline.PruneBaseline, subcommand("baseline", prefix_name=False)],
         Annotated[extras.BenchSearch, subcommand("bench-search", prefix_name=False)],
         Annotated[commands.Report, subcommand("report", prefix_name=False)],
         Annotated[extras.Models, subcommand("models", prefix_name=False)],

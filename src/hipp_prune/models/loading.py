@@ -22,7 +22,7 @@ from transformers.utils import logging
 from hipp_prune import distributed
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.models import structure
-from hipp_prune.models.uneven import read_widths, uneven
+from hipp_prune.models.uneven import is_stock, uneven
 
 TOYS = ("toy-llava", "toy-qwen2.5-vl")
 """Models that come with the package."""
@@ -208,7 +208,7 @@ def _model_class(source: Path | str, config: PreTrainedConfig, trust_remote_code
         )
     structure.check_class(stock)
     try:
-        return stock if read_widths(config) is None else uneven(stock)
+        return stock if is_stock(config) else uneven(stock)
     except ValueError as error:
         raise CheckpointError(f"{source}: {error}") from error
 

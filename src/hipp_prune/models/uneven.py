@@ -2,7 +2,8 @@
 
 A pruned checkpoint says ``text_config.per_layer_config = {"0": {"intermediate_size": 640}, ...}``, which
 transformers (5.14 and later) reads but cannot model. ``uneven`` is the missing half: a subclass of a stock
-class whose block MLPs have those widths.
+class whose block MLPs have those widths. And where ``text_config.mlp_down_bias`` is true, its down projections have
+a bias, which compensates what pruning took away (FLAP), whatever the stock class has.
 
 This file is also the remote code of every pruned checkpoint, where it is called ``modeling_hipp_prune.py``
 (``pruning/checkpoint.py`` and ``save_pretrained`` copy it). So, beside the standard library, it imports nothing but
@@ -25,6 +26,9 @@ REMOTE_CODE = "modeling_hipp_prune.py"
 
 PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 
+DOWN_BIAS = "mlp_down_bias"
+"""Setting of a text config: the down projections have a bias."""
+
 
 def read_widths(config: PreTrainedConfig) -> list[int] | None:
     """MLP neurons of each language block, or ``None`` if all blocks have the config's one width.
@@ -41,6 +45,27 @@ def read_widths(config: PreTrainedConfig) -> list[int] | None:
     if "intermediate_size" not in (text.per_layer_attributes or ()):
         return None
     return [block.intermediate_size for block in text.per_layer_config]
+
+
+def is_stock(config: PreTrainedConfig) -> bool:
+    """Whether the stock class can model it: one width for all blocks, and no bias that it does not know.
+
+    Raises:
+        ValueError: as ``read_widths``.
+    """
+    return read_widths(config) is None and not _has_down_bias(config)
+
+
+def _has_down_bias(config: PreTrainedConfig) -> bool:
+    return bool(getattr(config.get_text_config(decoder=True), DOWN_BIAS, False))
+
+
+def set_down_biases(model: PreTrainedModel) -> None:
+    """Gives every language block's down projection a bias of zeros, unless it has one. Call it before loading."""
+    for block in model.get_decoder().layers:
+        down = block.mlp.down_proj
+        if down.bias is None:
+            down.bias = nn.Parameter(down.weight.new_zeros(down.out_features))
 
 
 def set_widths(model: PreTrainedModel, widths: Sequence[int]) -> None:
@@ -85,17 +110,17 @@ def uneven(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
     class Uneven(stock):  # type: ignore[valid-type, misc]
         def __init__(self, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
             widths = read_widths(config)
-            if widths is None:
-                super().__init__(config, *args, **kwargs)
-                return
             text = config.get_text_config(decoder=True)
-            overrides = text.to_dict()["per_layer_config"]
+            overrides = text.to_dict().get("per_layer_config")
             text.per_layer_config = None  # the stock class reads one width for all blocks
             try:
                 super().__init__(config, *args, **kwargs)
             finally:
                 text.per_layer_config = overrides
-            set_widths(self, widths)
+            if widths is not None:
+                set_widths(self, widths)
+            if _has_down_bias(config):
+                set_down_biases(self)
 
         @classmethod
         def is_custom_code(cls) -> bool:

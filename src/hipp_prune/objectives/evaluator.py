@@ -130,7 +130,7 @@ class Evaluator:
             rows=rows,
             batch=batch,
             images=[replace(image, tokens=image.tokens.to(device)) for image in images],
-            tokens=_padded(tokens).to(device),
+            tokens=answer_table(tokens).to(device),
         )
 
     def _shares(self, chosen: Ints) -> list[list[int]]:
@@ -224,7 +224,8 @@ def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else 0.0
 
 
-def _padded(tokens: Sequence[Sequence[tuple[int, ...]]]) -> Tensor:
+def answer_table(tokens: Sequence[Sequence[tuple[int, ...]]]) -> Tensor:
+    """Token ids of each question's answers, padded with −1, int64 [B, A, variants]."""
     answers = max(len(variants) for variants in tokens)
     width = max(len(ids) for variants in tokens for ids in variants)
     table = np.full((len(tokens), answers, width), _NO_TOKEN)

@@ -17,31 +17,33 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import torch
+from torch import Tensor
 from transformers import AutoConfig
 from transformers.models.auto import modeling_auto
 
 from hipp_prune.choices import UnitKind
 from hipp_prune.errors import CheckpointError, OutputExistsError, UnsupportedModelError
 from hipp_prune.models import load_model
-from hipp_prune.models.uneven import REMOTE_CODE, write_code
+from hipp_prune.models.uneven import DOWN_BIAS, REMOTE_CODE, write_code
 from hipp_prune.plan import Plan
-from hipp_prune.pruning.shards import Cut, Entry, Shard, read_shard, write_shard
+from hipp_prune.pruning.shards import Cut, Entry, Shard, Values, read_shard, write_shard
 from hipp_prune.run import Progress
 from hipp_prune.space import ModelShape
 
 PLAN_FILE = "plan.json"
 
-_INDEX = "model.safetensors.index.json"
+INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
 _COPIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "LICENSE*", "NOTICE*")
 """Tokenizer, processor, chat template, generation config, licence; never weights of another format."""
-_REPLACED = {"config.json", PLAN_FILE, REMOTE_CODE, _INDEX, "pytorch_model.bin.index.json"}
+_REPLACED = {"config.json", PLAN_FILE, REMOTE_CODE, INDEX, "pytorch_model.bin.index.json"}
 
 _MLP = re.compile(r"(?:^|\.)layers\.(\d+)\.mlp\.(gate|up|down)_proj\.(weight|bias)$")
 _OTHER_TOWER = re.compile(r"vision|visual|image|audio")
 """Qwen's vision blocks have gate, up and down projections too: such names are never the language model's."""
 
-_FLOATS = ("F64", "F32", "F16", "BF16")
+_FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,7 @@ def prune_checkpoint(
     plan: Plan,
     out: Path,
     *,
+    down_biases: Sequence[Tensor] | None = None,
     shape: ModelShape | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -92,6 +95,7 @@ def prune_checkpoint(
         source: checkpoint folder with safetensors weights, one file or several.
         plan: made for exactly this model.
         out: folder to write; its parent is made if need be.
+        down_biases: what the down projection of each block gets as its bias, [hidden] each, in place of its own.
         shape: the source's shape if the caller knows it; otherwise the model is loaded (memory-mapped) to find
             out.
         force: replace a checkpoint that is already there.
@@ -104,23 +108,30 @@ def prune_checkpoint(
         OutputExistsError: if ``out`` exists and ``force`` is false, or it is no checkpoint.
         UnsupportedModelError: if transformers has no class for the source's ``model_type``.
     """
-    _check_output(source, out, force=force)
+    check_output(source, out, force=force)
     shards = open_shards(source)
     plan.check_model(load_model(source).shape if shape is None else shape)
     entries = _mlp_entries(shards, plan.shape)
     cuts = _cuts(entries, plan)
-    widths = plan.kept if plan.unit == "coupled" else plan.shape.neurons
-    config = _config(source, widths) if plan.unit == "coupled" else _read_json(source / "config.json")
+    coupled = plan.unit == "coupled"
+    assert coupled or down_biases is None, "row plans keep their biases"
+    widths = plan.kept if coupled else plan.shape.neurons
+    config = (
+        _config(source, widths, down_bias=down_biases is not None)
+        if coupled
+        else read_config_file(source / "config.json")
+    )
+    biases = _bias_values(entries, down_biases or ())
     before = sum(shard.num_bytes for shard in shards)
-    predicted = before - _removed_bytes(entries, plan)
-    with _whole_or_not_at_all(out, needed=predicted) as folder:
-        after = _write_weights(source, shards, cuts, folder, progress)
+    predicted = before - _removed_bytes(entries, plan) + _added_bytes(entries, biases)
+    with whole_or_not_at_all(out, needed=predicted) as folder:
+        after = _write_weights(source, shards, cuts, biases, folder, progress)
         assert after == predicted, f"wrote {after} bytes of tensors, the plan predicted {predicted}"
-        _copy_companions(source, folder)
+        copy_companions(source, folder)
         (folder / PLAN_FILE).write_text(plan.to_json(), encoding="utf-8")
         if "auto_map" in config:
             write_code(folder)
-        _write_json(folder / "config.json", config)
+        write_config_file(folder / "config.json", config)
     return CheckpointReport(
         path=out, unit=plan.unit, widths=tuple(widths), bytes_before=before, bytes_after=after,
         predicted_bytes=predicted, remote_code="auto_map" in config,
@@ -133,8 +144,8 @@ def open_shards(source: Path) -> list[Shard]:
     Raises:
         CheckpointError: if there are none, or one that the index names is missing or cut off.
     """
-    if (source / _INDEX).is_file():
-        weight_map: dict[str, str] = _read_json(source / _INDEX)["weight_map"]
+    if (source / INDEX).is_file():
+        weight_map: dict[str, str] = read_config_file(source / INDEX)["weight_map"]
         shards = [read_shard(source / name) for name in sorted(set(weight_map.values()))]
         missing = set(weight_map) - {entry.name for shard in shards for entry in shard.entries}
         if missing:
@@ -151,7 +162,7 @@ def open_shards(source: Path) -> list[Shard]:
             "with transformers, call save_pretrained, and prune what that wrote"
         )
     raise CheckpointError(
-        f"{source} has no {_SINGLE} and no {_INDEX}; expected a folder with a complete checkpoint"
+        f"{source} has no {_SINGLE} and no {INDEX}; expected a folder with a complete checkpoint"
     )
 
 
@@ -213,25 +224,47 @@ def _removed_bytes(entries: Mapping[tuple[int, str, str], Entry], plan: Plan) ->
     return removed
 
 
-def _config(source: Path, widths: Sequence[int]) -> dict[str, Any]:
-    """``config.json`` of the pruned model: stock if all blocks are equally wide, else uneven."""
-    config = _read_json(source / "config.json")
+def _bias_values(
+    entries: Mapping[tuple[int, str, str], Entry], biases: Sequence[Tensor]
+) -> dict[str, Values]:
+    """The down projections' new biases by their names in the checkpoint, in their weights' dtypes."""
+    values = {}
+    for block, bias in enumerate(biases):
+        weight = entries[block, "down", "weight"]
+        content = bias.detach().cpu().to(_FLOATS[weight.dtype]).contiguous().view(torch.uint8)
+        name = weight.name.removesuffix("weight") + "bias"
+        values[name] = Values(dtype=weight.dtype, shape=tuple(bias.shape), content=content.numpy().tobytes())
+    return values
+
+
+def _added_bytes(entries: Mapping[tuple[int, str, str], Entry], values: Mapping[str, Values]) -> int:
+    replaced = sum(entry.num_bytes for entry in entries.values() if entry.name in values)
+    return sum(len(value.content) for value in values.values()) - replaced
+
+
+def _config(source: Path, widths: Sequence[int], *, down_bias: bool) -> dict[str, Any]:
+    """``config.json`` of the pruned model: stock if all blocks are equally wide and no bias is new, else uneven."""
+    config = read_config_file(source / "config.json")
     if "text_config" not in config:
-        config = _nested(source)
+        config = nested_config(source)
     text = config["text_config"]
     text.pop("per_layer_config", None)
     config.pop("auto_map", None)
+    if down_bias:
+        text[DOWN_BIAS] = True
     if len(set(widths)) == 1:
         text["intermediate_size"] = widths[0]
+    else:
+        text["per_layer_config"] = {
+            str(block): {"intermediate_size": width} for block, width in enumerate(widths)
+        }
+    if len(set(widths)) == 1 and not text.get(DOWN_BIAS):
         return config
-    text["per_layer_config"] = {
-        str(block): {"intermediate_size": width} for block, width in enumerate(widths)
-    }
     config["auto_map"] = _auto_map(config["model_type"])
     return config
 
 
-def _nested(source: Path) -> dict[str, Any]:
+def nested_config(source: Path) -> dict[str, Any]:
     """The config of a checkpoint that keeps its text settings at the top (Qwen2.5-VL on the hub), nested."""
     config: dict[str, Any] = AutoConfig.from_pretrained(source).to_dict()
     if "text_config" not in config:
@@ -257,21 +290,39 @@ def _auto_map(model_type: str) -> dict[str, str]:
 
 
 def _write_weights(
-    source: Path, shards: Sequence[Shard], cuts: Mapping[str, Cut], folder: Path, progress: Progress | None
+    source: Path,
+    shards: Sequence[Shard],
+    cuts: Mapping[str, Cut],
+    biases: Mapping[str, Values],
+    folder: Path,
+    progress: Progress | None,
 ) -> int:
-    """Writes every shard and the index; returns the bytes of tensors written."""
+    """Writes every shard and the index; returns the bytes of tensors written. A new bias goes where its weight is."""
     written = 0
+    files: dict[str, str] = {}
+    known = {entry.name for shard in shards for entry in shard.entries}
     for done, shard in enumerate(shards, start=1):
-        written += write_shard(shard, folder / shard.path.name, cuts)
+        here = {entry.name for entry in shard.entries}
+        own = {
+            name: value
+            for name, value in biases.items()
+            if (name if name in known else name.removesuffix("bias") + "weight") in here
+        }
+        written += write_shard(shard, folder / shard.path.name, cuts, own)
+        files |= dict.fromkeys(own, shard.path.name)
         if progress is not None:
             progress(done, len(shards))
-    if (source / _INDEX).is_file():
-        index = _read_json(source / _INDEX)
-        _write_json(folder / _INDEX, {**index, "metadata": {"total_size": written}})
+    if (source / INDEX).is_file():
+        index = read_config_file(source / INDEX)
+        write_config_file(
+            folder / INDEX,
+            {**index, "metadata": {"total_size": written}, "weight_map": index["weight_map"] | files},
+        )
     return written
 
 
-def _copy_companions(source: Path, folder: Path) -> None:
+def copy_companions(source: Path, folder: Path) -> None:
+    """Copies what lies beside the weights: tokenizer, processor, chat template, licence."""
     for pattern in _COPIED:
         for path in source.glob(pattern):
             if path.is_file() and path.name not in _REPLACED:
@@ -281,7 +332,12 @@ def _copy_companions(source: Path, folder: Path) -> None:
         shutil.copyfile(path, folder / path.parent.name / path.name)
 
 
-def _check_output(source: Path, out: Path, *, force: bool) -> None:
+def check_output(source: Path, out: Path, *, force: bool) -> None:
+    """Refuses an output that must not be replaced, before any work is done.
+
+    Raises:
+        OutputExistsError: if ``out`` holds the source, or exists and ``force`` is false, or is no checkpoint.
+    """
     if source.resolve().is_relative_to(out.resolve()):
         raise OutputExistsError(f"{out} is or contains the source {source}; choose another output")
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
@@ -295,7 +351,7 @@ def _check_output(source: Path, out: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def _whole_or_not_at_all(out: Path, *, needed: int) -> Iterator[Path]:
+def whole_or_not_at_all(out: Path, *, needed: int) -> Iterator[Path]:
     """Yields a folder beside ``out`` that takes its name once the body has succeeded and all is on the disk.
 
     Raises:
@@ -347,7 +403,12 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_config_file(path: Path) -> dict[str, Any]:
+    """One of a checkpoint's JSON files.
+
+    Raises:
+        CheckpointError: if it is missing or not JSON.
+    """
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -357,5 +418,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_config_file(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes one of a checkpoint's JSON files as transformers does."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

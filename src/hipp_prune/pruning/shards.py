@@ -6,7 +6,7 @@ header of dtypes, shapes and offsets, and the tensors one after another.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedReader, BufferedWriter
 from math import prod
@@ -62,6 +62,15 @@ class Cut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Values:
+    """One tensor in the format's terms, to be written in place of another or beside the others."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    content: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Shard:
     """One safetensors file: where its tensors are, in file order."""
 
@@ -107,35 +116,52 @@ def _entry(name: str, info: Mapping[str, Any], data_begin: int) -> Entry:
     )
 
 
-def write_shard(shard: Shard, target: Path, cuts: Mapping[str, Cut]) -> int:
+def write_shard(
+    shard: Shard, target: Path, cuts: Mapping[str, Cut], values: Mapping[str, Values] | None = None
+) -> int:
     """Copies a file with the named tensors cut; names, order, dtypes and metadata stay.
+
+    Args:
+        shard: the file to copy.
+        target: the file to write.
+        cuts: what happens to tensors, by name.
+        values: further tensors by name, after the others; those of a name that the file has are left out of it.
 
     Returns:
         Bytes of the tensors written, measured on the file, without the header.
     """
-    shapes = {e.name: cuts[e.name].shape(e.shape) if e.name in cuts else e.shape for e in shard.entries}
-    header = _header(shard, shapes)
+    values = values or {}
+    kept = [entry for entry in shard.entries if entry.name not in values]
+    shapes = {
+        entry.name: cuts[entry.name].shape(entry.shape) if entry.name in cuts else entry.shape
+        for entry in kept
+    }
+    header = _header(shard.metadata, kept, shapes, values)
     with shard.path.open("rb") as source, target.open("wb") as file:
         file.write(header)
-        for entry in shard.entries:
+        for entry in kept:
             if entry.name in cuts:
                 file.write(cuts[entry.name].apply(_read(source, entry)).tobytes())
             else:
                 _copy(source, file, entry)
+        for value in values.values():
+            file.write(value.content)
     return target.stat().st_size - len(header)
 
 
-def _header(shard: Shard, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
+def _header(
+    metadata: dict[str, str] | None,
+    entries: Sequence[Entry],
+    shapes: Mapping[str, tuple[int, ...]],
+    values: Mapping[str, Values],
+) -> bytes:
     """The header's bytes, padded so that the tensors begin at a multiple of eight."""
-    content: dict[str, Any] = {} if shard.metadata is None else {"__metadata__": shard.metadata}
+    content: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
+    tensors = [(e.name, e.dtype, shapes[e.name], _scaled(e, shapes[e.name])) for e in entries]
+    tensors += [(name, value.dtype, value.shape, len(value.content)) for name, value in values.items()]
     offset = 0
-    for entry in shard.entries:
-        size = _scaled(entry, shapes[entry.name])
-        content[entry.name] = {
-            "dtype": entry.dtype,
-            "shape": list(shapes[entry.name]),
-            "data_offsets": [offset, offset + size],
-        }
+    for name, dtype, shape, size in tensors:
+        content[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + size]}
         offset += size
     text = json.dumps(content, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

@@ -10,8 +10,8 @@ from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.surrogate import Surrogate, best_ratios
 from hipp_prune.space import PlanSpace
 
-_EDGE = 0.01
-"""u is cloned no closer than this to 0 and 1, where a sigmoid has no gradient left."""
+_EDGE = 1e-3
+"""u is cloned no closer than this to 0 and 1, which no sigmoid reaches: a thousandth of the budget's width."""
 _SMALLEST = 0.01
 """Ratios below this share of the plan's mean ratio are cloned as this share: log 0 is no action."""
 

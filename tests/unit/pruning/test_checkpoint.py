@@ -243,7 +243,7 @@ def test_a_failing_write_leaves_nothing(
     first = prune_checkpoint(folder, plan, out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
 
-    def fail(shard: object, target: Path, cuts: object) -> int:
+    def fail(shard: object, target: Path, *changes: object) -> int:
         target.write_bytes(b"half")
         raise OSError(error, "No space left on device")
 

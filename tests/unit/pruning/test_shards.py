@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from hipp_prune.errors import CheckpointError
-from hipp_prune.pruning.shards import Cut, read_shard, write_shard
+from hipp_prune.pruning.shards import Cut, Values, read_shard, write_shard
 
 DTYPES = [
     torch.float64,
@@ -80,3 +80,17 @@ def test_what_is_no_safetensors_is_refused(tmp_path: Path, content: bytes) -> No
     (tmp_path / "bad.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError, match="missing or cut off"):
         read_shard(tmp_path / "bad.safetensors")
+
+
+def test_values_replace_a_tensor_or_join_the_others(tmp_path: Path) -> None:
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2), "c": torch.zeros(1)}
+    save_file(tensors, tmp_path / "in.safetensors", {"format": "pt"})
+    content = np.array([7.0, 8.0, 9.0], dtype=np.float32).tobytes()
+    value = Values(dtype="F32", shape=(3,), content=content)
+    shard = read_shard(tmp_path / "in.safetensors")
+    written = write_shard(shard, tmp_path / "out.safetensors", {}, {"b": value, "new": value})
+    found = load_file(tmp_path / "out.safetensors")
+    assert {name: tensor.tolist() for name, tensor in found.items()} == {
+        "a": [[0, 1, 2], [3, 4, 5]], "c": [0], "b": [7, 8, 9], "new": [7, 8, 9],
+    }  # fmt: skip
+    assert written == 4 * (6 + 1 + 3 + 3)

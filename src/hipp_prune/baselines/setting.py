@@ -1,0 +1,119 @@
+"""What every baseline is given, and how it turns scores and counts into a plan."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor
+
+from hipp_prune.allocation import Floats, Ints
+from hipp_prune.baselines.config import BaselineConfig
+from hipp_prune.calibration import Calibration, Moments
+from hipp_prune.choices import UnitKind
+from hipp_prune.costs import Costs
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.costs import flops_table
+from hipp_prune.plan import Plan, keep_masks, pack_masks
+from hipp_prune.questions.question import Question
+from hipp_prune.space import PlanSpace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One model, one calibration sample, one budget: the same for all methods that are compared."""
+
+    adapter: Adapter
+    """The dense model, its neurons in their original order."""
+    calibration: Calibration
+    """Its statistics over ``questions``."""
+    questions: Sequence[Question]
+    """The calibration sample itself, for methods that measure more."""
+    sparsity: float
+    """Fraction of the prunable MLP parameters to remove, in [0, r_max]."""
+    config: BaselineConfig = field(default_factory=BaselineConfig)
+    """What the method was told."""
+
+    def space(self, unit: UnitKind = "coupled") -> PlanSpace:
+        """The plans to choose from, with FLOPs counted for a prompt of the calibration questions' mean length.
+
+        Raises:
+            BudgetError: if ``sparsity`` lies outside the box.
+        """
+        tables = Costs()
+        if unit == "coupled":
+            tokens = float(self.calibration.inputs[0].count.sum()) / self.calibration.num_questions
+            tables = Costs(flops=flops_table(self.adapter, tokens))
+        space = PlanSpace(shape=self.adapter.shape, unit=unit, r_max=self.config.r_max, tables=tables)
+        space.check_budget(self.sparsity)
+        return space
+
+
+def make_plan(
+    space: PlanSpace, kept: Ints, rankings: Sequence[Ints], *, importance: str, **notes: object
+) -> Plan:
+    """The plan that keeps the first ``kept`` of each ranking.
+
+    Args:
+        space: what it is a plan of.
+        kept: neurons (``rows``: rows) kept by each unit, [U].
+        rankings: neurons of each block, most important first (``rows``: gate, up and down rows of each block).
+        importance: what ranked them.
+        notes: what else the file is to say.
+    """
+    counts = tuple(int(count) for count in kept)
+    return Plan(
+        shape=space.shape,
+        unit=space.unit,
+        kept=counts,
+        masks=pack_masks(keep_masks(space.unit, rankings, counts)),
+        ledger=space.ledger(np.array(counts)),
+        tables=space.tables,
+        importance=importance,
+        notes=notes,
+    )
+
+
+def rank(scores: Sequence[Tensor]) -> list[Ints]:
+    """Indices by descending score, ties in their own order."""
+    return [np.argsort(-score.double().cpu().numpy(), kind="stable") for score in scores]
+
+
+def uniform_counts(space: PlanSpace, sparsity: float) -> Ints:
+    """Neurons kept by each unit, [U], where all lose the same fraction; on budget to one neuron."""
+    result: Ints = space.kept(np.full((1, space.num_units), sparsity))[0]
+    return result
+
+
+def shifted_ratios(space: PlanSpace, ratios: Floats, sparsity: float) -> Floats:
+    """clip(ratios + t, 0, r_max), [U], with the t that meets the sparsity (bisection)."""
+    low, high = -float(ratios.max()) - 1.0, 1.0 - float(ratios.min())
+    for _ in range(60):
+        middle = (low + high) / 2
+        short = space.saved(np.clip(ratios + middle, 0.0, space.r_max)) < sparsity
+        low, high = (middle, high) if short else (low, middle)
+    result: Floats = np.clip(ratios + high, 0.0, space.r_max)
+    return result
+
+
+def global_counts(space: PlanSpace, scores: Sequence[Tensor], sparsity: float) -> Ints:
+    """Neurons kept by each block, [L], if the lowest of all blocks' scores go: one global threshold inside the box."""
+    values = [score.double().cpu().numpy().copy() for score in scores]
+    least = space.widths - np.floor(space.r_max * space.widths + 1e-9).astype(np.int64)
+    for value, count in zip(values, least, strict=True):
+        value[np.argsort(-value, kind="stable")[:count]] = np.inf
+    block = np.repeat(np.arange(len(values)), space.widths)
+    lowest = np.argsort(np.concatenate(values), kind="stable")[: round(sparsity * int(space.widths.sum()))]
+    result: Ints = space.widths - np.bincount(block[lowest], minlength=len(values))
+    return result
+
+
+def standardised(scores: Sequence[Tensor]) -> list[Tensor]:
+    """(q − mean) / std within each block, so that blocks can be compared; 0 where all are equal."""
+    tiny = 1e-300
+    doubles = [score.double() for score in scores]
+    return [(score - score.mean()) / score.std().clamp(min=tiny) for score in doubles]
+
+
+def image_share(moments: Moments) -> float:
+    """The image weight under which every token counts alike: the share of image tokens."""
+    return float(moments.count[0] / moments.count.sum())

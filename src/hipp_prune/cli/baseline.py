@@ -1,0 +1,79 @@
+"""The subcommand that prunes with a heuristic; as in ``commands``, nothing heavy is imported here."""
+
+import shlex
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from hipp_prune.baselines.config import BaselineConfig
+from hipp_prune.choices import Baseline
+from hipp_prune.cli.commands import ModelFlags
+from hipp_prune.run import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneBaseline:
+    """Prune with a heuristic instead of a search, to the same budget; docs/baselines.md says what each is.
+
+    Examples: hipp-prune baseline --model toy-llava --questions toyworld --method wanda-coupled --sparsity 0.225 --out
+    wanda; hipp-prune baseline --run run --method flap --sparsity 0.225 --out flap
+    """
+
+    method: Baseline
+    """Which one. random draws ratios, random-neurons draws neurons; wanda-rows saves nothing; flap adds biases."""
+    sparsity: float
+    """Fraction of the MLP parameters to remove."""
+    out: Path
+    """Checkpoint folder to make; the plan is in it."""
+    calibrated: Annotated[Path | None, tyro.conf.arg(name="run", metavar="RUN")] = None
+    """A calibrated run directory, whose model and calibration sample are used."""
+    model: str | None = None
+    """Without a run: toy-llava, toy-qwen2.5-vl, a checkpoint folder, or a hub name."""
+    questions: tuple[str, ...] = ()
+    """Without a run: what calibration questions are drawn from, as for calibrate."""
+    count: int = 128
+    """Calibration questions drawn."""
+    force: bool = False
+    """Replace an existing folder."""
+    skip_bad: bool = False
+    """Leave out (and count) broken questions and pictures instead of stopping."""
+    load: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
+    config: tyro.conf.OmitArgPrefixes[BaselineConfig] = field(default_factory=BaselineConfig)
+
+    def run(self) -> None:
+        """Calls ``api.baseline``."""
+        from hipp_prune import api
+        from hipp_prune.cli.output import console, model_options, next_steps, print_plan, skipping
+
+        with skipping(self.skip_bad) as skip_bad, self._bar() as progress:
+            plan, report = api.baseline(
+                self.method,
+                self.sparsity,
+                self.out,
+                run=self.calibrated,
+                model=self.model,
+                questions=self.questions,
+                count=self.count,
+                config=self.config,
+                options=model_options(self.load),
+                force=self.force,
+                skip_bad=skip_bad,
+                progress=progress,
+            )
+        print_plan(plan, self.out / "plan.json")
+        if added := plan.notes.get("bias_parameters_added"):
+            console.print(f"added: {added:,} parameters, the biases of the down projections", highlight=False)
+        console.print(report.summary, highlight=False)
+        specs = shlex.join(self.questions) or "SPEC"
+        next_steps(
+            f"hipp-prune evaluate --model {shlex.quote(str(self.out))} --questions {specs} --label {self.method}"
+        )
+
+    def _bar(self) -> AbstractContextManager[Progress | None]:
+        """A bar for the calibration, where there is one."""
+        from hipp_prune.cli.output import progress_bar
+
+        return progress_bar("calibrating") if self.calibrated is None else nullcontext()

@@ -1,0 +1,65 @@
+"""The subcommand that trains a pruned checkpoint back; as in ``commands``, nothing heavy is imported here."""
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from hipp_prune.cli.commands import ModelFlags
+from hipp_prune.recovery.config import RecoveryConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recover:
+    """Fine-tune a pruned checkpoint briefly: head, final norm, projector, and LoRA on the last blocks.
+
+    Widths and masks stay as they are. Interrupted or killed, it goes on from its last saved state when started again.
+
+    Example: hipp-prune recover smaller --out recovered --questions toyworld --steps 200
+    """
+
+    checkpoint: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CKPT")]
+    """A checkpoint that prune wrote, or any other model."""
+    out: Path
+    """Checkpoint folder to make."""
+    questions: tuple[str, ...]
+    """toyworld, pope:DIR[,images=DIR], scienceqa:DIR[,split=train]; several may follow. Only their recovery split is
+    asked; give the --seed of the run, which decides the splits."""
+    teacher: str | None = None
+    """The dense model, to distill its answers too."""
+    keep_adapter: bool = False
+    """Keep LoRA apart too, as a PEFT adapter in OUT/adapter that fits CKPT."""
+    force: bool = False
+    """Replace an existing folder, and start an interrupted recovery over."""
+    skip_bad: bool = False
+    """Leave out (and count) broken questions and pictures instead of stopping."""
+    load: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=lambda: ModelFlags(dtype="float32"))
+    config: tyro.conf.OmitArgPrefixes[RecoveryConfig] = field(default_factory=RecoveryConfig)
+
+    def run(self) -> None:
+        """Calls ``api.recover``."""
+        from hipp_prune import api
+        from hipp_prune.cli.output import console, model_options, next_steps, progress_bars, skipping
+
+        with (
+            skipping(self.skip_bad) as skip_bad,
+            progress_bars("encoding pictures", "recovering") as (encoding, progress),
+        ):
+            report = api.recover(
+                self.checkpoint,
+                self.questions,
+                self.out,
+                self.config,
+                teacher=self.teacher,
+                keep_adapter=self.keep_adapter,
+                options=model_options(self.load),
+                force=self.force,
+                skip_bad=skip_bad,
+                encoding=encoding,
+                progress=progress,
+            )
+        console.print(report.summary, highlight=False, soft_wrap=True)
+        questions = " ".join(shlex.quote(spec) for spec in self.questions)
+        next_steps(f"hipp-prune evaluate --model {shlex.quote(str(self.out))} --questions {questions}")

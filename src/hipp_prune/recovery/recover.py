@@ -1,0 +1,204 @@
+"""A recovery from a checkpoint folder to a checkpoint folder (Section 2.7)."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hipp_prune.errors import QuestionError
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.plan import Plan
+from hipp_prune.pruning.checkpoint import PLAN_FILE, check_output, open_shards, read_config_file
+from hipp_prune.questions.question import Question
+from hipp_prune.recovery.config import RecoveryConfig
+from hipp_prune.recovery.parts import Parts, unfreeze
+from hipp_prune.recovery.pictures import Show, frozen_pictures, projected_pictures
+from hipp_prune.recovery.state import StateFile
+from hipp_prune.recovery.training import Student, train
+from hipp_prune.recovery.writing import RECOVERY_FILE, find_tensors, write_checkpoint
+from hipp_prune.run import Progress
+from hipp_prune.space import Ledger
+
+ADDED = "untied_parameters"
+"""The entry of ``recovery.json`` that says how many parameters untying the head has added."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoveryReport:
+    """What ``recover_checkpoint`` did; bytes are those of the tensors, without file headers."""
+
+    path: Path
+    steps: int
+    trained: int
+    """Parameters trained, LoRA's factors included."""
+    untied: int
+    """Parameters that the head's own weights added; 0 where it had its own or was not trained."""
+    losses: tuple[float, ...]
+    """Of every step."""
+    bytes_before: int
+    bytes_after: int
+
+    @property
+    def loss_before(self) -> float:
+        """Mean loss of the first tenth of the steps."""
+        return _mean(self.losses[: max(1, len(self.losses) // 10)])
+
+    @property
+    def loss_after(self) -> float:
+        """Mean loss of the last tenth of the steps."""
+        return _mean(self.losses[-max(1, len(self.losses) // 10) :])
+
+    @property
+    def summary(self) -> str:
+        """One sentence for people."""
+        head = (
+            f"; the untied head adds {self.untied:,} parameters, {self.bytes_before:,} → {self.bytes_after:,} bytes"
+            if self.untied
+            else f"; {self.bytes_after:,} bytes of tensors, as before"
+        )
+        return (
+            f"{self.path}: {self.trained:,} parameters trained for {self.steps} steps, "
+            f"loss {self.loss_before:.3f} → {self.loss_after:.3f}{head}"
+        )
+
+
+def added_parameters(folder: Path) -> int:
+    """Parameters that recoveries have added to a checkpoint by untying its head."""
+    path = folder / RECOVERY_FILE
+    return int(read_config_file(path)[ADDED]) if path.is_file() else 0
+
+
+def checkpoint_ledger(folder: Path, plan: Plan) -> Ledger:
+    """What a checkpoint saves: what its plan does, less what recoveries have added."""
+    added, ledger = added_parameters(folder), plan.ledger
+    return replace(
+        ledger,
+        language=ledger.language - added / plan.shape.language_parameters,
+        model=ledger.model - added / plan.shape.total_parameters,
+    )
+
+
+def state_file(out: Path) -> Path:
+    """Where the state of a recovery to ``out`` lies until it is finished."""
+    return out.with_name(f"{out.name}.recovery.safetensors")
+
+
+def recover_checkpoint(
+    source: Path,
+    adapter: Adapter,
+    questions: Sequence[Question],
+    out: Path,
+    config: RecoveryConfig,
+    *,
+    teacher: Adapter | None = None,
+    features: Path | None = None,
+    keep_adapter: bool = False,
+    force: bool = False,
+    record: Mapping[str, Any] | None = None,
+    encoding: Progress | None = None,
+    progress: Progress | None = None,
+) -> RecoveryReport:
+    """Trains a checkpoint's head, norm, projector and LoRA, and writes what that makes of it, merged.
+
+    Killed, it goes on from its last saved state and comes to the same bits on the same machine.
+
+    Args:
+        source: checkpoint folder.
+        adapter: the model loaded from it; it is changed.
+        questions: the recovery split.
+        out: folder to make.
+        config: settings.
+        teacher: the dense model, if its answers are distilled.
+        features: where image features lie that memory does not hold.
+        keep_adapter: whether LoRA is kept apart too, in ``OUT/adapter``.
+        force: replace a checkpoint that is already there, and start an interrupted recovery over.
+        record: what else ``recovery.json`` is to say.
+        encoding: told (pictures encoded, pictures in all).
+        progress: told (steps done, steps).
+
+    Raises:
+        OutputExistsError: if ``out`` exists and ``force`` is false.
+        QuestionError: if there is no question.
+        CheckpointError: if the source is no floating-point safetensors checkpoint, or the disk is full.
+        RunError: if an interrupted recovery to ``out`` had other settings.
+        InputError: if the settings do not fit the model.
+    """
+    check_output(source, out, force=force)
+    if not questions:
+        raise QuestionError("expected recovery questions, found none; give more --questions")
+    plan = Plan.load(source / PLAN_FILE) if (source / PLAN_FILE).is_file() else None
+    pope_share = config.pope_share(None if plan is None else plan.preference)
+    shards = open_shards(source)
+    parts = unfreeze(adapter, config)
+    places = find_tensors(shards, parts.originals())
+    settings = {
+        **{key: value for key, value in asdict(config).items() if key != "save_every"},
+        "model": adapter.shape.fingerprint,
+        "dtype": str(adapter.model.dtype),
+        "teacher": None if teacher is None else teacher.shape.fingerprint,
+        "questions": _digest(questions),
+    }
+    state = StateFile(state_file(out), settings)
+    if force:
+        state.path.unlink(missing_ok=True)
+    student = Student(adapter=adapter, show=_pictures(adapter, parts, questions, features, encoding))
+    told = None
+    if teacher is not None:
+        told = Student(adapter=teacher, show=frozen_pictures(teacher, questions, folder=features))
+    losses = train(
+        student,
+        parts,
+        questions,
+        config,
+        pope_share=pope_share,
+        state=state,
+        teacher=told,
+        progress=progress,
+    )
+    written = write_checkpoint(
+        source,
+        out,
+        shards,
+        places,
+        parts=parts,
+        record={
+            **(record or {}),
+            "settings": settings,
+            ADDED: added_parameters(source) + parts.untied,
+            "losses": losses,
+        },
+        keep_adapter=keep_adapter,
+    )
+    state.path.unlink(missing_ok=True)
+    return RecoveryReport(
+        path=out,
+        steps=len(losses),
+        trained=sum(parameter.numel() for parameter in parts.parameters.values()),
+        untied=parts.untied,
+        losses=tuple(losses),
+        bytes_before=sum(shard.num_bytes for shard in shards),
+        bytes_after=written,
+    )
+
+
+def _pictures(
+    adapter: Adapter,
+    parts: Parts,
+    questions: Sequence[Question],
+    folder: Path | None,
+    progress: Progress | None,
+) -> Show:
+    if parts.projector is None:
+        return frozen_pictures(adapter, questions, folder=folder, progress=progress)
+    return projected_pictures(adapter, questions, parts.projector, progress=progress)
+
+
+def _digest(questions: Sequence[Question]) -> str:
+    """16 hex digits over what is asked; not over where pictures lie."""
+    lines = "\n".join(f"{q.benchmark} {q.id} {q.prompt} {q.answers} {q.gold}" for q in questions)
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,79 @@
+"""Where a recovery stands, in one safetensors file: weights, AdamW's moments, and JSON in its header. No pickle."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+from torch.optim import Optimizer
+
+from hipp_prune.errors import RunError
+from hipp_prune.run import atomic_path
+
+_WEIGHT = "weight"
+
+
+@dataclass(frozen=True)
+class StateFile:
+    """The state of one recovery, written whole or not at all."""
+
+    path: Path
+    settings: Mapping[str, Any]
+    """All that decides what the recovery comes to."""
+
+    def save(self, parameters: Mapping[str, nn.Parameter], optimizer: Optimizer, losses: list[float]) -> None:
+        """Writes the state after ``len(losses)`` steps.
+
+        Raises:
+            RunError: if the disk is full.
+        """
+        tensors = {
+            f"{_WEIGHT}/{name}": parameter.detach().contiguous() for name, parameter in parameters.items()
+        }
+        for name, parameter in parameters.items():
+            moments = optimizer.state[parameter]
+            tensors |= {f"{key}/{name}": tensor.contiguous() for key, tensor in moments.items()}
+        metadata = {"settings": json.dumps(self.settings), "losses": json.dumps(losses)}
+        with atomic_path(self.path) as temporary:
+            save_file(tensors, temporary, metadata=metadata)
+
+    def restore(self, parameters: Mapping[str, nn.Parameter], optimizer: Optimizer) -> list[float]:
+        """Brings weights and moments back; returns the loss of every step done, none where nothing was saved.
+
+        Raises:
+            RunError: if the file is damaged, or was written under other settings.
+        """
+        if not self.path.exists():
+            return []
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                metadata = file.metadata()
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 it is no mapping
+            settings, losses = json.loads(metadata["settings"]), json.loads(metadata["losses"])
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"{self.path} is damaged ({error}); add --force to start the recovery over"
+            ) from error
+        if differs := sorted(
+            key
+            for key in settings.keys() | self.settings.keys()
+            if settings.get(key) != self.settings.get(key)
+        ):
+            raise RunError(
+                f"{self.path} holds a recovery with other settings ({', '.join(differs)}); repeat them to go on, or "
+                "add --force to start over"
+            )
+        for key, tensor in tensors.items():
+            kind, name = key.split("/", maxsplit=1)
+            parameter = parameters[name]
+            if kind == _WEIGHT:
+                parameter.data.copy_(tensor)
+            else:
+                place = "cpu" if kind == "step" else parameter.device
+                optimizer.state[parameter][kind] = tensor.to(place)
+        result: list[float] = losses
+        return result

@@ -1,0 +1,165 @@
+"""The loop: draw a batch, ask it, follow the gradient of the loss.
+
+A step depends on nothing but the state before it and the seed, so a recovery goes on from any saved state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hipp_prune.errors import InputError
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.objectives.evaluator import answer_table, score_answers
+from hipp_prune.objectives.minibatch import draw_minibatch
+from hipp_prune.questions.question import Question
+from hipp_prune.recovery.config import RecoveryConfig
+from hipp_prune.recovery.loss import Answers, recovery_loss
+from hipp_prune.recovery.parts import Parts
+from hipp_prune.recovery.pictures import Show
+from hipp_prune.recovery.state import StateFile
+from hipp_prune.run import Progress
+
+LARGEST_GRADIENT = 1.0
+"""Gradients of a larger norm are scaled down to it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Student:
+    """A model and what it sees."""
+
+    adapter: Adapter
+    show: Show
+
+    def logits(self, questions: Sequence[Question], *, packed: bool = True) -> Tensor:
+        """Logits at the answer position, float32 [B, V]; questions about one picture share a sequence."""
+        features = self.show(list(dict.fromkeys(q.image for q in questions if q.image is not None)))
+        encode = self.adapter.pack if packed else self.adapter.encode
+        batch, images = encode(questions, features)
+        return self.adapter.answer_logits(batch, images)
+
+    def answers(self, questions: Sequence[Question], logits: Tensor) -> Answers:
+        """The allowed answers' scores among ``logits`` [B, V]."""
+        spellings = [[self.adapter.answer_tokens(answer) for answer in q.answers] for q in questions]
+        allowed, rest = score_answers(logits, answer_table(spellings).to(logits.device))
+        yes = [q.answers.index("Yes") if q.benchmark == "pope" else -1 for q in questions]
+        return Answers(
+            allowed=allowed,
+            rest=rest,
+            gold=torch.tensor([q.gold for q in questions], device=logits.device),
+            yes=torch.tensor(yes, device=logits.device),
+        )
+
+
+def train(
+    student: Student,
+    parts: Parts,
+    questions: Sequence[Question],
+    config: RecoveryConfig,
+    *,
+    pope_share: float,
+    state: StateFile,
+    teacher: Student | None = None,
+    progress: Progress | None = None,
+) -> list[float]:
+    """Trains ``parts`` in place, from where ``state`` stands.
+
+    Args:
+        student: the pruned model.
+        parts: what of it is trained.
+        questions: the recovery split.
+        config: settings.
+        pope_share: share of POPE questions in a batch.
+        state: read at the start, written every ``config.save_every`` steps.
+        teacher: the dense model.
+        progress: told (steps done, steps).
+
+    Returns:
+        The loss of every step.
+
+    Raises:
+        RunError: if the disk is full, or the state belongs to another recovery.
+        InputError: if the teacher has another vocabulary, or the loss is no longer a finite number.
+    """
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": list(parts.whole.values()), "lr": config.rate},
+            {"params": list(parts.factors.values()), "lr": config.lora_rate},
+        ],
+        weight_decay=0.0,
+        foreach=False,
+    )
+    rates = [group["lr"] for group in optimizer.param_groups]
+    parameters = parts.parameters
+    losses = state.restore(parameters, optimizer)
+    for step in range(len(losses), config.steps):
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * rise_and_fall(step, config)
+        rng = np.random.default_rng([config.seed, step])
+        drawn = draw_minibatch(
+            questions, config.batch_size, rng, pope_share=pope_share, per_image=config.per_image
+        )
+        optimizer.zero_grad()
+        loss = follow_loss(student, [questions[index] for index in drawn], config, teacher)
+        _check_finite(loss, step)
+        nn.utils.clip_grad_norm_(parameters.values(), LARGEST_GRADIENT)
+        optimizer.step()
+        losses.append(loss)
+        if len(losses) % config.save_every == 0 or len(losses) == config.steps:
+            state.save(parameters, optimizer, losses)
+        if progress:
+            progress(len(losses), config.steps)
+    return losses
+
+
+def follow_loss(
+    student: Student, questions: Sequence[Question], config: RecoveryConfig, teacher: Student | None
+) -> float:
+    """Adds the gradient of one batch's loss to the trained parameters; returns the loss.
+
+    The loss couples all questions of a batch (class means, Yes-rate). Where they do not fit a pass, it is taken of
+    logits without a graph, and its gradient at them then goes back through one pass at a time.
+    """
+    by_picture = sorted(questions, key=lambda question: str(question.image))
+    starts = range(0, len(by_picture), config.pass_size)
+    passes = [by_picture[start : start + config.pass_size] for start in starts]
+    with torch.set_grad_enabled(len(passes) == 1):
+        logits = torch.cat([student.logits(asked) for asked in passes])
+    told = None if teacher is None else _teacher_logits(teacher, passes, logits)
+    if len(passes) > 1:
+        logits.requires_grad_()
+    loss = recovery_loss(config, student.answers(by_picture, logits), logits, told)
+    torch.autograd.backward(loss)
+    if len(passes) > 1:
+        assert logits.grad is not None, "the loss depends on its logits"
+        for asked, gradient in zip(passes, logits.grad.split(config.pass_size), strict=True):
+            torch.autograd.backward(student.logits(asked), gradient)
+    return loss.item()
+
+
+def _teacher_logits(teacher: Student, passes: Sequence[Sequence[Question]], logits: Tensor) -> Tensor:
+    with torch.no_grad():
+        told = torch.cat([teacher.logits(asked) for asked in passes]).to(logits.device)
+    if told.shape != logits.shape:
+        raise InputError(
+            f"the teacher's vocabulary has {told.shape[1]} tokens, the model's {logits.shape[1]}; give the dense model "
+            "the checkpoint was pruned from"
+        )
+    return told
+
+
+def rise_and_fall(step: int, config: RecoveryConfig) -> float:
+    """Factor of the learning rate at ``step`` (from 0), in (0, 1]: linear up during warm-up, linear to 0 at the end."""
+    warm_up = config.warm_up * config.steps
+    up = (step + 1) / warm_up if warm_up else 1.0
+    return min(up, (config.steps - step) / max(1.0, config.steps - warm_up), 1.0)
+
+
+def _check_finite(loss: float, step: int) -> None:
+    if not isfinite(loss):
+        raise InputError(
+            f"the loss became {loss} at step {step + 1}; use smaller --rate and --lora-rate, or --dtype float32"
+        )
