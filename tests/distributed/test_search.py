@@ -13,11 +13,7 @@ from tests.distributed import jobs
 
 pytestmark = pytest.mark.xdist_group("distributed")
 
-CONFIGS = [
-    SearchConfig(evaluations=48, minibatch=16, seed=4).for_method(method)
-    for method in METHODS
-    if method != "hybrid"  # its parts are the others; cloning alone takes seconds
-]
+CONFIGS = [SearchConfig(evaluations=48, minibatch=16, seed=4).for_method(method) for method in METHODS]
 GRPO = next(config for config in CONFIGS if config.method == "grpo")
 RANDOM = next(config for config in CONFIGS if config.method == "random")
 
