@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check fix results bench bench-search clean
+.PHONY: help demo test test-lmms-eval check fix results bench bench-search paper clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -21,6 +21,14 @@ demo: $(READY)  ## the whole method on an embedded model, in minutes (DEMO_FLAGS
 
 test: $(READY)  ## the whole suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
+
+LMMS := build/lmms-eval
+test-lmms-eval: $(READY)  ## lmms-eval itself with our model class, offline, in an environment of its own
+	$(PYTHON) -m venv $(LMMS)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(LMMS)/lib/python*/site-packages)/shared.pth
+	$(LMMS)/bin/pip install --quiet --disable-pip-version-check --no-deps lmms-eval==0.7.3 --editable .
+	$(LMMS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt loguru sacrebleu evaluate pytz tenacity pytablewriter
+	OMP_NUM_THREADS=1 $(LMMS)/bin/python -m pytest --numprocesses 0 tests/e2e/test_lmms_eval.py
 
 check: $(READY)  ## formatting, lint, types, layers
 	$(BIN)/ruff format --check src tests benchmarks
@@ -40,6 +48,11 @@ bench: $(READY)  ## what evaluating, querying and pruning cost, as ratios: write
 
 bench-search: $(READY)  ## compare all searchers and write docs/results/search (at most four hours; again to go on)
 	$(BIN)/hipp-prune bench-search --out build/bench-search --results docs/results/search --minutes 235 $(BENCH_FLAGS)
+
+QUICK_PAPER := $(findstring --quick,$(PAPER_FLAGS))
+paper: $(READY)  ## every table and figure of the paper, into docs/results/paper (at most eight hours; again to go on)
+	$(BIN)/hipp-prune paper $(PAPER_FLAGS) \
+		$(if $(QUICK_PAPER),--out build/paper-quick --results build/paper-quick/pages,--out build/paper --results docs/results/paper --minutes 470)
 
 clean:  ## remove the environment and what was made here
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -5,7 +5,7 @@ Run: python benchmarks/landscape.py --methods hybrid surrogate grpo-paper --eval
 
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import torch
@@ -82,10 +82,17 @@ def run(settings: Settings, method: Method, evaluations: int, seed: int) -> tupl
     landscape = Landscape(
         seed=seed, blocks=settings.blocks, interaction=settings.interaction, noise=settings.noise
     )
-    config = replace(settings.search.for_method(method), evaluations=evaluations, seed=seed, unit="coupled")
+    config = replace(_changed(settings.search, method), evaluations=evaluations, seed=seed, unit="coupled")
     start = time.perf_counter()
     result = search(landscape, config, Archive())
     return float(np.mean(scores(landscape, result.answers))), time.perf_counter() - start
+
+
+def _changed(asked: SearchConfig, method: Method) -> SearchConfig:
+    """The method's settings, other where what was asked for is not our default."""
+    usual = asdict(SearchConfig())
+    changes = {name: value for name, value in asdict(asked).items() if value != usual[name]}
+    return replace(SearchConfig().for_method(method), **changes)
 
 
 def main(settings: Settings) -> None:

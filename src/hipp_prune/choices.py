@@ -36,6 +36,16 @@ AdvantageKind = Literal["leave-pair-out", "leave-one-out", "paper"]
 GateKind = Literal["positive", "all", "off"]
 """Which advantages the stability gate scales (Eq. 15): positive ones, all (the paper's), none."""
 
+Action = Literal["hierarchical", "flat"]
+"""Eq. 7. ``hierarchical`` (the paper's): a budget and an allocation of it; ``flat``: every ratio on its own, then
+projected to the budget interval."""
+
+VisualState = Literal["on", "off", "shuffled"]
+"""What the policy sees of the visual sensitivity (Eq. 6): each block's own, nothing, or another block's."""
+
+HeadReduction = Literal["mean", "max", "sum"]
+"""How attention heads' masses on the image become one (Eq. 5): the paper takes the mean."""
+
 Method = Literal[
     "hybrid",
     "grpo",
@@ -63,8 +73,20 @@ Baseline = Literal[
     "flap",
     "owl",
     "ecoflap",
+    "slicegpt",
 ]
 """Heuristics that plan without a search; ``docs/baselines.md`` says what each is."""
 
 Element = Literal["param_first", "vectorize", "param_mix"]
 """LLM-Pruner's Taylor term of a neuron: Σ|W ⊙ g|, |Σ W ⊙ g| of each projection, or Σ|W ⊙ g − ½ W ⊙ F ⊙ W|."""
+
+Match = Literal["mlp", "block"]
+"""What a baseline's sparsity is a fraction of: the MLP's prunable parameters, or all parameters of the blocks, which
+methods are compared on that remove more than neurons."""
+
+ExportFormat = Literal["padded", "gguf", "onnx"]
+"""What other runtimes load. ``padded``: a stock checkpoint of one width; ``gguf``: llama.cpp's file; ``onnx``: graphs
+for ONNX Runtime."""
+
+GgufPrecision = Literal["stored", "f32", "f16", "bf16", "q8_0"]
+"""Of the matrices in a GGUF file. ``stored``: the checkpoint's own."""

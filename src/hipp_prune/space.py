@@ -42,6 +42,11 @@ class ModelShape:
         """L."""
         return len(self.neurons)
 
+    @property
+    def mlp_share(self) -> float:
+        """Prunable MLP parameters as a fraction of all block parameters."""
+        return sum(self.neurons) * self.neuron_parameters / self.block_parameters
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:

@@ -9,6 +9,7 @@ import pytest
 from hipp_prune import api
 from hipp_prune.choices import Baseline
 from hipp_prune.cli import main
+from hipp_prune.pruning.ledger import read_savings
 from tests.e2e.conftest import Benchmarks, Refused
 
 
@@ -29,19 +30,22 @@ def baseline(*arguments: object) -> list[str]:
 
 
 @pytest.mark.xdist_group("baselines")
-@pytest.mark.parametrize("method", get_args(Baseline))
+@pytest.mark.parametrize("told", [*get_args(Baseline), "llm-pruner --attention --match block"])
 def test_the_checkpoint_is_evaluated_like_any_other(
-    run: Path, benchmarks: Benchmarks, method: Baseline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, benchmarks: Benchmarks, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    method, *options = told.split()
     out, results = tmp_path / method, tmp_path / "results.json"
-    assert main(baseline("--run", run, "--method", method, "--out", out)) == 0
+    assert main(baseline("--run", run, "--method", method, *options, "--out", out)) == 0
     printed = capsys.readouterr()
     assert f"hipp-prune evaluate --model {out}" in printed.err.replace("\n", "")
-    plan = api.checkpoint_plan(str(out))
-    assert plan is not None
-    assert plan.notes["method"] == method
-    assert f"{plan.ledger.mlp:.2%} of MLP parameters" in printed.out
+    savings = read_savings(out)
+    assert savings is not None
+    assert savings.notes["method"] == method
+    assert f"{savings.ledger.mlp:.2%} of MLP parameters" in printed.out
     assert ("biases of the down projections" in printed.out) == (method == "flap")
+    assert ("residual stream: 32 → 16 coordinates" in printed.out) == (method == "slicegpt")
+    assert ("key/value heads" in printed.out) == ("--attention" in options)
     evaluate = [
         "evaluate",
         "--model",
@@ -54,7 +58,7 @@ def test_the_checkpoint_is_evaluated_like_any_other(
         str(results),
     ]
     assert main(evaluate) == 0
-    assert f"{plan.ledger.mlp:.2%} of MLP parameters" in capsys.readouterr().out
+    assert f"{savings.ledger.mlp:.2%} of MLP parameters" in capsys.readouterr().out
 
 
 @pytest.mark.xdist_group("baselines")

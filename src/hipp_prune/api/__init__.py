@@ -8,12 +8,16 @@
 >>> api.evaluate("smaller", ["toyworld"])
 """
 
-from hipp_prune.api.baselines import baseline, plan_baseline, write_baseline
-from hipp_prune.api.checkpoints import checkpoint_plan, evaluate, prune, score_answers, speedups
+from hipp_prune.api.baselines import baseline
+from hipp_prune.api.checkpoints import checkpoint_plan, evaluate, prune, score_answers, speedups, update_card
+from hipp_prune.api.comparison import compare, tabulate
+from hipp_prune.api.export import export
 from hipp_prune.api.options import ModelOptions
+from hipp_prune.api.paper import paper
 from hipp_prune.api.recovery import recover
 from hipp_prune.api.reports import bench_search, report
 from hipp_prune.api.runs import calibrate, plan_name, query, search
+from hipp_prune.baselines.methods import plan_baseline, write_baseline
 
 __all__ = [
     "ModelOptions",
@@ -21,7 +25,10 @@ __all__ = [
     "bench_search",
     "calibrate",
     "checkpoint_plan",
+    "compare",
     "evaluate",
+    "export",
+    "paper",
     "plan_baseline",
     "plan_name",
     "prune",
@@ -31,5 +38,7 @@ __all__ = [
     "score_answers",
     "search",
     "speedups",
+    "tabulate",
+    "update_card",
     "write_baseline",
 ]

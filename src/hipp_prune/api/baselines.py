@@ -1,21 +1,20 @@
 """A smaller checkpoint by a heuristic instead of a search: what the searched plans are compared with."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from hipp_prune.api.options import DEFAULT_OPTIONS, ModelOptions, cache_folder
-from hipp_prune.api.runs import calibration_sample
 from hipp_prune.baselines.config import BaselineConfig
-from hipp_prune.baselines.methods import BASELINES, COMPENSATIONS
-from hipp_prune.baselines.setting import Setting
+from hipp_prune.baselines.methods import Planned, only_neurons, plan_baseline, write_baseline
+from hipp_prune.baselines.setting import Setting, mlp_fraction
 from hipp_prune.calibration import Calibration
 from hipp_prune.calibration import calibrate as measure
 from hipp_prune.choices import Baseline
 from hipp_prune.errors import InputError, RunError
 from hipp_prune.models.loading import local_folder
-from hipp_prune.plan import Plan
-from hipp_prune.pruning.checkpoint import CheckpointReport, check_output, prune_checkpoint
+from hipp_prune.objectives.minibatch import calibration_sample
+from hipp_prune.pruning.checkpoint import CheckpointReport
+from hipp_prune.pruning.folders import check_output
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.spec import load_questions
@@ -37,12 +36,12 @@ def baseline(
     force: bool = False,
     skip_bad: SkipBad | None = None,
     progress: Progress | None = None,
-) -> tuple[Plan, CheckpointReport]:
-    """Plans with a named method and writes the checkpoint; the plan lies inside it.
+) -> tuple[Planned, CheckpointReport]:
+    """Plans with a named method and writes the checkpoint; the plan, or the ledger of what is none, lies inside it.
 
     Args:
         method: one of ``choices.Baseline``.
-        sparsity: fraction of the MLP parameters to remove.
+        sparsity: fraction to remove, of the MLP parameters or of what ``config.match`` names.
         out: checkpoint folder to make.
         run: a calibrated run, whose model and calibration sample are used: so all methods share one.
         model: without a run, the model.
@@ -55,7 +54,7 @@ def baseline(
         progress: told (questions done, questions in all) while the model is calibrated.
 
     Returns:
-        The plan, and what was written.
+        What was planned, and what was written.
 
     Raises:
         BudgetError: if the method cannot remove so much.
@@ -81,7 +80,9 @@ def baseline(
     source = local_folder(model)
     check_output(source, out, force=force)
     adapter = options.load(model)
-    PlanSpace(shape=adapter.shape, r_max=config.r_max).check_budget(sparsity)
+    if only_neurons(method, config):
+        fraction = mlp_fraction(adapter.shape, sparsity, config)
+        PlanSpace(shape=adapter.shape, r_max=config.r_max).check_budget(fraction)
     with cache_folder(None if directory is None else directory.cache) as cache:
         asked = load_questions(questions, "calibration", cache=cache, seed=sample_seed, skip_bad=skip_bad)
         if directory is None:
@@ -97,35 +98,9 @@ def baseline(
             sparsity=sparsity,
             config=config,
         )
-        plan = plan_baseline(method, setting)
-        report = write_baseline(method, setting, plan, source, out, force=force)
-    return plan, report
-
-
-def plan_baseline(method: Baseline, setting: Setting) -> Plan:
-    """What a named method removes.
-
-    Raises:
-        InputError: if there is no such method.
-        BudgetError: if it cannot remove so much.
-    """
-    if method not in BASELINES:
-        raise InputError(f"there is no baseline {method!r}; choose one of {', '.join(BASELINES)}")
-    plan = BASELINES[method](setting)
-    return replace(plan, notes={"method": method, "sparsity": setting.sparsity, **plan.notes})
-
-
-def write_baseline(
-    method: Baseline, setting: Setting, plan: Plan, source: Path, out: Path, *, force: bool = False
-) -> CheckpointReport:
-    """Writes the checkpoint of a baseline's plan, with the biases of methods that compensate.
-
-    Raises:
-        CheckpointError, OutputExistsError: see ``prune_checkpoint``.
-    """
-    biases = COMPENSATIONS[method](setting, plan) if method in COMPENSATIONS else None
-    shape = setting.adapter.shape
-    return prune_checkpoint(source, plan, out, down_biases=biases, shape=shape, force=force)
+        planned = plan_baseline(method, setting)
+        report = write_baseline(method, setting, planned, source, out, force=force)
+    return planned, report
 
 
 def _sample_again(

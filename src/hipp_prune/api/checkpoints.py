@@ -10,7 +10,9 @@ from hipp_prune.benchmark.evaluate import Evaluation, evaluate_model, limit_ques
 from hipp_prune.benchmark.speed import measure_speedups
 from hipp_prune.models.loading import local_folder
 from hipp_prune.plan import Plan
-from hipp_prune.pruning.checkpoint import PLAN_FILE, CheckpointReport, prune_checkpoint
+from hipp_prune.pruning.card import write_scores
+from hipp_prune.pruning.checkpoint import CheckpointReport, prune_checkpoint
+from hipp_prune.pruning.ledger import PLAN_FILE
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.results import Results
 from hipp_prune.questions.results import score_answers as official_scores
@@ -18,7 +20,9 @@ from hipp_prune.questions.scoring import PopeRule
 from hipp_prune.questions.spec import load_questions
 from hipp_prune.questions.splits import Split
 from hipp_prune.recovery.recover import checkpoint_ledger
+from hipp_prune.report.grids import markdown_table
 from hipp_prune.run import Progress
+from hipp_prune.space import Ledger
 
 
 def prune(
@@ -73,10 +77,11 @@ def evaluate(
         asked = load_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
         asked = limit_questions(asked, limit, seed=seed)
         plan = checkpoint_plan(model)
+        ledger = checkpoint_ledger(local_folder(model))
         evaluation = evaluate_model(
             options.load(model),
             asked,
-            label=label or ("dense" if plan is None else str(plan.preference or "pruned")),
+            label=label or _label(plan, ledger),
             model=model,
             specs=questions,
             split=split,
@@ -88,7 +93,7 @@ def evaluate(
     return replace(
         evaluation,
         bytes=weight_bytes(local_folder(model)),
-        ledger=None if plan is None else checkpoint_ledger(local_folder(model), plan),
+        ledger=ledger,
         preference=preference,
     )
 
@@ -123,7 +128,27 @@ def score_answers(
     return official_scores(answers, asked, rule=rule)
 
 
+def update_card(evaluation: Evaluation) -> None:
+    """Puts the scores into the model card of the checkpoint that was evaluated.
+
+    Raises:
+        CheckpointError: if its card has no place for them.
+        RunError: if it cannot be written.
+    """
+    results, specs = evaluation.results, " ".join(evaluation.questions)
+    asked = f"`{specs}`, split {evaluation.split}, {len(evaluation.answers)} questions; in percent."
+    tables = [markdown_table(rows) for rows in (results.rows("pope"), results.rows("scienceqa")) if rows]
+    write_scores(local_folder(evaluation.model), "\n\n".join([asked, *tables]))
+
+
+def _label(plan: Plan | None, ledger: Ledger | None) -> str:
+    """Name of a model in tables: dense, the preference it answers, or that it was pruned."""
+    if ledger is None:
+        return "dense"
+    return "pruned" if plan is None or plan.preference is None else str(plan.preference)
+
+
 def checkpoint_plan(model: str) -> Plan | None:
-    """The plan a checkpoint was pruned by; None for a dense model."""
+    """The plan a checkpoint was pruned by; None for a dense or a sliced model."""
     path = local_folder(model) / PLAN_FILE
     return Plan.load(path) if path.is_file() else None

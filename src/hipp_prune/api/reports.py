@@ -5,7 +5,8 @@ from pathlib import Path
 
 from hipp_prune.api.options import DEFAULT_OPTIONS, ModelOptions
 from hipp_prune.api.runs import calibrate
-from hipp_prune.benchmark.search_bench import FULL, BenchSettings, Say, claim, read_results, run_cells
+from hipp_prune.benchmark.crew import Say
+from hipp_prune.benchmark.search_bench import FULL, BenchSettings, claim, read_results, run_cells
 from hipp_prune.benchmark.standings import Score, score_cells
 from hipp_prune.errors import RunError
 from hipp_prune.report import write_report

@@ -15,10 +15,9 @@ from hipp_prune.calibration import Calibration
 from hipp_prune.calibration import calibrate as measure
 from hipp_prune.errors import InputError, RunError
 from hipp_prune.objectives.features import IMAGE_MEMORY
-from hipp_prune.objectives.minibatch import draw_minibatch
+from hipp_prune.objectives.minibatch import calibration_sample
 from hipp_prune.plan import Plan
 from hipp_prune.preference import Preference
-from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.spec import load_questions
 from hipp_prune.run import Progress, Provenance, RunDirectory, read_json, write_json, write_text
@@ -30,6 +29,7 @@ from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.planner import Planner
 from hipp_prune.search.requirements import Requirement, meet_requirements
 from hipp_prune.search.spaces import plan_space
+from hipp_prune.search.uniform import best_uniform
 
 
 def calibrate(
@@ -76,12 +76,6 @@ def calibrate(
         calibration.save(run.calibration)
     distributed.barrier()
     return run
-
-
-def calibration_sample(asked: Sequence[Question], count: int, *, seed: int) -> list[Question]:
-    """The questions that ``calibrate`` measures: ``count`` of ``asked``, balanced over benchmarks and answers."""
-    chosen = draw_minibatch(asked, count, np.random.default_rng([seed, 6]))
-    return [asked[index] for index in chosen]
 
 
 def search(
@@ -147,15 +141,7 @@ def search(
     )
     archive = shared_archive(directory.search / "archive.jsonl")
     result = run_search(problem, config, archive, progress=progress)
-    planner = Planner(
-        answers=result.answers,
-        space=problem.space,
-        config=config,
-        state=problem.state,
-        features=problem.states.names,
-        orders=tuple(problem.sorted.rankings),
-        scale=result.scale,
-    )
+    planner = Planner.of_search(problem, result)
     if distributed.is_first():
         write_json(directory.search / "curve.json", [asdict(step) for step in result.curve])
         write_json(directory.search / "search.json", {**_description(planner), "complete": True})
@@ -172,6 +158,7 @@ def query(
     *,
     sparsity: float | None = None,
     requirements: Sequence[Requirement] = (),
+    uniform: bool = False,
     align: int = 1,
     out: Path | None = None,
 ) -> Plan:
@@ -183,6 +170,8 @@ def query(
         sparsity: fixes the sparsity instead of leaving it to the policy.
         requirements: lower bounds on accuracies and savings; the answer is the best plan that is predicted to meet
             all of them.
+        uniform: leaves all blocks equally wide, so that the checkpoint is a stock one; without evaluating anything, the
+            search's archive says which width.
         align: kept counts are multiples of this.
         out: the plan file.
 
@@ -199,6 +188,10 @@ def query(
     if requirements:
         if sparsity is not None:
             raise InputError(f"with requirements the sparsity is one of them: sparsity={sparsity:g}")
+        if uniform:
+            raise InputError(
+                "plans of one width answer a preference, not requirements; leave out one of the two"
+            )
         archive = Archive(directory.search / "archive.jsonl")
         forecast = known_forecast(directory.search / "forecast.json", archive, planner.space)
         plan = meet_requirements(
@@ -206,9 +199,12 @@ def query(
         )
     elif preference is None:
         raise InputError("a query needs a preference R,U,C, e.g. 1,1,1, or requirements, e.g. pope=0.85")
+    elif uniform:
+        archive = Archive(directory.search / "archive.jsonl")
+        plan = best_uniform(planner, list(archive), preference, sparsity=sparsity, align=align)
     else:
         plan = planner.query(preference, sparsity=sparsity, align=align)
-    name = plan_name(preference, sparsity, align, requirements)
+    name = plan_name(preference, sparsity, align, requirements, uniform=uniform)
     write_text(out or directory.plans / f"{name}.json", plan.to_json())
     return plan
 
@@ -218,12 +214,15 @@ def plan_name(
     sparsity: float | None = None,
     align: int = 1,
     requirements: Sequence[Requirement] = (),
+    *,
+    uniform: bool = False,
 ) -> str:
     """File name of a queried plan, e.g. ``0.5,0.5,0-s0.3`` or ``pope=0.85-sparsity=0.3``."""
     parts = [] if preference is None else [str(preference)]
     parts += map(str, requirements)
     parts += [] if sparsity is None else [f"s{sparsity:g}"]
     parts += [] if align == 1 else [f"a{align}"]
+    parts += ["uniform"] if uniform else []
     return "-".join(parts)
 
 

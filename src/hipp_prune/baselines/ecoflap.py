@@ -31,7 +31,7 @@ def ecoflap(setting: Setting) -> Plan:
     chosen = rng.permutation(len(setting.questions))[:_SAMPLES]
     loss = _answer_loss(setting, [setting.questions[index] for index in chosen])
     scores = zeroth_order(setting.adapter, loss, seed=setting.config.seed)
-    kept = space.kept(keep_by_score(space, scores, setting.sparsity)[None])[0]
+    kept = space.kept(keep_by_score(space, scores, setting.mlp_sparsity)[None])[0]
     neurons = score_neurons(
         setting.adapter, setting.calibration, setting.config.importance, setting.config.image_weight
     )

@@ -23,7 +23,7 @@ def flap(setting: Setting) -> Plan:
         fluctuation(block.down.weight, variance(neurons, image_share(neurons)))
         for block, neurons in zip(setting.adapter.blocks, setting.calibration.neurons, strict=True)
     ]
-    kept = global_counts(space, standardised(scores), setting.sparsity)
+    kept = global_counts(space, standardised(scores), setting.mlp_sparsity)
     added = space.shape.num_blocks * space.shape.hidden_size
     return make_plan(space, kept, rank(scores), importance="flap", bias_parameters_added=added)
 

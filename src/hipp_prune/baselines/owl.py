@@ -29,7 +29,7 @@ def owl(setting: Setting) -> Plan:
             )
         ]
     )
-    ratios = shifted_ratios(space, owl_ratios(shares, setting.sparsity), setting.sparsity)
+    ratios = shifted_ratios(space, owl_ratios(shares, setting.mlp_sparsity), setting.mlp_sparsity)
     scores = score_neurons(
         setting.adapter, calibration, setting.config.importance, setting.config.image_weight
     )

@@ -4,25 +4,23 @@ import numpy as np
 
 from hipp_prune.baselines.setting import Setting, make_plan, rank, uniform_counts
 from hipp_prune.plan import Plan
-from hipp_prune.pruning.importance import score_neurons
+from hipp_prune.pruning.importance import score_neurons, score_rows
 
 
 def random_allocation(setting: Setting) -> Plan:
-    """Ratios from a flat Dirichlet, projected to budget and box (Eq. 8); neurons by the common criterion."""
-    space = setting.space()
-    drawn = np.random.default_rng(setting.config.seed).dirichlet(np.ones(space.num_units))
+    """Ratios from a flat Dirichlet, projected to budget and box (Eq. 8); neurons (or rows) by the common criterion."""
+    config = setting.config
+    space = setting.space(config.unit)
+    drawn = np.random.default_rng(config.seed).dirichlet(np.ones(space.num_units))
     log_allocation = np.log(np.maximum(drawn, np.finfo(np.float64).tiny))
-    ratios = space.ratios(log_allocation[None], np.array([setting.sparsity]))
-    scores = score_neurons(
-        setting.adapter, setting.calibration, setting.config.importance, setting.config.image_weight
-    )
-    return make_plan(
-        space,
-        space.kept(ratios)[0],
-        rank(scores),
-        importance=setting.config.importance,
-        seed=setting.config.seed,
-    )
+    ratios = space.ratios(log_allocation[None], np.array([setting.mlp_sparsity]))
+    if config.unit == "rows":
+        blocks = score_rows(setting.adapter, setting.calibration, config.image_weight)
+        scores, importance = [rows for block in blocks for rows in block], "paper"
+    else:
+        scores = score_neurons(setting.adapter, setting.calibration, config.importance, config.image_weight)
+        importance = config.importance
+    return make_plan(space, space.kept(ratios)[0], rank(scores), importance=importance, seed=config.seed)
 
 
 def random_neurons(setting: Setting) -> Plan:
@@ -30,5 +28,5 @@ def random_neurons(setting: Setting) -> Plan:
     space = setting.space()
     rng = np.random.default_rng(setting.config.seed)
     rankings = [rng.permutation(width) for width in space.widths]
-    kept = uniform_counts(space, setting.sparsity)
+    kept = uniform_counts(space, setting.mlp_sparsity)
     return make_plan(space, kept, rankings, importance="random", seed=setting.config.seed)

@@ -11,11 +11,12 @@ from hipp_prune.baselines.config import BaselineConfig
 from hipp_prune.calibration import Calibration, Moments
 from hipp_prune.choices import UnitKind
 from hipp_prune.costs import Costs
+from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.costs import flops_table
 from hipp_prune.plan import Plan, keep_masks, pack_masks
 from hipp_prune.questions.question import Question
-from hipp_prune.space import PlanSpace
+from hipp_prune.space import ModelShape, PlanSpace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,23 +30,52 @@ class Setting:
     questions: Sequence[Question]
     """The calibration sample itself, for methods that measure more."""
     sparsity: float
-    """Fraction of the prunable MLP parameters to remove, in [0, r_max]."""
+    """Fraction of the ledger's column ``config.match`` to remove, in [0, 1]."""
     config: BaselineConfig = field(default_factory=BaselineConfig)
     """What the method was told."""
 
+    @property
+    def mlp_sparsity(self) -> float:
+        """See ``mlp_fraction``."""
+        return mlp_fraction(self.adapter.shape, self.sparsity, self.config)
+
+    @property
+    def tokens(self) -> float:
+        """Mean length of the calibration prompts."""
+        return float(self.calibration.inputs[0].count.sum()) / self.calibration.num_questions
+
     def space(self, unit: UnitKind = "coupled") -> PlanSpace:
-        """The plans to choose from, with FLOPs counted for a prompt of the calibration questions' mean length.
+        """The plans to choose from, where nothing but neurons leaves.
 
         Raises:
             BudgetError: if ``sparsity`` lies outside the box.
         """
-        tables = Costs()
-        if unit == "coupled":
-            tokens = float(self.calibration.inputs[0].count.sum()) / self.calibration.num_questions
-            tables = Costs(flops=flops_table(self.adapter, tokens))
-        space = PlanSpace(shape=self.adapter.shape, unit=unit, r_max=self.config.r_max, tables=tables)
-        space.check_budget(self.sparsity)
+        space = self.any_space(unit)
+        space.check_budget(self.mlp_sparsity)
         return space
+
+    def any_space(self, unit: UnitKind = "coupled") -> PlanSpace:
+        """The same, whatever the sparsity; FLOPs are counted for a prompt of the sample's mean length."""
+        tables = Costs(flops=flops_table(self.adapter, self.tokens)) if unit == "coupled" else Costs()
+        return PlanSpace(shape=self.adapter.shape, unit=unit, r_max=self.config.r_max, tables=tables)
+
+
+def mlp_fraction(shape: ModelShape, sparsity: float, config: BaselineConfig) -> float:
+    """A sparsity as a fraction of the prunable MLP parameters, where nothing but neurons leaves.
+
+    Raises:
+        BudgetError: if they do not hold the share of block parameters that is asked for.
+    """
+    if config.match == "mlp":
+        return sparsity
+    most = config.r_max * shape.mlp_share
+    if sparsity > most:
+        raise BudgetError(
+            f"a sparsity of {sparsity:g} of the block parameters is more than MLP neurons can give: they hold "
+            f"{shape.mlp_share:.3g} of these, and no block may lose more than r_max = {config.r_max:g} of its own; ask "
+            f"for at most {most:.3g}"
+        )
+    return sparsity / shape.mlp_share
 
 
 def make_plan(

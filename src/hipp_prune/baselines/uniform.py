@@ -19,4 +19,4 @@ def magnitude(setting: Setting) -> Plan:
 def _uniform(setting: Setting, criterion: Criterion) -> Plan:
     space = setting.space()
     scores = score_neurons(setting.adapter, setting.calibration, criterion, setting.config.image_weight)
-    return make_plan(space, uniform_counts(space, setting.sparsity), rank(scores), importance=criterion)
+    return make_plan(space, uniform_counts(space, setting.mlp_sparsity), rank(scores), importance=criterion)

@@ -48,13 +48,13 @@ def globally(setting: Setting) -> Plan:
         _neuron_scores(block, x, a)[0]
         for block, x, a in zip(setting.adapter.blocks, calibration.inputs, calibration.neurons, strict=True)
     ]
-    kept = global_counts(space, standardised(scores), setting.sparsity)
+    kept = global_counts(space, standardised(scores), setting.mlp_sparsity)
     return make_plan(space, kept, rank(scores), importance="wanda-sp")
 
 
 def _block_by_block(setting: Setting, unit: UnitKind, score: Score, *, importance: str) -> Plan:
     space = setting.space(unit)
-    kept = uniform_counts(space, setting.sparsity)
+    kept = uniform_counts(space, setting.mlp_sparsity)
     of_block = kept.reshape(space.shape.num_blocks, -1)
     per_block = 1 if unit == "coupled" else 3
     masks = [np.ones(width, dtype=np.bool_) for width in _mask_widths(space.shape.neurons, setting, unit)]

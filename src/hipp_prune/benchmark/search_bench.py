@@ -1,33 +1,20 @@
 """Runs the searches of a benchmark in worker processes; killed and started again, it goes on cell by cell."""
 
-import os
-import signal
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from functools import partial
 from pathlib import Path
-from threading import Thread
-from traceback import format_exc
 from typing import Any, get_args
-
-import torch
 
 from hipp_prune.benchmark.arenas import LANDSCAPE, Arena, ArenaSpec, Reference, arena_specs, measure_reference
 from hipp_prune.benchmark.cells import Cell, CellResult, finished, run_cell, schedule
+from hipp_prune.benchmark.crew import Clock, Say, run_jobs
 from hipp_prune.choices import Method
-from hipp_prune.errors import HippPruneError, InputError, OutputExistsError, RunError
+from hipp_prune.errors import InputError, OutputExistsError, RunError
 from hipp_prune.models import TOYS
 from hipp_prune.questions.splits import Split
 from hipp_prune.run import read_json, write_json
 from hipp_prune.search.config import SearchConfig
-
-Say = Callable[[str], None]
-"""Told a line at a time how far the benchmark is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,74 +135,23 @@ def run_cells(
     Raises:
         RunError: if a stored cell has other settings, or a worker dies; finished cells are kept.
     """
-    start = time.monotonic()
     configs = [specs[cell.problem].adapt(cell.config(base)) for cell in cells]
     done = finished(cells, root, configs)
     waiting = [cell for cell in cells if cell not in done]
     if done and waiting:
         say(f"{len(done)} of {len(cells)} searches are finished already")
-    failed: dict[Cell, str] = {}
-    clock = _Clock(cells=tuple(cells), workers=workers)
+    clock = Clock(jobs=cells, workers=workers, kinds=_kinds, size=lambda cell: cell.budget)
     for cell, result in done.items():
         clock.took(cell, result.seconds + result.judging)
-    with _crew(min(workers, len(waiting)), root, specs, base) as crew:
-        queue = iter(waiting)
-        for worker in crew:
-            worker.search(next(queue, None))
-        while busy := {worker.pipe: worker for worker in crew if worker.cell}:
-            left = None if minutes is None else 60 * minutes - (time.monotonic() - start)
-            ready = wait(list(busy), timeout=None if left is None else max(0.0, left))
-            if not ready or (left is not None and left <= 0):
-                say("the time is over; started again, the benchmark goes on")
-                break
-            for pipe in ready:
-                worker = busy[pipe]  # type: ignore[index]
-                cell, outcome = worker.outcome()
-                if isinstance(outcome, CellResult):
-                    outcome.save(root)
-                    clock.took(cell, outcome.seconds + outcome.judging)
-                    say(clock.line(outcome))
-                else:
-                    failed[cell] = outcome
-                    say(f"{cell} failed: {outcome}")
-                worker.search(next(queue, None))
-    return failed
 
+    def finish(cell: Cell, result: CellResult) -> None:
+        result.save(root)
+        clock.took(cell, result.seconds + result.judging)
+        judging = f"judging {len(result.plans)} plans {result.judging:.1f} s"
+        say(clock.line(cell, f"{result.seconds:.1f} s, {judging}"))
 
-@dataclass(kw_only=True)
-class _Clock:
-    """How long the cells took, and how long the others will take."""
-
-    cells: tuple[Cell, ...]
-    workers: int
-    seconds: dict[Cell, float] = field(default_factory=dict)
-
-    def took(self, cell: Cell, seconds: float) -> None:
-        self.seconds[cell] = seconds
-
-    def left(self) -> float:
-        """Seconds: what an evaluation cost this method on this problem so far, or any method, or any problem."""
-        spent: dict[tuple[str, ...], float] = defaultdict(float)
-        evaluations: dict[tuple[str, ...], int] = defaultdict(int)
-        for cell, seconds in self.seconds.items():
-            for key in _kinds(cell):
-                spent[key] += seconds
-                evaluations[key] += cell.budget
-        total = 0.0
-        for cell in self.cells:
-            if cell not in self.seconds:
-                key = next((key for key in _kinds(cell) if key in evaluations), ())
-                total += cell.budget * spent[key] / max(1, evaluations[key])
-        return total / self.workers
-
-    def line(self, result: CellResult) -> str:
-        """One line about a cell that has just been finished."""
-        number, left = len(self.seconds), self.left() / 60
-        remaining = f"{left / 60:.1f} h" if left >= 90 else f"{left:.0f} min"
-        return (
-            f"[{number}/{len(self.cells)}] {result.cell}: {result.seconds:.1f} s, judging {len(result.plans)} plans "
-            f"{result.judging:.1f} s; about {remaining} left"
-        )
+    start = partial(_Searcher, root, dict(specs), base)
+    return run_jobs(waiting, start, finish, workers=workers, minutes=minutes, say=say)
 
 
 def _kinds(cell: Cell) -> tuple[tuple[str, ...], ...]:
@@ -223,96 +159,22 @@ def _kinds(cell: Cell) -> tuple[tuple[str, ...], ...]:
     return (cell.problem, cell.method), (cell.problem,), ()
 
 
-@dataclass(kw_only=True)
-class _Worker:
-    """A process that searches one cell at a time."""
+@dataclass
+class _Searcher:
+    """What a worker keeps: one arena of each problem."""
 
-    process: BaseProcess
-    pipe: "Connection[Cell | None, CellResult | str]"
-    cell: Cell | None = None
-    """What it is searching."""
+    root: Path
+    specs: Mapping[str, ArenaSpec]
+    base: SearchConfig
+    arenas: dict[str, Arena] = field(default_factory=dict)
 
-    def search(self, cell: Cell | None) -> None:
-        """Hands it a cell; whether the process still lives is found out by ``outcome``."""
-        self.cell = cell
-        if cell is not None:
-            with suppress(BrokenPipeError):
-                self.pipe.send(cell)
-
-    def outcome(self) -> tuple[Cell, CellResult | str]:
-        """What came of the cell, or why nothing did.
-
-        Raises:
-            RunError: if the process died.
-        """
-        assert self.cell is not None, "nothing to wait for"
-        try:
-            return self.cell, self.pipe.recv()
-        except (EOFError, ConnectionError) as error:
-            raise RunError(
-                f"the worker searching {self.cell} died (killed, or too little memory?); finished searches are kept, "
-                "start the benchmark again to go on, with fewer --workers if need be"
-            ) from error
-
-
-@contextmanager
-def _crew(
-    workers: int, root: Path, specs: Mapping[str, ArenaSpec], base: SearchConfig
-) -> Iterator[list[_Worker]]:
-    """Starts worker processes, and ends them whatever happens."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    context = get_context("spawn")
-    crew: list[_Worker] = []
-    try:
-        for _ in range(workers):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, root, dict(specs), base), daemon=True)
-            process.start()
-            theirs.close()
-            crew.append(_Worker(process=process, pipe=ours))
-        yield crew
-    finally:
-        for worker in crew:
-            worker.pipe.close()
-            worker.process.terminate()
-        for worker in crew:
-            worker.process.join()
-
-
-def _work(
-    pipe: "Connection[CellResult | str, Cell | None]",
-    root: Path,
-    specs: Mapping[str, ArenaSpec],
-    base: SearchConfig,
-) -> None:
-    """Searches cells until the benchmark hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-    arenas: dict[str, Arena] = {}
-    while True:
-        try:
-            cell = pipe.recv()
-        except EOFError:
-            return
-        assert cell is not None
-        try:
-            spec = specs[cell.problem]
-            instance = spec.instance(cell.seed)
-            if instance not in arenas:
-                arenas[instance] = _prepared(spec, cell.seed, root, base)
-            config = spec.adapt(cell.config(base))
-            pipe.send(run_cell(cell, arenas[instance], config, name=instance))
-        except Exception as error:  # noqa: BLE001 one search's failure must not end the others
-            pipe.send(str(error) if isinstance(error, HippPruneError) else format_exc())
-
-
-def _end_with_parent() -> None:
-    """Ends this process when the benchmark is killed, rather than when the search under way is done."""
-    parent = parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
+    def __call__(self, cell: Cell) -> CellResult:
+        """Searches a cell."""
+        spec = self.specs[cell.problem]
+        instance = spec.instance(cell.seed)
+        if instance not in self.arenas:
+            self.arenas[instance] = _prepared(spec, cell.seed, self.root, self.base)
+        return run_cell(cell, self.arenas[instance], spec.adapt(cell.config(self.base)), name=instance)
 
 
 def _prepared(spec: ArenaSpec, seed: int, root: Path, base: SearchConfig) -> Arena:

@@ -71,22 +71,25 @@ class Moments:
             maximum=self.maximum.to(device),
         )
 
-    def mean(self, image_weight: float = 0.5) -> Tensor:
+    def mean(self, image_weight: float | None = 0.5) -> Tensor:
         """Mixed mean w · E_img[x] + (1 − w) · E_txt[x], [D]; weights and errors as for ``rms``."""
         return self._mix(self.total, image_weight)
 
-    def rms(self, image_weight: float = 0.5) -> Tensor:
+    def rms(self, image_weight: float | None = 0.5) -> Tensor:
         """√(w · E_img[x²] + (1 − w) · E_txt[x²]), [D].
 
         Args:
-            image_weight: w in [0, 1]; a modality without a token leaves all the weight to the other.
+            image_weight: w in [0, 1]; a modality without a token leaves all the weight to the other. None counts
+                every token alike.
 
         Raises:
             InputError: if w is outside [0, 1], or all of it is on a modality that no token belongs to.
         """
         return self._mix(self.square, image_weight).sqrt()
 
-    def _mix(self, sums: Tensor, image_weight: float) -> Tensor:
+    def _mix(self, sums: Tensor, image_weight: float | None) -> Tensor:
+        if image_weight is None:
+            image_weight = float(self.count[0] / self.count.sum().clamp(min=1))
         if not 0.0 <= image_weight <= 1.0:
             raise InputError(f"the image weight must lie in [0, 1], got {image_weight:g}; try 0.5")
         weights = sums.new_tensor([image_weight, 1.0 - image_weight]) * (self.count > 0)

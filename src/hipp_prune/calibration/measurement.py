@@ -16,6 +16,7 @@ from hipp_prune.calibration.gradients import score_taylor
 from hipp_prune.calibration.visual import VisualSensitivity, record_visual
 from hipp_prune.errors import CheckpointError, IncompleteRunError, QuestionError
 from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
+from hipp_prune.models.structure import check_prunable
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
 from hipp_prune.run import Progress, atomic_path
@@ -189,10 +190,11 @@ def calibrate(
     Raises:
         QuestionError: if there is no question.
         ImageError: if a question's picture cannot be read.
-        UnsupportedModelError: if the model's attention cannot be observed.
+        UnsupportedModelError: if the model's attention cannot be observed, or the model was sliced.
     """
     if not questions:
         raise QuestionError("calibration needs at least one question, got none; choose other questions")
+    check_prunable(adapter.model)
     assert taylor_questions > 0
     chosen = sorted(questions, key=_digest)[:taylor_questions]
     own = distributed.share(sorted(questions, key=_by_image))
@@ -224,14 +226,13 @@ def observe(
         UnsupportedModelError: if the model's attention cannot be observed.
     """
     assert batch_size > 0
-    ordered = sorted(questions, key=_by_image)
     merged = Observations.empty(adapter.blocks)
     done = 0
-    for batch, images in _batches(adapter, ordered, batch_size):
+    for batch, images in batches(adapter, questions, batch_size):
         merged = merged.merge(observe_batch(adapter, batch, images))
         done += len(batch.last)
         if progress is not None:
-            progress(done, len(ordered))
+            progress(done, len(questions))
     return merged
 
 
@@ -252,10 +253,15 @@ def observe_batch(adapter: Adapter, batch: Batch, images: Sequence[ImageFeatures
     )
 
 
-def _batches(
+def batches(
     adapter: Adapter, questions: Sequence[Question], batch_size: int
 ) -> Iterator[tuple[Batch, list[ImageFeatures]]]:
-    """Encoded batches of ``questions`` (sorted by image); each image is read and encoded once."""
+    """Encoded batches of ``questions``, image by image; each image is read and encoded once.
+
+    Raises:
+        ImageError: if a question's picture cannot be read.
+    """
+    questions = sorted(questions, key=_by_image)
     features: dict[Path, ImageFeatures] = {}
     for start in range(0, len(questions), batch_size):
         part = questions[start : start + batch_size]

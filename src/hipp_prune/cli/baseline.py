@@ -23,11 +23,12 @@ class PruneBaseline:
     """
 
     method: Baseline
-    """Which one. random draws ratios, random-neurons draws neurons; wanda-rows saves nothing; flap adds biases."""
+    """Which one. random draws ratios, random-neurons draws neurons; wanda-rows saves nothing; flap adds biases;
+    slicegpt cuts the residual stream."""
     sparsity: float
-    """Fraction of the MLP parameters to remove."""
+    """Fraction to remove, of the MLP parameters or of what --match says."""
     out: Path
-    """Checkpoint folder to make; the plan is in it."""
+    """Checkpoint folder to make; the plan, or the ledger of what is none, is in it."""
     calibrated: Annotated[Path | None, tyro.conf.arg(name="run", metavar="RUN")] = None
     """A calibrated run directory, whose model and calibration sample are used."""
     model: str | None = None
@@ -46,10 +47,18 @@ class PruneBaseline:
     def run(self) -> None:
         """Calls ``api.baseline``."""
         from hipp_prune import api
-        from hipp_prune.cli.output import console, model_options, next_steps, print_plan, skipping
+        from hipp_prune.cli.output import (
+            console,
+            describe_ledger,
+            model_options,
+            next_steps,
+            print_plan,
+            skipping,
+        )
+        from hipp_prune.plan import Plan
 
         with skipping(self.skip_bad) as skip_bad, self._bar() as progress:
-            plan, report = api.baseline(
+            planned, report = api.baseline(
                 self.method,
                 self.sparsity,
                 self.out,
@@ -63,8 +72,12 @@ class PruneBaseline:
                 skip_bad=skip_bad,
                 progress=progress,
             )
-        print_plan(plan, self.out / "plan.json")
-        if added := plan.notes.get("bias_parameters_added"):
+        if isinstance(planned, Plan):
+            print_plan(planned, self.out / "plan.json")
+        else:
+            console.print(describe_ledger(planned.ledger), highlight=False)
+            console.print(planned.summary, highlight=False)
+        if added := planned.notes.get("bias_parameters_added"):
             console.print(f"added: {added:,} parameters, the biases of the down projections", highlight=False)
         console.print(report.summary, highlight=False)
         specs = shlex.join(self.questions) or "SPEC"

@@ -136,6 +136,8 @@ class Query:
     require: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """NAME=FRACTION, at least: accuracy (pope, scienceqa) or saving (sparsity, mlp, block, language, model, flops,
     latency); may be repeated. An accuracy is met if the lower end of its predicted 90% interval is."""
+    uniform: bool = False
+    """Leave all blocks equally wide, for runtimes that know one width only: the best single one for the preference."""
     align: int = 1
     """Keep a multiple of this many neurons in every block (8, 64, 128 suit GPUs)."""
     out: Path | None = None
@@ -150,13 +152,14 @@ class Query:
 
         preference = None if self.preference is None else Preference.parse(self.preference)
         requirements = [Requirement.parse(text) for text in self.require]
-        name = api.plan_name(preference, self.sparsity, self.align, requirements)
+        name = api.plan_name(preference, self.sparsity, self.align, requirements, uniform=self.uniform)
         out = self.out or self.run_directory / "plans" / f"{name}.json"
         plan = api.query(
             self.run_directory,
             preference,
             sparsity=self.sparsity,
             requirements=requirements,
+            uniform=self.uniform,
             align=self.align,
             out=out,
         )
@@ -213,6 +216,8 @@ class Evaluate:
     """At most this many questions a benchmark, the same for every model."""
     label: str | None = None
     """Name in tables."""
+    card: bool = False
+    """Put the scores into the checkpoint's model card."""
     rule: Literal["official", "lmms-eval", "vlmevalkit"] = "official"
     """Whose rule parses POPE answers."""
     batch_size: int = 64

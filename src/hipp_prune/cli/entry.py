@@ -9,7 +9,7 @@ import tyro
 from tyro.conf import subcommand
 
 from hipp_prune import distributed
-from hipp_prune.cli import baseline, commands, extras, recover
+from hipp_prune.cli import baseline, commands, compare, export, extras, paper, recover
 from hipp_prune.errors import HippPruneError, InputError
 from hipp_prune.search.config import METHODS, SearchConfig
 
@@ -80,7 +80,10 @@ def _subcommands(words: Sequence[str]) -> Any:
         Annotated[recover.Recover, subcommand("recover", prefix_name=False)],
         Annotated[commands.Evaluate, subcommand("evaluate", prefix_name=False)],
         Annotated[baseline.PruneBaseline, subcommand("baseline", prefix_name=False)],
+        Annotated[export.Export, subcommand("export", prefix_name=False)],
+        Annotated[compare.Compare, subcommand("compare", prefix_name=False)],
         Annotated[extras.BenchSearch, subcommand("bench-search", prefix_name=False)],
+        Annotated[paper.Paper, subcommand("paper", prefix_name=False)],
         Annotated[commands.Report, subcommand("report", prefix_name=False)],
         Annotated[extras.Models, subcommand("models", prefix_name=False)],
         Annotated[extras.Toy, subcommand("toy", prefix_name=False)],

@@ -14,11 +14,13 @@ from hipp_prune.benchmark.standings import entries
 from hipp_prune.cli.commands import Evaluate, ModelFlags
 from hipp_prune.cli.extras import BenchSearch, ToyMake, ToyTrain
 from hipp_prune.cli.progress import console, notes, progress_bar, progress_bars
+from hipp_prune.comparison.results import CellResult
 from hipp_prune.models import SUPPORTED, TOYS
 from hipp_prune.plan import Plan
 from hipp_prune.questions import toyworld
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.results import Results
+from hipp_prune.report.comparisons import comparison_tables, lead_lines, leads, section_name
 from hipp_prune.report.searches import results_tables, verdict_lines
 from hipp_prune.run import refuse_existing, write_text
 from hipp_prune.space import Ledger
@@ -28,6 +30,7 @@ __all__ = [
     "model_options",
     "next_steps",
     "notes",
+    "print_comparison",
     "print_plan",
     "progress_bar",
     "progress_bars",
@@ -115,6 +118,8 @@ def evaluate_model(command: Evaluate) -> None:
     if command.out is not None:
         evaluation.save(command.out)
         console.print(f"results: {command.out}", highlight=False, soft_wrap=True)
+    if command.card:
+        api.update_card(evaluation)
 
 
 def bench_search(command: BenchSearch) -> None:
@@ -146,6 +151,18 @@ def bench_search(command: BenchSearch) -> None:
     console.print(
         f"curves: {(command.out / 'curves.html').resolve().as_uri()}", highlight=False, soft_wrap=True
     )
+
+
+def print_comparison(results: Sequence[CellResult], out: Path) -> None:
+    """``compare``: a pair of tables a model and budget, and who is ahead."""
+    for section, tables in comparison_tables(results, brief=True).items():
+        for stage, rows in tables.items():
+            _print_table(f"{section_name(section)}, {stage} recovery: mean ± std over seeds", rows)
+    for line in lead_lines(leads(results)):
+        console.print(line, highlight=False, soft_wrap=True)
+    if results:
+        page = (out / "compare.html").resolve().as_uri()
+        console.print(f"all columns: {page}", highlight=False, soft_wrap=True)
 
 
 def evaluate_answers(command: Evaluate) -> None:

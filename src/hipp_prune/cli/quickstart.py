@@ -87,4 +87,6 @@ def _with_speedups(
     measured = [dense, *(replace(e, speedup=ratio) for e, ratio in zip(pruned, speedups, strict=True))]
     for evaluation in measured:
         evaluation.save(run.results / f"{evaluation.label}.json")
+        if evaluation is not measured[0]:
+            api.update_card(evaluation)
     return measured

@@ -215,6 +215,30 @@ class Adapter:
         logits: Tensor = self.model(**self._forward_inputs(batch, images), logits_to_keep=kept).logits
         return (logits[batch.order] if isinstance(batch, PackedBatch) else logits[:, 0]).float()
 
+    @torch.no_grad()
+    def generate(self, batch: Batch, images: Sequence[ImageFeatures], **options: Any) -> list[str]:
+        """What the model says after each prompt, special tokens left out; see ``answer_logits`` for closed questions.
+
+        Args:
+            batch: as ``encode`` returned it; it is padded on the left here, so that answers follow their prompts.
+            images: the features returned beside it.
+            options: of the stock ``generate``, e.g. ``max_new_tokens`` and ``do_sample``.
+        """
+        length = batch.input_ids.shape[1]
+        start = batch.last[:, None] + 1 - length
+        order = (torch.arange(length, device=self.device) + start) % length
+        inputs = {
+            name: value.gather(1, order) if torch.is_tensor(value) and value.shape == order.shape else value
+            for name, value in self._forward_inputs(batch, images).items()
+            if value is not None
+        }
+        options = {**inputs, "use_cache": True, "pad_token_id": self._padding, **options}
+        tokens: Any = self.model.generate(**options)
+        answers: list[str] = self.processor.tokenizer.batch_decode(
+            tokens[:, length:], skip_special_tokens=True
+        )
+        return answers
+
     def answer_tokens(self, answer: str) -> tuple[int, ...]:
         """Token ids that say ``answer`` as the first token after the prompt (T_x of Eq. 11).
 

@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from hipp_prune.errors import UnsupportedModelError
+from hipp_prune.models.uneven import residual_width
 from hipp_prune.space import ModelShape
 
 _SAMPLES = 64
@@ -81,6 +82,20 @@ def check_class(model_class: type[PreTrainedModel]) -> None:
         )
 
 
+def check_prunable(model: PreTrainedModel) -> None:
+    """Refuses a sliced model (SliceGPT): its blocks read and write different numbers of coordinates.
+
+    Raises:
+        UnsupportedModelError: if it is one.
+    """
+    width = residual_width(model.config)
+    if width is not None:
+        raise UnsupportedModelError(
+            f"the residual stream of this {model.config.model_type} model was sliced to {width} coordinates; expected "
+            "one that was not, since a sliced model can be evaluated and recovered, but not pruned further"
+        )
+
+
 def image_token_id(config: PreTrainedConfig) -> int:
     """The token that stands for an image feature.
 
@@ -138,10 +153,13 @@ def image_arguments(model: PreTrainedModel) -> frozenset[str]:
 def measure(model: PreTrainedModel, blocks: tuple[Block, ...]) -> ModelShape:
     """Counts parameters, shared ones once, and hashes the weights as they are now.
 
+    A sliced model's last block differs from the others in what a neuron weighs; the first one's counts.
+
     Raises:
-        UnsupportedModelError: if blocks differ in more than their number of neurons.
+        UnsupportedModelError: if blocks of a model that is not sliced differ in more than their number of neurons.
     """
-    per_neuron = {_neuron_parameters(block) for block in blocks}
+    alike = blocks if residual_width(model.config) is None else blocks[:1]
+    per_neuron = {_neuron_parameters(block) for block in alike}
     hidden = {block.gate.in_features for block in blocks}
     if len(per_neuron) != 1 or len(hidden) != 1:
         raise _lacks(model, "blocks of one hidden size, all with or all without biases")

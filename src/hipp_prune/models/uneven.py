@@ -1,12 +1,14 @@
-"""Language blocks of uneven width: read the widths from a config and build the model they describe.
+"""Language models of uneven width: read the widths from a config and build the model they describe.
 
 A pruned checkpoint says ``text_config.per_layer_config = {"0": {"intermediate_size": 640}, ...}``, which
 transformers (5.14 and later) reads but cannot model. ``uneven`` is the missing half: a subclass of a stock
 class whose block MLPs have those widths. And where ``text_config.mlp_down_bias`` is true, its down projections have
-a bias, which compensates what pruning took away (FLAP), whatever the stock class has.
+a bias, which compensates what pruning took away (FLAP), whatever the stock class has. Where
+``text_config.residual_width`` is set, the residual stream itself is narrower (SliceGPT): see ``slice_residual``. Where
+``text_config.block_key_value_heads`` is, attention heads have left too (LLM-Pruner).
 
 This file is also the remote code of every pruned checkpoint, where it is called ``modeling_hipp_prune.py``
-(``pruning/checkpoint.py`` and ``save_pretrained`` copy it). So, beside the standard library, it imports nothing but
+(``pruning/folders.py`` and ``save_pretrained`` copy it). So, beside the standard library, it imports nothing but
 torch and transformers, and it raises plain ``ValueError``. ``auto_map`` names the classes by their stock names, which
 ``__getattr__`` builds on demand.
 """
@@ -17,8 +19,9 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
+import torch
 import transformers
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 REMOTE_CODE = "modeling_hipp_prune.py"
@@ -28,6 +31,15 @@ PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 
 DOWN_BIAS = "mlp_down_bias"
 """Setting of a text config: the down projections have a bias."""
+
+RESIDUAL_WIDTH = "residual_width"
+"""Setting of a text config: coordinates of the residual stream; ``hidden_size`` stays what it was before slicing."""
+
+KEY_VALUE_HEADS = "block_key_value_heads"
+"""Setting of a text config: key/value heads of each block, where some have left, each with its queries."""
+
+PROJECTORS = ("multi_modal_projector", "connector", "visual.merger")
+"""Where families keep what maps the vision tower's output to the residual stream, below the model without its head."""
 
 
 def read_widths(config: PreTrainedConfig) -> list[int] | None:
@@ -48,12 +60,26 @@ def read_widths(config: PreTrainedConfig) -> list[int] | None:
 
 
 def is_stock(config: PreTrainedConfig) -> bool:
-    """Whether the stock class can model it: one width for all blocks, and no bias that it does not know.
+    """Whether the stock class can model it: equal blocks, a whole residual stream, no bias that it does not know.
 
     Raises:
         ValueError: as ``read_widths``.
     """
-    return read_widths(config) is None and not _has_down_bias(config)
+    return read_widths(config) is None and not any(
+        (_has_down_bias(config), residual_width(config), key_value_heads(config))
+    )
+
+
+def residual_width(config: PreTrainedConfig) -> int | None:
+    """Coordinates of a sliced model's residual stream; ``None`` if it has all of them."""
+    width: int | None = getattr(config.get_text_config(decoder=True), RESIDUAL_WIDTH, None)
+    return width
+
+
+def key_value_heads(config: PreTrainedConfig) -> list[int] | None:
+    """Key/value heads of each block; ``None`` if all blocks have all."""
+    heads: list[int] | None = getattr(config.get_text_config(decoder=True), KEY_VALUE_HEADS, None)
+    return heads
 
 
 def _has_down_bias(config: PreTrainedConfig) -> bool:
@@ -93,14 +119,122 @@ def set_widths(model: PreTrainedModel, widths: Sequence[int]) -> None:
             mlp.intermediate_size = width
 
 
+def set_heads(model: PreTrainedModel, heads: Sequence[int]) -> None:
+    """Gives every language block so many key/value heads, and the queries that share them. Call it before loading.
+
+    Raises:
+        ValueError: if there is not one number for each block.
+    """
+    blocks = model.get_decoder().layers
+    if len(blocks) != len(heads):
+        raise ValueError(f"{len(heads)} numbers of heads do not fit a model of {len(blocks)} language blocks")
+    for block, count in zip(blocks, heads, strict=True):
+        attention = block.self_attn
+        keys = count * attention.head_dim
+        queries = keys * attention.num_key_value_groups
+        attention.q_proj = _resized(attention.q_proj, attention.q_proj.in_features, queries)
+        attention.k_proj = _resized(attention.k_proj, attention.k_proj.in_features, keys)
+        attention.v_proj = _resized(attention.v_proj, attention.v_proj.in_features, keys)
+        attention.o_proj = _resized(attention.o_proj, queries, attention.o_proj.out_features)
+
+
 def _resized(linear: nn.Linear, num_in: int, num_out: int) -> nn.Linear:
     weight = linear.weight
     return nn.Linear(num_in, num_out, bias=linear.bias is not None, device=weight.device, dtype=weight.dtype)
 
 
+def find_projector(model: PreTrainedModel) -> tuple[str, nn.Module]:
+    """What maps the vision tower's output to the residual stream, after its name in the model.
+
+    Raises:
+        ValueError: if there is none under a name we know.
+    """
+    modules = {id(module): name for name, module in model.named_modules()}
+    for name in PROJECTORS:
+        try:
+            projector = model.base_model.get_submodule(name)
+        except AttributeError:
+            continue
+        return modules[id(projector)], projector
+    raise ValueError(f"{type(model).__name__}: found no multimodal projector among {', '.join(PROJECTORS)}")
+
+
+def last_linear(projector: nn.Module) -> tuple[str, nn.Linear]:
+    """The linear whose output is the image features, after its name in the projector."""
+    return [(name, part) for name, part in projector.named_modules() if isinstance(part, nn.Linear)][-1]
+
+
+def slice_residual(model: PreTrainedModel, width: int) -> None:
+    """Gives a stock model the architecture of SliceGPT, its new parts empty. Call it before loading.
+
+    Embeddings and projector write ``width`` coordinates. Every block reads and writes as many, but the last one
+    writes them all, so that final norm and head stay as they are. The norms of the blocks have no weights, and each
+    residual connection passes through a matrix, a *shortcut*, to the coordinates that its sublayer writes.
+    """
+    decoder = model.get_decoder()
+    config, embeddings = decoder.config, decoder.embed_tokens
+    decoder.embed_tokens = nn.Embedding(
+        embeddings.num_embeddings, width, embeddings.padding_idx,
+        device=embeddings.weight.device, dtype=embeddings.weight.dtype,
+    )  # fmt: skip
+    projector = find_projector(model)[1]
+    name, writer = last_linear(projector)
+    projector.set_submodule(name, _resized(writer, writer.in_features, width))
+    for block in decoder.layers:
+        written = config.hidden_size if block is decoder.layers[-1] else width
+        attention, mlp = block.self_attn, block.mlp
+        for reader in ("q_proj", "k_proj", "v_proj"):
+            linear = getattr(attention, reader)
+            setattr(attention, reader, _resized(linear, width, linear.out_features))
+        attention.o_proj = _resized(attention.o_proj, attention.o_proj.in_features, width)
+        mlp.gate_proj = _resized(mlp.gate_proj, width, mlp.gate_proj.out_features)
+        mlp.up_proj = _resized(mlp.up_proj, width, mlp.up_proj.out_features)
+        mlp.down_proj = _resized(mlp.down_proj, mlp.down_proj.in_features, written)
+        weight = mlp.down_proj.weight
+        options = {"bias": False, "device": weight.device, "dtype": weight.dtype}
+        block.attention_shortcut = nn.Linear(width, width, **options)
+        block.mlp_shortcut = nn.Linear(width, written, **options)
+        block.input_layernorm = SlicedNorm(config.hidden_size, config.rms_norm_eps)
+        block.post_attention_layernorm = SlicedNorm(config.hidden_size, config.rms_norm_eps)
+        block.__class__ = _sliced(type(block))  # type: ignore[arg-type]
+
+
+class SlicedNorm(nn.Module):
+    """RMSNorm without weights of a stream of which only some coordinates are left: x / √(Σ x² / hidden + ε)."""
+
+    def __init__(self, hidden_size: int, epsilon: float) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        """Coordinates before slicing."""
+        self.variance_epsilon = epsilon
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Normalises ``states`` [..., width] in float32."""
+        wide = states.to(torch.float32)
+        mean = wide.square().sum(-1, keepdim=True) / self.hidden_size
+        return (wide * torch.rsqrt(mean + self.variance_epsilon)).to(states.dtype)
+
+
+@cache
+def _sliced(stock: type[nn.Module]) -> type[nn.Module]:
+    """A subclass of a stock pre-norm block whose residual connections pass through shortcuts, under the same name."""
+
+    class Sliced(stock):  # type: ignore[valid-type, misc]
+        def forward(self, hidden_states: Tensor, **arguments: Any) -> Tensor:
+            attended = self.self_attn(hidden_states=self.input_layernorm(hidden_states), **arguments)[0]
+            middle = self.attention_shortcut(hidden_states) + attended
+            result: Tensor = self.mlp_shortcut(middle) + self.mlp(self.post_attention_layernorm(middle))
+            return result
+
+    Sliced.__name__ = stock.__name__
+    Sliced.__qualname__ = stock.__name__
+    Sliced.__doc__ = stock.__doc__
+    return Sliced
+
+
 @cache
 def uneven(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
-    """A subclass of ``stock`` whose blocks have the widths its config names; equal widths are fine too.
+    """A subclass of ``stock`` that has the widths its config names; equal widths are fine too.
 
     It bears the stock class's name and says that it is no custom code, because transformers renames a
     checkpoint's keys by class name and skips custom classes: under another name the language model or its
@@ -121,6 +255,10 @@ def uneven(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
                 set_widths(self, widths)
             if _has_down_bias(config):
                 set_down_biases(self)
+            if (heads := key_value_heads(config)) is not None:
+                set_heads(self, heads)
+            if (width := residual_width(config)) is not None:
+                slice_residual(self, width)
 
         @classmethod
         def is_custom_code(cls) -> bool:

@@ -50,6 +50,12 @@ def draw_minibatch(
     return np.sort(np.array(chosen, dtype=np.int64))
 
 
+def calibration_sample(asked: Sequence[Question], count: int, *, seed: int) -> list[Question]:
+    """The questions that a model is calibrated on: ``count`` of ``asked``, balanced over benchmarks and answers."""
+    chosen = draw_minibatch(asked, count, np.random.default_rng([seed, 6]))
+    return [asked[index] for index in chosen]
+
+
 def _by_image(
     questions: Sequence[Question], members: Sequence[int], order: Sequence[int], per_image: int
 ) -> Iterator[int]:

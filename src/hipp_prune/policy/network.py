@@ -4,7 +4,7 @@ Shapes: G actions, U units, F descriptors a unit. A raw action z has 1 + U entri
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +18,21 @@ _LOG_STD_RANGE = (-3.0, 1.0)
 
 @dataclass(frozen=True)
 class PlanDistribution:
-    """Independent Gaussians over raw actions z; u = sigmoid(z_u), a = softmax(z_a)."""
+    """Independent Gaussians over raw actions z of Z entries; see ``action.decode_actions`` for what they mean."""
 
     mean: Tensor
-    """[G, 1 + U]."""
+    """[G, Z]: Z = 1 + U, the budget first, or U where actions are flat."""
     log_std: Tensor
-    """[G, 1 + U]."""
+    """[G, Z]."""
+    flat: bool = False
+    """Whether z has an entry a unit and none for the budget."""
+
+    def flattened(self) -> "PlanDistribution":
+        """The flat distribution with the same outputs: what moved the budget moves all units alike."""
+        return PlanDistribution(self.mean[:, :1] + self.mean[:, 1:], self.log_std[:, 1:], flat=True)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """z = μ + σ ε for standard normal ``noise`` [G, 1 + U]; give ±ε for antithetic pairs."""
+        """z = μ + σ ε for standard normal ``noise`` [G, Z]; give ±ε for antithetic pairs."""
         return self.mean + self.log_std.exp() * noise
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -35,8 +41,10 @@ class PlanDistribution:
         return (-0.5 * scaled**2 - self.log_std - 0.5 * math.log(2 * math.pi)).sum(dim=-1)
 
     def entropies(self) -> tuple[Tensor, Tensor]:
-        """(H_u, H_a): entropies of the budget and of the allocation (a mean over its U entries), each [G]."""
+        """(H_u, H_a): entropies of the budget (0 if flat) and of the units (a mean over U entries), each [G]."""
         entropy = self.log_std + 0.5 * math.log(2 * math.pi * math.e)
+        if self.flat:
+            return torch.zeros_like(entropy[:, 0]), entropy.mean(dim=-1)
         return entropy[:, 0], entropy[:, 1:].mean(dim=-1)
 
     def kl_to(self, old: "PlanDistribution") -> Tensor:
@@ -47,7 +55,7 @@ class PlanDistribution:
 
     def detach(self) -> "PlanDistribution":
         """The same distribution, cut off from the graph: π_old."""
-        return PlanDistribution(self.mean.detach(), self.log_std.detach())
+        return replace(self, mean=self.mean.detach(), log_std=self.log_std.detach())
 
 
 class PlanPolicy(nn.Module):

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from hipp_prune.allocation import Floats
 from hipp_prune.calibration import Calibration
-from hipp_prune.calibration.visual import TOKEN_REDUCTIONS, HeadReduction
-from hipp_prune.choices import UnitKind
+from hipp_prune.calibration.visual import TOKEN_REDUCTIONS
+from hipp_prune.choices import HeadReduction, UnitKind, VisualState
 from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.space import PlanSpace
 
@@ -37,8 +37,10 @@ def describe_units(
     scores: Sequence[Tensor],
     space: PlanSpace,
     *,
-    image_weight: float = 0.5,
+    image_weight: float | None = 0.5,
+    visual: VisualState = "on",
     heads: HeadReduction = "mean",
+    seed: int = 0,
 ) -> UnitStates:
     """Descriptors of every unit: position, type, size, weights, activations, neuron scores, visual sensitivity.
 
@@ -47,11 +49,17 @@ def describe_units(
         calibration: its statistics.
         scores: importance of every neuron (``rows``: row) of each unit, U tensors.
         space: the units.
-        image_weight: share of image tokens in activation norms, in [0, 1].
-        heads: how S_l aggregates attention heads; the paper's is the mean.
+        image_weight: see ``Moments.rms``.
+        visual: whether every block is described by its own S_l, by none (0), or by another block's.
+        heads: how S_l aggregates attention heads; standardised, ``sum`` describes units as ``mean`` does.
+        seed: of the shuffle.
     """
+    blocks = np.arange(len(adapter.blocks))
+    if visual == "shuffled":
+        blocks = np.random.default_rng([seed, 8]).permutation(blocks)
     sensitivity = {
-        f"visual_{tokens}": calibration.visual.per_block(tokens=tokens, heads=heads)
+        f"visual_{tokens}": calibration.visual.per_block(tokens=tokens, heads=heads)[blocks]
+        * (visual != "off")
         for tokens in TOKEN_REDUCTIONS
     }
     rows = []

@@ -6,44 +6,29 @@ memory one tensor at a time. What comes out loads bit by bit alike with our own 
 wide it is a stock model that needs no remote code.
 """
 
-import json
-import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import torch
 from torch import Tensor
-from transformers import AutoConfig
-from transformers.models.auto import modeling_auto
 
 from hipp_prune.choices import UnitKind
-from hipp_prune.errors import CheckpointError, OutputExistsError, UnsupportedModelError
+from hipp_prune.errors import CheckpointError
 from hipp_prune.models import load_model
-from hipp_prune.models.uneven import DOWN_BIAS, REMOTE_CODE, write_code
+from hipp_prune.models.uneven import DOWN_BIAS, KEY_VALUE_HEADS
 from hipp_prune.plan import Plan
-from hipp_prune.pruning.shards import Cut, Entry, Shard, Values, read_shard, write_shard
+from hipp_prune.pruning.configs import auto_map, nested_config, read_config_file
+from hipp_prune.pruning.folders import check_output, open_shards, write_folder
+from hipp_prune.pruning.ledger import PLAN_FILE
+from hipp_prune.pruning.shards import FLOATS, Cut, Entry, Shard, Values
 from hipp_prune.run import Progress
 from hipp_prune.space import ModelShape
-
-PLAN_FILE = "plan.json"
-
-INDEX = "model.safetensors.index.json"
-_SINGLE = "model.safetensors"
-_COPIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "LICENSE*", "NOTICE*")
-"""Tokenizer, processor, chat template, generation config, licence; never weights of another format."""
-_REPLACED = {"config.json", PLAN_FILE, REMOTE_CODE, INDEX, "pytorch_model.bin.index.json"}
 
 _MLP = re.compile(r"(?:^|\.)layers\.(\d+)\.mlp\.(gate|up|down)_proj\.(weight|bias)$")
 _OTHER_TOWER = re.compile(r"vision|visual|image|audio")
 """Qwen's vision blocks have gate, up and down projections too: such names are never the language model's."""
-
-_FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,63 +96,41 @@ def prune_checkpoint(
     check_output(source, out, force=force)
     shards = open_shards(source)
     plan.check_model(load_model(source).shape if shape is None else shape)
-    entries = _mlp_entries(shards, plan.shape)
+    entries = mlp_entries(shards, plan.shape)
     cuts = _cuts(entries, plan)
     coupled = plan.unit == "coupled"
     assert coupled or down_biases is None, "row plans keep their biases"
     widths = plan.kept if coupled else plan.shape.neurons
     config = (
-        _config(source, widths, down_bias=down_biases is not None)
+        pruned_config(source, widths, down_bias=down_biases is not None)
         if coupled
         else read_config_file(source / "config.json")
     )
     biases = _bias_values(entries, down_biases or ())
-    before = sum(shard.num_bytes for shard in shards)
+    before, after = write_folder(
+        source,
+        out,
+        shards,
+        changes=cuts,
+        values=_by_file(shards, biases),
+        config=config,
+        records={PLAN_FILE: plan.to_json()},
+        progress=progress,
+    )
     predicted = before - _removed_bytes(entries, plan) + _added_bytes(entries, biases)
-    with whole_or_not_at_all(out, needed=predicted) as folder:
-        after = _write_weights(source, shards, cuts, biases, folder, progress)
-        assert after == predicted, f"wrote {after} bytes of tensors, the plan predicted {predicted}"
-        copy_companions(source, folder)
-        (folder / PLAN_FILE).write_text(plan.to_json(), encoding="utf-8")
-        if "auto_map" in config:
-            write_code(folder)
-        write_config_file(folder / "config.json", config)
+    assert after == predicted, f"wrote {after} bytes of tensors, the plan predicted {predicted}"
     return CheckpointReport(
         path=out, unit=plan.unit, widths=tuple(widths), bytes_before=before, bytes_after=after,
         predicted_bytes=predicted, remote_code="auto_map" in config,
     )  # fmt: skip
 
 
-def open_shards(source: Path) -> list[Shard]:
-    """Reads the headers of a checkpoint's safetensors files.
+def mlp_entries(shards: Sequence[Shard], shape: ModelShape) -> dict[tuple[int, str, str], Entry]:
+    """The language model's MLP tensors by (block, projection, weight or bias), each exactly once.
 
     Raises:
-        CheckpointError: if there are none, or one that the index names is missing or cut off.
+        CheckpointError: if a weight is missing, twice there, or not of the model's shape.
     """
-    if (source / INDEX).is_file():
-        weight_map: dict[str, str] = read_config_file(source / INDEX)["weight_map"]
-        shards = [read_shard(source / name) for name in sorted(set(weight_map.values()))]
-        missing = set(weight_map) - {entry.name for shard in shards for entry in shard.entries}
-        if missing:
-            raise CheckpointError(
-                f"{source}: the index names {len(missing)} tensors that no file holds, e.g. {min(missing)}; "
-                "download the model again"
-            )
-        return shards
-    if (source / _SINGLE).is_file():
-        return [read_shard(source / _SINGLE)]
-    if any(source.glob("*.bin")):
-        raise CheckpointError(
-            f"{source} has PyTorch .bin weights, expected safetensors; convert them first: load the model "
-            "with transformers, call save_pretrained, and prune what that wrote"
-        )
-    raise CheckpointError(
-        f"{source} has no {_SINGLE} and no {INDEX}; expected a folder with a complete checkpoint"
-    )
-
-
-def _mlp_entries(shards: Sequence[Shard], shape: ModelShape) -> dict[tuple[int, str, str], Entry]:
-    """The language model's MLP tensors by (block, projection, weight or bias), each exactly once."""
     found: dict[tuple[int, str, str], Entry] = {}
     for entry in (entry for shard in shards for entry in shard.entries):
         match = _MLP.search(entry.name)
@@ -191,7 +154,7 @@ def _mlp_entries(shards: Sequence[Shard], shape: ModelShape) -> dict[tuple[int, 
 
 
 def _check_weight(entry: Entry | None, expected: tuple[int, ...], what: str) -> None:
-    if entry is None or entry.shape != expected or entry.dtype not in _FLOATS:
+    if entry is None or entry.shape != expected or entry.dtype not in FLOATS:
         state = "none" if entry is None else f"{entry.name} with shape {list(entry.shape)} of {entry.dtype}"
         raise CheckpointError(
             f"expected one floating-point weight of shape {list(expected)} for {what}, found {state}; "
@@ -231,10 +194,17 @@ def _bias_values(
     values = {}
     for block, bias in enumerate(biases):
         weight = entries[block, "down", "weight"]
-        content = bias.detach().cpu().to(_FLOATS[weight.dtype]).contiguous().view(torch.uint8)
-        name = weight.name.removesuffix("weight") + "bias"
-        values[name] = Values(dtype=weight.dtype, shape=tuple(bias.shape), content=content.numpy().tobytes())
+        values[weight.name.removesuffix("weight") + "bias"] = Values.of(bias, weight.dtype)
     return values
+
+
+def _by_file(shards: Sequence[Shard], biases: Mapping[str, Values]) -> dict[Path, dict[str, Values]]:
+    """The biases of every file: where the old one lies, or else its weight."""
+    homes = {entry.name: shard.path for shard in shards for entry in shard.entries}
+    result: dict[Path, dict[str, Values]] = {shard.path: {} for shard in shards}
+    for name, bias in biases.items():
+        result[homes.get(name) or homes[name.removesuffix("bias") + "weight"]][name] = bias
+    return result
 
 
 def _added_bytes(entries: Mapping[tuple[int, str, str], Entry], values: Mapping[str, Values]) -> int:
@@ -242,182 +212,32 @@ def _added_bytes(entries: Mapping[tuple[int, str, str], Entry], values: Mapping[
     return sum(len(value.content) for value in values.values()) - replaced
 
 
-def _config(source: Path, widths: Sequence[int], *, down_bias: bool) -> dict[str, Any]:
-    """``config.json`` of the pruned model: stock if all blocks are equally wide and no bias is new, else uneven."""
-    config = read_config_file(source / "config.json")
-    if "text_config" not in config:
-        config = nested_config(source)
+def pruned_config(
+    source: Path, widths: Sequence[int], *, down_bias: bool = False, heads: Sequence[int] | None = None
+) -> dict[str, Any]:
+    """``config.json`` of the pruned model; stock if its blocks are alike in all that the stock class knows.
+
+    Args:
+        source: the checkpoint that was pruned.
+        widths: neurons that each block keeps.
+        down_bias: whether the down projections gain biases.
+        heads: key/value heads that each block keeps; as before if none are given.
+    """
+    config = nested_config(source)
     text = config["text_config"]
     text.pop("per_layer_config", None)
     config.pop("auto_map", None)
     if down_bias:
         text[DOWN_BIAS] = True
+    if heads is not None:
+        text[KEY_VALUE_HEADS] = list(heads)
     if len(set(widths)) == 1:
         text["intermediate_size"] = widths[0]
     else:
         text["per_layer_config"] = {
             str(block): {"intermediate_size": width} for block, width in enumerate(widths)
         }
-    if len(set(widths)) == 1 and not text.get(DOWN_BIAS):
+    if len(set(widths)) == 1 and not text.get(DOWN_BIAS) and not text.get(KEY_VALUE_HEADS):
         return config
-    config["auto_map"] = _auto_map(config["model_type"])
+    config["auto_map"] = auto_map(config["model_type"])
     return config
-
-
-def nested_config(source: Path) -> dict[str, Any]:
-    """The config of a checkpoint that keeps its text settings at the top (Qwen2.5-VL on the hub), nested."""
-    config: dict[str, Any] = AutoConfig.from_pretrained(source).to_dict()
-    if "text_config" not in config:
-        raise UnsupportedModelError(
-            f"{source}: expected a model with a text_config, found {config['model_type']}"
-        )
-    return config
-
-
-def _auto_map(model_type: str) -> dict[str, str]:
-    names: dict[str, Mapping[str, Any]] = {
-        "AutoModel": modeling_auto.MODEL_MAPPING_NAMES,
-        "AutoModelForImageTextToText": modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
-    }
-    if not all(model_type in classes for classes in names.values()):
-        raise UnsupportedModelError(
-            f"expected a model_type that transformers has an image-text-to-text class for, found "
-            f"{model_type!r}; only those can be stored with blocks of uneven width"
-        )
-    return {
-        auto: f"{REMOTE_CODE.removesuffix('.py')}.{classes[model_type]}" for auto, classes in names.items()
-    }
-
-
-def _write_weights(
-    source: Path,
-    shards: Sequence[Shard],
-    cuts: Mapping[str, Cut],
-    biases: Mapping[str, Values],
-    folder: Path,
-    progress: Progress | None,
-) -> int:
-    """Writes every shard and the index; returns the bytes of tensors written. A new bias goes where its weight is."""
-    written = 0
-    files: dict[str, str] = {}
-    known = {entry.name for shard in shards for entry in shard.entries}
-    for done, shard in enumerate(shards, start=1):
-        here = {entry.name for entry in shard.entries}
-        own = {
-            name: value
-            for name, value in biases.items()
-            if (name if name in known else name.removesuffix("bias") + "weight") in here
-        }
-        written += write_shard(shard, folder / shard.path.name, cuts, own)
-        files |= dict.fromkeys(own, shard.path.name)
-        if progress is not None:
-            progress(done, len(shards))
-    if (source / INDEX).is_file():
-        index = read_config_file(source / INDEX)
-        write_config_file(
-            folder / INDEX,
-            {**index, "metadata": {"total_size": written}, "weight_map": index["weight_map"] | files},
-        )
-    return written
-
-
-def copy_companions(source: Path, folder: Path) -> None:
-    """Copies what lies beside the weights: tokenizer, processor, chat template, licence."""
-    for pattern in _COPIED:
-        for path in source.glob(pattern):
-            if path.is_file() and path.name not in _REPLACED:
-                shutil.copyfile(path, folder / path.name)
-    for path in source.glob("*/*.jinja"):
-        (folder / path.parent.name).mkdir(exist_ok=True)
-        shutil.copyfile(path, folder / path.parent.name / path.name)
-
-
-def check_output(source: Path, out: Path, *, force: bool) -> None:
-    """Refuses an output that must not be replaced, before any work is done.
-
-    Raises:
-        OutputExistsError: if ``out`` holds the source, or exists and ``force`` is false, or is no checkpoint.
-    """
-    if source.resolve().is_relative_to(out.resolve()):
-        raise OutputExistsError(f"{out} is or contains the source {source}; choose another output")
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not force:
-        raise OutputExistsError(f"{out} already exists; choose another output or add --force to replace it")
-    if not (out / "config.json").is_file():
-        raise OutputExistsError(
-            f"{out} is no checkpoint, so --force does not replace it; remove it or choose another output"
-        )
-
-
-@contextmanager
-def whole_or_not_at_all(out: Path, *, needed: int) -> Iterator[Path]:
-    """Yields a folder beside ``out`` that takes its name once the body has succeeded and all is on the disk.
-
-    Raises:
-        CheckpointError: if there is too little space, or writing fails.
-    """
-    parent = out.absolute().parent
-    folder = parent / f".{out.name}.{uuid4().hex[:8]}.tmp"
-    try:
-        folder.mkdir(parents=True)
-        free = shutil.disk_usage(parent).free
-        if free < needed:
-            raise CheckpointError(
-                f"{out} needs {needed:,} bytes, {free:,} are free; free space or choose another place"
-            )
-        yield folder
-        for path in (*folder.rglob("*"), folder):
-            _flush(path)
-        _take_place(folder, out)
-        _flush(parent)
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot write {out}, which needs {needed:,} bytes: {error.strerror or error}; free space or "
-            "choose another place"
-        ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _take_place(folder: Path, out: Path) -> None:
-    """Renames ``folder`` to ``out``; what was there is deleted afterwards, or comes back if that fails."""
-    old = folder.with_suffix(".old") if out.exists() else None
-    if old is not None:
-        out.rename(old)
-    try:
-        folder.rename(out)
-    except OSError:
-        if old is not None:
-            old.rename(out)
-        raise
-    if old is not None:
-        shutil.rmtree(old)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def read_config_file(path: Path) -> dict[str, Any]:
-    """One of a checkpoint's JSON files.
-
-    Raises:
-        CheckpointError: if it is missing or not JSON.
-    """
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is missing or not JSON ({error}); expected a complete checkpoint"
-        ) from error
-    return content
-
-
-def write_config_file(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes one of a checkpoint's JSON files as transformers does."""
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

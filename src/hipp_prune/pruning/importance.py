@@ -17,7 +17,10 @@ from hipp_prune.models.adapter import Adapter, Block
 
 
 def score_neurons(
-    adapter: Adapter, calibration: Calibration, criterion: Criterion = "coupled", image_weight: float = 0.5
+    adapter: Adapter,
+    calibration: Calibration,
+    criterion: Criterion = "coupled",
+    image_weight: float | None = 0.5,
 ) -> list[Tensor]:
     """Scores of every neuron of every block, by a named criterion.
 
@@ -45,7 +48,7 @@ def score_neurons(
 
 
 def score_rows(
-    adapter: Adapter, calibration: Calibration, image_weight: float = 0.5
+    adapter: Adapter, calibration: Calibration, image_weight: float | None = 0.5
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Eq. 10 literally: the score of every row of gate, up and down.
 
@@ -114,14 +117,14 @@ def fluctuation(down: Tensor, variance: Tensor) -> Tensor:
     return variance.to(down.device, torch.float64) * down.double().square().sum(0)
 
 
-def variance(moments: Moments, image_weight: float) -> Tensor:
+def variance(moments: Moments, image_weight: float | None) -> Tensor:
     """E[x²] − E[x]² under the mixture of image and text tokens, [D], never negative."""
     spread: Tensor = moments.rms(image_weight).square() - moments.mean(image_weight).square()
     return spread.clamp(min=0)
 
 
 def _score_block(
-    block: Block, calibration: Calibration, index: int, criterion: Criterion, image_weight: float
+    block: Block, calibration: Calibration, index: int, criterion: Criterion, image_weight: float | None
 ) -> Tensor:
     gate, up, down = block.gate.weight, block.up.weight, block.down.weight
     inputs, neurons = calibration.inputs[index], calibration.neurons[index]

@@ -1,4 +1,4 @@
-"""Safetensors files as a header and a run of bytes: copy one with some tensors cut, whatever their dtype.
+"""Safetensors files as a header and a run of bytes: copy one with some tensors changed, whatever their dtype.
 
 The safetensors library writes a file only from tensors that are all in memory. Here at most one tensor is, and
 the rest is copied byte by byte, so that nothing is converted. The format is eight bytes of header length, a JSON
@@ -6,18 +6,23 @@ header of dtypes, shapes and offsets, and the tensors one after another.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedReader, BufferedWriter
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from hipp_prune.errors import CheckpointError
+
+FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+"""Floating-point types as the format spells them."""
 
 _CHUNK = 1 << 24
 """Bytes copied at once."""
@@ -36,9 +41,19 @@ class Entry:
     num_bytes: int
 
 
+class Change(Protocol):
+    """What happens to one tensor while its file is copied; its dtype stays."""
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape a tensor of ``shape`` has afterwards."""
+
+    def apply(self, tensor: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Changes a tensor given as bytes, [*shape, bytes of an element]."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """What happens to one tensor: the slices of ``axis`` that ``keep`` denies are removed, or zeroed."""
+    """The slices of ``axis`` that ``keep`` denies are removed, or zeroed."""
 
     keep: NDArray[np.bool_]
     """[size of the axis]."""
@@ -68,6 +83,12 @@ class Values:
     dtype: str
     shape: tuple[int, ...]
     content: bytes
+
+    @classmethod
+    def of(cls, tensor: Tensor, dtype: str) -> "Values":
+        """A tensor in the precision ``dtype``, one of ``FLOATS``."""
+        content = tensor.detach().cpu().to(FLOATS[dtype]).contiguous().view(torch.uint8).numpy().tobytes()
+        return cls(dtype=dtype, shape=tuple(tensor.shape), content=content)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,37 +137,115 @@ def _entry(name: str, info: Mapping[str, Any], data_begin: int) -> Entry:
     )
 
 
+Place = tuple[Shard, Entry]
+"""Where a tensor lies in a checkpoint."""
+
+
+def find_tensors(shards: Sequence[Shard], tensors: Mapping[str, Tensor]) -> dict[str, Place]:
+    """Where a checkpoint holds a loaded model's tensors, whose names transformers may have changed.
+
+    Of the tensors of the same shape those are compared that share the longest end of their name; content decides.
+
+    Args:
+        shards: of the checkpoint.
+        tensors: the model's, by name, unchanged since they were loaded.
+
+    Raises:
+        CheckpointError: if a tensor is not there exactly once.
+    """
+    return {name: _find(shards, name, tensor.detach()) for name, tensor in tensors.items()}
+
+
+def _find(shards: Sequence[Shard], name: str, tensor: Tensor) -> Place:
+    places = [
+        (_common_end(name, entry.name), shard, entry)
+        for shard in shards
+        for entry in shard.entries
+        if entry.shape == tuple(tensor.shape) and entry.dtype in FLOATS
+    ]
+    most = max((common for common, _, _ in places), default=0)
+    found = [
+        (shard, entry)
+        for common, shard, entry in places
+        if common == most and torch.equal(read_tensor((shard, entry)).to(tensor.dtype), tensor.cpu())
+    ]
+    if most == 0 or len(found) != 1:
+        raise CheckpointError(
+            f"expected the checkpoint to hold the model's {name} once, found it {len(found) if most else 0} times; "
+            "give a floating-point checkpoint, before quantising or fusing it"
+        )
+    return found[0]
+
+
+def _common_end(name: str, other: str) -> int:
+    """How many dotted parts two names end with in common."""
+    count = 0
+    for mine, its in zip(reversed(name.split(".")), reversed(other.split(".")), strict=False):
+        if mine != its:
+            break
+        count += 1
+    return count
+
+
+def read_tensor(place: Place) -> Tensor:
+    """One tensor of a checkpoint."""
+    shard, entry = place
+    with safe_open(shard.path, framework="pt") as file:
+        stored: Tensor = file.get_tensor(entry.name)
+    return stored
+
+
 def write_shard(
-    shard: Shard, target: Path, cuts: Mapping[str, Cut], values: Mapping[str, Values] | None = None
+    shard: Shard,
+    target: Path,
+    changes: Mapping[str, Change],
+    values: Mapping[str, Values] | None = None,
+    dropped: Collection[str] = (),
 ) -> int:
-    """Copies a file with the named tensors cut; names, order, dtypes and metadata stay.
+    """Copies a file with the named tensors changed; names, order, dtypes and metadata stay.
 
     Args:
         shard: the file to copy.
         target: the file to write.
-        cuts: what happens to tensors, by name.
+        changes: what happens to tensors, by name.
         values: further tensors by name, after the others; those of a name that the file has are left out of it.
+        dropped: names of tensors to leave out.
 
     Returns:
         Bytes of the tensors written, measured on the file, without the header.
     """
     values = values or {}
-    kept = [entry for entry in shard.entries if entry.name not in values]
-    shapes = {
-        entry.name: cuts[entry.name].shape(entry.shape) if entry.name in cuts else entry.shape
-        for entry in kept
-    }
-    header = _header(shard.metadata, kept, shapes, values)
+    kept = _kept(shard, values, dropped)
+    header = _header(shard.metadata, kept, _shapes(kept, changes), values)
     with shard.path.open("rb") as source, target.open("wb") as file:
         file.write(header)
         for entry in kept:
-            if entry.name in cuts:
-                file.write(cuts[entry.name].apply(_read(source, entry)).tobytes())
+            if entry.name in changes:
+                file.write(changes[entry.name].apply(_read(source, entry)).tobytes())
             else:
                 _copy(source, file, entry)
         for value in values.values():
             file.write(value.content)
     return target.stat().st_size - len(header)
+
+
+def changed_bytes(
+    shard: Shard, changes: Mapping[str, Change], values: Mapping[str, Values], dropped: Collection[str]
+) -> int:
+    """Bytes of tensors that ``write_shard`` is going to write."""
+    kept = _kept(shard, values, dropped)
+    shapes = _shapes(kept, changes)
+    copied = sum(_scaled(entry, shapes[entry.name]) for entry in kept)
+    return copied + sum(len(value.content) for value in values.values())
+
+
+def _kept(shard: Shard, values: Mapping[str, Values], dropped: Collection[str]) -> list[Entry]:
+    return [entry for entry in shard.entries if entry.name not in values and entry.name not in dropped]
+
+
+def _shapes(kept: Sequence[Entry], changes: Mapping[str, Change]) -> dict[str, tuple[int, ...]]:
+    """Shapes after the changes, by name."""
+    return {e.name: changes[e.name].shape(e.shape) if e.name in changes else e.shape for e in kept}
 
 
 def _header(

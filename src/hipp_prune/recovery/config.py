@@ -1,6 +1,7 @@
 """Settings of a recovery; free of torch, so that the command line can read them."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from hipp_prune.errors import InputError
 from hipp_prune.preference import Preference
@@ -24,6 +25,8 @@ class RecoveryConfig:
     mixture: str = "biased"
     """POPE against ScienceQA: biased (2:1), plan (as λ_rob : λ_util of the checkpoint's plan, 1:1 where both are 0),
     or the share of POPE questions as a number in [0, 1]."""
+    pope_split: Literal["random", "popular", "adversarial"] | None = None
+    """The one POPE split it learns from; all by default. The others then show hallucination beyond what was taught."""
     head: bool = True
     """Whether the LM head is trained; one that is tied to the embeddings is untied."""
     norm: bool = True

@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from hipp_prune.errors import InputError, UnsupportedModelError
+from hipp_prune.models import uneven
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.recovery.config import RecoveryConfig
 
 HEAD = "lm_head.weight"
 """An untied head's tensor, in the model and in a checkpoint."""
 
-_PROJECTORS = ("multi_modal_projector", "connector", "visual.merger")
-"""Where families keep it, below the model without its head."""
 _ADAPTER = "default"
 
 
@@ -113,14 +112,10 @@ def find_projector(model: PreTrainedModel) -> nn.Module:
     Raises:
         UnsupportedModelError: if there is none under a name we know.
     """
-    modules = dict(model.base_model.named_modules())
-    for name in _PROJECTORS:
-        if name in modules:
-            return modules[name]
-    raise UnsupportedModelError(
-        f"{type(model).__name__}: found no multimodal projector among {', '.join(_PROJECTORS)}; recover with "
-        "--no-projector"
-    )
+    try:
+        return uneven.find_projector(model)[1]
+    except ValueError as error:
+        raise UnsupportedModelError(f"{error}; recover with --no-projector") from error
 
 
 def _add_lora(adapter: Adapter, config: RecoveryConfig) -> tuple[LoraConfig, dict[str, Any]]:

@@ -9,14 +9,17 @@ from typing import Any
 from hipp_prune.errors import QuestionError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plan import Plan
-from hipp_prune.pruning.checkpoint import PLAN_FILE, check_output, open_shards, read_config_file
+from hipp_prune.pruning.configs import read_config_file
+from hipp_prune.pruning.folders import check_output, open_shards
+from hipp_prune.pruning.ledger import PLAN_FILE, read_savings
+from hipp_prune.pruning.shards import find_tensors
 from hipp_prune.questions.question import Question
 from hipp_prune.recovery.config import RecoveryConfig
 from hipp_prune.recovery.parts import Parts, unfreeze
 from hipp_prune.recovery.pictures import Show, frozen_pictures, projected_pictures
 from hipp_prune.recovery.state import StateFile
 from hipp_prune.recovery.training import Student, train
-from hipp_prune.recovery.writing import RECOVERY_FILE, find_tensors, write_checkpoint
+from hipp_prune.recovery.writing import RECOVERY_FILE, write_checkpoint
 from hipp_prune.run import Progress
 from hipp_prune.space import Ledger
 
@@ -69,13 +72,20 @@ def added_parameters(folder: Path) -> int:
     return int(read_config_file(path)[ADDED]) if path.is_file() else 0
 
 
-def checkpoint_ledger(folder: Path, plan: Plan) -> Ledger:
-    """What a checkpoint saves: what its plan does, less what recoveries have added."""
-    added, ledger = added_parameters(folder), plan.ledger
+def checkpoint_ledger(folder: Path) -> Ledger | None:
+    """What a checkpoint saves: what pruning did, less what recoveries have added; None for a dense model.
+
+    Raises:
+        CheckpointError, PlanError: if the file that says so is damaged.
+    """
+    savings = read_savings(folder)
+    if savings is None:
+        return None
+    added, ledger, shape = added_parameters(folder), savings.ledger, savings.shape
     return replace(
         ledger,
-        language=ledger.language - added / plan.shape.language_parameters,
-        model=ledger.model - added / plan.shape.total_parameters,
+        language=ledger.language - added / shape.language_parameters,
+        model=ledger.model - added / shape.total_parameters,
     )
 
 
@@ -125,6 +135,7 @@ def recover_checkpoint(
         InputError: if the settings do not fit the model.
     """
     check_output(source, out, force=force)
+    questions = [q for q in questions if q.benchmark != "pope" or config.pope_split in (None, q.subset)]
     if not questions:
         raise QuestionError("expected recovery questions, found none; give more --questions")
     plan = Plan.load(source / PLAN_FILE) if (source / PLAN_FILE).is_file() else None

@@ -24,6 +24,7 @@ _SENSITIVITY = {
     "last": (GREEN, "last token"),
 }
 _SYMBOLS = ("circle", "diamond", "square", "star", "triangle-up", "cross")
+_HOLLOW, _FILLED = "circle-open", "circle"
 _MOST_LABELS = 16
 """Blocks up to which a heat map writes its numbers into its cells."""
 _VIEW = (0.03, 0.08)
@@ -174,6 +175,44 @@ def search_curves(panels: Sequence[str], curves: Sequence[Curve]) -> go.Figure:
     for row, name in enumerate(panels, start=1):
         figure.update_yaxes(title_text=name, row=row)
     return _finished(figure, height=60 + 260 * len(panels), top=60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrow:
+    """What recovery makes of one contender, in ``recovery_arrows``; points are (multiple choice, POPE)."""
+
+    name: str
+    before: tuple[float, float]
+    after: tuple[float, float]
+    emphasis: bool
+    """Whether it is drawn stronger than the others."""
+
+
+def recovery_arrows(arrows: Sequence[Arrow], chance: tuple[float, float]) -> go.Figure:
+    """Accuracies before (hollow) and after recovery (filled), a line a contender, and what guessing would give."""
+    figure = go.Figure()
+    for index, arrow in enumerate(arrows):
+        color = _METHODS[index % len(_METHODS)]
+        dash = "solid" if index < len(_METHODS) else "dot"
+        line = go.Scatter(
+            x=[arrow.before[0], arrow.after[0]],
+            y=[arrow.before[1], arrow.after[1]],
+            name=arrow.name,
+            mode="lines+markers",
+            cliponaxis=False,
+            line={"color": color, "width": 3 if arrow.emphasis else 1, "dash": dash},
+            marker={"size": 11 if arrow.emphasis else 8, "symbol": [_HOLLOW, _FILLED], "color": color},
+            customdata=["before", "after"],
+            hovertemplate=(
+                f"{arrow.name}, %{{customdata}} recovery<br>POPE %{{y:.1%}}, multiple choice %{{x:.1%}}<extra></extra>"
+            ),
+        )
+        figure.add_trace(line)
+    figure.add_vline(x=chance[0], line={"color": GREY, "dash": "dot", "width": 1})
+    figure.add_hline(y=chance[1], line={"color": GREY, "dash": "dot", "width": 1})
+    figure.update_xaxes(title_text="multiple choice (dotted: chance)", tickformat=".0%")
+    figure.update_yaxes(title_text="POPE, balanced", tickformat=".0%")
+    return _finished(figure, height=460, top=30 + 10 * len(arrows))
 
 
 def _faint(color: str) -> str:

@@ -28,11 +28,9 @@ from hipp_prune.benchmark.standings import (
     verdicts,
 )
 from hipp_prune.report import figures
+from hipp_prune.report.grids import Rows, html_table, markdown_table
 from hipp_prune.report.page import asset, chart_html
 from hipp_prune.run import write_text
-
-Rows = list[tuple[str, ...]]
-"""A header and the rows of a table."""
 
 _BRIEF: dict[Measure, str] = {
     "regret": "regret",
@@ -184,17 +182,11 @@ def markdown(scores: Sequence[Score], facts: Sequence[str]) -> str:
     parts += [
         "## Who is best",
         "\n".join(f"- {line}" for line in verdict_lines(table)),
-        _markdown(verdict_table(table)),
+        markdown_table(verdict_table(table)),
     ]
     for problem, rows in results_tables(scores).items():
-        parts += [f"## {problem}", _markdown(rows)]
+        parts += [f"## {problem}", markdown_table(rows)]
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown(rows: Rows) -> str:
-    header, *body = rows
-    lines = [header, tuple("---" for _ in header), *body]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def to_csv(scores: Sequence[Score]) -> str:
@@ -217,12 +209,13 @@ def render_searches(scores: Sequence[Score], facts: Sequence[str]) -> str:
     lines = "".join(f"<li>{escape(line)}</li>" for line in verdict_lines(table))
     problems = "".join(
         f"<section><h2>{escape(problem)}</h2>{chart_html(f'problem-{index}', _curves(_of(table, problem)))}"
-        f"<details><summary>Numbers</summary>{_html(rows)}</details></section>"
+        f"<details><summary>Numbers</summary>{html_table(rows)}</details></section>"
         for index, (problem, rows) in enumerate(results_tables(scores).items())
     )
+    every = f"<details><summary>Every comparison</summary>{html_table(verdict_table(table))}</details>"
     return Template(asset("searches.html")).substitute(
         facts="".join(f"<li>{escape(fact)}</li>" for fact in facts),
-        verdicts=f"<ul>{lines}</ul><details><summary>Every comparison</summary>{_html(verdict_table(table))}</details>",
+        verdicts=f"<ul>{lines}</ul>{every}",
         problems=problems,
         style=asset("page.css"),
         plotly=get_plotlyjs().replace("</script", "<\\/script"),
@@ -250,16 +243,6 @@ def _curves(table: Sequence[Entry]) -> go.Figure:
                 )
             )
     return figures.search_curves([name.replace(" of ", "<br>of ") for name in MEASURES.values()], curves)
-
-
-def _html(rows: Rows) -> str:
-    header, *body = rows
-    names = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
-    return (
-        f'<div class="wide" tabindex="0"><table class="results"><thead><tr>{names}</tr></thead>'
-        f"<tbody>{lines}</tbody></table></div>"
-    )
 
 
 def _of(table: Sequence[Entry], problem: str) -> list[Entry]:

@@ -1,12 +1,12 @@
 """The policy at work: its network, what the network sees, and the clone that it corrects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from hipp_prune.allocation import Floats
-from hipp_prune.policy.action import make_context
+from hipp_prune.policy.action import flatten_actions, make_context
 from hipp_prune.policy.network import PlanDistribution, PlanPolicy
 from hipp_prune.search.cloning import Clone
 from hipp_prune.search.config import SearchConfig
@@ -33,7 +33,14 @@ class Actor:
         """
         context = make_context(np.clip(budget, self.config.s_min, self.config.s_max), preferences)
         own: PlanDistribution = self.network(torch.from_numpy(self.state).float(), context)
+        flat = self.config.action == "flat"
+        if flat:
+            own = own.flattened()
         if self.clone is None:
             return own
-        base = torch.from_numpy(self.clone.actions(preferences, budget)).float()
-        return PlanDistribution(own.mean + base, own.log_std)
+        base = self.clone.actions(preferences, budget)
+        if flat:
+            base = flatten_actions(
+                base, budget, self.clone.space, rule=self.config.allocation, kappa=self.config.kappa
+            )
+        return replace(own, mean=own.mean + torch.from_numpy(base).float())

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hipp_prune.choices import (
+    Action,
     AdvantageKind,
     Allocation,
     BandKind,
@@ -12,9 +13,11 @@ from hipp_prune.choices import (
     Criterion,
     FlowKind,
     GateKind,
+    HeadReduction,
     Method,
     ReturnKind,
     UnitKind,
+    VisualState,
 )
 from hipp_prune.errors import BudgetError, InputError
 
@@ -55,12 +58,18 @@ class SearchConfig:
     """Largest fraction one unit may lose, in (0, 1)."""
     kappa: float = 1.0
     """Concentration κ of the allocation, > 0."""
+    action: Action = "hierarchical"
+    """Whether a plan is a budget and its allocation (Eq. 7), or ratios that are projected to the budget."""
     allocation: Allocation = "waterfill"
     """Eq. 8's rule."""
     importance: Criterion = "coupled"
     """Criterion that ranks neurons (Eq. 10 and others); ``rows`` always uses the paper's Eq. 10."""
-    image_weight: float = 0.5
-    """Share of image tokens in activation statistics, in [0, 1]."""
+    image_weight: float | None = 0.5
+    """Share of image tokens in activation statistics, in [0, 1]; none to count every token alike (the paper's)."""
+    visual: VisualState = "on"
+    """Whether the policy sees every block's visual sensitivity, none, or those of other blocks."""
+    heads: HeadReduction = "mean"
+    """How the visual sensitivity aggregates attention heads (Eq. 5)."""
     minibatch: int = 64
     """Questions an evaluation."""
     probe: int | None = 32
@@ -115,6 +124,8 @@ class SearchConfig:
     """β_KL ≥ 0."""
     anchor_fraction: float = 0.5
     """Share of anchors among training preferences, in [0, 1]."""
+    intervals: bool = True
+    """Whether training also draws parts and points of the budget range, or always the whole of it (the paper's)."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.s_min <= self.s_max <= self.r_max < 1:
@@ -162,6 +173,9 @@ class SearchConfig:
         return replace(self, method=method, **METHODS[method])
 
 
+FROM_SCRATCH: dict[str, Any] = {"warm_up": 0.0, "proposals": 0.0, "learning_rate": 1e-3}
+"""Of policies that start from nothing: the default learning rate, a tenth of theirs, is for refining a clone."""
+
 METHODS: dict[Method, dict[str, Any]] = {
     "hybrid": {},
     "surrogate": {"proposals": 0.7},
@@ -169,13 +183,12 @@ METHODS: dict[Method, dict[str, Any]] = {
     "evopress": {},
     "nsga2": {},
     "random": {},
-    "grpo": {"warm_up": 0.0, "proposals": 0.0},
-    "grpo-per-preference": {"warm_up": 0.0, "proposals": 0.0, "groups": 1, "relabel": False},
+    "grpo": FROM_SCRATCH,
+    "grpo-per-preference": {**FROM_SCRATCH, "groups": 1, "relabel": False},
     "grpo-paper": {
+        **FROM_SCRATCH,
         "probe": None,
         "groups": 2,
-        "warm_up": 0.0,
-        "proposals": 0.0,
         "unit": "rows",
         "allocation": "paper",
         "importance": "paper",

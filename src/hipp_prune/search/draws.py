@@ -5,7 +5,7 @@ drawn with the opposite noise, so halves of the step *and* of every group are an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ class Draw:
     group: Ints
     """Group of each plan, [N]."""
     z: Tensor
-    """Raw actions, [N, 1 + U]."""
+    """Raw actions, [N, 1 + U]; flat: [N, U]."""
     log_prob: Tensor
     """log π_old(z | λ) of each plan under its own preference, [N]."""
     kept: Ints
@@ -42,7 +42,7 @@ def draw_budget(config: SearchConfig, rng: np.random.Generator) -> Floats:
     """A budget interval (s_min, s_max), [2]: the whole range, a part of it, or a single point, equally often."""
     low, high = np.sort(rng.uniform(config.s_min, config.s_max, size=2))
     kind = rng.integers(3)
-    if kind == 0:
+    if kind == 0 or not config.intervals:
         return np.array([config.s_min, config.s_max])
     return np.array([low, high]) if kind == 1 else np.array([low, low])
 
@@ -55,10 +55,10 @@ def draw_plans(
     groups = len(preferences)
     count = groups * config.group
     group = np.arange(count) % groups
-    noise = _noise(config, count, 1 + space.num_units, rng)
     with torch.no_grad():
         of_group = actor.distribution(preferences, np.tile(budget, (groups, 1)))
         own = _select(of_group, torch.from_numpy(group))
+        noise = _noise(config, count, own.mean.shape[1], rng)
         z = own.sample(torch.from_numpy(noise).float())
         log_prob = own.log_prob(z)
     plans = decode_actions(
@@ -180,4 +180,4 @@ def _of_groups(actor: Actor, draw: Draw) -> PlanDistribution:
 
 
 def _select(distribution: PlanDistribution, rows: Tensor) -> PlanDistribution:
-    return PlanDistribution(distribution.mean[rows], distribution.log_std[rows])
+    return replace(distribution, mean=distribution.mean[rows], log_std=distribution.log_std[rows])

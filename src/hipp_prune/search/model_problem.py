@@ -65,7 +65,14 @@ class ModelProblem:
         self.space = space or PlanSpace(shape=adapter.shape, unit=config.unit, r_max=config.r_max)
         scores = _unit_scores(adapter, calibration, config)
         self.states: UnitStates = describe_units(
-            adapter, calibration, scores, self.space, image_weight=config.image_weight
+            adapter,
+            calibration,
+            scores,
+            self.space,
+            image_weight=config.image_weight,
+            visual=config.visual,
+            heads=config.heads,
+            seed=config.seed,
         )
         self.sorted = _sort(adapter, calibration, config, scores)
         self._projections: list[Projections] = [

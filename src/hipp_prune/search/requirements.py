@@ -15,13 +15,13 @@ import numpy as np
 
 from hipp_prune.allocation import Floats, Ints
 from hipp_prune.errors import InputError, RequirementError
-from hipp_prune.objectives.returns import compression_return
 from hipp_prune.plan import Plan
 from hipp_prune.preference import OBJECTIVES, Preference
 from hipp_prune.search.archive import Evaluation, kept_matrix
 from hipp_prune.search.forecast import Forecast
 from hipp_prune.search.planner import Planner
 from hipp_prune.search.surrogate import best_ratios
+from hipp_prune.search.uniform import predicted_returns
 from hipp_prune.space import PlanSpace
 
 ACCURACIES = ("pope", "scienceqa")
@@ -125,7 +125,7 @@ def meet_requirements(
     meets = np.logical_and.reduce([found.meet(requirement) for requirement in requirements])
     if not meets.any():
         raise RequirementError(_attainable(found, requirements))
-    values = _returns(planner, forecast, found) @ preference.vector
+    values = predicted_returns(planner, forecast.whole.surrogate, found.kept) @ preference.vector
     best = int(np.where(meets, values, -np.inf).argmax())
     return planner.plan(
         found.kept[best],
@@ -227,15 +227,6 @@ def _budgets(space: PlanSpace, s_max: float, requirements: Sequence[Requirement]
     beyond = [value + part * step for value in wanted for part in (0.0, 0.5, 1.0)]
     least, most = float(space.sparsity(space.widths // align * align)), space.attainable
     return np.unique(np.clip([*np.linspace(0.0, s_max, _BUDGETS), *beyond], least, most))
-
-
-def _returns(planner: Planner, forecast: Forecast, found: _Candidates) -> Floats:
-    """Predicted returns in the units a preference weighs, [P, 3]; what did not vary in the search counts nothing."""
-    config, scale = planner.config, np.array(planner.scale)
-    loss = forecast.whole.surrogate.damage(1.0 - found.kept / planner.space.widths)
-    gain = compression_return(found.savings["sparsity"], s_lo=config.s_min, s_hi=config.s_max)
-    values = np.concatenate([-loss, gain[:, None]], axis=1)
-    return np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)
 
 
 def _attainable(found: _Candidates, requirements: Sequence[Requirement]) -> str:

@@ -12,7 +12,8 @@ from hipp_prune.questions.question import Question
 from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl
 
 
-def _questions(folder: Path) -> list[Question]:
+def ask(folder: Path) -> list[Question]:
+    """Two questions about a picture, which is made, and two without."""
     tiny_image(1).save(folder / "picture.png")
     prompts = (
         "Is there a red cup in the image?",
@@ -36,7 +37,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Setting]:
         "llava": tiny_llava(folder, blocks=3, mlp_bias=True),
         "qwen2_5_vl": tiny_qwen2_5_vl(folder, blocks=3),
     }
-    questions = _questions(folder)
+    questions = ask(folder)
     return {
         family: Setting(
             adapter=(adapter := load_model(path)),

@@ -1,11 +1,12 @@
 """Each baseline's arithmetic against numbers worked out by hand."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hipp_prune.baselines import ecoflap, flap, llm_pruner, owl, uniform, wanda
 from hipp_prune.baselines.setting import (
@@ -18,7 +19,9 @@ from hipp_prune.baselines.setting import (
     uniform_counts,
 )
 from hipp_prune.calibration import Moments, observe
+from hipp_prune.choices import Element
 from hipp_prune.errors import BudgetError
+from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.structure import Block
 from hipp_prune.pruning.masking import apply_masks
 from hipp_prune.questions.question import Question
@@ -133,7 +136,8 @@ class TestLlmPruner:
             torch.tensor([[3.0, 1.0]]),
             torch.tensor([[-1.0], [1.0]]),
         )
-        assert llm_pruner._neuron_scores(element, (gate, up, down)).tolist() == [expected]  # type: ignore[arg-type]
+        found = llm_pruner.group_scores(element, (gate, up, down.T), 1)  # type: ignore[arg-type]
+        assert found.tolist() == [expected]
 
     def test_the_mixed_term_of_one_question_is_its_second_order_expansion(self, llava: Setting) -> None:
         adapter, question = llava.adapter, llava.questions[0]
@@ -142,7 +146,7 @@ class TestLlmPruner:
         gradients = torch.autograd.grad(llm_pruner.next_token_loss(adapter, question), weights)
         terms = [w * g - 0.5 * w * g * g * w for w, g in zip(weights, gradients, strict=True)]
         expected = terms[0].abs().sum(1) + terms[1].abs().sum(1) + terms[2].abs().sum(0)
-        found = llm_pruner.taylor(adapter, [question], "param_mix")[0]
+        found = neuron_scores(adapter, [question], "param_mix")[0]
         assert torch.allclose(found.float(), expected, rtol=1e-4)
 
     def test_gradients_of_questions_are_averaged_before_they_are_weighed(self, llava: Setting) -> None:
@@ -150,9 +154,9 @@ class TestLlmPruner:
         weight = adapter.blocks[2].up.weight
         loss = sum(llm_pruner.next_token_loss(adapter, question) for question in questions) / 2
         rows = (weight * torch.autograd.grad(loss, weight)[0]).abs().sum(1)
-        with_rest = llm_pruner.taylor(adapter, questions, "param_first")[2]
+        with_rest = neuron_scores(adapter, questions, "param_first")[2]
         assert (with_rest > rows * (1 - 1e-5)).all()
-        assert not torch.allclose(with_rest, llm_pruner.taylor(adapter, questions[:1], "param_first")[2])
+        assert not torch.allclose(with_rest, neuron_scores(adapter, questions[:1], "param_first")[2])
 
     def test_the_loss_is_that_of_the_stock_model(self, setting: Setting) -> None:
         question = next(question for question in setting.questions if question.image is None)
@@ -160,6 +164,11 @@ class TestLlmPruner:
         assert llm_pruner.next_token_loss(adapter, question).item() == pytest.approx(
             stock_loss(setting, question), rel=1e-5
         )
+
+
+def neuron_scores(adapter: Adapter, questions: Sequence[Question], element: Element) -> list[Tensor]:
+    mlps = [llm_pruner._mlp(block) for block in adapter.blocks]
+    return llm_pruner.taylor(adapter, mlps, adapter.shape.neurons, questions, element)
 
 
 def stock_loss(setting: Setting, question: Question) -> float:

@@ -1,4 +1,4 @@
-"""What holds for every baseline: exact budget, the box, determinism, and a model left as it was."""
+"""What holds for every baseline that plans neurons: exact budget, the box, determinism, and a model left as it was."""
 
 from dataclasses import replace
 from typing import get_args
@@ -19,8 +19,12 @@ def test_every_name_has_a_method() -> None:
     assert tuple(BASELINES) == get_args(Baseline)
 
 
-@pytest.mark.parametrize("method", BASELINES)
-class TestEveryMethod:
+PLANNERS = [method for method in BASELINES if method != "slicegpt"]
+"""All but the one that leaves neurons alone."""
+
+
+@pytest.mark.parametrize("method", PLANNERS)
+class TestEveryPlanner:
     def test_meets_the_budget_to_one_neuron_and_stays_in_the_box(
         self, setting: Setting, method: Baseline
     ) -> None:
@@ -43,12 +47,32 @@ class TestEveryMethod:
         with pytest.raises(BudgetError, match="r_max"):
             BASELINES[method](replace(llava, sparsity=0.9))
 
+    def test_a_share_of_the_blocks_is_that_many_parameters(self, llava: Setting, method: Baseline) -> None:
+        told = replace(llava, sparsity=0.1, config=BaselineConfig(match="block"))
+        plan = BASELINES[method](told)
+        space = plan.space
+        removed = plan.ledger.mlp * space.weights.sum()
+        assert abs(removed - 0.1 * plan.shape.block_parameters) <= space.costs.max()
+
     def test_removes_nothing_at_sparsity_0(self, llava: Setting, method: Baseline) -> None:
         plan = BASELINES[method](replace(llava, sparsity=0.0))
         assert np.array_equal(plan.kept, plan.space.widths)
+
+
+def test_more_of_the_blocks_than_their_neurons_hold_is_refused(llava: Setting) -> None:
+    told = replace(llava, sparsity=0.5, config=BaselineConfig(match="block"))
+    with pytest.raises(BudgetError, match=r"they hold 0\.5\d+ of these.*r_max = 0\.8.*at most 0\.4"):
+        BASELINES["uniform"](told)
 
 
 @pytest.mark.parametrize("method", ["random", "random-neurons"])
 def test_another_seed_draws_another_plan(llava: Setting, method: Baseline) -> None:
     other = replace(llava, config=BaselineConfig(seed=1))
     assert BASELINES[method](llava).masks != BASELINES[method](other).masks
+
+
+def test_random_allocates_rows_too(setting: Setting) -> None:
+    plan = BASELINES["random"](replace(setting, config=BaselineConfig(unit="rows")))
+    assert (plan.unit, plan.importance) == ("rows", "paper")
+    assert len(set(plan.ratios[::2])) > 1
+    assert abs(plan.ledger.mlp - setting.sparsity) * plan.space.weights.sum() <= plan.space.costs.max()

@@ -129,3 +129,9 @@ def test_hooks_are_removed_on_every_way_out(llava):
     with pytest.raises(RuntimeError, match="boom"):
         fail()
     assert not any(hooked)
+
+
+def test_without_an_image_weight_every_token_counts_alike():
+    moments = _moments([1.0, 1.0, 1.0], [3.0])
+    assert moments.rms(None).item() == pytest.approx(((3 * 1 + 9) / 4) ** 0.5)
+    assert moments.mean(None).item() == pytest.approx(6 / 4)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, PreTrainedModel
 
 from hipp_prune.models import uneven as module
-from hipp_prune.models.uneven import read_widths, set_widths, uneven
+from hipp_prune.models.uneven import read_widths, set_heads, set_widths, uneven
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl
 
 STOCK = {
@@ -96,6 +96,31 @@ def test_widths_must_fit_the_model(sources: dict[str, Path], family: str) -> Non
     model.get_decoder().layers[1].mlp = torch.nn.Identity()
     with pytest.raises(ValueError, match="block 1 has no MLP"):
         set_widths(model, [3, 3])
+
+
+def test_a_sliced_model_is_built_with_its_residual_width(sources: dict[str, Path], family: str) -> None:
+    config = AutoConfig.from_pretrained(sources[family])
+    config.text_config.residual_width = 8
+    model = uneven(STOCK[family])(config)
+    first, last = model.get_decoder().layers
+    assert model.get_input_embeddings().embedding_dim == 8
+    assert [first.mlp.down_proj.out_features, last.mlp.down_proj.out_features] == [8, 32]
+    assert [tuple(block.mlp_shortcut.weight.shape) for block in (first, last)] == [(8, 8), (32, 8)]
+    assert list(first.input_layernorm.parameters()) == []
+    assert type(first).__name__ in model._no_split_modules
+    assert model(input_ids=torch.tensor([[1, 2, 3]])).logits.shape[:2] == (1, 3)
+
+
+def test_heads_leave_with_their_queries(sources: dict[str, Path], family: str) -> None:
+    config = AutoConfig.from_pretrained(sources[family])
+    config.text_config.block_key_value_heads = [1, 2]
+    model = uneven(STOCK[family])(config)
+    queries = {"llava": 1, "qwen2_5_vl": 2}[family]
+    attentions = [block.self_attn for block in model.get_decoder().layers]
+    assert [part.k_proj.out_features for part in attentions] == [8, 16]
+    assert [part.o_proj.in_features for part in attentions] == [8 * queries, 16 * queries]
+    with pytest.raises(ValueError, match="1 numbers of heads do not fit a model of 2"):
+        set_heads(model, [1])
 
 
 def test_an_old_transformers_is_named() -> None:

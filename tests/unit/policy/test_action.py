@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hipp_prune.errors import BudgetError
-from hipp_prune.policy.action import decode_actions, make_context
+from hipp_prune.policy.action import decode_actions, flatten_actions, make_context
 from hipp_prune.space import PlanSpace
 from tests.unit.shapes import make_shape
 
@@ -95,3 +95,33 @@ def test_alignment(align):
 def test_budget_outside_the_box():
     with pytest.raises(BudgetError, match="r_max"):
         decode_actions(_actions(1, 6), np.array([[0.9, 0.9]]), _space())
+
+
+def test_flat_ratios_by_hand():
+    """r = r_max · sigmoid(z), untouched where their sum lies in the budget interval."""
+    space = PlanSpace(shape=make_shape((1000, 1000)), r_max=0.8)
+    z = np.array([[0.0, np.log(1 / 3)]])  # r = 0.4, 0.2: s = 0.3
+    assert decode_actions(z, np.array([[0.1, 0.5]]), space).kept.tolist() == [[600, 800]]
+
+
+@pytest.mark.parametrize(("budget", "kept"), [((0.1, 0.15), [800, 900]), ((0.45, 0.5), [400, 700])])
+def test_flat_ratios_are_projected_to_the_nearer_end(budget, kept):
+    space = PlanSpace(shape=make_shape((1000, 1000)), r_max=0.8)
+    z = np.array([[0.0, np.log(1 / 3)]])
+    assert decode_actions(z, np.array([budget]), space).kept.tolist() == [kept]
+
+
+def test_flat_ratios_know_no_concentration():
+    z, budget = _actions(4, 5), np.tile([0.1, 0.5], (4, 1))  # 6 entries for 6 units: flat
+    plain, sharp = (decode_actions(z, budget, _space(), kappa=kappa).kept for kappa in (1.0, 3.0))
+    np.testing.assert_array_equal(plain, sharp)
+
+
+@pytest.mark.parametrize("kappa", [1.0, 2.0])
+def test_flattened_actions_mean_the_same_plans(kappa):
+    space = _space()
+    z, budget = _actions(16, 6, spread=0.5), np.tile([0.1, 0.5], (16, 1))
+    flat = flatten_actions(z, budget, space, kappa=kappa)
+    assert flat.shape == (16, 6)
+    wanted = decode_actions(z, budget, space, kappa=kappa).kept
+    assert np.abs(decode_actions(flat, budget, space).kept - wanted).max() <= 1

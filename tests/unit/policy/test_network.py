@@ -149,3 +149,14 @@ def test_detach_cuts_the_graph():
     assert distribution.mean.requires_grad
     assert not distribution.detach().mean.requires_grad
     assert not distribution.detach().log_std.requires_grad
+
+
+def test_a_flat_distribution_moves_all_units_with_the_budget():
+    distribution = _random(3)
+    flat = distribution.flattened()
+    torch.testing.assert_close(flat.mean, distribution.mean[:, 1:] + distribution.mean[:, :1])
+    torch.testing.assert_close(flat.log_std, distribution.log_std[:, 1:])
+    assert flat.detach().flat
+    budget, units = flat.entropies()
+    assert (budget == 0).all()
+    torch.testing.assert_close(units, distribution.entropies()[1])

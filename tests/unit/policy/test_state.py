@@ -129,3 +129,26 @@ def test_down_rows_are_described_by_their_own_input(measured):
         float(m.rms(0.5).mean()) for p in zip(calibration.inputs, calibration.neurons, strict=True) for m in p
     ]
     np.testing.assert_allclose(column, standardise(np.array(raw)[:, None])[:, 0])
+
+
+def _visual(measured: Measured, **options) -> np.ndarray:
+    _, states = _describe(measured, "coupled", **options)
+    return states.values[:, [states.names.index(f"visual_{tokens}") for tokens in TOKEN_REDUCTIONS]]
+
+
+def test_visual_sensitivity_switched_off_leaves_columns_of_zeros(measured):
+    assert (_visual(measured, visual="off") == 0).all()
+
+
+def test_shuffled_visual_sensitivity_describes_other_blocks(measured):
+    own, shuffled = _visual(measured), _visual(measured, visual="shuffled", seed=1)
+    assert not np.allclose(own, shuffled)
+    rows = sorted(map(tuple, own.round(9).tolist()))  # whole blocks change places
+    assert sorted(map(tuple, shuffled.round(9).tolist())) == rows
+    np.testing.assert_array_equal(shuffled, _visual(measured, visual="shuffled", seed=1))
+
+
+def test_heads_are_aggregated_as_told(measured):
+    mean, largest, total = (_visual(measured, heads=heads) for heads in ("mean", "max", "sum"))
+    assert np.abs(mean - largest).max() > 1e-3
+    np.testing.assert_allclose(mean, total)  # a common factor is standardised away

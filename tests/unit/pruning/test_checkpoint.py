@@ -14,7 +14,7 @@ from hipp_prune.errors import CheckpointError, OutputExistsError, PlanError, Uns
 from hipp_prune.models import load_model, uneven
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plan import Plan
-from hipp_prune.pruning import checkpoint
+from hipp_prune.pruning import folders
 from hipp_prune.pruning.checkpoint import prune_checkpoint
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl
 from tests.unit.pruning.tiny_plans import logits, make_plan, random_masks, stock_inputs
@@ -75,7 +75,7 @@ def test_everything_but_the_mlps_is_copied(folder: Path, plan: Plan, tmp_path: P
     assert changed
     assert all(".layers." in name and ".mlp." in name and "vision" not in name for name in changed)
     assert all(torch.equal(before[name], after[name]) for name in before if name not in changed)
-    ours = {"plan.json", uneven.REMOTE_CODE}
+    ours = {"plan.json", "README.md", uneven.REMOTE_CODE}
     assert {path.name for path in out.iterdir()} == {path.name for path in folder.iterdir()} | ours
     for name in (
         "tokenizer.json",
@@ -247,7 +247,7 @@ def test_a_failing_write_leaves_nothing(
         target.write_bytes(b"half")
         raise OSError(error, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "write_shard", fail)
+    monkeypatch.setattr(folders, "write_shard", fail)
     with pytest.raises(CheckpointError, match=rf"needs {first.predicted_bytes:,} bytes: No space left"):
         prune_checkpoint(folder, plan, out, force=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

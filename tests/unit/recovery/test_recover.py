@@ -14,11 +14,12 @@ from transformers import AutoModelForImageTextToText
 from hipp_prune.errors import CheckpointError, OutputExistsError, QuestionError
 from hipp_prune.models import load_model
 from hipp_prune.plan import Plan
-from hipp_prune.pruning.checkpoint import open_shards, prune_checkpoint
+from hipp_prune.pruning.checkpoint import prune_checkpoint
+from hipp_prune.pruning.folders import open_shards
+from hipp_prune.pruning.shards import find_tensors
 from hipp_prune.questions.question import Question
 from hipp_prune.recovery.recover import RecoveryReport, checkpoint_ledger, recover_checkpoint, state_file
 from hipp_prune.recovery.training import Student
-from hipp_prune.recovery.writing import find_tensors
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl
 from tests.unit.full_disk import full_disk
 from tests.unit.pruning.tiny_plans import logits, make_plan, stock_inputs
@@ -73,13 +74,14 @@ def test_an_untied_head_is_saved_and_counted(
     assert not torch.equal(head, embeddings)
     assert torch.equal(embeddings, load_model(folder).model.get_input_embeddings().weight)
     plan = Plan.load(out / "plan.json")
-    assert checkpoint_ledger(folder, plan) == plan.ledger
-    ledger = checkpoint_ledger(out, plan)
+    assert checkpoint_ledger(folder) == plan.ledger
+    ledger = checkpoint_ledger(out)
+    assert ledger is not None
     assert ledger.mlp == plan.ledger.mlp
     lost = (plan.ledger.model - ledger.model) * plan.shape.total_parameters
     assert lost == pytest.approx(report.untied)
     recover(out, tmp_path / "again", questions)
-    assert checkpoint_ledger(tmp_path / "again", plan) == ledger
+    assert checkpoint_ledger(tmp_path / "again") == ledger
 
 
 def test_only_what_was_trained_changes(uneven: dict[str, Path], questions: list[Question], tmp_path: Path):
@@ -244,3 +246,15 @@ def test_a_student_asks_as_the_evaluator_does(folder: Path, questions: list[Ques
 
 class _Full(Exception):
     """The process is killed here."""
+
+
+def test_only_the_pope_split_that_is_named_is_learnt_from(
+    folder: Path, questions: list[Question], tmp_path: Path
+):
+    """The fixture's POPE questions are all ``random``: without them ScienceQA remains, and without that nothing."""
+    popular = replace(SHORT, pope_split="popular")
+    learnt = recover_checkpoint(folder, load_model(folder), questions, tmp_path / "rest", popular)
+    assert learnt.losses != recover(folder, tmp_path / "all", questions).losses
+    only_pope = [question for question in questions if question.benchmark == "pope"]
+    with pytest.raises(QuestionError, match="recovery questions"):
+        recover_checkpoint(folder, load_model(folder), only_pope, tmp_path / "none", popular)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -106,3 +108,11 @@ def test_an_objective_that_does_not_vary_is_predicted_as_zero():
     predicted = clone.predicted(np.full((1, 6), 176))[0]
     assert predicted[0] < 0
     assert predicted[1:].tolist() == [0.0, 0.0]
+
+
+def test_a_flat_actor_starts_from_the_same_plans():
+    preferences = np.random.default_rng(1).dirichlet(np.ones(3), size=30)
+    for budget in (np.full((30, 2), 0.3), np.tile([CONFIG.s_min, CONFIG.s_max], (30, 1))):
+        hierarchical = _decoded(_actor(_clone()), preferences, budget)
+        flat = _decoded(replace(_actor(_clone()), config=replace(CONFIG, action="flat")), preferences, budget)
+        assert (np.abs(flat - hierarchical) / PROBLEM.space.widths).max() < 0.01

@@ -223,3 +223,29 @@ def _spread(draw: Draw) -> np.ndarray:
 
 def _tilt(draw: Draw) -> np.ndarray:
     return np.repeat(0.03 * draw.z[:, 1:2].numpy(), 3, axis=1)
+
+
+def test_without_intervals_the_budget_is_always_the_whole_range():
+    rng = np.random.default_rng(0)
+    config = replace(CONFIG, intervals=False)
+    drawn = np.array([draw_budget(config, rng) for _ in range(50)])
+    assert (drawn == [CONFIG.s_min, CONFIG.s_max]).all()
+
+
+def test_a_flat_policy_draws_and_learns_ratios():
+    config = replace(CONFIG, action="flat")
+    actor = replace(_actor(), config=config)
+    rng = np.random.default_rng(0)
+    draw = draw_plans(actor, PROBLEM.space, config, rng.dirichlet(np.ones(3), size=3), rng)
+    assert draw.z.shape == (24, 6)
+    optimiser = torch.optim.Adam(actor.network.parameters(), lr=1e-3)
+    rewarded = np.repeat(-draw.z[:, :1].numpy(), 3, axis=1)  # keeping more of the first unit
+
+    def first_unit() -> float:
+        return float(
+            actor.distribution(draw.preferences, np.tile(draw.budget, (3, 1))).mean[:, 0].mean().detach()
+        )
+
+    before = first_unit()
+    learn(actor, optimiser, config, [_lesson(draw, rewarded)])
+    assert first_unit() < before - 1e-3

@@ -1,0 +1,1 @@
+"""Ways to prune, compared: checkpoints of one budget, asked before and after one recovery."""

@@ -1,0 +1,24 @@
+"""A table of texts, for Markdown and for a page."""
+
+from html import escape
+
+Rows = list[tuple[str, ...]]
+"""A header and the rows of a table."""
+
+
+def markdown_table(rows: Rows) -> str:
+    """As Markdown."""
+    header, *body = rows
+    lines = [header, tuple("---" for _ in header), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def html_table(rows: Rows) -> str:
+    """As HTML that scrolls sideways where it is too wide."""
+    header, *body = rows
+    names = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
+    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
+    return (
+        f'<div class="wide" tabindex="0"><table class="results"><thead><tr>{names}</tr></thead>'
+        f"<tbody>{lines}</tbody></table></div>"
+    )

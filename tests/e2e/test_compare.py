@@ -1,0 +1,75 @@
+"""Ways to prune compared through the command line: cell by cell, and tables from the answers alone."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+from shutil import copytree, rmtree
+
+import pytest
+
+from hipp_prune.cli import main
+from tests.e2e.conftest import Benchmarks, Refused
+
+
+@pytest.fixture
+def model(tmp_path: Path, llava: Path) -> Path:
+    """A copy that a test may delete."""
+    return copytree(llava, tmp_path / "vlm")
+
+
+def words(out: Path, model: Path, benchmarks: Benchmarks, *more: str) -> list[str]:
+    compare = ["compare", "--out", str(out), "--models", str(model), "--questions", *benchmarks.specs]
+    compare += ["--methods", "dense", "wanda-rows", "flap", "hybrid", "--budgets", "0.3", "--seeds", "1"]
+    compare += [
+        "--preferences",
+        "1,0,0",
+        "1,1,1",
+        "--evaluations",
+        "16",
+        "--calibration",
+        "12",
+        "--limit",
+        "30",
+    ]
+    return [*compare, "--lora-blocks", "1", "--workers", "1", *more, "--steps", "2"]
+
+
+def test_a_comparison_goes_on_where_it_was_stopped_and_its_tables_need_no_model(
+    tmp_path: Path, model: Path, benchmarks: Benchmarks, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
+    out, results = tmp_path / "compared", tmp_path / "results"
+    compare = words(out, model, benchmarks, "--results", str(results))
+    assert main(compare) == 0
+    printed = capsys.readouterr()
+    assert "[7/7]" in printed.err
+    assert "HiPP-Prune is" in printed.out
+    with (results / "compare.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert Counter(row["method"] for row in rows) == {"dense": 2, "wanda-rows": 2, "flap": 2, "hybrid": 4}
+    assert {row["stage"] for row in rows} == {"before", "after"}
+    assert all(0 <= float(row["choice"]) <= 1 and row["num_pope"] == "30" for row in rows)
+    saved = {row["method"]: float(row["saved_mlp"]) for row in rows if row["stage"] == "before"}
+    assert saved["dense"] == 0
+    assert saved["flap"] == pytest.approx(0.3, abs=0.02)
+    assert not list(out.glob("checkpoints/**/*.safetensors"))
+
+    assert main(compare) == 0
+    assert capsys.readouterr().err == ""
+    (out / "cells" / "vlm" / "hybrid" / "1,0,0-s0.3-0.parquet").unlink()
+    assert main([*compare, "--minutes", "0.0001"]) == 0
+    stopped = capsys.readouterr().err
+    assert "6 of 7 calibrations, searches and cells are finished already" in stopped
+    assert "the time is over" in stopped
+
+    assert "(recovery.steps 2 → 3)" in refused([*compare[:-2], "--steps", "3"])
+    rmtree(model)
+    rmtree(results)
+    assert main(["compare", "--out", str(out), "--tables", "--results", str(results)]) == 0
+    assert (results / "compare.md").is_file()
+    with (results / "compare.csv").open() as file:
+        again = list(csv.DictReader(file))
+    assert again == [row for row in rows if row["preference"] != "1,0,0"]
+
+
+def test_tables_of_nothing_are_refused(tmp_path: Path, refused: Refused) -> None:
+    assert "compare.json does not exist" in refused(["compare", "--out", tmp_path / "none", "--tables"])

@@ -1,0 +1,183 @@
+"""lmms-eval itself, its prompts and scores, with our model class, offline, against ``evaluate`` on the same questions.
+
+lmms-eval wants packages that do not go with a CPU torch (torchvision's CUDA build), so it is no development dependency.
+``make test-lmms-eval`` installs it into an environment of its own, where this file runs.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from hipp_prune import api
+from hipp_prune.benchmark.evaluate import answer_questions
+from hipp_prune.models import load_model
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.spec import load_questions
+from tests.unit.pruning.tiny_plans import make_plan
+
+pytest.importorskip("lmms_eval", reason="lmms-eval is not installed; run `make test-lmms-eval`")
+
+COUNT = 100
+"""Questions a benchmark."""
+
+TASK = """
+task: {task}_local
+dataset_path: parquet
+dataset_kwargs:
+  data_files:
+    test: {parquet}
+test_split: test
+output_type: generate_until
+doc_to_visual: !function lmms_eval.tasks.{task}.utils.{prefix}_doc_to_visual
+doc_to_text: !function lmms_eval.tasks.{task}.utils.{prefix}_doc_to_text
+doc_to_target: {target}
+process_results: !function lmms_eval.tasks.{task}.utils.{prefix}_process_results
+generation_kwargs:
+  max_new_tokens: 16
+  temperature: 0
+  do_sample: false
+metric_list:
+{metrics}
+lmms_eval_specific_kwargs:
+  default:
+    format: default
+    pre_prompt: ""
+    post_prompt: "\\n{instruction}"
+"""
+"""lmms-eval's own task, with its own functions, on a local file instead of the hub's."""
+
+POPE_METRICS = "".join(
+    f"  - metric: pope_{name}\n"
+    f"    aggregation: !function lmms_eval.tasks.pope.utils.pope_aggregate_{name}\n"
+    "    higher_is_better: true\n"
+    for name in ("accuracy", "f1_score", "yes_ratio")
+)
+SCIENCEQA_METRICS = "  - metric: exact_match\n    aggregation: mean\n    higher_is_better: true\n"
+
+
+def write_tasks(folder: Path, pope: list[Question], scienceqa: list[Question]) -> None:
+    """Both tasks with the hub data sets' columns."""
+    import datasets
+
+    yes_no = [
+        {
+            "question_id": question.id,
+            "question": question.prompt.split("\n")[0],
+            "answer": question.answer.lower(),
+            "image": picture(question.image),
+        }
+        for question in pope
+        if question.image is not None
+    ]
+    choices = [science_document(question) for question in scienceqa]
+    for name, documents in (("pope", yes_no), ("scienceqa", choices)):
+        datasets.Dataset.from_list(documents).to_parquet(folder / f"{name}.parquet")
+    settings: dict[str, dict[str, str]] = {
+        "pope": {"prefix": "pope", "target": "answer", "metrics": POPE_METRICS},
+        "scienceqa": {
+            "prefix": "sqa",
+            "target": "!function lmms_eval.tasks.scienceqa.utils.sqa_doc_to_target",
+            "metrics": SCIENCEQA_METRICS,
+        },
+    }
+    instructions = {
+        "pope": "Answer the question using a single word or phrase.",
+        "scienceqa": "Answer with the option's letter from the given choices directly.",
+    }
+    for task, values in settings.items():
+        parquet, instruction = folder / f"{task}.parquet", instructions[task]
+        text = TASK.format(task=task, parquet=parquet, instruction=instruction, **values)
+        (folder / f"{task}.yaml").write_text(text, encoding="utf-8")
+
+
+def picture(path: Path) -> Image.Image:
+    """The picture, its file closed."""
+    with Image.open(path) as opened:
+        return opened.convert("RGB")
+
+
+def science_document(question: Question) -> dict[str, Any]:
+    """A question as the hub's data set has it: context, question and options apart."""
+    *lines, _ = question.prompt.split("\n")
+    options = [line[3:] for line in lines[-len(question.answers) :]]
+    before = "\n".join(lines[: -len(options)])
+    hint, _, asked = before.removeprefix("Context: ").rpartition("\n") if "\n" in before else ("", "", before)
+    return {
+        "question_id": question.id,
+        "hint": hint,
+        "question": asked,
+        "choices": options,
+        "answer": question.gold,
+        "image": None if question.image is None else picture(question.image),
+    }
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What lmms-eval left of one task."""
+
+    samples: list[dict[str, Any]]
+    """A question each, in the data's order."""
+    scores: dict[str, Any]
+    """The task's metrics."""
+
+
+def ask_lmms_eval(folder: Path, checkpoint: Path) -> dict[str, Logged]:
+    """Runs the program on both tasks."""
+    environment = {
+        **os.environ,
+        "HF_HOME": str(folder / "hub"),
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    words = ["--model", "hipp_prune", "--model_args", f"pretrained={checkpoint}", "--batch_size", "8"]
+    words += ["--tasks", "pope_local,scienceqa_local", "--include_path", str(folder), "--device", "cpu"]
+    words += ["--log_samples", "--output_path", str(folder / "logs")]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "lmms_eval", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    logged = {}
+    (results,) = (folder / "logs").rglob("*_results.json")
+    scores = json.loads(results.read_text(encoding="utf-8"))["results"]
+    for task in ("pope", "scienceqa"):
+        (path,) = (folder / "logs").rglob(f"*_samples_{task}_local.jsonl")
+        lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        samples = sorted(lines, key=lambda sample: sample["doc_id"])
+        logged[task] = Logged(samples=samples, scores=scores[f"{task}_local"])
+    return logged
+
+
+def test_lmms_eval_gets_the_answers_that_evaluate_gives(tmp_path: Path) -> None:
+    world = load_questions(["toyworld"], "test", cache=tmp_path / "world", seed=0)
+    asked = {
+        name: [question for question in world if question.benchmark == name][:COUNT]
+        for name in ("pope", "scienceqa")
+    }
+    checkpoint = tmp_path / "pruned"
+    adapter = load_model("toy-llava")
+    widths = [neurons - 1 - block % 3 for block, neurons in enumerate(adapter.shape.neurons)]
+    api.prune("toy-llava", make_plan(adapter, "coupled", widths), checkpoint)
+    write_tasks(tmp_path, **asked)
+    logged = ask_lmms_eval(tmp_path, checkpoint)
+    pruned = load_model(checkpoint)
+    for name, metric in (("pope", "pope_accuracy,none"), ("scienceqa", "exact_match,none")):
+        ours, _ = answer_questions(pruned, asked[name])
+        samples = logged[name].samples
+        assert [sample["input"] for sample in samples] == [question.prompt for question in asked[name]]
+        said = [str(sample["filtered_resps"]).lower() for sample in samples]
+        assert said == [answer.given.lower() for answer in ours]
+        right = sum(answer.given == answer.gold for answer in ours) / COUNT
+        assert logged[name].scores[metric] == pytest.approx(right)
