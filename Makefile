@@ -26,8 +26,8 @@ LMMS := build/lmms-eval
 test-lmms-eval: $(READY)  ## lmms-eval itself with our model class, offline, in an environment of its own
 	$(PYTHON) -m venv $(LMMS)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(LMMS)/lib/python*/site-packages)/shared.pth
-	$(LMMS)/bin/pip install --quiet --disable-pip-version-check --no-deps lmms-eval==0.7.3 --editable .
 	$(LMMS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt loguru sacrebleu evaluate pytz tenacity pytablewriter
+	$(LMMS)/bin/pip install --quiet --disable-pip-version-check --no-deps lmms-eval==0.7.3 --editable .
 	OMP_NUM_THREADS=1 $(LMMS)/bin/python -m pytest --numprocesses 0 tests/e2e/test_lmms_eval.py
 
 check: $(READY)  ## formatting, lint, types, layers
@@ -43,8 +43,9 @@ fix: $(READY)  ## repair what can be repaired
 results: $(READY)  ## measure the embedded models again and write docs/results.md (ten minutes)
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/toys.py
 
-bench: $(READY)  ## what evaluating, querying and pruning cost, as ratios: writes docs/bench.md (three minutes)
+bench: $(READY)  ## what evaluating, querying, pruning and ONNX Runtime cost, as ratios: writes docs/bench*.md (six minutes)
 	$(BIN)/python benchmarks/bench.py --out docs/bench.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/runtimes.py --rounds 9 --out docs/bench-onnx.md
 
 bench-search: $(READY)  ## compare all searchers and write docs/results/search (at most four hours; again to go on)
 	$(BIN)/hipp-prune bench-search --out build/bench-search --results docs/results/search --minutes 235 $(BENCH_FLAGS)

@@ -222,6 +222,20 @@ class TestAdapter:
             logits = adapter.model.get_output_embeddings()(states)
             torch.testing.assert_close(adapter.answer_logits(batch, used), logits, atol=1e-5, rtol=1e-5)
 
+    def test_generated_text_starts_with_the_most_probable_token_and_no_neighbour_changes_it(
+        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+    ) -> None:
+        batch, used = adapter.encode(QUESTIONS, features)
+        together = adapter.generate(batch, used, max_new_tokens=4, do_sample=False)
+        alone = [
+            adapter.generate(*adapter.encode([asked], features), max_new_tokens=4, do_sample=False)[0]
+            for asked in QUESTIONS
+        ]
+        assert together == alone
+        first = adapter.generate(batch, used, max_new_tokens=1, do_sample=False)
+        likeliest = _logits(adapter, batch, used).argmax(-1)[:, None]
+        assert first == adapter.processor.tokenizer.batch_decode(likeliest, skip_special_tokens=True)
+
     def test_answer_tokens_are_disjoint_and_follow_the_prompt(self, adapter: Adapter) -> None:
         answers = ("Yes", "No", "A", "B", "C", "D", "E")
         tokens = {answer: adapter.answer_tokens(answer) for answer in answers}

@@ -17,7 +17,7 @@ from PIL import Image
 
 from hipp_prune import api
 from hipp_prune.benchmark.evaluate import answer_questions
-from hipp_prune.models import load_model
+from hipp_prune.models import TOYS, load_model
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.spec import load_questions
 from tests.unit.pruning.tiny_plans import make_plan
@@ -160,16 +160,17 @@ def ask_lmms_eval(folder: Path, checkpoint: Path) -> dict[str, Logged]:
     return logged
 
 
-def test_lmms_eval_gets_the_answers_that_evaluate_gives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", TOYS)
+def test_lmms_eval_gets_the_answers_that_evaluate_gives(model: str, tmp_path: Path) -> None:
     world = load_questions(["toyworld"], "test", cache=tmp_path / "world", seed=0)
     asked = {
         name: [question for question in world if question.benchmark == name][:COUNT]
         for name in ("pope", "scienceqa")
     }
     checkpoint = tmp_path / "pruned"
-    adapter = load_model("toy-llava")
+    adapter = load_model(model)
     widths = [neurons - 1 - block % 3 for block, neurons in enumerate(adapter.shape.neurons)]
-    api.prune("toy-llava", make_plan(adapter, "coupled", widths), checkpoint)
+    api.prune(model, make_plan(adapter, "coupled", widths), checkpoint)
     write_tasks(tmp_path, **asked)
     logged = ask_lmms_eval(tmp_path, checkpoint)
     pruned = load_model(checkpoint)

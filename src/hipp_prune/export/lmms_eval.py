@@ -3,7 +3,7 @@
 ``pip install hipp-prune lmms-eval`` is all it takes: lmms-eval finds ``MANIFEST`` by the entry point
 ``lmms_eval.models``. Then::
 
-    lmms_eval --model hipp_prune --model_args pretrained=CKPT --tasks pope,scienceqa_img --batch_size 8
+    python -m lmms_eval --model hipp_prune --model_args pretrained=CKPT --tasks pope,scienceqa_img --batch_size 8
 
 Prompts are ``evaluate``'s: the checkpoint's own chat template, the picture before the text. Answers are generated, as
 lmms-eval wants them, where ``evaluate`` picks the most probable of the allowed ones.
