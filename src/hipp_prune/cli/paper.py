@@ -35,10 +35,11 @@ class Paper:
     """Shares of the MLP neurons to remove from --models; where one setting changes, the largest."""
     questions: tuple[str, ...] = ("toyworld",)
     """Question specifications, as for calibrate."""
-    split: Literal["validation", "test"] = "test"
-    """Whose questions judge: test once, at the end; validation while something is improved."""
+    split: Literal["validation", "test"] | None = None
+    """Whose questions judge: test once, at the end, which is the default; validation for --quick and while something is
+    improved."""
     first_seed: int | None = None
-    """The first of consecutive seeds, 100 by default: fresh, since what was tuned was tuned on seeds below."""
+    """The first of consecutive seeds, 200 by default: fresh, since tuning used those below; 0 for --quick."""
     workers: int = 2
     """Processes, one thread each."""
     minutes: float | None = None
@@ -54,8 +55,9 @@ class Paper:
         from hipp_prune.paper.settings import FULL, QUICK
 
         settings = QUICK if self.quick else FULL
-        compare = replace(settings.compare, split=self.split, questions=self.questions)
-        settings = replace(settings, compare=compare)
+        settings = replace(settings, compare=replace(settings.compare, questions=self.questions))
+        if self.split is not None:
+            settings = replace(settings, compare=replace(settings.compare, split=self.split))
         if self.models:
             settings = replace(settings, budgets=dict.fromkeys(self.models, self.budgets))
         if self.first_seed is not None:

@@ -46,7 +46,7 @@ class PaperSettings:
     """Of the tables."""
     ablation_seeds: int = 3
     """Of what changes one setting at a time."""
-    first_seed: int = 100
+    first_seed: int = 200
     """Fresh ones: what was tuned was tuned on seeds below."""
     lattice: int = 6
     """Fig. 2 asks for all preferences whose weights are multiples of 1/lattice."""
@@ -110,7 +110,10 @@ QUICK = PaperSettings(
     ablation_seeds=1,
     lattice=3,
     long=None,
-    compare=replace(COMPARE, limit=100, evaluations=60, recovery=replace(COMPARE.recovery, steps=15)),
+    first_seed=0,
+    compare=replace(
+        COMPARE, split="validation", limit=100, evaluations=60, recovery=replace(COMPARE.recovery, steps=15)
+    ),
 )
 """At most twenty minutes: it shows that everything runs, and proves nothing."""
 

@@ -280,3 +280,8 @@ def test_what_the_paper_found_stands_beside_the_same_place_here():
         row.words.partition(":")[0]: row.paper for row in rows if "higher POPE accuracy than" in row.words
     }
     assert effects == {"mine, 20.0%": pytest.approx(17.51), "other, 30.0%": pytest.approx(4.48)}
+
+
+def test_a_quick_run_neither_reads_the_test_split_nor_the_seeds_of_the_tables():
+    assert (FULL.compare.split, QUICK.compare.split) == ("test", "validation")
+    assert not set(FULL.seed_range(FULL.seeds)) & set(QUICK.seed_range(QUICK.seeds))
