@@ -5,10 +5,10 @@ Pictures are drawn, and several questions of each: behind one picture they cost 
 (``benchmarks/minibatches.py``).
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Sequence
-from heapq import heapify, heappop, heapreplace
-from itertools import islice
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from heapq import heappop, heapreplace
+from itertools import islice, repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,79 @@ from numpy.typing import NDArray
 from hipp_prune.questions.question import Question
 
 Ints = NDArray[np.int64]
+
+
+class Minibatches:
+    """Draws minibatches of the same questions again and again."""
+
+    def __init__(self, questions: Sequence[Question]) -> None:
+        """Numbers pictures, wordings and strata (a POPE split and label; all utility questions) once.
+
+        Args:
+            questions: what to draw from.
+        """
+        self.pictures = _numbered(question.image or index for index, question in enumerate(questions))
+        self.prompts = _numbered(question.prompt for question in questions)
+        self.pope = np.array([question.benchmark == "pope" for question in questions], dtype=bool)
+        self.strata = _numbered((q.subset, q.gold) if q.benchmark == "pope" else () for q in questions)
+
+    def draw(
+        self, size: int, rng: np.random.Generator, *, pope_share: float = 0.5, per_image: int = 1
+    ) -> Ints:
+        """Draws without replacement: POPE : utility at a fixed ratio, POPE balanced by label and split.
+
+        The same generator draws the smaller of two sizes from within the larger.
+
+        Args:
+            size: how many questions (fewer only where a benchmark has no more).
+            rng: source of randomness.
+            pope_share: fraction of POPE questions, in [0, 1]; the paper's mixed set at 1 : 1 by default.
+            per_image: questions a benchmark asks about one picture before it turns to the next, ≥ 1.
+
+        Returns:
+            Sorted indices into the questions, shape [≤ size].
+        """
+        num_pope, num_utility = int(self.pope.sum()), int((~self.pope).sum())
+        share = pope_share if num_pope and num_utility else float(bool(num_pope))
+        wanted = min(round(size * share), num_pope)
+        order = rng.permutation(len(self.pope))
+        chosen = list(islice(self._by_image(self.pope, order, per_image), wanted))
+        chosen += islice(self._by_image(~self.pope, order, per_image), size - wanted)
+        return np.sort(np.array(chosen, dtype=np.int64))
+
+    def _by_image(self, members: NDArray[np.bool_], order: Ints, per_image: int) -> Iterator[int]:
+        """Yields ``members`` picture by picture, and so that strata differ by at most one while they last.
+
+        Strata take turns. Each gives a question about the picture in hand, one not yet worded so there, or else about
+        the next picture; a picture comes round again when all others have.
+        """
+        first = np.full(self.pictures.max(initial=-1) + 1, len(order))
+        np.minimum.at(first, self.pictures[order], np.arange(len(order)))
+        place = first[self.pictures[order]]
+        ranks = np.lexsort((np.arange(len(order)), place))
+        asked: Counter[int] = Counter()
+        worded: set[tuple[int, int]] = set()
+
+        def turn(rank: int, picture: int) -> tuple[int, int, bool, int]:
+            """When a question comes up within its stratum; asking another can only put it off."""
+            return asked[picture] // per_image, picture, (picture, prompts[rank]) in worded, rank
+
+        prompts = self.prompts[order].tolist()
+        queues: dict[int, list[tuple[int, int, bool, int]]] = {}
+        strata = self.strata[order]
+        for stratum in dict.fromkeys(strata[members[order]].tolist()):
+            mine = ranks[(members[order] & (strata == stratum))[ranks]]
+            queues[stratum] = [
+                (0, *entry) for entry in zip(place[mine].tolist(), repeat(False), mine.tolist())
+            ]
+        while waiting := [queue for queue in queues.values() if queue]:
+            for queue in waiting:
+                while (now := turn(queue[0][-1], queue[0][1])) > queue[0]:
+                    heapreplace(queue, now)
+                _, picture, _, rank = heappop(queue)
+                asked[picture] += 1
+                worded.add((picture, prompts[rank]))
+                yield int(order[rank])
 
 
 def draw_minibatch(
@@ -26,28 +99,8 @@ def draw_minibatch(
     pope_share: float = 0.5,
     per_image: int = 1,
 ) -> Ints:
-    """Draws question indices without replacement: POPE : utility at a fixed ratio, POPE balanced by label and split.
-
-    The same generator draws the smaller of two sizes from within the larger.
-
-    Args:
-        questions: what to draw from.
-        size: how many questions (fewer only where a benchmark has no more).
-        rng: source of randomness.
-        pope_share: fraction of POPE questions, in [0, 1]; the paper's mixed set at 1 : 1 by default.
-        per_image: questions a benchmark asks about one picture before it turns to the next, ≥ 1.
-
-    Returns:
-        Sorted indices into ``questions``, shape [≤ size].
-    """
-    pope = [index for index, question in enumerate(questions) if question.benchmark == "pope"]
-    utility = [index for index, question in enumerate(questions) if question.benchmark != "pope"]
-    share = pope_share if pope and utility else float(bool(pope))
-    num_pope = min(round(size * share), len(pope))
-    order = rng.permutation(len(questions)).tolist()
-    chosen = list(islice(_by_image(questions, pope, order, per_image), num_pope))
-    chosen += islice(_by_image(questions, utility, order, per_image), size - num_pope)
-    return np.sort(np.array(chosen, dtype=np.int64))
+    """One minibatch of ``questions``; see ``Minibatches.draw``."""
+    return Minibatches(questions).draw(size, rng, pope_share=pope_share, per_image=per_image)
 
 
 def calibration_sample(asked: Sequence[Question], count: int, *, seed: int) -> list[Question]:
@@ -56,37 +109,7 @@ def calibration_sample(asked: Sequence[Question], count: int, *, seed: int) -> l
     return [asked[index] for index in chosen]
 
 
-def _by_image(
-    questions: Sequence[Question], members: Sequence[int], order: Sequence[int], per_image: int
-) -> Iterator[int]:
-    """Yields ``members`` picture by picture, and so that strata differ by at most one while they last.
-
-    Strata (a POPE split and label; all utility questions) take turns. Each gives a question about the picture in hand,
-    one not yet worded so there, or else about the next picture; a picture comes round again when all others have.
-    """
-    rank = {index: place for place, index in enumerate(order)}
+def _numbered(values: Iterable[Hashable]) -> Ints:
+    """Equal values as equal numbers from 0."""
     numbers: dict[Hashable, int] = {}
-    pictures = {index: numbers.setdefault(questions[index].image or index, len(numbers)) for index in order}
-    asked: Counter[int] = Counter()
-    worded: set[tuple[int, str]] = set()
-
-    def turn(index: int) -> tuple[int, int, bool, int]:
-        """When a question comes up within its stratum; asking another can only put it off."""
-        picture = pictures[index]
-        return asked[picture] // per_image, picture, (picture, questions[index].prompt) in worded, rank[index]
-
-    queues: dict[tuple[str, int], list[tuple[int, int, bool, int]]] = defaultdict(list)
-    for index in sorted(members, key=rank.__getitem__):
-        question = questions[index]
-        stratum = (question.subset, question.gold) if question.benchmark == "pope" else ("", 0)
-        queues[stratum].append(turn(index))
-    for queue in queues.values():
-        heapify(queue)
-    while waiting := [queue for queue in queues.values() if queue]:
-        for queue in waiting:
-            while (now := turn(order[queue[0][-1]])) > queue[0]:
-                heapreplace(queue, now)
-            index = order[heappop(queue)[-1]]
-            asked[pictures[index]] += 1
-            worded.add((pictures[index], questions[index].prompt))
-            yield index
+    return np.array([numbers.setdefault(value, len(numbers)) for value in values], dtype=np.int64)

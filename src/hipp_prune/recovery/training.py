@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hipp_prune.errors import InputError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.objectives.evaluator import answer_table, score_answers
-from hipp_prune.objectives.minibatch import draw_minibatch
+from hipp_prune.objectives.minibatch import Minibatches
 from hipp_prune.questions.question import Question
 from hipp_prune.recovery.config import RecoveryConfig
 from hipp_prune.recovery.loss import Answers, recovery_loss
@@ -95,13 +95,12 @@ def train(
     rates = [group["lr"] for group in optimizer.param_groups]
     parameters = parts.parameters
     losses = state.restore(parameters, optimizer)
+    minibatches = Minibatches(questions)
     for step in range(len(losses), config.steps):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * rise_and_fall(step, config)
         rng = np.random.default_rng([config.seed, step])
-        drawn = draw_minibatch(
-            questions, config.batch_size, rng, pope_share=pope_share, per_image=config.per_image
-        )
+        drawn = minibatches.draw(config.batch_size, rng, pope_share=pope_share, per_image=config.per_image)
         optimizer.zero_grad()
         loss = follow_loss(student, [questions[index] for index in drawn], config, teacher)
         _check_finite(loss, step)

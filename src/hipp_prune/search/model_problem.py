@@ -12,7 +12,7 @@ from hipp_prune.calibration import Calibration
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.objectives.evaluator import Evaluator, PreparedBatch, plan_scores
 from hipp_prune.objectives.features import IMAGE_MEMORY
-from hipp_prune.objectives.minibatch import draw_minibatch
+from hipp_prune.objectives.minibatch import Minibatches
 from hipp_prune.objectives.returns import PlanScores
 from hipp_prune.objectives.stability import (
     Projections,
@@ -89,6 +89,7 @@ class ModelProblem:
             progress=progress,
         )
         self._prepared: dict[tuple[str, int], tuple[list[Question], list[PreparedBatch]]] = {}
+        self._minibatches = Minibatches(questions)
 
     @property
     def state(self) -> Floats:
@@ -116,8 +117,8 @@ class ModelProblem:
         if key not in self._prepared:
             rng = np.random.default_rng([self.config.seed, crc32(name.encode())])
             asked = self._evaluator.questions
-            indices = draw_minibatch(
-                asked, size, rng, pope_share=self.config.pope_share, per_image=self.config.per_image
+            indices = self._minibatches.draw(
+                size, rng, pope_share=self.config.pope_share, per_image=self.config.per_image
             )
             while len(self._prepared) >= _CACHED_MINIBATCHES:
                 del self._prepared[next(iter(self._prepared))]
