@@ -1,4 +1,4 @@
-"""How good the answers to all preferences are: hypervolume of their front, and what each query falls short of."""
+"""How good the answers to all preferences are: hypervolume and IGD+ of their front, and regret of each query."""
 
 from collections.abc import Sequence
 
@@ -33,6 +33,22 @@ def hypervolume(points: Floats, low: Floats, high: Floats) -> float:
     if not len(unit):
         return 0.0
     return float(moocore.hypervolume(unit, ref=np.zeros(unit.shape[1]), maximise=True))
+
+
+def union_front(points: Floats) -> Floats:
+    """Those of the points [N, K], all K to be maximised, that no other dominates; one of equal ones."""
+    front: Floats = moocore.filter_dominated(points, maximise=True)
+    return front
+
+
+def igd_plus(points: Floats, front: Floats, low: Floats, high: Floats) -> float:
+    """IGD+ (Ishibuchi et al., 2015): mean over a front [M, K] of what the nearest of the points [N, K] lacks of it.
+
+    Distances count only where a point is worse, in units of the box [low, high]; 0 is best. A box without extent in
+    some objective measures the others alone.
+    """
+    extent = np.where(high > low, high - low, np.inf)
+    return float(moocore.igd_plus(points / extent, ref=front / extent, maximise=True))
 
 
 def best_values(objectives: Floats, preferences: Floats) -> Floats:

@@ -13,18 +13,27 @@ import numpy as np
 from hipp_prune.allocation import Floats
 from hipp_prune.benchmark.arenas import JudgedPlan, Reference
 from hipp_prune.benchmark.cells import Cell, CellResult
-from hipp_prune.benchmark.fronts import best_values, hypervolume, lattice, paired_interval, query_regret
+from hipp_prune.benchmark.fronts import (
+    best_values,
+    hypervolume,
+    igd_plus,
+    lattice,
+    paired_interval,
+    query_regret,
+    union_front,
+)
 from hipp_prune.choices import Method
 
 Standing = Literal["ahead", "tied", "behind"]
-Measure = Literal["regret", "hypervolume", "return_hypervolume"]
+Measure = Literal["regret", "hypervolume", "return_hypervolume", "igd_plus"]
 
 MEASURES: Mapping[Measure, str] = {
     "regret": "query regret",
     "hypervolume": "hypervolume of accuracies",
     "return_hypervolume": "hypervolume of returns",
+    "igd_plus": "IGD+ of returns",
 }
-"""What is measured of a search; of regret less is better, of the others more."""
+"""What is measured of a search; of hypervolumes more is better, of the others less."""
 
 _POPE_CHANCE = 0.5
 _POOR = 0.1
@@ -42,6 +51,8 @@ class Score:
     """Of (POPE balanced accuracy, multiple-choice accuracy, sparsity), in [0, 1]."""
     return_hypervolume: float
     """Of (R_rob, R_util, sparsity), in [0, 1]."""
+    igd_plus: float
+    """Of (R_rob, R_util, sparsity) against the front of all plans known, in units of the hypervolume's box, ≥ 0."""
     seconds: float
     evaluations: float
 
@@ -61,15 +72,20 @@ def score_cells(results: Sequence[CellResult], references: Mapping[str, Referenc
         reference = references[arena]
         known = [*reference.random, *reference.optima, *(plan for result in group for plan in result.plans)]
         best = best_values(reference.objectives(known), preferences)
-        scores += [_score(result, reference, best, preferences) for result in group]
+        front = union_front(_table(known, "robustness", "utility"))
+        scores += [_score(result, reference, best, front, preferences) for result in group]
     return scores
 
 
-def _score(result: CellResult, reference: Reference, best: Floats, preferences: Floats) -> Score:
+def _score(
+    result: CellResult, reference: Reference, best: Floats, front: Floats, preferences: Floats
+) -> Score:
     accuracies = _table(result.plans, "pope", "scienceqa")
     returns = _table(result.plans, "robustness", "utility")
     poor = np.quantile(_table(reference.random, "robustness", "utility"), _POOR, axis=0)
     dense = reference.dense
+    low = np.array([*poor[:2], reference.s_min])
+    high = np.array([dense.robustness, dense.utility, reference.s_max])
     return Score(
         cell=result.cell,
         regret=query_regret(reference.objectives(result.judged), preferences, best),
@@ -78,11 +94,8 @@ def _score(result: CellResult, reference: Reference, best: Floats, preferences: 
             np.array([_POPE_CHANCE, reference.chance, reference.s_min]),
             np.array([dense.pope, dense.scienceqa, reference.s_max]),
         ),
-        return_hypervolume=hypervolume(
-            returns,
-            np.array([*poor[:2], reference.s_min]),
-            np.array([dense.robustness, dense.utility, reference.s_max]),
-        ),
+        return_hypervolume=hypervolume(returns, low, high),
+        igd_plus=igd_plus(returns, front, low, high),
         seconds=result.seconds,
         evaluations=result.evaluations,
     )
@@ -203,4 +216,4 @@ def duels(
 
 
 def _sign(measure: Measure) -> int:
-    return -1 if measure == "regret" else 1
+    return -1 if measure in ("regret", "igd_plus") else 1

@@ -36,6 +36,7 @@ _BRIEF: dict[Measure, str] = {
     "regret": "regret",
     "hypervolume": "HV accur.",
     "return_hypervolume": "HV returns",
+    "igd_plus": "IGD+",
 }
 _STANDING: dict[Standing, str] = {"ahead": "ahead of", "tied": "tied with", "behind": "behind"}
 _DUEL = ("hybrid", 500), ("grpo-paper", 2000)

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from hipp_prune.benchmark.fronts import best_values, hypervolume, lattice, paired_interval, query_regret
+from hipp_prune.benchmark.fronts import (
+    best_values,
+    hypervolume,
+    igd_plus,
+    lattice,
+    paired_interval,
+    query_regret,
+    union_front,
+)
 
 ZERO, ONE = np.zeros(3), np.ones(3)
 
@@ -71,3 +79,16 @@ def test_the_interval_holds_the_mean_and_nothing_beyond_the_extremes() -> None:
 
 def test_one_pair_has_no_interval() -> None:
     assert paired_interval([0.3]) is None
+
+
+def test_the_union_front_keeps_what_no_other_dominates() -> None:
+    points = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.5], [1.0, 0.0]])
+    assert sorted(union_front(points).tolist()) == [[0.0, 1.0], [1.0, 0.0]]
+
+
+def test_igd_plus_counts_only_what_is_worse_and_in_units_of_the_box() -> None:
+    front = np.array([[1.0, 0.0], [0.0, 2.0]])
+    low, high = np.zeros(2), np.array([1.0, 2.0])
+    assert igd_plus(front, front, low, high) == 0
+    assert igd_plus(np.array([[0.7, 1.0]]), front, low, high) == pytest.approx((0.3 + 0.5) / 2)
+    assert igd_plus(np.array([[5.0, 5.0]]), front, low, high) == 0

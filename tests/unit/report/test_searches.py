@@ -8,7 +8,7 @@ import pytest
 
 from hipp_prune.benchmark.arenas import ArenaSpec, JudgedPlan, Reference
 from hipp_prune.benchmark.cells import Cell, CellResult
-from hipp_prune.benchmark.standings import Score, compare, duels, entries, score_cells, verdicts
+from hipp_prune.benchmark.standings import MEASURES, Score, compare, duels, entries, score_cells, verdicts
 from hipp_prune.report.searches import (
     markdown,
     render_searches,
@@ -64,6 +64,7 @@ def score(method: str, seed: int, regret: float, *, problem: str = "vlm", budget
         regret=regret,
         hypervolume=1 - regret,
         return_hypervolume=1 - regret,
+        igd_plus=regret,
         seconds=2.0,
         evaluations=budget,
     )
@@ -87,6 +88,12 @@ def test_hypervolumes_count_from_guessing_and_from_poor_random_plans() -> None:
     found = score_cells([result("hybrid", 0, plan(-0.5, -0.25, 0.5, accuracy=0.75))], {"vlm": REFERENCE})[0]
     assert found.hypervolume == pytest.approx(0.5 * 0.5 * 0.5)
     assert found.return_hypervolume == pytest.approx(0.5 * 0.75 * 0.5)
+
+
+def test_igd_plus_is_what_is_lacking_of_the_front_of_all_plans() -> None:
+    found = score_cells([result("hybrid", 0, plan(-0.5, -0.25, 0.5))], {"vlm": REFERENCE})[0]
+    own, random_but_sparser = 0.0, 1.0 - 0.5
+    assert found.igd_plus == pytest.approx((own + random_but_sparser) / 2)
 
 
 def test_entries_are_in_the_order_of_problems_budgets_and_methods() -> None:
@@ -116,7 +123,7 @@ def test_entries_are_in_the_order_of_problems_budgets_and_methods() -> None:
 )
 def test_a_verdict_is_paired_by_seed(ours: list[float], theirs: list[float], word: str) -> None:
     hybrid, rival = entries(standings(hybrid=ours, random=theirs))
-    for measure in ("regret", "hypervolume"):
+    for measure in ("regret", "hypervolume", "igd_plus"):
         verdict = compare(hybrid, rival, measure)
         assert verdict.word == word
         assert verdict.gain == pytest.approx(np.mean(theirs) - np.mean(ours))
@@ -185,7 +192,7 @@ def test_the_page_draws_a_line_with_a_band_for_every_method_and_measure() -> Non
     page = Page(render_searches(scores, FACTS))
     assert "1 of 1 seeds are <complete>" in page.text
     lines = [trace for trace in page.charts["problem-0"]["data"] if trace["mode"] == "lines+markers"]
-    assert [trace["name"] for trace in lines] == ["hybrid", "random"] * 3
+    assert [trace["name"] for trace in lines] == ["hybrid", "random"] * len(MEASURES)
     bands = [trace for trace in page.charts["problem-0"]["data"] if trace.get("fill")]
     assert len(bands) == len(lines)
     assert not [value for _, name, value in page.attributes if name in ("src", "href")]
