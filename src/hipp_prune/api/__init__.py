@@ -11,7 +11,7 @@
 from hipp_prune.api.baselines import baseline
 from hipp_prune.api.checkpoints import checkpoint_plan, evaluate, prune, score_answers, speedups, update_card
 from hipp_prune.api.comparison import compare, tabulate
-from hipp_prune.api.export import export
+from hipp_prune.api.export import export, push
 from hipp_prune.api.options import ModelOptions
 from hipp_prune.api.paper import paper
 from hipp_prune.api.recovery import recover
@@ -32,6 +32,7 @@ __all__ = [
     "plan_baseline",
     "plan_name",
     "prune",
+    "push",
     "query",
     "recover",
     "report",

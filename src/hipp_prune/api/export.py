@@ -1,14 +1,15 @@
-"""From a checkpoint to what other runtimes load."""
+"""From a checkpoint to what other runtimes load, and to the hub."""
 
 from pathlib import Path
 
 from hipp_prune.choices import ExportFormat, GgufPrecision
-from hipp_prune.errors import InputError
+from hipp_prune.errors import CheckpointError, InputError
 from hipp_prune.export.exported import Exported, check_plan
 from hipp_prune.export.gguf import write_gguf
+from hipp_prune.export.hub import push_checkpoint
 from hipp_prune.export.onnx import write_onnx
 from hipp_prune.export.pad import write_padded
-from hipp_prune.models.loading import local_folder
+from hipp_prune.models.loading import find_source, local_folder
 from hipp_prune.run import Progress
 
 
@@ -53,3 +54,22 @@ def export(
     if format == "onnx":
         return write_onnx(source, out, force=force, progress=progress)
     return write_padded(source, out, force=force, progress=progress)
+
+
+def push(checkpoint: str, name: str, *, private: bool = False) -> str:
+    """Puts a checkpoint folder and its model card on the Hugging Face hub; returns its address there.
+
+    Args:
+        checkpoint: a folder that ``prune``, ``baseline``, ``recover`` or ``export`` (padded) wrote.
+        name: OWNER/NAME; the repository is made if it is not there.
+        private: whether a repository that is made now is for its owner alone.
+
+    Raises:
+        CheckpointError: if the folder is no complete checkpoint of ours.
+        PlanError: if a plan of another model lies in it.
+        InputError: if there is no token, or the hub cannot be reached or refuses.
+    """
+    source = find_source(checkpoint)
+    if not isinstance(source, Path):
+        raise CheckpointError(f"{checkpoint}: there is no such folder here; push takes a checkpoint folder")
+    return push_checkpoint(source, name, private=private)

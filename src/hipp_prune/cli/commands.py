@@ -6,11 +6,14 @@ Nothing heavy is imported here, so that ``--help`` answers at once; each ``run``
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from hipp_prune.search.config import SearchConfig
+
+if TYPE_CHECKING:
+    from hipp_prune.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,27 +174,68 @@ class Query:
 class Prune:
     """Write the smaller checkpoint that a plan describes; it loads like any other.
 
-    Example: hipp-prune prune --model toy-llava --plan plan.json --out smaller
+    Examples: hipp-prune prune --model toy-llava --plan plan.json --out smaller;
+    hipp-prune prune --run run --preference 1,1,1 --uniform --out even
     """
 
-    model: str
-    """The model the plan was made for."""
-    plan: Path
-    """A plan file written by query."""
     out: Path
     """Checkpoint folder to make."""
+    model: str | None = None
+    """The model the plan was made for."""
+    plan: Path | None = None
+    """A plan file written by query."""
+    searched: Annotated[Path | None, tyro.conf.arg(name="run", metavar="RUN")] = None
+    """Instead of a model and a plan: a searched run directory, which is queried first."""
+    preference: str | None = None
+    """With --run: R,U,C, as for query."""
+    sparsity: float | None = None
+    """With --run: the fraction saved, as for query."""
+    uniform: bool = False
+    """With --run: all blocks equally wide, so that the checkpoint is a stock one, as for query."""
+    align: int = 1
+    """With --run: keep a multiple of this many neurons in every block."""
     force: bool = False
     """Replace an existing folder."""
 
     def run(self) -> None:
-        """Calls ``api.prune``."""
+        """Calls ``api.prune``, after ``api.query`` where a run is given."""
         from hipp_prune import api
         from hipp_prune.cli.output import console, next_steps, progress_bar
 
+        model, plan = self._asked()
         with progress_bar("writing") as progress:
-            report = api.prune(self.model, self.plan, self.out, force=self.force, progress=progress)
+            report = api.prune(model, plan, self.out, force=self.force, progress=progress)
         console.print(report.summary, highlight=False)
         next_steps(f"hipp-prune evaluate --model {shlex.quote(str(self.out))} --questions SPEC")
+
+    def _asked(self) -> "tuple[str, Path | Plan]":
+        """The model, and its plan."""
+        from hipp_prune import api
+        from hipp_prune.errors import InputError
+        from hipp_prune.preference import Preference
+        from hipp_prune.run import RunDirectory
+
+        told = (self.preference, self.sparsity, self.uniform, self.align) != (None, None, False, 1)
+        if self.searched is None and self.model is not None and self.plan is not None and not told:
+            return self.model, self.plan
+        if (
+            self.searched is None
+            or self.model is not None
+            or self.plan is not None
+            or self.preference is None
+        ):
+            raise InputError(
+                "prune needs either --model MODEL and --plan FILE, or --run RUN and --preference R,U,C (and, with "
+                "these, --sparsity, --uniform or --align)"
+            )
+        plan = api.query(
+            self.searched,
+            Preference.parse(self.preference),
+            sparsity=self.sparsity,
+            uniform=self.uniform,
+            align=self.align,
+        )
+        return RunDirectory(self.searched).provenance().model, plan
 
 
 @dataclass(frozen=True, kw_only=True)

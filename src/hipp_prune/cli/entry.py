@@ -81,6 +81,7 @@ def _subcommands(words: Sequence[str]) -> Any:
         Annotated[commands.Evaluate, subcommand("evaluate", prefix_name=False)],
         Annotated[baseline.PruneBaseline, subcommand("baseline", prefix_name=False)],
         Annotated[export.Export, subcommand("export", prefix_name=False)],
+        Annotated[export.Push, subcommand("push", prefix_name=False)],
         Annotated[compare.Compare, subcommand("compare", prefix_name=False)],
         Annotated[extras.BenchSearch, subcommand("bench-search", prefix_name=False)],
         Annotated[paper.Paper, subcommand("paper", prefix_name=False)],

@@ -1,4 +1,7 @@
-"""The subcommand that writes other runtimes' formats; as in ``commands``, nothing heavy is imported here."""
+"""The subcommands that write other runtimes' formats and push to the hub.
+
+As in ``commands``, nothing heavy is imported here.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,3 +53,28 @@ class Export:
                 progress=progress,
             )
         console.print(exported.summary, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push:
+    """Put a checkpoint and its model card on the Hugging Face hub, where from_pretrained finds it by name.
+
+    Example: hipp-prune push smaller my-name/smaller-llava --private
+    """
+
+    checkpoint: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CKPT")]
+    """A checkpoint folder that prune, baseline, recover or export --format padded wrote."""
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OWNER/NAME")]
+    """Where to; the repository is made if it is not there."""
+    private: bool = False
+    """Make it for its owner alone."""
+
+    def run(self) -> None:
+        """Calls ``api.push``."""
+        from hipp_prune import api
+        from hipp_prune.cli.output import console, next_steps
+
+        console.print(
+            api.push(self.checkpoint, self.name, private=self.private), highlight=False, soft_wrap=True
+        )
+        next_steps(f"hipp-prune evaluate --model {self.name} --questions SPEC")

@@ -1,7 +1,7 @@
 """Language models of uneven width: read the widths from a config and build the model they describe.
 
 A pruned checkpoint says ``text_config.per_layer_config = {"0": {"intermediate_size": 640}, ...}``, which
-transformers (5.14 and later) reads but cannot model. ``uneven`` is the missing half: a subclass of a stock
+transformers 5 reads but cannot model, and 4 knows nothing of. ``uneven`` is the missing half: a subclass of a stock
 class whose block MLPs have those widths. And where ``text_config.mlp_down_bias`` is true, its down projections have
 a bias, which compensates what pruning took away (FLAP), whatever the stock class has. Where
 ``text_config.residual_width`` is set, the residual stream itself is narrower (SliceGPT): see ``slice_residual``. Where
@@ -9,12 +9,13 @@ a bias, which compensates what pruning took away (FLAP), whatever the stock clas
 
 This file is also the remote code of every pruned checkpoint, where it is called ``modeling_hipp_prune.py``
 (``pruning/folders.py`` and ``save_pretrained`` copy it). So, beside the standard library, it imports nothing but
-torch and transformers, and it raises plain ``ValueError``. ``auto_map`` names the classes by their stock names, which
-``__getattr__`` builds on demand.
+torch and transformers, 4.57 or 5, and it raises plain ``ValueError``. ``auto_map`` names the classes by their stock
+names, which ``__getattr__`` builds on demand.
 """
 
 from collections.abc import Sequence
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 REMOTE_CODE = "modeling_hipp_prune.py"
 """This file's name inside a checkpoint, which ``auto_map`` refers to."""
@@ -42,47 +43,38 @@ PROJECTORS = ("multi_modal_projector", "connector", "visual.merger")
 """Where families keep what maps the vision tower's output to the residual stream, below the model without its head."""
 
 
-def read_widths(config: PreTrainedConfig) -> list[int] | None:
-    """MLP neurons of each language block, or ``None`` if all blocks have the config's one width.
-
-    Raises:
-        ValueError: if this transformers is too old to read ``per_layer_config``.
-    """
-    text = config.get_text_config(decoder=True)
-    if not hasattr(text, "is_heterogeneous"):
-        raise ValueError(
-            f"blocks of uneven width need transformers 5.14 or later, this is {transformers.__version__}; "
-            "run `pip install --upgrade transformers`"
-        )
-    if "intermediate_size" not in (text.per_layer_attributes or ()):
+def read_widths(config: PretrainedConfig) -> list[int] | None:
+    """MLP neurons of each language block, or ``None`` if all blocks have the config's one width."""
+    text = config.get_text_config(decoder=True).to_dict()
+    blocks = {int(block): own for block, own in (text.get("per_layer_config") or {}).items()}
+    if not any("intermediate_size" in own for own in blocks.values()):
         return None
-    return [block.intermediate_size for block in text.per_layer_config]
+    return [
+        blocks.get(block, {}).get("intermediate_size") or text["intermediate_size"]
+        for block in range(text["num_hidden_layers"])
+    ]
 
 
-def is_stock(config: PreTrainedConfig) -> bool:
-    """Whether the stock class can model it: equal blocks, a whole residual stream, no bias that it does not know.
-
-    Raises:
-        ValueError: as ``read_widths``.
-    """
+def is_stock(config: PretrainedConfig) -> bool:
+    """Whether the stock class can model it: equal blocks, a whole residual stream, no bias that it does not know."""
     return read_widths(config) is None and not any(
         (_has_down_bias(config), residual_width(config), key_value_heads(config))
     )
 
 
-def residual_width(config: PreTrainedConfig) -> int | None:
+def residual_width(config: PretrainedConfig) -> int | None:
     """Coordinates of a sliced model's residual stream; ``None`` if it has all of them."""
     width: int | None = getattr(config.get_text_config(decoder=True), RESIDUAL_WIDTH, None)
     return width
 
 
-def key_value_heads(config: PreTrainedConfig) -> list[int] | None:
+def key_value_heads(config: PretrainedConfig) -> list[int] | None:
     """Key/value heads of each block; ``None`` if all blocks have all."""
     heads: list[int] | None = getattr(config.get_text_config(decoder=True), KEY_VALUE_HEADS, None)
     return heads
 
 
-def _has_down_bias(config: PreTrainedConfig) -> bool:
+def _has_down_bias(config: PretrainedConfig) -> bool:
     return bool(getattr(config.get_text_config(decoder=True), DOWN_BIAS, False))
 
 
@@ -217,14 +209,18 @@ class SlicedNorm(nn.Module):
 
 @cache
 def _sliced(stock: type[nn.Module]) -> type[nn.Module]:
-    """A subclass of a stock pre-norm block whose residual connections pass through shortcuts, under the same name."""
+    """A subclass of a stock pre-norm block whose residual connections pass through shortcuts, under the same name.
+
+    In transformers 4 some blocks return a tuple; those also take ``output_attentions``.
+    """
+    returns_tuple = "output_attentions" in signature(stock.forward).parameters
 
     class Sliced(stock):  # type: ignore[valid-type, misc]
-        def forward(self, hidden_states: Tensor, **arguments: Any) -> Tensor:
+        def forward(self, hidden_states: Tensor, **arguments: Any) -> Any:
             attended = self.self_attn(hidden_states=self.input_layernorm(hidden_states), **arguments)[0]
             middle = self.attention_shortcut(hidden_states) + attended
-            result: Tensor = self.mlp_shortcut(middle) + self.mlp(self.post_attention_layernorm(middle))
-            return result
+            result = self.mlp_shortcut(middle) + self.mlp(self.post_attention_layernorm(middle))
+            return (result,) if returns_tuple else result
 
     Sliced.__name__ = stock.__name__
     Sliced.__qualname__ = stock.__name__
@@ -242,7 +238,7 @@ def uneven(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
     """
 
     class Uneven(stock):  # type: ignore[valid-type, misc]
-        def __init__(self, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
+        def __init__(self, config: PretrainedConfig, *args: Any, **kwargs: Any) -> None:
             widths = read_widths(config)
             text = config.get_text_config(decoder=True)
             overrides = text.to_dict().get("per_layer_config")

@@ -50,6 +50,22 @@ def nested_config(source: Path) -> dict[str, Any]:
     return config
 
 
+def with_old_rope(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with its language model's rotary embedding told in the words of transformers 4 too.
+
+    Transformers 5 reads either; 4 knows no ``rope_parameters`` and would take its own base for the angles.
+    """
+    text = config.get("text_config", config)
+    rope = text.get("rope_parameters") or {}
+    if "rope_theta" not in rope:
+        return dict(config)
+    scaling = {name: value for name, value in rope.items() if name != "rope_theta"}
+    text = {**text, "rope_theta": rope["rope_theta"]}
+    if scaling != {"rope_type": "default"}:
+        text["rope_scaling"] = scaling
+    return {**config, "text_config": text} if "text_config" in config else text
+
+
 def auto_map(model_type: str) -> dict[str, str]:
     """How ``config.json`` names the classes of our remote code.
 

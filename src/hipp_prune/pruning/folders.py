@@ -11,9 +11,17 @@ from uuid import uuid4
 from hipp_prune.errors import CheckpointError, OutputExistsError
 from hipp_prune.models.uneven import REMOTE_CODE, write_code
 from hipp_prune.pruning.card import write_card
-from hipp_prune.pruning.configs import read_config_file, write_config_file
+from hipp_prune.pruning.configs import read_config_file, with_old_rope, write_config_file
 from hipp_prune.pruning.ledger import LEDGER_FILE, PLAN_FILE
-from hipp_prune.pruning.shards import Change, Shard, Values, changed_bytes, read_shard, write_shard
+from hipp_prune.pruning.shards import (
+    Change,
+    Shard,
+    Values,
+    changed_bytes,
+    read_shard,
+    stored_name,
+    write_shard,
+)
 from hipp_prune.run import Progress
 
 INDEX = "model.safetensors.index.json"
@@ -88,7 +96,7 @@ def write_folder(
             (folder / name).write_text(text, encoding="utf-8")
         if "auto_map" in config:
             write_code(folder)
-        write_config_file(folder / "config.json", config)
+        write_config_file(folder / "config.json", with_old_rope(config))
         write_card(folder, out.name)
     return sum(shard.num_bytes for shard in shards), after
 
@@ -109,7 +117,7 @@ def _write_weights(
         own = values[shard.path]
         written += write_shard(shard, folder / shard.path.name, changes, own, dropped)
         names = {entry.name for entry in shard.entries} - set(dropped) | own.keys()
-        files |= dict.fromkeys(names, shard.path.name)
+        files |= dict.fromkeys(map(stored_name, names), shard.path.name)
         if progress is not None:
             progress(done, len(shards))
     if (source / INDEX).is_file():

@@ -6,6 +6,7 @@ header of dtypes, shapes and offsets, and the tensors one after another.
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedReader, BufferedWriter
@@ -26,6 +27,17 @@ FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 
 _CHUNK = 1 << 24
 """Bytes copied at once."""
+
+_FLAT_TOWER = re.compile(
+    r"(?<=\bvision_tower\.)"
+    r"(?=(embeddings\.(class|patch|position)_embedding|encoder\.layers|pre_layrnorm|post_layernorm)\b)"
+)
+"""Where transformers 5 leaves out a part of the names of CLIP's tensors."""
+
+
+def stored_name(name: str) -> str:
+    """The name we write a tensor under: the hub's, which transformers 4 and 5 both know."""
+    return _FLAT_TOWER.sub("vision_model.", name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +214,7 @@ def write_shard(
     values: Mapping[str, Values] | None = None,
     dropped: Collection[str] = (),
 ) -> int:
-    """Copies a file with the named tensors changed; names, order, dtypes and metadata stay.
+    """Copies a file with the named tensors changed; order, dtypes and metadata stay, and names but for ``stored_name``.
 
     Args:
         shard: the file to copy.
@@ -260,7 +272,11 @@ def _header(
     tensors += [(name, value.dtype, value.shape, len(value.content)) for name, value in values.items()]
     offset = 0
     for name, dtype, shape, size in tensors:
-        content[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + size]}
+        content[stored_name(name)] = {
+            "dtype": dtype,
+            "shape": list(shape),
+            "data_offsets": [offset, offset + size],
+        }
         offset += size
     text = json.dumps(content, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from hipp_prune.models.uneven import write_code
 from hipp_prune.pruning.card import write_card
-from hipp_prune.pruning.configs import nested_config, read_config_file, write_config_file
+from hipp_prune.pruning.configs import nested_config, read_config_file, with_old_rope, write_config_file
 from hipp_prune.pruning.folders import INDEX, copy_companions, whole_or_not_at_all
 from hipp_prune.pruning.ledger import LEDGER_FILE, PLAN_FILE
-from hipp_prune.pruning.shards import Place, Shard, Values, write_shard
+from hipp_prune.pruning.shards import Place, Shard, Values, stored_name, write_shard
 from hipp_prune.recovery.parts import HEAD, Parts
 
 ADAPTER_FOLDER = "adapter"
@@ -66,7 +66,7 @@ def write_checkpoint(
             _write_adapter(folder / ADAPTER_FOLDER, parts)
         if "auto_map" in config:
             write_code(folder)
-        write_config_file(folder / "config.json", config)
+        write_config_file(folder / "config.json", with_old_rope(config))
         write_card(folder, out.name, [_remark(record, parts)])
     return written
 
@@ -85,8 +85,9 @@ def _remark(record: Mapping[str, Any], parts: Parts) -> str:
 def _index(
     index: dict[str, Any], values: Mapping[Path, Mapping[str, Values]], written: int
 ) -> dict[str, Any]:
-    files = {name: path.name for path, own in values.items() for name in own}
-    return {**index, "metadata": {"total_size": written}, "weight_map": index["weight_map"] | files}
+    files = index["weight_map"] | {name: path.name for path, own in values.items() for name in own}
+    weight_map = {stored_name(name): file for name, file in files.items()}
+    return {**index, "metadata": {"total_size": written}, "weight_map": weight_map}
 
 
 def _untied(source: Path) -> dict[str, Any]:

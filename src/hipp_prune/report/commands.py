@@ -43,6 +43,7 @@ def query_command(run: RunDirectory, name: str, plan: Plan | None) -> str:
         value = usual if plan is None else plan.notes.get(setting, usual)
         if value != usual:
             words += [f"--{setting}", str(value)]
+    words += ["--uniform"] if plan is not None and plan.notes.get("uniform") else []
     for requirement, least in ({} if plan is None else plan.notes.get("require", {})).items():
         words += ["--require", f"{requirement}={least!r}"]
     return _join(*words, "--out", str(run.plans / f"{name}.json"))

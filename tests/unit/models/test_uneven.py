@@ -123,13 +123,18 @@ def test_heads_leave_with_their_queries(sources: dict[str, Path], family: str) -
         set_heads(model, [1])
 
 
-def test_an_old_transformers_is_named() -> None:
-    class OldConfig:
-        def get_text_config(self, **_: bool) -> object:
-            return object()
+def test_widths_are_read_by_a_transformers_that_does_not_know_them() -> None:
+    """Version 4 keeps ``per_layer_config`` as it stands in the file."""
 
-    with pytest.raises(ValueError, match=r"transformers 5\.14 or later"):
-        read_widths(OldConfig())  # type: ignore[arg-type]
+    class Config:
+        def get_text_config(self, **_: bool) -> "Config":
+            return self
+
+        def to_dict(self) -> dict[str, object]:
+            overrides = {"1": {"intermediate_size": 5}, "2": {"another": 7}}
+            return {"num_hidden_layers": 3, "intermediate_size": 8, "per_layer_config": overrides}
+
+    assert read_widths(Config()) == [8, 5, 8]  # type: ignore[arg-type]
 
 
 def test_loading_is_strict(sources: dict[str, Path], family: str, tmp_path: Path) -> None:
@@ -168,6 +173,7 @@ def test_the_file_imports_only_what_every_user_has() -> None:
     assert plain | of == {
         "collections.abc",
         "functools",
+        "inspect",
         "pathlib",
         "shutil",
         "typing",

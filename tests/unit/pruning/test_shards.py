@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from hipp_prune.errors import CheckpointError
-from hipp_prune.pruning.shards import Cut, Values, read_shard, write_shard
+from hipp_prune.pruning.shards import Cut, Values, read_shard, stored_name, write_shard
 
 DTYPES = [
     torch.float64,
@@ -94,3 +94,20 @@ def test_values_replace_a_tensor_or_join_the_others(tmp_path: Path) -> None:
         "a": [[0, 1, 2], [3, 4, 5]], "c": [0], "b": [7, 8, 9], "new": [7, 8, 9],
     }  # fmt: skip
     assert written == 4 * (6 + 1 + 3 + 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("vision_tower.embeddings.class_embedding", "vision_tower.vision_model.embeddings.class_embedding"),
+        ("model.vision_tower.encoder.layers.0.b", "model.vision_tower.vision_model.encoder.layers.0.b"),
+        ("vision_tower.pre_layrnorm.bias", "vision_tower.vision_model.pre_layrnorm.bias"),
+        ("vision_tower.vision_model.encoder.layers.0.mlp.fc1.bias",) * 2,
+        ("vision_tower.encoder.layer.0.mlp.fc1.bias",) * 2,
+        ("vision_tower.embeddings.position_embeddings",) * 2,
+        ("model.layers.0.mlp.gate_proj.weight",) * 2,
+    ],
+)  # fmt: skip
+def test_clip_has_the_names_of_the_hub_and_others_keep_theirs(name: str, stored: str) -> None:
+    """InternVL's tower, in the singular, is another one."""
+    assert stored_name(name) == stored

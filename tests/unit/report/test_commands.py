@@ -71,6 +71,8 @@ def test_query() -> None:
     assert parsed(commands.query_command(RUN, "mine", free)) == expected
     fixed = replace(plan, notes={"sparsity": 0.3, "align": 8})
     assert parsed(commands.query_command(RUN, "mine", fixed)) == replace(expected, sparsity=0.3, align=8)
+    even = replace(plan, notes={"sparsity": None, "align": 1, "uniform": True})
+    assert parsed(commands.query_command(RUN, "mine", even)) == replace(expected, uniform=True)
     assert parsed(commands.query_command(RUN, "NAME", None)).preference == "R,U,C"
 
 

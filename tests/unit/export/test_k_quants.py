@@ -1,0 +1,60 @@
+"""What llama.cpp's own llama-quantize makes of our files, held against transformers with the same rounded weights."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from hipp_prune.export import gguf
+from hipp_prune.export.gguf import write_gguf
+from hipp_prune.models import load_model
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.pruning.checkpoint import prune_checkpoint
+from tests.tiny import tiny_llava
+from tests.unit.export.llama_cpp import answer, expected, serve
+from tests.unit.pruning.tiny_plans import make_plan
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("llama-quantize") is None,
+    reason="llama-quantize, a program of llama.cpp, is not on the PATH",
+)
+
+WIDTHS = {"aligned": (512, 256), "even": (256, 256), "odd": (500, 300)}
+"""Of both blocks, and what they are to a K-quant, which packs 256 numbers."""
+
+
+def round_weights(adapter: Adapter, file: Path) -> set[str]:
+    """Gives a model the weights of a quantised file; returns the types of its tensors."""
+    package = pytest.importorskip("gguf")
+    stored = {tensor.name: tensor for tensor in package.GGUFReader(file).tensors}
+    for part in gguf._parts(adapter):
+        tensor = stored[part.name]
+        weights = torch.from_numpy(package.quants.dequantize(tensor.data, tensor.tensor_type).copy())
+        if part.heads is not None:
+            weights = weights.reshape(part.heads, -1, 2, *weights.shape[1:]).transpose(1, 2)
+        part.tensor.data = weights.reshape(part.tensor.shape)
+    return {tensor.tensor_type.name for tensor in stored.values()}
+
+
+@pytest.mark.parametrize("widths", WIDTHS)
+@pytest.mark.parametrize("kind", ["Q4_K_M", "Q6_K"])
+def test_llama_cpp_answers_as_the_rounded_weights_do(kind: str, widths: str, tmp_path: Path) -> None:
+    """The same greedy tokens; the distributions differ by what llama.cpp rounds in its activations too."""
+    pytest.importorskip("xllamacpp", reason="pip install xllamacpp brings llama.cpp")
+    source = tiny_llava(tmp_path, hidden=256, neurons=512)
+    prune_checkpoint(source, make_plan(load_model(source), "coupled", WIDTHS[widths]), tmp_path / "pruned")
+    full, small = tmp_path / "f16.gguf", tmp_path / "small.gguf"
+    exported = write_gguf(tmp_path / "pruned", full, precision="f16")
+    subprocess.run(["llama-quantize", full, small, kind], check=True, capture_output=True)
+    adapter = load_model(tmp_path / "pruned")
+    types = round_weights(adapter, small)
+    ids = adapter.processor.token_ids("USER: Is there a red cup in the image? ASSISTANT:")
+    tokens, logprobs = expected(adapter, ids)
+    given, found = answer(serve(small), ids, len(logprobs[0]))
+    assert given == tokens
+    divergence = (logprobs.exp() * (logprobs - found)).sum(dim=1)
+    assert divergence.max() < 2e-3
+    assert all(name.endswith("_K") or name == "F32" for name in types) == (widths != "odd")
+    assert ("--align 256" in exported.summary) == (widths == "odd")
