@@ -25,9 +25,9 @@ from hipp_prune.questions.question import Question
 from hipp_prune.report.grids import markdown_table
 from tests.e2e.vllm_answers import Answers, ask
 
-MODELS: tuple[ShapeName, ...] = ("small-qwen",)
-"""Dense LLaVAs that ``shapes`` builds have names of transformers 5, which vLLM 0.32 does not know."""
-SPARSITIES = (0.5,)
+MODELS: tuple[ShapeName, ...] = ("small-llava", "small-qwen")
+SPARSITIES = (0.0, 0.225, 0.5)
+"""The dense model is written like the others: vLLM 0.32 does not know the names that transformers 5 saves."""
 QUESTIONS = 16
 TOKENS = 32
 COLUMNS = (
@@ -80,17 +80,10 @@ def main() -> None:
         for name in MODELS:
             build(SHAPES[name], root / name, device="cpu", dtype="float32")
             questions, dense = draw_questions(name, root), 0.0
-            for sparsity in (0.0, *SPARSITIES):
-                checkpoint = root / (f"{name}-{sparsity}" if sparsity else name)
-                if sparsity:
-                    api.baseline(
-                        "random",
-                        sparsity,
-                        checkpoint,
-                        model=str(root / name),
-                        questions=["toyworld"],
-                        count=4,
-                    )
+            for sparsity in SPARSITIES:
+                checkpoint = root / f"{name}-{sparsity}"
+                source = str(root / name)
+                api.baseline("random", sparsity, checkpoint, model=source, questions=["toyworld"], count=4)
                 answers, ours = speeds(checkpoint, questions)
                 speed = QUESTIONS * TOKENS / answers.seconds
                 dense = dense or speed

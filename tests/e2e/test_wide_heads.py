@@ -1,0 +1,19 @@
+"""What vLLM is asked are the embedded models' own answers, though their heads are wider there."""
+
+from pathlib import Path
+
+import pytest
+
+from hipp_prune.benchmark.evaluate import answer_questions, limit_questions
+from hipp_prune.models import TOYS, load_model
+from hipp_prune.questions.spec import load_questions
+from tests.e2e.wide_heads import write_wide_heads
+
+
+@pytest.mark.parametrize("model", TOYS)
+def test_wider_heads_give_the_same_answers(model: str, tmp_path: Path) -> None:
+    write_wide_heads(model, tmp_path / "wide")
+    questions = limit_questions(load_questions(["toyworld"], "validation", cache=tmp_path, seed=0), 20)
+    narrow, wide = (answer_questions(load_model(name), questions)[0] for name in (model, tmp_path / "wide"))
+    assert [answer.given for answer in wide] == [answer.given for answer in narrow]
+    assert [answer.margin for answer in wide] == pytest.approx([answer.margin for answer in narrow], abs=2e-3)
