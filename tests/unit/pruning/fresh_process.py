@@ -12,8 +12,6 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-sys.modules["hipp_prune"] = None  # type: ignore[assignment]
-
 
 @torch.no_grad()
 def run(job: dict[str, Any]) -> None:
@@ -28,5 +26,6 @@ def run(job: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    sys.modules["hipp_prune"] = None  # type: ignore[assignment]
     for job in json.loads(Path(sys.argv[1]).read_text()):
         run(job)
