@@ -84,6 +84,12 @@ class Preference:
         """The weights in the order of ``OBJECTIVES``, shape [3], summing to one."""
         return np.array([self.robustness, self.utility, self.compression])
 
+    @property
+    def robustness_share(self) -> float:
+        """Robustness's share of what weighs on quality, in [0, 1]; a half where neither accuracy weighs anything."""
+        quality = self.robustness + self.utility
+        return self.robustness / quality if quality else 0.5
+
     def __str__(self) -> str:
         return ",".join(f"{weight:.3g}" for weight in self.vector)
 

@@ -92,3 +92,8 @@ def test_dirichlet_concentration():
     even = sample_preferences(rng, 500, anchor_fraction=0.0, concentration=200.0)
     spiky = sample_preferences(rng, 500, anchor_fraction=0.0, concentration=0.1)
     assert even.max(axis=1).mean() < 0.42 < 0.8 < spiky.max(axis=1).mean()
+
+
+def test_the_share_of_robustness_leaves_compression_out() -> None:
+    shares = [Preference.parse(text).robustness_share for text in ("1,0,0", "0,1,3", "1,3,4", "0,0,1")]
+    assert shares == pytest.approx([1.0, 0.0, 0.25, 0.5])

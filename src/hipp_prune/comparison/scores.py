@@ -33,8 +33,12 @@ class Scores:
 
     @property
     def mean(self) -> float:
-        """Of the two accuracies: what contenders are ordered by."""
+        """Of the two accuracies."""
         return (self.pope + self.choice) / 2
+
+    def asked(self, robustness_share: float) -> float:
+        """The two accuracies as a preference weighs them (``Preference.robustness_share``)."""
+        return robustness_share * self.pope + (1 - robustness_share) * self.choice
 
 
 def score_answers(answers: Answers) -> Scores:
@@ -84,9 +88,10 @@ def picture_counts(answers: Answers) -> Floats:
     return counts
 
 
-def accuracies(sums: Floats) -> Floats:
-    """(POPE balanced, multiple choice, their mean) [..., 3] of summed ``picture_counts`` [..., 6]."""
+def accuracies(sums: Floats, *, robustness_share: float = 0.5) -> Floats:
+    """(POPE balanced, multiple choice, mean, weighed as asked) [..., 4] of summed ``picture_counts`` [..., 6]."""
     with np.errstate(invalid="ignore"):
         yes, no, choice = (sums[..., 2 * kind] / sums[..., 2 * kind + 1] for kind in range(3))
     pope = (yes + no) / 2
-    return np.stack([pope, choice, (pope + choice) / 2], axis=-1)
+    asked = robustness_share * pope + (1 - robustness_share) * choice
+    return np.stack([pope, choice, (pope + choice) / 2, asked], axis=-1)

@@ -1,9 +1,10 @@
 """Who is ahead: rows of a table over seeds, and differences of two contenders with their intervals."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -18,8 +19,14 @@ Stage = Literal["before", "after"]
 """Of recovery."""
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-MEASURES = ("pope", "choice", "mean")
-"""What differences are of: POPE balanced accuracy, multiple-choice accuracy, their mean."""
+ACCURACIES = ("pope", "choice", "mean")
+"""POPE balanced accuracy, multiple-choice accuracy, their mean."""
+ASKED = "asked"
+"""The two accuracies as the preference weighs them: POPE for 1,0,0, multiple choice for 0,1,0, the mean for 1,1,1.
+
+A search that gives up what its user gives no weight to loses by the mean, and not by this."""
+MEASURES = (*ACCURACIES, ASKED)
+"""What differences are of."""
 
 _BOOTSTRAPS = 2000
 
@@ -35,6 +42,8 @@ class Row:
     stage: Stage
     results: tuple[CellResult, ...]
     """All of its cells: of each seed one, or one a preference."""
+    robustness_share: float = 0.5
+    """Of what is ``ASKED`` of a contender that answers no preference: the mean of those that the others are asked."""
 
     @cached_property
     def seeds(self) -> list[int]:
@@ -56,22 +65,24 @@ class Row:
 
     def _means(self, measure: str, keys: Sequence[object]) -> Floats:
         values: dict[object, list[float]] = defaultdict(list)
-        for key, scores in zip(keys, self.scores, strict=True):
-            values[key].append(_value(scores, measure))
+        for key, scores, share in zip(keys, self.scores, self._shares, strict=True):
+            values[key].append(_value(scores, measure, share))
         return np.array([np.mean(values[key]) for key in sorted(values, key=str)])
 
-    @cached_property
-    def mean(self) -> float:
-        """Of the two accuracies, over seeds."""
-        return float(self.over_seeds("mean").mean())
+    @property
+    def _shares(self) -> list[float]:
+        """How much POPE weighs in what each cell is asked."""
+        asked = (result.cell.preference for result in self.results)
+        return [self.robustness_share if each is None else each.robustness_share for each in asked]
 
     @cached_property
     def resampled(self) -> dict[int, Floats]:
-        """``MEASURES`` of each seed, the mean over preferences, for every weighting of the pictures, [W, 3]."""
+        """``MEASURES`` of each seed, the mean over preferences, for every weighting of the pictures, [W, 4]."""
         values: dict[int, list[Floats]] = defaultdict(list)
-        for result in self.results:
+        for result, share in zip(self.results, self._shares, strict=True):
             counts = picture_counts(getattr(result, self.stage))
-            values[result.cell.seed].append(accuracies(_weights(len(counts)) @ counts))
+            drawn = _weights(len(counts)) @ counts
+            values[result.cell.seed].append(accuracies(drawn, robustness_share=share))
         return {seed: np.mean(each, axis=0) for seed, each in values.items()}
 
 
@@ -84,8 +95,10 @@ def _weights(num_pictures: int) -> Floats:
     return result
 
 
-def _value(scores: Scores, measure: str) -> float:
-    """A field of the scores, or a POPE split's balanced accuracy."""
+def _value(scores: Scores, measure: str, robustness_share: float) -> float:
+    """A field of the scores, what is ``ASKED``, or a POPE split's balanced accuracy."""
+    if measure == ASKED:
+        return scores.asked(robustness_share)
     return scores.splits[measure] if measure in scores.splits else float(getattr(scores, measure))
 
 
@@ -109,7 +122,9 @@ def make_rows(results: Sequence[CellResult], stage: Stage) -> list[Row]:
     for (name, budget), contenders in sorted(
         groups.items(), key=lambda item: (item[0][0], item[0][1] or 0.0)
     ):
-        for members in [dense[name], *contenders.values()]:
+        everyone = [dense[name], *contenders.values()]
+        share = _mean_share(chain(*everyone))
+        for members in everyone:
             if members:
                 found.append(
                     Row(
@@ -118,9 +133,17 @@ def make_rows(results: Sequence[CellResult], stage: Stage) -> list[Row]:
                         contender=members[0].cell.contender,
                         stage=stage,
                         results=tuple(members),
+                        robustness_share=share,
                     )
                 )
     return found
+
+
+def _mean_share(results: Iterable[CellResult]) -> float:
+    """Mean ``robustness_share`` of the preferences that are asked, each once; a half where none is."""
+    asked = {str(each.cell.preference): each.cell.preference for each in results}
+    shares = [preference.robustness_share for preference in asked.values() if preference is not None]
+    return float(np.mean(shares)) if shares else 0.5
 
 
 def _place(result: CellResult) -> tuple[object, ...]:
@@ -134,13 +157,13 @@ class Difference:
 
     ours: Row
     theirs: Row
-    gain: tuple[float, float, float]
-    """Of ``MEASURES``."""
+    gain: tuple[float, ...]
+    """Of each of ``MEASURES``."""
     intervals: tuple[tuple[float, float], ...]
     """95%, of each of them."""
     seeds: int
 
-    def word(self, measure: str = "mean") -> Literal["ahead of", "tied with", "behind"]:
+    def word(self, measure: str = ASKED) -> Literal["ahead of", "tied with", "behind"]:
         """Tied where the interval holds zero."""
         low, high = self.intervals[MEASURES.index(measure)]
         if low <= 0 <= high:
@@ -173,8 +196,8 @@ def difference(ours: Row, theirs: Row, *, seed: int = 0) -> Difference | None:
     )
 
 
-def runner_up(rows: Sequence[Row], ours: Row) -> Row | None:
-    """The best of the others on the model, at the budget and stage of ``ours``, by the mean of the two accuracies."""
+def runner_up(rows: Sequence[Row], ours: Row, measure: str = ASKED) -> Row | None:
+    """The best of the others on the model, at the budget and stage of ``ours``."""
     rivals = [
         row
         for row in rows
@@ -182,7 +205,7 @@ def runner_up(rows: Sequence[Row], ours: Row) -> Row | None:
         and row.contender.method != DENSE
         and row.contender.label != ours.contender.label
     ]
-    return max(rivals, key=lambda row: row.mean, default=None)
+    return max(rivals, key=lambda row: float(row.over_seeds(measure).mean()), default=None)
 
 
 def champion_row(rows: Sequence[Row], label: str = OURS) -> Row | None:

@@ -9,7 +9,7 @@ import numpy as np
 from hipp_prune.benchmark.fronts import paired_interval
 from hipp_prune.comparison.cells import Cell, Contender
 from hipp_prune.comparison.results import CellResult
-from hipp_prune.comparison.standings import MEASURES, Row, difference, make_rows
+from hipp_prune.comparison.standings import ASKED, MEASURES, Row, difference, make_rows
 from hipp_prune.paper import switches, table3, table4, tables12
 from hipp_prune.paper.contenders import (
     ABLATIONS,
@@ -172,11 +172,16 @@ def _superiority(evidence: Evidence) -> list[Claim]:
         )
         for table, (model, budgets) in enumerate(settings.budgets.items())
         for number, budget in enumerate(budgets)
-        for measure in ("pope", "choice")
+        for measure in ("pope", "choice", ASKED)
     ]
 
 
-_NAMES = {"pope": "POPE accuracy", "choice": "multiple-choice accuracy", "sparsity": "sparsity"}
+_NAMES = {
+    "pope": "POPE accuracy",
+    "choice": "multiple-choice accuracy",
+    ASKED: "accuracy as its preferences weigh it",
+    "sparsity": "sparsity",
+}
 
 
 def _baselines(evidence: Evidence) -> list[Claim]:

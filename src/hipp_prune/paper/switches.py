@@ -5,7 +5,7 @@ from functools import partial
 
 from hipp_prune.comparison.cells import Cell
 from hipp_prune.comparison.results import CellResult
-from hipp_prune.comparison.standings import MEASURES, make_rows
+from hipp_prune.comparison.standings import ACCURACIES, make_rows
 from hipp_prune.paper.contenders import ABLATIONS, DECISIONS, Switch
 from hipp_prune.paper.part import Part, Section
 from hipp_prune.paper.settings import PaperSettings, model_name
@@ -39,7 +39,7 @@ def _rows(
     bases = {switch.contender.label: switch.base.label for switch in switches}
     name, hard = model_name(model), settings.hard(model)
     after = make_rows(results, "after")
-    table: Rows = [("search", *CONTENDER, *(f"Δ {measure}" for measure in MEASURES))]
+    table: Rows = [("search", *CONTENDER, *(f"Δ {measure}" for measure in ACCURACIES))]
     for before, row in both_stages(results):
         if row.model == name:
             label = row.contender.label

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hipp_prune.comparison.results import CellResult
-from hipp_prune.comparison.standings import MEASURES, Row, difference, make_rows
+from hipp_prune.comparison.standings import ACCURACIES, Row, difference, make_rows
 from hipp_prune.paper.statistics import mean_and_std
 
 CONTENDER = ("seeds", "sparsity", "POPE before", "choice before", "POPE after", "choice after")
@@ -41,13 +41,13 @@ def contender_cells(before: Row, after: Row) -> tuple[str, ...]:
 
 
 def gain_cells(row: Row, base: Row | None) -> tuple[str, ...]:
-    """How far a row is ahead of another in each of ``MEASURES``, in points with 95% intervals."""
+    """How far a row is ahead of another in each of ``ACCURACIES``, in points with 95% intervals."""
     found = None if base is None else difference(row, base)
     if found is None:
-        return ("–",) * len(MEASURES)
+        return ("–",) * len(ACCURACIES)
     return tuple(
         f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-        for gain, (low, high) in zip(found.gain, found.intervals, strict=True)
+        for gain, (low, high) in list(zip(found.gain, found.intervals, strict=True))[: len(ACCURACIES)]
     )
 
 

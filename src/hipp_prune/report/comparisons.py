@@ -20,6 +20,7 @@ from hipp_prune.comparison.results import CellResult
 from hipp_prune.comparison.scores import Scores, score_answers
 from hipp_prune.comparison.settings import CompareSettings
 from hipp_prune.comparison.standings import (
+    ASKED,
     MEASURES,
     STAGES,
     Difference,
@@ -35,9 +36,9 @@ from hipp_prune.report.grids import Rows, html_table, markdown_table
 from hipp_prune.report.page import asset, chart_html
 from hipp_prune.run import write_text
 
-_NAMES = {"pope": "POPE", "choice": "multiple choice", "mean": "mean of both"}
+_NAMES = {"pope": "POPE", "choice": "multiple choice", "mean": "mean of both", ASKED: "accuracy asked for"}
 _LEDGER = {"mlp": "MLP", "block": "blocks", "language": "language model", "model": "whole model"}
-_OTHER = {"yes_rate": "Yes", "auc": "AUC", "choice": "choice", "mean": "mean"}
+_OTHER = {"yes_rate": "Yes", "auc": "AUC", "choice": "choice", "mean": "mean", ASKED: "asked"}
 
 Section = tuple[str, float | None]
 """A model and a budget."""
@@ -71,7 +72,7 @@ def _pairs(results: Sequence[CellResult]) -> dict[Section, dict[Stage, list[Row]
 def _table(rows: Sequence[Row], champion: str, *, brief: bool) -> Rows:
     ours = champion_row(rows, champion)
     splits = [] if brief else sorted(rows[0].scores[0].splits)
-    others = {name: label for name, label in _OTHER.items() if not (brief and name == "mean")}
+    others = {name: label for name, label in _OTHER.items() if not (brief and name in ("mean", ASKED))}
     measures = ("pope", *splits, *others)
     ledger = {"mlp": "MLP"} if brief else _LEDGER
     times = () if brief else ("plan s", "recover s", "search s")
@@ -94,7 +95,7 @@ def _table(rows: Sequence[Row], champion: str, *, brief: bool) -> Rows:
                 )
             )
     chance = f"{100 * rows[0].scores[0].chance:.1f}"
-    guesses = {"yes_rate": "", "choice": chance, "mean": ""}
+    guesses = {"yes_rate": "", "choice": chance, "mean": "", ASKED: ""}
     body.append(
         (
             "chance",
@@ -129,11 +130,11 @@ def _spread(values: Floats, *, plain: bool = False) -> str:
 
 
 def _lead(ours: Row | None, row: Row) -> str:
-    """What the champion is ahead by, in points of the mean of both accuracies."""
+    """What the champion is ahead by, in points of the accuracy asked for."""
     if ours is None or row is ours or row.contender.method == DENSE:
         return ""
     found = difference(ours, row)
-    return "" if found is None else _points(found, "mean")
+    return "" if found is None else _points(found, ASKED)
 
 
 def _points(found: Difference, measure: str) -> str:
@@ -143,22 +144,28 @@ def _points(found: Difference, measure: str) -> str:
 
 
 def leads(results: Sequence[CellResult], *, champion: str = OURS) -> list[Difference]:
-    """The champion against the best of the others, on every model, at every budget, before and after recovery."""
+    """The champion against the best of the others, on every model, at every budget, before and after recovery.
+
+    The best is that by the accuracy asked for, and then that by the mean of both where it is another.
+    """
     found = []
     for pair in _pairs(results).values():
         for rows in pair.values():
             ours = champion_row(rows, champion)
-            rival = None if ours is None else runner_up(rows, ours)
-            lead = None if ours is None or rival is None else difference(ours, rival)
-            found += [] if lead is None else [lead]
+            if ours is None:
+                continue
+            rivals = [runner_up(rows, ours, measure) for measure in (ASKED, "mean")]
+            for rival in dict.fromkeys(rival.contender for rival in rivals if rival is not None):
+                lead = difference(ours, next(row for row in rows if row.contender == rival))
+                found += [] if lead is None else [lead]
     return found
 
 
 def lead_lines(found: Sequence[Difference]) -> list[str]:
-    """They in words."""
+    """They in words; "tied" and the like is said of the accuracy asked for."""
     return [
         f"{section_name((each.ours.model, each.ours.budget))}, {each.ours.stage} recovery: {each.ours.contender.label} "
-        f"is {each.word()} the best other, {each.theirs.contender.label}, by "
+        f"is {each.word()} {each.theirs.contender.label} by "
         + ", ".join(f"{_NAMES[measure]} {_points(each, measure)}" for measure in reversed(MEASURES))
         + f" points ({each.seeds} seed{'' if each.seeds == 1 else 's'})"
         for each in found
@@ -185,7 +192,8 @@ def comparison_facts(results: Sequence[CellResult], settings: CompareSettings) -
         f"recovery: {recovery.steps} steps of {recovery.batch_size} questions, mixture {recovery.mixture}, rates "
         f"{recovery.rate:g} and {recovery.lora_rate:g} (LoRA, last {recovery.lora_blocks} blocks)",
         "percent, mean ± sample standard deviation over seeds (a search: of its mean over preferences); intervals: "
-        "bootstrap over seeds and pictures, of the mean of both accuracies unless named otherwise",
+        "bootstrap over seeds and pictures, of the accuracy asked for unless named otherwise: POPE and choice as the "
+        "preference weighs them, and for what answers no preference as those of the searches do on average",
         f"{platform.machine()}, python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers")),
     ]
@@ -239,7 +247,8 @@ def to_csv(results: Sequence[CellResult]) -> str:
 def _record(result: CellResult, stage: Stage) -> dict[str, object]:
     cell = result.cell
     scores: Scores = score_answers(result.before if stage == "before" else result.after)
-    numbers = asdict(scores) | {"mean": scores.mean}
+    share = 0.5 if cell.preference is None else cell.preference.robustness_share
+    numbers = asdict(scores) | {"mean": scores.mean, ASKED: scores.asked(share)}
     numbers |= {f"pope_{split}": value for split, value in numbers.pop("splits").items()}
     ledger = asdict(result.ledger if stage == "before" else result.recovered)
     return {

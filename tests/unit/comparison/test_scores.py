@@ -36,7 +36,13 @@ def test_counts_by_picture_give_the_accuracies_again() -> None:
     )
     counts, scores = picture_counts(made), score_answers(made)
     assert counts.shape == (29, 6)
-    assert accuracies(counts.sum(axis=0)) == pytest.approx([scores.pope, scores.choice, scores.mean])
+    assert accuracies(counts.sum(axis=0)) == pytest.approx(
+        [scores.pope, scores.choice, scores.mean, scores.mean]
+    )
+    assert accuracies(counts.sum(axis=0), robustness_share=0.2)[3] == pytest.approx(
+        0.2 * scores.pope + 0.8 * scores.choice
+    )
+    assert scores.asked(0.2) == pytest.approx(0.2 * scores.pope + 0.8 * scores.choice)
 
 
 def test_a_benchmark_that_was_not_asked_has_no_score() -> None:

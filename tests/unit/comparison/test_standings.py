@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hipp_prune.comparison.results import CellResult
-from hipp_prune.comparison.standings import Row, champion_row, difference, make_rows, runner_up
+from hipp_prune.comparison.standings import MEASURES, Row, champion_row, difference, make_rows, runner_up
 from tests.unit.comparison.made import answers, cell_result
 
 PICTURES = 40
@@ -39,7 +39,30 @@ def test_a_search_counts_by_its_mean_over_preferences_within_a_seed() -> None:
     )
     assert row.over_seeds("choice") == pytest.approx([0.7, 0.7])
     assert row.over_preferences("choice") == pytest.approx([0.9, 0.5])  # 0,1,0 before 1,0,0
-    assert row.mean == pytest.approx(0.85)
+    assert row.over_seeds("mean") == pytest.approx([0.85, 0.85])
+
+
+def test_what_is_asked_weighs_the_accuracies_as_each_preference_does() -> None:
+    """A search that gives up multiple choice where it weighs nothing loses by the mean and not by what is asked."""
+    obedient = [exact("hybrid", 0, 0, "1,0,0"), exact("hybrid", 0, 10, "0,1,0")]
+    indifferent = [exact("grpo", 0, 8, "1,0,0"), exact("grpo", 0, 8, "0,1,0")]
+    baseline = [exact("flap", 0, 8)]
+    rows = {row.contender.method: row for row in make_rows([*obedient, *indifferent, *baseline], "after")}
+    assert rows["hybrid"].over_seeds("mean") == pytest.approx([0.75])
+    assert rows["hybrid"].over_seeds("asked") == pytest.approx([1.0])
+    assert rows["grpo"].over_seeds("asked") == pytest.approx([0.9])
+    # a baseline answers both preferences with one plan
+    assert rows["flap"].over_seeds("asked") == pytest.approx([0.9])
+    asked, mean = (runner_up(list(rows.values()), rows["grpo"], measure) for measure in ("asked", "mean"))
+    assert asked is rows["hybrid"]
+    assert mean is rows["flap"]
+
+
+def test_a_contender_without_preferences_is_asked_what_the_others_are() -> None:
+    rows = make_rows([exact("hybrid", 0, 0, "1,0,1"), exact("flap", 0, 0)], "after")
+    assert [row.over_seeds("asked")[0] for row in rows] == pytest.approx([1.0, 1.0])
+    alone = only([exact("flap", 0, 0)])
+    assert alone.over_seeds("asked") == pytest.approx([0.5])
 
 
 def test_rows_stand_by_budget_and_method_with_the_dense_model_in_every_budget() -> None:
@@ -66,15 +89,13 @@ def test_a_difference_is_that_of_the_scores_and_none_to_itself() -> None:
     theirs = only([noisy("flap", seed, 0.3) for seed in range(4)])
     found = difference(ours, theirs)
     assert found is not None
-    for measure, gain, (low, high) in zip(
-        ("pope", "choice", "mean"), found.gain, found.intervals, strict=True
-    ):
+    for measure, gain, (low, high) in zip(MEASURES, found.gain, found.intervals, strict=True):
         assert gain == pytest.approx(np.mean(ours.over_seeds(measure) - theirs.over_seeds(measure)))
         assert low < gain < high
     assert found.word() == "ahead of"
     same = difference(theirs, theirs)
     assert same is not None
-    assert same.gain == (0.0, 0.0, 0.0)
+    assert same.gain == (0.0,) * len(MEASURES)
     assert same.word() == "tied with"
 
 

@@ -234,13 +234,14 @@ def test_claims_are_computed_from_the_cells():
 
     cells = [cell for part in tables12.PARTS for cell in part.cells(SMALL)]
     text = claims.section(SMALL, _planted(cells, score)).text
-    pope, choice = (
+    pope, choice, asked = (
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in text.splitlines()
         if line.startswith("| toy-llava, 50.0%: HiPP-Prune")
     )
     assert pope[5] == "**stronger**"  # than the 17.5 points of the paper
     assert pope[3] == choice[5] == "**not**"
+    assert asked[5] == "**reproduced**"
 
 
 def test_a_claim_is_judged_by_the_cells_of_its_own_part():
