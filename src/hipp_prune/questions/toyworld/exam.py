@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 
 from hipp_prune.questions.toyworld.people import PEOPLE, VALUES
@@ -200,6 +201,7 @@ def value_of(thing: Thing, attribute: str) -> str:
     return str(getattr(thing, attribute))
 
 
+@cache
 def _values(attribute: str) -> tuple[str, ...]:
     return tuple(sorted({value_of(thing, attribute) for thing in THINGS}))
 
