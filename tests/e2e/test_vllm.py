@@ -44,6 +44,16 @@ def questions_with_pictures(cache: Path) -> list[Question]:
     ]
 
 
+def write_pruned(model: str, folder: Path) -> Path:
+    """An embedded model with wide heads, its blocks pruned to three widths in turn."""
+    dense, checkpoint = folder / "dense", folder / "pruned"
+    write_wide_heads(model, dense)
+    adapter = load_model(dense)
+    widths = [neurons - 1 - block % 3 for block, neurons in enumerate(adapter.shape.neurons)]
+    api.prune(str(dense), make_plan(adapter, "coupled", widths), checkpoint)
+    return checkpoint
+
+
 @torch.inference_mode()
 def score(adapter: Adapter, question: Question, tokens: NDArray[np.int64]) -> tuple[list[int], Any]:
     """The prompt's ids, and transformers' log-probabilities of what follows it and those tokens [TOKENS, V]."""
@@ -63,11 +73,7 @@ def score(adapter: Adapter, question: Question, tokens: NDArray[np.int64]) -> tu
 def test_vllm_says_what_transformers_says(
     model: str, impl: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    dense, checkpoint = tmp_path / "dense", tmp_path / "pruned"
-    write_wide_heads(model, dense)
-    adapter = load_model(dense)
-    widths = [neurons - 1 - block % 3 for block, neurons in enumerate(adapter.shape.neurons)]
-    api.prune(str(dense), make_plan(adapter, "coupled", widths), checkpoint)
+    checkpoint = write_pruned(model, tmp_path)
     pruned = load_model(checkpoint)
     questions = questions_with_pictures(tmp_path / "world")
     prompts = [

@@ -17,12 +17,9 @@ from typing import Any
 import pytest
 import torch
 
-from hipp_prune import api
 from hipp_prune.models import TOYS, load_model
-from tests.e2e.test_vllm import PYTHON, questions_with_pictures, score
-from tests.e2e.vllm_answers import PLUGINS
-from tests.e2e.wide_heads import write_wide_heads
-from tests.unit.pruning.tiny_plans import make_plan
+from tests.e2e.test_vllm import PYTHON, questions_with_pictures, score, write_pruned
+from tests.e2e.vllm_answers import PLUGINS, environment
 
 pytestmark = pytest.mark.skipif(not PYTHON, reason="vLLM is not installed; run `make test-vllm`")
 
@@ -48,23 +45,14 @@ def serving(checkpoint: Path, impl: str, folder: Path) -> Iterator[str]:
         "--max-model-len", "128", "--max-num-seqs", "4", "--chat-template", str(folder / "as_it_is.jinja"),
         "--chat-template-content-format", "string",
     ]  # fmt: skip
-    environment = {
-        **os.environ,
-        "HF_HUB_OFFLINE": "1",
-        "HF_HOME": str(folder / "hub"),
-        "OMP_NUM_THREADS": "1",
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_PLUGINS": PLUGINS[impl],
-    }
     log = folder / "server.log"
     with log.open("w", encoding="utf-8") as output:
         server = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, start_new_session=True
+            command, env=environment(impl, folder), stdout=output, stderr=output, start_new_session=True
         )
     address = f"http://127.0.0.1:{port}"
     try:
-        assert _is_up(address, server), log.read_text(encoding="utf-8")[-3000:]
+        assert _is_up(address, server), log.read_text(encoding="utf-8")[-6000:]
         yield address
     finally:
         os.killpg(server.pid, signal.SIGTERM)
@@ -115,11 +103,7 @@ def ask(address: str, text: str, picture: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("impl", PLUGINS)
 @pytest.mark.parametrize("model", TOYS)
 def test_a_served_checkpoint_answers_as_transformers_does(model: str, impl: str, tmp_path: Path) -> None:
-    dense, checkpoint = tmp_path / "dense", tmp_path / "pruned"
-    write_wide_heads(model, dense)
-    adapter = load_model(dense)
-    widths = [neurons - 1 - block % 3 for block, neurons in enumerate(adapter.shape.neurons)]
-    api.prune(str(dense), make_plan(adapter, "coupled", widths), checkpoint)
+    checkpoint = write_pruned(model, tmp_path)
     pruned = load_model(checkpoint)
     asked = questions_with_pictures(tmp_path / "world")
     asked = [*asked[: COUNT // 2], *asked[-COUNT // 2 :]]

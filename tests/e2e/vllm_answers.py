@@ -37,6 +37,19 @@ class Answers:
     """Bytes that vLLM's processes held at the end, 1 GiB of cache included."""
 
 
+def environment(impl: str, folder: Path) -> dict[str, str]:
+    """Variables for vLLM on one thread, with 1 GiB of cache, without the hub; ``folder`` is for what it leaves."""
+    return {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(folder / "hub"),
+        "OMP_NUM_THREADS": "1",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_PLUGINS": PLUGINS[impl],
+    }
+
+
 def ask(
     python: str, checkpoint: Path, impl: str, prompts: Sequence[tuple[str, Path]], *, tokens: int
 ) -> Answers:
@@ -54,18 +67,9 @@ def ask(
         stated = [(text, str(path)) for text, path in prompts]
         request = {"checkpoint": str(checkpoint), "impl": impl, "tokens": tokens, "prompts": stated}
         (folder / "asked.json").write_text(json.dumps(request), encoding="utf-8")
-        environment = {
-            **os.environ,
-            "HF_HUB_OFFLINE": "1",
-            "HF_HOME": str(folder / "hub"),
-            "OMP_NUM_THREADS": "1",
-            "VLLM_CPU_KVCACHE_SPACE": "1",
-            "VLLM_NO_USAGE_STATS": "1",
-            "VLLM_PLUGINS": PLUGINS[impl],
-        }
         done = subprocess.run(
             [python, __file__, str(folder / "asked.json"), str(folder / "answers.npz")],
-            env=environment,
+            env=environment(impl, folder),
             capture_output=True,
             text=True,
             check=False,

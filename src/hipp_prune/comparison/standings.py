@@ -197,7 +197,7 @@ def difference(ours: Row, theirs: Row, *, seed: int = 0) -> Difference | None:
 
 
 def runner_up(rows: Sequence[Row], ours: Row, measure: str = ASKED) -> Row | None:
-    """The best of the others on the model, at the budget and stage of ``ours``."""
+    """The best of the others on the model, at the budget and stage of ``ours``, by this measure."""
     rivals = [
         row
         for row in rows
