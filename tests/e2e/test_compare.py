@@ -2,12 +2,18 @@
 
 import csv
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree, rmtree
 
 import pytest
 
 from hipp_prune.cli import main
+from hipp_prune.comparison.cells import Cell, Contender
+from hipp_prune.comparison.results import Answers, CellResult
+from hipp_prune.comparison.settings import RECOVERY, CompareSettings
+from hipp_prune.comparison.stages import Worker
 from tests.e2e.conftest import Benchmarks, Refused
 
 
@@ -73,3 +79,43 @@ def test_a_comparison_goes_on_where_it_was_stopped_and_its_tables_need_no_model(
 
 def test_tables_of_nothing_are_refused(tmp_path: Path, refused: Refused) -> None:
     assert "compare.json does not exist" in refused(["compare", "--out", tmp_path / "none", "--tables"])
+
+
+def test_a_checkpoint_that_was_judged_before_is_not_judged_again(
+    tmp_path: Path, model: Path, benchmarks: Benchmarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(Worker, "ask", _counting(Worker.ask, asked))
+
+    def judge(variant: str, seed: int = 0, *, keep: bool = False) -> CellResult:
+        contender = Contender(method="uniform", variant=variant)
+        cell = Cell(model=str(model), contender=contender, budget=0.3, preference=None, seed=seed)
+        worker = Worker(tmp_path, settings, {}, keep)
+        worker(cell.calibration)
+        worker(cell)
+        return CellResult.load(cell.path(tmp_path))
+
+    settings = CompareSettings(
+        questions=tuple(benchmarks.specs),
+        limit=30,
+        calibration=12,
+        recovery=replace(RECOVERY, steps=2, lora_blocks=1),
+    )
+    first, again = judge(""), judge("again")
+    assert len(asked) == 2
+    assert again.cell.contender.variant == "again"
+    assert (again.before.margin == first.before.margin).all()
+    assert (again.after.margin == first.after.margin).all()
+    assert again.seconds["recover"] == first.seconds["recover"]
+    judge("", seed=1)
+    assert len(asked) == 4, "another seed recovers otherwise"
+    judge("kept", keep=True)
+    assert len(asked) == 6, "whoever wants the checkpoints gets them"
+
+
+def _counting(ask: Callable[[Worker, Path], Answers], asked: list[Path]) -> Callable[[Worker, Path], Answers]:
+    def counted(worker: Worker, checkpoint: Path) -> Answers:
+        asked.append(checkpoint)
+        return ask(worker, checkpoint)
+
+    return counted

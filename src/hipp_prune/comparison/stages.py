@@ -1,9 +1,10 @@
 """What a worker does: calibrate, search, and carry a cell from its plan to the answers after recovery."""
 
+import hashlib
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -109,37 +110,72 @@ class Worker:
         clock = _Laps()
         checkpoint, plan = self.make_checkpoint(cell, folder / "pruned")
         clock.lap("plan")
+        twin = self._twin(cell, checkpoint, plan)
+        result = self._judged_before(twin) or self._judge(cell, checkpoint, folder / "recovered", clock)
+        replace(
+            result,
+            cell=cell,
+            settings=self.settings.told(cell.contender, cell.seed),
+            kept=None if plan is None else plan.kept,
+            seconds={name: round(seconds, 3) for name, seconds in (result.seconds | clock.seconds).items()},
+            search=self._spent(cell),
+        ).save(self.root)
+        if not twin.exists():
+            write_json(twin, {"cell": str(cell.path(Path()))})
+        if not self.keep:
+            shutil.rmtree(folder)
+        return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in clock.seconds.items())
+
+    def _judge(self, cell: Cell, checkpoint: Path, recovered: Path, clock: "_Laps") -> CellResult:
+        """Asks, recovers and asks again."""
         before = self.ask(checkpoint)
         clock.lap("evaluate")
         recover_checkpoint(
             checkpoint,
             load_model(checkpoint, **{**self.load, "dtype": "float32"}),
             self.questions("recovery"),
-            folder / "recovered",
+            recovered,
             self.settings.recovery_config(cell.seed),
             features=self.root / "cache" / "features",
-            force=(folder / "recovered").exists(),
+            force=recovered.exists(),
             record=asdict(
                 Provenance.now(model=cell.model, questions=self.settings.questions, seed=cell.seed)
             ),
         )
         clock.lap("recover")
-        after = self.ask(folder / "recovered")
+        after = self.ask(recovered)
         clock.lap("evaluate")
-        CellResult(
+        return CellResult(
             cell=cell,
-            settings=self.settings.told(cell.contender, cell.seed),
+            settings={},
             ledger=checkpoint_ledger(checkpoint) or NOTHING,
-            recovered=checkpoint_ledger(folder / "recovered") or NOTHING,
-            kept=None if plan is None else plan.kept,
-            seconds={name: round(seconds, 3) for name, seconds in clock.seconds.items()},
-            search=self._spent(cell),
+            recovered=checkpoint_ledger(recovered) or NOTHING,
+            kept=None,
+            seconds={},
+            search=None,
             before=before,
             after=after,
-        ).save(self.root)
-        if not self.keep:
-            shutil.rmtree(folder)
-        return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in clock.seconds.items())
+        )
+
+    def _twin(self, cell: Cell, checkpoint: Path, plan: Plan | None) -> Path:
+        """Where it is noted which cell judged a checkpoint of these very bytes first, recovered alike.
+
+        Often two preferences, or two methods, have the same plan at a budget.
+        """
+        share = self.settings.recovery.pope_share(None if plan is None else plan.preference)
+        digest = hashlib.sha256(f"{cell.seed} {share}".encode())
+        for file in sorted([checkpoint / "config.json", *checkpoint.glob("*.safetensors")]):
+            with file.open("rb") as opened:
+                while chunk := opened.read(2**20):
+                    digest.update(chunk)
+        return self.root / "twins" / f"{digest.hexdigest()[:32]}.json"
+
+    def _judged_before(self, twin: Path) -> CellResult | None:
+        """The result of the cell noted there, if it is still there and no checkpoints are wanted."""
+        if self.keep or not twin.exists():
+            return None
+        path = self.root / read_json(twin, made_by="hipp-prune compare")["cell"]
+        return CellResult.load(path) if path.exists() else None
 
     def make_checkpoint(self, cell: Cell, out: Path) -> tuple[Path, Plan | None]:
         """Writes a cell's checkpoint, and returns where it lies and the plan it follows, if it is one."""
