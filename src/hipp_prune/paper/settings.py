@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 from hipp_prune.choices import Baseline
 from hipp_prune.comparison.cells import Cell, Contender, schedule
@@ -11,19 +12,8 @@ from hipp_prune.errors import InputError
 from hipp_prune.paper.contenders import CENTRE
 from hipp_prune.preference import Preference
 
-BASELINES: tuple[Baseline, ...] = (
-    "random",
-    "uniform",
-    "magnitude",
-    "wanda-rows",
-    "wanda-coupled",
-    "wanda-global",
-    "llm-pruner",
-    "flap",
-    "owl",
-    "ecoflap",
-    "slicegpt",
-)
+BASELINES: tuple[Baseline, ...] = tuple(name for name in get_args(Baseline) if name != "random-neurons")
+"""All heuristics but uniform pruning of random neurons, which the paper does not have."""
 SEARCHES = ("hybrid", "surrogate", "knapsack", "evopress", "nsga2", "random-search", "grpo")
 
 COMPARE = CompareSettings(s_max=0.7, r_max=0.95)
