@@ -244,6 +244,21 @@ def test_claims_are_computed_from_the_cells():
     assert asked[5] == "**reproduced**"
 
 
+def test_a_starting_point_is_judged_before_recovery():
+    def score(cell: Cell) -> tuple[float, float]:
+        return (0.9 if cell.contender == OURS else 0.5) + jitter(cell), 0.5
+
+    cells = [cell for part in tables12.PARTS for cell in part.cells(SMALL)]
+    results = [result(cell, (0.5, 0.5), before=score(cell)) for cell in cells]
+    verdicts = {
+        claim.words.partition(":")[0]: claim.ours.verdict(claim.paper)
+        for claim in claims.all_claims(claims.Evidence.of(SMALL, results))
+        if "as its preferences weigh it" in claim.words and claim.ours
+    }
+    assert verdicts["toy-llava, 50.0% before recovery"] == "reproduced"
+    assert verdicts["toy-llava, 50.0%"] == "not"
+
+
 def test_a_claim_is_judged_by_the_cells_of_its_own_part():
     """Table 1 asks four preferences, an ablation only the centre: they must not be averaged together."""
 
