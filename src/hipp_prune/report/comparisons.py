@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from hipp_prune.allocation import Floats
-from hipp_prune.comparison.cells import DENSE, OURS
+from hipp_prune.comparison.cells import OURS
 from hipp_prune.comparison.results import CellResult
 from hipp_prune.comparison.scores import Scores, score_answers
 from hipp_prune.comparison.settings import CompareSettings
@@ -131,7 +131,7 @@ def _spread(values: Floats, *, plain: bool = False) -> str:
 
 def _lead(ours: Row | None, row: Row) -> str:
     """What the champion is ahead by, in points of the accuracy asked for."""
-    if ours is None or row is ours or row.contender.method == DENSE:
+    if ours is None or row is ours:
         return ""
     found = difference(ours, row)
     return "" if found is None else _points(found, ASKED)
