@@ -81,7 +81,7 @@ def run_paper(
         left = None if minutes is None else minutes - (time.monotonic() - start) / 60
         if not part.only_reads and (left is None or left > 0):
             say(f"{part.title} ({part.name})")
-            with _timed(out, part):
+            with _timed(out, part, say) as timed_say:
                 found = run_cells(
                     part.folder(out),
                     part.cells(settings),
@@ -89,7 +89,7 @@ def run_paper(
                     workers=workers,
                     minutes=left,
                     load=load,
-                    say=say,
+                    say=timed_say,
                 )
             failed |= {str(job): reason for job, reason in found.items()}
         done, total = write_part(out, results, settings, part)
@@ -111,15 +111,29 @@ def write_part(out: Path, results: Path, settings: PaperSettings, part: Part) ->
 
 
 @contextmanager
-def _timed(out: Path, part: Part) -> Iterator[None]:
-    """Adds the time inside to what the part has taken so far, over all runs; also where it is interrupted."""
-    begun = time.monotonic()
-    try:
-        yield
-    finally:
+def _timed(out: Path, part: Part, say: Say) -> Iterator[Say]:
+    """Adds the time inside to what the part has taken over all runs; of a run that is killed, that up to its last line.
+
+    What it yields passes lines on to ``say``.
+    """
+    last = time.monotonic()
+
+    def lap() -> None:
+        nonlocal last
+        now = time.monotonic()
         times = _times(out)
-        times[part.name] = times.get(part.name, 0.0) + time.monotonic() - begun
+        times[part.name] = times.get(part.name, 0.0) + now - last
         write_json(out / "times.json", times)
+        last = now
+
+    def timed_say(line: str) -> None:
+        lap()
+        say(line)
+
+    try:
+        yield timed_say
+    finally:
+        lap()
 
 
 def _times(out: Path) -> dict[str, float]:

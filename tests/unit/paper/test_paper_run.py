@@ -1,5 +1,6 @@
 """The loop over parts: what it runs, writes and says, with cells that finish at once."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -90,3 +91,22 @@ def test_times_add_up_over_interruptions(tmp_path: Path, monkeypatch: pytest.Mon
     lines: list[str] = []
     api.paper(tmp_path / "out", tmp_path / "pages", SETTINGS, parts=["table3"], say=lines.append)
     assert lines[-1].endswith("0 min 14 s")
+
+
+def test_the_time_of_a_run_that_is_killed_counts_up_to_its_last_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    kept = []
+
+    def killed(*arguments: Any, say: run.Say, **options: Any) -> dict[Cell, str]:
+        say("a cell is done")
+        kept.append(json.loads((tmp_path / "out" / "times.json").read_text()))
+        return {}
+
+    clock = iter(range(0, 1000, 7))
+    monkeypatch.setattr(run.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(run, "run_cells", killed)
+    lines: list[str] = []
+    api.paper(tmp_path / "out", tmp_path / "pages", SETTINGS, parts=["table3"], say=lines.append)
+    assert kept == [{"table3": 7.0}]
+    assert "a cell is done" in lines
