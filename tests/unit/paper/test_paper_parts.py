@@ -253,10 +253,20 @@ def test_a_starting_point_is_judged_before_recovery():
     verdicts = {
         claim.words.partition(":")[0]: claim.ours.verdict(claim.paper)
         for claim in claims.all_claims(claims.Evidence.of(SMALL, results))
-        if "as its preferences weigh it" in claim.words and claim.ours
+        if "as its preferences weigh it than every baseline" in claim.words and claim.ours
     }
     assert verdicts["toy-llava, 50.0% before recovery"] == "reproduced"
     assert verdicts["toy-llava, 50.0%"] == "not"
+
+
+def test_our_defaults_are_compared_with_the_papers_choices():
+    def score(cell: Cell) -> tuple[float, float]:
+        return (0.9 if cell.contender == LITERAL else 0.5) + jitter(cell), 0.5
+
+    cells = [cell for part in tables12.PARTS for cell in part.cells(SMALL)]
+    rows = claims.all_claims(claims.Evidence.of(SMALL, _planted(cells, score)))
+    found = [row for row in rows if "than the paper's choices" in row.words and row.ours]
+    assert {row.ours.verdict(None) for row in found} == {"opposite"}
 
 
 def test_a_claim_is_judged_by_the_cells_of_its_own_part():
