@@ -1,11 +1,13 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hipp_prune.errors import IncompleteRunError, RunError
+from hipp_prune.search import archive as archive_module
 from hipp_prune.search.archive import Archive, Evaluation, kept_matrix, objective_matrix
 from tests.unit.full_disk import full_disk
 
@@ -53,11 +55,23 @@ def test_in_memory():
     assert list(archive) == [_evaluation(1)]
 
 
-def test_each_evaluation_is_on_disk_before_add_returns(path):
+def test_each_evaluation_is_in_its_file_before_add_returns(path):
     archive = Archive(path)
     for number in range(3):
         archive.add(_evaluation(number))
         assert len(path.read_text().splitlines()) == number + 1
+
+
+def test_the_disk_is_waited_for_at_most_once_a_second(path, monkeypatch):
+    seconds, synced = iter([0.0, 0.0, 0.4, 0.9, 1.1, 1.1, 1.2]), []
+    monkeypatch.setattr(archive_module, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(
+        archive_module.os, "fsync", lambda _: synced.append(len(path.read_text().splitlines()))
+    )
+    archive = Archive(path)
+    for number in range(5):
+        archive.add(_evaluation(number))
+    assert synced == [1, 4]
 
 
 def test_paying_twice_is_our_own_mistake(path):
