@@ -117,10 +117,11 @@ def _ledger_cells(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _second_cells(row: Row) -> tuple[str, ...]:
+    """Medians: one cell that waited for a busy machine must not speak for the others."""
     seconds = [result.seconds for result in row.results]
     searches = {result.cell.seed: result.search["seconds"] for result in row.results if result.search}
-    cells = [f"{np.mean([each[name] for each in seconds]):.1f}" for name in ("plan", "recover")]
-    return (*cells, f"{np.mean(list(searches.values())):.0f}" if searches else "")
+    cells = [f"{np.median([each[name] for each in seconds]):.1f}" for name in ("plan", "recover")]
+    return (*cells, f"{np.median(list(searches.values())):.0f}" if searches else "")
 
 
 def _spread(values: Floats, *, plain: bool = False) -> str:
