@@ -52,7 +52,7 @@ def run_cells(
     claim(root, settings)
     _claim_questions(root, start().judging)
     jobs = all_jobs(cells)
-    done = {job: seconds for job in jobs if (seconds := _finished(job, root, settings)) is not None}
+    done = seconds_spent(root, cells, settings)
     waiting = [job for job in all_jobs(cell for cell in cells if cell not in done) if job not in done]
     if done and waiting:
         say(f"{len(done)} of {len(jobs)} calibrations, searches and cells are finished already")
@@ -63,6 +63,18 @@ def run_cells(
         say(clock.line(job, f"{result.seconds:.1f} s, {result.words}"))
 
     return run_jobs(waiting, start, finish, needs=needs, workers=workers, minutes=minutes, say=say)
+
+
+def seconds_spent(
+    root: Path, cells: Sequence[Cell], settings: CompareSettings = DEFAULT_SETTINGS
+) -> dict[Job, float]:
+    """Seconds of a worker that every finished job took: the cells, and the calibrations and searches they need.
+
+    Raises:
+        RunError: if one was done with other settings.
+    """
+    times = {job: _finished(job, root, settings) for job in all_jobs(cells)}
+    return {job: seconds for job, seconds in times.items() if seconds is not None}
 
 
 def claim(root: Path, settings: CompareSettings) -> None:

@@ -35,7 +35,8 @@ class Instant:
         failed = {cell: "no memory" for cell in cells if self.failing and self.failing in str(cell)}
         for cell in cells:
             if cell not in failed:
-                result(cell, (0.9, 0.6)).save(root)
+                told = settings.told(cell.contender, cell.seed)
+                replace(result(cell, (0.9, 0.6)), settings=told).save(root)
         return failed
 
 
@@ -56,6 +57,19 @@ def test_every_part_is_run_in_its_folder_and_written(tmp_path: Path, monkeypatch
     assert all(f"({part.name}.md)" in index for part in run.PARTS if part.cells(SETTINGS))
     assert "Unfinished" not in "".join(path.read_text() for path in (tmp_path / "pages").glob("*.md"))
     assert sum(line.startswith("table3: ") for line in lines) == 1
+
+
+def test_what_parts_share_counts_once_in_the_time_of_the_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run, "run_cells", Instant())
+    api.paper(tmp_path / "out", tmp_path / "pages", SETTINGS, parts=["table1", "proxy"])
+    index = (tmp_path / "pages" / "README.md").read_text()
+    cells = next(part for part in run.PARTS if part.name == "table1").cells(SETTINGS)
+    seconds = round(3.1 * len(cells))
+    assert f"took {seconds // 60} min {seconds % 60:02d} s of one worker's time" in index
+    assert "(proxy.md)" in index
+    assert "| 0 min 00 s |" in index.split("(proxy.md)")[1].splitlines()[0]
 
 
 def test_what_fails_is_named_after_everything_else_was_written(
