@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hipp_prune.allocation import Floats
 
-_WIDTH, _HEIGHT, _MARGIN = 420, 340, 58
+_WIDTH, _HEIGHT, _MARGIN, _KEY = 420, 340, 58, 30
 _DARK, _LIGHT = (68, 1, 84), (253, 200, 37)
 """Colours of the largest and the smallest sparsity."""
 
@@ -33,7 +33,9 @@ def draw_clouds(panels: Sequence[Panel]) -> str:
     for number, panel in enumerate(panels):
         x, y = (number % 2) * _WIDTH, (number // 2) * _HEIGHT
         drawn.append(f'<g transform="translate({x},{y})">{_panel(panel, low, high)}</g>')
-    width, height = 2 * _WIDTH, max(1, -(-len(panels) // 2)) * _HEIGHT
+    width, bottom = 2 * _WIDTH, max(1, -(-len(panels) // 2)) * _HEIGHT
+    drawn.append(f'<g transform="translate({_MARGIN},{bottom + _KEY / 2})">{_key(low, high)}</g>')
+    height = bottom + _KEY
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
         f'font-size="12"><rect width="{width}" height="{height}" fill="white"/>{"".join(drawn)}</svg>\n'
@@ -68,6 +70,19 @@ def _panel(panel: Panel, low: float, high: float) -> str:
             f'fill-opacity="{opacity}" stroke="#333" stroke-width="0.5">'
             f"<title>sparsity {panel.points[index, 2]:.3f}</title></circle>"
         )
+    return "".join(parts)
+
+
+def _key(low: float, high: float) -> str:
+    """What colours and sizes mean, on one line."""
+    parts = ['<text x="0" y="4">sparsity</text>']
+    for number, share in enumerate((0.0, 0.5, 1.0)):
+        x = 74 + 64 * number
+        parts.append(
+            f'<circle cx="{x}" cy="0" r="5" fill="{_colour(share)}" stroke="#333" stroke-width="0.5"/>'
+            f'<text x="{x + 10}" y="4">{low + share * (high - low):.0%}</text>'
+        )
+    parts.append('<text x="290" y="4">large: on the front of POPE, multiple choice and sparsity</text>')
     return "".join(parts)
 
 
