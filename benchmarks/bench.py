@@ -29,18 +29,18 @@ from shapes import SHAPES, ShapeName, build
 from workload import PACKED, PLAIN, SPARSITIES, UNPACKED, Load, Workload, clock, race
 
 from hipp_prune import api
-from hipp_prune.benchmark.speed import measure_speedups
 from hipp_prune.calibration import calibrate
+from hipp_prune.evaluation.speed import measure_speedups
+from hipp_prune.files.writing import write_text
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.costs import flops_table
-from hipp_prune.plan import Plan
-from hipp_prune.policy.network import PlanPolicy
-from hipp_prune.preference import Preference
+from hipp_prune.models.forward_cost import flops_table
+from hipp_prune.plans.plan import Plan
+from hipp_prune.plans.preference import Preference
 from hipp_prune.pruning.importance import magnitude
-from hipp_prune.pruning.slicing import sort_neurons
-from hipp_prune.run import write_text
-from hipp_prune.search.answers import PolicyAnswers
-from hipp_prune.search.planner import Planner
+from hipp_prune.pruning.prefix_views import sort_neurons
+from hipp_prune.search.policy.network import PlanPolicy
+from hipp_prune.search.query.planner import Planner
+from hipp_prune.search.solutions import PolicyAnswers
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ import tyro
 
 from hipp_prune import api, distributed
 from hipp_prune.calibration import Calibration
+from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.models import load_model
-from hipp_prune.questions.spec import load_questions
-from hipp_prune.run import RunDirectory
+from hipp_prune.questions.sources import load_questions
 from hipp_prune.search.archive import Archive
-from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.loop import search
 from hipp_prune.search.model_problem import ModelProblem
+from hipp_prune.search.settings import SearchConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 import tyro
 
-from hipp_prune.allocation import Floats
-from hipp_prune.choices import Method
-from hipp_prune.search.answers import Answers
+from hipp_prune.experiments.search_bench.landscape import Landscape
+from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.choices import Method
 from hipp_prune.search.archive import Archive
-from hipp_prune.search.config import SearchConfig
-from hipp_prune.search.landscape import Landscape
 from hipp_prune.search.loop import search
+from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.solutions import Answers
 
 PREFERENCES = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
 SPARSITIES = (0.2, 0.3, 0.4)

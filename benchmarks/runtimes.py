@@ -28,8 +28,8 @@ from workload import race
 from hipp_prune import api
 from hipp_prune.export.onnx_generate import OnnxModel, expand
 from hipp_prune.export.onnx_graphs import Decoder
+from hipp_prune.files.writing import write_text
 from hipp_prune.models import load_model
-from hipp_prune.run import write_text
 
 Ways = dict[str, Callable[[], object]]
 

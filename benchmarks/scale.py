@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import tyro
 
+from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.search.archive import Archive
-from hipp_prune.search.config import SearchConfig
-from hipp_prune.search.landscape import Landscape
 from hipp_prune.search.loop import search
+from hipp_prune.search.settings import SearchConfig
 
 _MOMENTS = 1 + 3
 """float64 numbers that calibration keeps of an input, a modality: a count, and of each channel Σx, Σx² and max."""

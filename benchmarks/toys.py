@@ -16,21 +16,21 @@ import numpy as np
 import tyro
 
 from hipp_prune import api
-from hipp_prune.benchmark.evaluate import answer_questions, limit_questions
 from hipp_prune.calibration import Calibration
+from hipp_prune.evaluation.evaluate import answer_questions, limit_questions
+from hipp_prune.evaluation.results import Results, score
+from hipp_prune.evaluation.scoring import chance_level
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.objectives.returns import class_balanced_mean
-from hipp_prune.preference import Preference
+from hipp_prune.plans.preference import Preference
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.pruning.masking import apply_masks
-from hipp_prune.pruning.slicing import sort_neurons
+from hipp_prune.pruning.prefix_views import sort_neurons
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.results import Results, score
-from hipp_prune.questions.scoring import chance_level
-from hipp_prune.questions.spec import load_questions
-from hipp_prune.search.config import SearchConfig
-from hipp_prune.search.planner import Planner
+from hipp_prune.questions.sources import load_questions
+from hipp_prune.search.query.planner import Planner
+from hipp_prune.search.settings import SearchConfig
 
 MODELS = ("toy-llava", "toy-qwen2.5-vl")
 VERTICES = {"robustness": "1,0,0", "utility": "0,1,0", "compression": "0,0,1", "centre": "1,1,1"}

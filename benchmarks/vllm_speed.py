@@ -19,8 +19,8 @@ from shapes import SHAPES, ShapeName, build
 from workload import clock
 
 from hipp_prune import api
+from hipp_prune.checkpoints.folders import open_shards
 from hipp_prune.models import load_model
-from hipp_prune.pruning.folders import open_shards
 from hipp_prune.questions.question import Question
 from hipp_prune.report.grids import markdown_table
 from tests.e2e.vllm_answers import Answers, ask

@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from hipp_prune import api
-from hipp_prune.allocation import Ints
 from hipp_prune.calibration import Calibration, calibrate
-from hipp_prune.objectives.evaluator import Evaluator
-from hipp_prune.objectives.features import encode_image_files
-from hipp_prune.objectives.minibatch import draw_minibatch
+from hipp_prune.evaluation.evaluator import Evaluator
+from hipp_prune.evaluation.features import encode_image_files
+from hipp_prune.plans.allocation import Ints
 from hipp_prune.questions.images import read_image
+from hipp_prune.questions.minibatches import draw_minibatch
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.spec import load_questions
-from hipp_prune.search.config import SearchConfig
+from hipp_prune.questions.sources import load_questions
 from hipp_prune.search.model_problem import ModelProblem
+from hipp_prune.search.settings import SearchConfig
 
 PLAIN, UNPACKED, PACKED, ALIGNED = "plain", "unpacked", "packed", "22.5%, widths multiples of 64"
 SPARSITIES = (0.225, 0.5)

@@ -19,16 +19,16 @@ import torch._dynamo  # what the first Adam of a process imports: here once for 
 from safetensors.torch import save_file
 
 from hipp_prune import api, distributed
-from hipp_prune.allocation import Ints
 from hipp_prune.calibration import calibrate
 from hipp_prune.errors import InputError
+from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.models import load_model
 from hipp_prune.objectives.returns import PlanScores
+from hipp_prune.plans.allocation import Ints
 from hipp_prune.questions.question import Question
 from hipp_prune.search.archive import shared_archive
-from hipp_prune.search.config import SearchConfig
-from hipp_prune.search.landscape import Landscape
 from hipp_prune.search.loop import search
+from hipp_prune.search.settings import SearchConfig
 
 os.environ["OMP_NUM_THREADS"] = "1"  # as torchrun sets it: sums are then rounded alike everywhere
 _FORKS = get_context("forkserver")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hipp_prune.search.config import METHODS, SearchConfig
+from hipp_prune.search.settings import METHODS, SearchConfig
 from tests.distributed import jobs
 
 pytestmark = pytest.mark.xdist_group("distributed")

@@ -13,8 +13,8 @@ from hipp_prune.errors import InputError
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import _check_split
-from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.model_problem import ModelProblem
+from hipp_prune.search.settings import SearchConfig
 from tests.distributed import jobs
 from tests.distributed.pretend_gpus import place, pretend_gpus
 from tests.distributed.test_calibration import ask

@@ -7,9 +7,10 @@ from typing import get_args
 import pytest
 
 from hipp_prune import api
-from hipp_prune.choices import Baseline
+from hipp_prune.checkpoints.ledger import read_savings
 from hipp_prune.cli import main
-from hipp_prune.pruning.ledger import read_savings
+from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.plans.choices import Baseline
 from tests.e2e.conftest import Benchmarks, Refused
 
 
@@ -65,7 +66,7 @@ def test_the_checkpoint_is_evaluated_like_any_other(
 def test_the_sample_of_a_run_is_the_one_drawn_without_a_run(
     run: Path, benchmarks: Benchmarks, tmp_path: Path
 ) -> None:
-    model = api.runs.RunDirectory(run).provenance().model
+    model = RunDirectory(run).provenance().model
     told = ("--model", model, "--questions", *benchmarks.specs, "--count", 12)
     assert main(baseline("--run", run, "--method", "ecoflap", "--out", tmp_path / "shared")) == 0
     assert main(baseline(*told, "--method", "ecoflap", "--out", tmp_path / "own")) == 0

@@ -10,10 +10,10 @@ from shutil import copytree, rmtree
 import pytest
 
 from hipp_prune.cli import main
-from hipp_prune.comparison.cells import Cell, Contender
-from hipp_prune.comparison.results import Answers, CellResult
-from hipp_prune.comparison.settings import RECOVERY, CompareSettings
-from hipp_prune.comparison.stages import Worker
+from hipp_prune.experiments.compare.cell_results import Answers, CellResult
+from hipp_prune.experiments.compare.cells import Cell, Contender
+from hipp_prune.experiments.compare.settings import RECOVERY, CompareSettings
+from hipp_prune.experiments.compare.worker import Worker
 from tests.e2e.conftest import Benchmarks, Refused
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hipp_prune.cli import main
-from hipp_prune.plan import Plan
+from hipp_prune.plans.plan import Plan
 from tests.e2e.conftest import Benchmarks, Refused
 
 SEARCH = ("--evaluations", "36", "--minibatch", "12", "--method", "surrogate")

@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 
 from hipp_prune import api
-from hipp_prune.benchmark.evaluate import answer_questions
+from hipp_prune.evaluation.evaluate import answer_questions
 from hipp_prune.models import TOYS, load_model
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.spec import load_questions
-from tests.unit.pruning.tiny_plans import make_plan
+from hipp_prune.questions.sources import load_questions
+from tests.unit.checkpoints.tiny_plans import make_plan
 
 pytest.importorskip("lmms_eval", reason="lmms-eval is not installed; run `make test-lmms-eval`")
 

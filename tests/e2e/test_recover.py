@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.cli import main
 from hipp_prune.models import load_model
-from hipp_prune.pruning.checkpoint import prune_checkpoint
 from tests.e2e.conftest import Benchmarks, Refused
-from tests.unit.pruning.tiny_plans import make_plan
+from tests.unit.checkpoints.tiny_plans import make_plan
 
 SHORT = ("--steps", "3", "--batch-size", "4", "--lora-blocks", "1", "--lora-rank", "2")
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from hipp_prune.benchmark.evaluate import Evaluation
 from hipp_prune.cli import main
+from hipp_prune.evaluation.evaluate import Evaluation
 from hipp_prune.models import load_model
-from hipp_prune.plan import Plan
+from hipp_prune.plans.plan import Plan
 from tests.e2e.conftest import Benchmarks, Finished, run_stages
 
 

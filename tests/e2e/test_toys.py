@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipp_prune.benchmark.evaluate import Evaluation, limit_questions
 from hipp_prune.calibration import Calibration, calibrate
 from hipp_prune.cli import main
+from hipp_prune.evaluation.evaluate import Evaluation, limit_questions
+from hipp_prune.evaluation.evaluator import Evaluator, PreparedBatch
+from hipp_prune.evaluation.scoring import chance_level
 from hipp_prune.models import TOYS, load_model
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.objectives.evaluator import Evaluator, PreparedBatch
-from hipp_prune.plan import Plan
+from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.importance import score_neurons
-from hipp_prune.pruning.slicing import sort_neurons
+from hipp_prune.pruning.prefix_views import sort_neurons
 from hipp_prune.questions import toyworld
-from hipp_prune.questions.scoring import chance_level
 
 QUESTIONS = 300
 """Test questions a benchmark; the whole test split is scored by ``benchmarks/toys.py``."""
@@ -126,7 +126,7 @@ def test_toy_make_writes_official_files_that_evaluate_reads(
 def test_toy_train_takes_the_documented_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, object] = {}
     monkeypatch.setattr(
-        "hipp_prune.toy.train.train", lambda *given, **named: asked.update(named, given=given)
+        "hipp_prune.experiments.toy.train.train", lambda *given, **named: asked.update(named, given=given)
     )
     out = tmp_path / "model"
     assert main(["toy", "train", "--model", "toy-qwen2.5-vl", "--out", str(out), "--seed", "4"]) == 0

@@ -18,12 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hipp_prune import api
-from hipp_prune.baselines.config import BaselineConfig
+from hipp_prune.baselines.settings import BaselineConfig
+from hipp_prune.checkpoints.folders import copy_companions
 from hipp_prune.models import TOYS, load_model
-from hipp_prune.pruning.folders import copy_companions
-from hipp_prune.recovery.config import RecoveryConfig
-from tests.unit.pruning import fresh_process
-from tests.unit.pruning.tiny_plans import logits, make_plan, stock_inputs
+from hipp_prune.recovery.settings import RecoveryConfig
+from tests.unit.checkpoints import fresh_process
+from tests.unit.checkpoints.tiny_plans import logits, make_plan, stock_inputs
 
 PYTHON = os.environ.get("TRANSFORMERS_4")
 

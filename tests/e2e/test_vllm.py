@@ -19,10 +19,10 @@ from hipp_prune.models import TOYS, load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.spec import load_questions
+from hipp_prune.questions.sources import load_questions
 from tests.e2e.vllm_answers import PLUGINS, ask
 from tests.e2e.wide_heads import write_wide_heads
-from tests.unit.pruning.tiny_plans import make_plan
+from tests.unit.checkpoints.tiny_plans import make_plan
 
 PYTHON = os.environ.get("VLLM_PYTHON", "")
 pytestmark = pytest.mark.skipif(not PYTHON, reason="vLLM is not installed; run `make test-vllm`")

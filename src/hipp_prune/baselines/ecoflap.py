@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hipp_prune.allocation import Floats, waterfill_ratios
 from hipp_prune.baselines.setting import Setting, make_plan, rank
 from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
-from hipp_prune.plan import Plan
+from hipp_prune.plans.allocation import Floats, waterfill_ratios
+from hipp_prune.plans.plan import Plan
+from hipp_prune.plans.space import PlanSpace
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
-from hipp_prune.space import PlanSpace
 
 _STEP = 1e-3
 """ε of the finite difference."""

@@ -4,15 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hipp_prune.baselines.setting import (
-    Setting,
-    global_counts,
-    image_share,
-    make_plan,
-    rank,
-    standardised,
-)
-from hipp_prune.plan import Plan
+from hipp_prune.baselines.setting import Setting, global_counts, image_share, make_plan, rank, standardised
+from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.importance import fluctuation, variance
 
 

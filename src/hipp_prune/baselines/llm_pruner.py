@@ -13,17 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from hipp_prune.allocation import Floats, Ints
 from hipp_prune.baselines.setting import Setting, make_plan, rank
 from hipp_prune.calibration.gradients import only_mlp_gradients
-from hipp_prune.choices import Element
+from hipp_prune.checkpoints.heads import HeadPlan, count_heads, head_flops, head_parameters
 from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter, Block
-from hipp_prune.plan import Plan, keep_masks
-from hipp_prune.pruning.heads import HeadPlan, count_heads, head_flops, head_parameters
+from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.choices import Element
+from hipp_prune.plans.plan import Plan, keep_masks
+from hipp_prune.plans.space import Ledger, PlanSpace
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
-from hipp_prune.space import Ledger, PlanSpace
 
 _SAMPLES = 10
 """Questions behind the gradient, as many as the original's examples."""

@@ -7,14 +7,14 @@ from pathlib import Path
 from torch import Tensor
 
 from hipp_prune.baselines import ecoflap, flap, llm_pruner, owl, random, slicegpt, uniform, wanda
-from hipp_prune.baselines.config import BaselineConfig
 from hipp_prune.baselines.setting import Setting
-from hipp_prune.choices import Baseline
+from hipp_prune.baselines.settings import BaselineConfig
+from hipp_prune.checkpoints.heads import HeadPlan, write_heads
+from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
+from hipp_prune.checkpoints.residual import Slicing, write_sliced
 from hipp_prune.errors import InputError
-from hipp_prune.plan import Plan
-from hipp_prune.pruning.checkpoint import CheckpointReport, prune_checkpoint
-from hipp_prune.pruning.heads import HeadPlan, write_heads
-from hipp_prune.pruning.residual import Slicing, write_sliced
+from hipp_prune.plans.choices import Baseline
+from hipp_prune.plans.plan import Plan
 
 Planned = Plan | HeadPlan | Slicing
 """What a baseline removes: neurons, heads beside them, or coordinates of the residual stream."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from hipp_prune.baselines.setting import Setting, make_plan, rank, uniform_counts
-from hipp_prune.plan import Plan
+from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.importance import score_neurons, score_rows
 
 

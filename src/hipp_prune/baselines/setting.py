@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from hipp_prune.allocation import Floats, Ints
-from hipp_prune.baselines.config import BaselineConfig
+from hipp_prune.baselines.settings import BaselineConfig
 from hipp_prune.calibration import Calibration, Moments
-from hipp_prune.choices import UnitKind
-from hipp_prune.costs import Costs
 from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.costs import flops_table
-from hipp_prune.plan import Plan, keep_masks, pack_masks
+from hipp_prune.models.forward_cost import flops_table
+from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.choices import UnitKind
+from hipp_prune.plans.costs import Costs
+from hipp_prune.plans.plan import Plan, keep_masks, pack_masks
+from hipp_prune.plans.space import ModelShape, PlanSpace
 from hipp_prune.questions.question import Question
-from hipp_prune.space import ModelShape, PlanSpace
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from hipp_prune.baselines.setting import Setting
 from hipp_prune.calibration.measurement import batches
+from hipp_prune.checkpoints.residual import Shape, Slicing, sliced_shapes
 from hipp_prune.errors import BudgetError, InputError
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.costs import flops_table
+from hipp_prune.models.forward_cost import flops_table
 from hipp_prune.models.structure import check_prunable
-from hipp_prune.pruning.residual import Shape, Slicing, sliced_shapes
-from hipp_prune.space import Ledger
+from hipp_prune.plans.space import Ledger
 
 
 def slicegpt(setting: Setting) -> Slicing:

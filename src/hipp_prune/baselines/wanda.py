@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 from torch import Tensor
 
-from hipp_prune.allocation import Ints
 from hipp_prune.baselines.setting import (
     Setting,
     global_counts,
@@ -20,9 +19,10 @@ from hipp_prune.baselines.setting import (
     uniform_counts,
 )
 from hipp_prune.calibration import Moments, observe
-from hipp_prune.choices import UnitKind
 from hipp_prune.models.adapter import Block
-from hipp_prune.plan import Plan, keep_masks
+from hipp_prune.plans.allocation import Ints
+from hipp_prune.plans.choices import UnitKind
+from hipp_prune.plans.plan import Plan, keep_masks
 from hipp_prune.pruning.importance import row_norm, wanda_sp
 from hipp_prune.pruning.masking import apply_masks
 

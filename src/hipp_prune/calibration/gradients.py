@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
-from hipp_prune.run import Progress
 
 
 def score_taylor(

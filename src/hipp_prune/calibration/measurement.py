@@ -15,11 +15,12 @@ from hipp_prune.calibration.activations import Moments, record_moments
 from hipp_prune.calibration.gradients import score_taylor
 from hipp_prune.calibration.visual import VisualSensitivity, record_visual
 from hipp_prune.errors import CheckpointError, IncompleteRunError, QuestionError
+from hipp_prune.files.progress import Progress
+from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
 from hipp_prune.models.structure import check_prunable
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
-from hipp_prune.run import Progress, atomic_path
 
 CALIBRATION_FORMAT = "hipp-prune calibration 1"
 """What a calibration file says it is; a reader refuses any other."""

@@ -20,9 +20,9 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedC
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from hipp_prune.choices import HeadReduction
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.models.adapter import Batch, Block
+from hipp_prune.plans.choices import HeadReduction
 
 TokenReduction = Literal["max", "mean", "last"]
 """How a sample's m_l(t) become one number: Eq. 6 takes the max; ``last`` is the last prompt token's."""

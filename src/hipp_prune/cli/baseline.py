@@ -8,10 +8,10 @@ from typing import Annotated
 
 import tyro
 
-from hipp_prune.baselines.config import BaselineConfig
-from hipp_prune.choices import Baseline
+from hipp_prune.baselines.settings import BaselineConfig
 from hipp_prune.cli.commands import ModelFlags
-from hipp_prune.run import Progress
+from hipp_prune.files.progress import Progress
+from hipp_prune.plans.choices import Baseline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class PruneBaseline:
             print_plan,
             skipping,
         )
-        from hipp_prune.plan import Plan
+        from hipp_prune.plans.plan import Plan
 
         with skipping(self.skip_bad) as skip_bad, self._bar() as progress:
             planned, report = api.baseline(

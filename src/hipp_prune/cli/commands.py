@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from hipp_prune.search.config import SearchConfig
+from hipp_prune.search.settings import SearchConfig
 
 if TYPE_CHECKING:
-    from hipp_prune.plan import Plan
+    from hipp_prune.plans.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,8 +150,8 @@ class Query:
         """Calls ``api.query``."""
         from hipp_prune import api
         from hipp_prune.cli.output import next_steps, print_plan
-        from hipp_prune.preference import Preference
-        from hipp_prune.search.requirements import Requirement
+        from hipp_prune.plans.preference import Preference
+        from hipp_prune.search.query.requirements import Requirement
 
         preference = None if self.preference is None else Preference.parse(self.preference)
         requirements = [Requirement.parse(text) for text in self.require]
@@ -212,8 +212,8 @@ class Prune:
         """The model, and its plan."""
         from hipp_prune import api
         from hipp_prune.errors import InputError
-        from hipp_prune.preference import Preference
-        from hipp_prune.run import RunDirectory
+        from hipp_prune.files.run_directory import RunDirectory
+        from hipp_prune.plans.preference import Preference
 
         told = (self.preference, self.sparsity, self.uniform, self.align) != (None, None, False, 1)
         if self.searched is None and self.model is not None and self.plan is not None and not told:

@@ -9,9 +9,11 @@ import tyro
 from tyro.conf import subcommand
 
 from hipp_prune import distributed
-from hipp_prune.cli import baseline, commands, compare, export, extras, paper, recover
+from hipp_prune.cli import baseline, commands, export, extras, recover
 from hipp_prune.errors import HippPruneError, InputError
-from hipp_prune.search.config import METHODS, SearchConfig
+from hipp_prune.experiments.compare import verb as compare
+from hipp_prune.experiments.paper import verb as paper
+from hipp_prune.search.settings import METHODS, SearchConfig
 
 DESCRIPTION = """Make a vision-language model smaller without making it hallucinate.
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from hipp_prune.choices import ExportFormat, GgufPrecision
+from hipp_prune.plans.choices import ExportFormat, GgufPrecision
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ from typing import Annotated, Literal, Union, get_args
 
 import tyro
 
-from hipp_prune.choices import Method
 from hipp_prune.cli.commands import ModelFlags
-from hipp_prune.search.config import SearchConfig
+from hipp_prune.plans.choices import Method
+from hipp_prune.search.settings import SearchConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,21 +9,22 @@ from rich import box
 from rich.table import Table
 
 from hipp_prune import api
-from hipp_prune.benchmark.search_bench import FULL, QUICK
-from hipp_prune.benchmark.standings import entries
 from hipp_prune.cli.commands import Evaluate, ModelFlags
 from hipp_prune.cli.extras import BenchSearch, ToyMake, ToyTrain
-from hipp_prune.cli.progress import console, notes, progress_bar, progress_bars
-from hipp_prune.comparison.results import CellResult
+from hipp_prune.evaluation.results import Results
+from hipp_prune.experiments.compare.cell_results import CellResult
+from hipp_prune.experiments.compare.page import comparison_tables, lead_lines, leads, section_name
+from hipp_prune.experiments.search_bench.page import results_tables, verdict_lines
+from hipp_prune.experiments.search_bench.run import FULL, QUICK
+from hipp_prune.experiments.search_bench.stage import bench_search as bench_search_stage
+from hipp_prune.experiments.search_bench.verdicts import entries
+from hipp_prune.files.writing import refuse_existing, write_text
 from hipp_prune.models import SUPPORTED, TOYS
-from hipp_prune.plan import Plan
+from hipp_prune.plans.plan import Plan
+from hipp_prune.plans.space import Ledger
 from hipp_prune.questions import toyworld
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.results import Results
-from hipp_prune.report.comparisons import comparison_tables, lead_lines, leads, section_name
-from hipp_prune.report.searches import results_tables, verdict_lines
-from hipp_prune.run import refuse_existing, write_text
-from hipp_prune.space import Ledger
+from hipp_prune.report.terminal import console, notes, progress_bar, progress_bars
 
 __all__ = [
     "console",
@@ -135,7 +136,7 @@ def bench_search(command: BenchSearch) -> None:
         s_max=command.s_max,
         **{name: value for name, value in told.items() if value is not None},
     )
-    scores = api.bench_search(
+    scores = bench_search_stage(
         command.out,
         settings,
         workers=command.workers,
@@ -210,7 +211,7 @@ def make_toyworld(command: ToyMake) -> None:
 
 def train_toy(command: ToyTrain) -> None:
     """``toy train``."""
-    from hipp_prune.toy.train import train
+    from hipp_prune.experiments.toy.train import train
 
     refuse_existing(command.out, force=False)
     train(

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from hipp_prune import api
-from hipp_prune.benchmark.evaluate import Evaluation
 from hipp_prune.cli.extras import Quickstart
 from hipp_prune.cli.output import console, model_options, next_steps, progress_bar, progress_bars
-from hipp_prune.preference import Preference
+from hipp_prune.evaluation.evaluate import Evaluation
+from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.plans.preference import Preference
 from hipp_prune.report.tables import print_summary
-from hipp_prune.run import RunDirectory
-from hipp_prune.search.config import SearchConfig
+from hipp_prune.search.settings import SearchConfig
 
 PREFERENCES = ("1,0,0", "0,1,0", "1,1,2")
 """Robustness alone, utility alone, and both against compression."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from hipp_prune.cli.commands import ModelFlags
-from hipp_prune.recovery.config import RecoveryConfig
+from hipp_prune.recovery.settings import RecoveryConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from hipp_prune.checkpoints.ledger import PLAN_FILE
 from hipp_prune.errors import CheckpointError, OutputExistsError, PlanError
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.plan import Plan
-from hipp_prune.pruning.ledger import PLAN_FILE
+from hipp_prune.plans.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)

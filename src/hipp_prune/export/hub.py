@@ -5,11 +5,11 @@ from pathlib import Path
 from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError
 
+from hipp_prune.checkpoints.card import CARD_FILE
 from hipp_prune.errors import CheckpointError, InputError
 from hipp_prune.export.exported import check_widths
 from hipp_prune.models import load_model
 from hipp_prune.models.uneven import REMOTE_CODE
-from hipp_prune.pruning.card import CARD_FILE
 
 _STALE = ["*.safetensors", "*.safetensors.index.json", REMOTE_CODE]
 """What an earlier push may have left on the hub that this checkpoint lacks, such as a shard more."""

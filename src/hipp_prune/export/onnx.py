@@ -19,14 +19,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from hipp_prune.checkpoints.folders import check_output, copy_companions, whole_or_not_at_all
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.export.exported import Exported, check_widths
 from hipp_prune.export.onnx_graphs import AnySizeVision, Decoder, Embedding, FixedSizeVision
+from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model, structure
 from hipp_prune.models.adapter import Adapter, Batch
-from hipp_prune.pruning.folders import check_output, copy_companions, whole_or_not_at_all
 from hipp_prune.questions.question import Question
-from hipp_prune.run import Progress
 
 _VISIONS: dict[str, type[nn.Module]] = {
     "llava": FixedSizeVision,

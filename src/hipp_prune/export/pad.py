@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hipp_prune.checkpoints.configs import nested_config
+from hipp_prune.checkpoints.folders import check_output, open_shards, write_folder
+from hipp_prune.checkpoints.ledger import LEDGER_FILE, Savings, read_savings
+from hipp_prune.checkpoints.pruned import mlp_entries, pruned_config
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.export.exported import Exported, check_widths
+from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.uneven import DOWN_BIAS, KEY_VALUE_HEADS, RESIDUAL_WIDTH
-from hipp_prune.pruning.checkpoint import mlp_entries, pruned_config
-from hipp_prune.pruning.configs import nested_config
-from hipp_prune.pruning.folders import check_output, open_shards, write_folder
-from hipp_prune.pruning.ledger import LEDGER_FILE, Savings, read_savings
-from hipp_prune.run import Progress
-from hipp_prune.space import PlanSpace
+from hipp_prune.plans.space import PlanSpace
 
 _BEYOND_WIDTHS = {
     RESIDUAL_WIDTH: "a sliced residual stream (SliceGPT)",

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.idefics3 import Idefics3Adapter
-from hipp_prune.models.internvl import InternVLAdapter
-from hipp_prune.models.llava import LlavaAdapter, LlavaNextAdapter
+from hipp_prune.models.families.idefics3 import Idefics3Adapter
+from hipp_prune.models.families.internvl import InternVLAdapter
+from hipp_prune.models.families.llava import LlavaAdapter, LlavaNextAdapter
+from hipp_prune.models.families.qwen2_5_vl import Qwen2VLAdapter
 from hipp_prune.models.loading import TOYS, find_source, load_weights, parse_device, parse_dtype, read_config
 from hipp_prune.models.processor import Processor
-from hipp_prune.models.qwen2_5_vl import Qwen2VLAdapter
 
 __all__ = ["SUPPORTED", "TOYS", "Family", "load_model"]
 

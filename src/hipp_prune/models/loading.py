@@ -55,7 +55,7 @@ def find_source(name: str | Path) -> Path | str:
 
 
 def _toy_folder(name: str) -> Path:
-    folder = Path(__file__).parent.parent / "toy" / "checkpoints" / name
+    folder = Path(__file__).parent / "embedded" / name
     if not (folder / "config.json").is_file():
         raise CheckpointError(
             f"{name}: the toy models are not part of this installation; reinstall hipp-prune"

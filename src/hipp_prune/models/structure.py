@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.models.uneven import residual_width
-from hipp_prune.space import ModelShape
+from hipp_prune.plans.space import ModelShape
 
 _SAMPLES = 64
 """Weights of each tensor that enter the fingerprint, evenly spread."""

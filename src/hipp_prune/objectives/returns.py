@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hipp_prune.choices import ReturnKind
+from hipp_prune.plans.choices import ReturnKind
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hipp_prune.choices import BandKind
+from hipp_prune.plans.choices import BandKind
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

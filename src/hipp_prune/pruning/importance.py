@@ -11,9 +11,9 @@ from torch import Tensor
 
 from hipp_prune.calibration import Calibration
 from hipp_prune.calibration.activations import Moments
-from hipp_prune.choices import Criterion
 from hipp_prune.errors import InputError
 from hipp_prune.models.adapter import Adapter, Block
+from hipp_prune.plans.choices import Criterion
 
 
 def score_neurons(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hipp_prune.recovery.config import RecoveryConfig
+from hipp_prune.recovery.settings import RecoveryConfig
 
 
 @dataclass(frozen=True, kw_only=True)

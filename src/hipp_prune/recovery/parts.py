@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from hipp_prune.errors import InputError, UnsupportedModelError
 from hipp_prune.models import uneven
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.recovery.config import RecoveryConfig
+from hipp_prune.recovery.settings import RecoveryConfig
 
 HEAD = "lm_head.weight"
 """An untied head's tensor, in the model and in a checkpoint."""

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hipp_prune.evaluation.features import IMAGE_MEMORY, encode_image_files
+from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, ImageFeatures
-from hipp_prune.objectives.features import IMAGE_MEMORY, encode_image_files
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
-from hipp_prune.run import Progress
 
 Show = Callable[[Sequence[Path]], Mapping[Path, ImageFeatures]]
 """Features of the pictures at these paths, as training needs them."""

@@ -2,29 +2,24 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hipp_prune.checkpoints.folders import check_output, open_shards
+from hipp_prune.checkpoints.ledger import ADDED, PLAN_FILE, added_parameters
+from hipp_prune.checkpoints.shards import find_tensors
 from hipp_prune.errors import QuestionError
+from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.plan import Plan
-from hipp_prune.pruning.configs import read_config_file
-from hipp_prune.pruning.folders import check_output, open_shards
-from hipp_prune.pruning.ledger import PLAN_FILE, read_savings
-from hipp_prune.pruning.shards import find_tensors
+from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.question import Question
-from hipp_prune.recovery.config import RecoveryConfig
 from hipp_prune.recovery.parts import Parts, unfreeze
 from hipp_prune.recovery.pictures import Show, frozen_pictures, projected_pictures
+from hipp_prune.recovery.settings import RecoveryConfig
 from hipp_prune.recovery.state import StateFile
 from hipp_prune.recovery.training import Student, train
-from hipp_prune.recovery.writing import RECOVERY_FILE, write_checkpoint
-from hipp_prune.run import Progress
-from hipp_prune.space import Ledger
-
-ADDED = "untied_parameters"
-"""The entry of ``recovery.json`` that says how many parameters untying the head has added."""
+from hipp_prune.recovery.writing import write_checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,29 +59,6 @@ class RecoveryReport:
             f"{self.path}: {self.trained:,} parameters trained for {self.steps} steps, "
             f"loss {self.loss_before:.3f} → {self.loss_after:.3f}{head}"
         )
-
-
-def added_parameters(folder: Path) -> int:
-    """Parameters that recoveries have added to a checkpoint by untying its head."""
-    path = folder / RECOVERY_FILE
-    return int(read_config_file(path)[ADDED]) if path.is_file() else 0
-
-
-def checkpoint_ledger(folder: Path) -> Ledger | None:
-    """What a checkpoint saves: what pruning did, less what recoveries have added; None for a dense model.
-
-    Raises:
-        CheckpointError, PlanError: if the file that says so is damaged.
-    """
-    savings = read_savings(folder)
-    if savings is None:
-        return None
-    added, ledger, shape = added_parameters(folder), savings.ledger, savings.shape
-    return replace(
-        ledger,
-        language=ledger.language - added / shape.language_parameters,
-        model=ledger.model - added / shape.total_parameters,
-    )
 
 
 def state_file(out: Path) -> Path:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from hipp_prune.errors import RunError
-from hipp_prune.run import atomic_path
+from hipp_prune.files.writing import atomic_path
 
 _WEIGHT = "weight"
 

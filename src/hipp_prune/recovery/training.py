@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from hipp_prune.errors import InputError
+from hipp_prune.evaluation.evaluator import answer_table, score_answers
+from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.objectives.evaluator import answer_table, score_answers
-from hipp_prune.objectives.minibatch import Minibatches
+from hipp_prune.questions.minibatches import Minibatches
 from hipp_prune.questions.question import Question
-from hipp_prune.recovery.config import RecoveryConfig
 from hipp_prune.recovery.loss import Answers, recovery_loss
 from hipp_prune.recovery.parts import Parts
 from hipp_prune.recovery.pictures import Show
+from hipp_prune.recovery.settings import RecoveryConfig
 from hipp_prune.recovery.state import StateFile
-from hipp_prune.run import Progress
 
 LARGEST_GRADIENT = 1.0
 """Gradients of a larger norm are scaled down to it."""

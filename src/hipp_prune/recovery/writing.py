@@ -9,17 +9,16 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from hipp_prune.checkpoints.card import write_card
+from hipp_prune.checkpoints.configs import nested_config, read_config_file, with_old_rope, write_config_file
+from hipp_prune.checkpoints.folders import INDEX, copy_companions, whole_or_not_at_all
+from hipp_prune.checkpoints.ledger import LEDGER_FILE, PLAN_FILE, RECOVERY_FILE
+from hipp_prune.checkpoints.shards import Place, Shard, Values, stored_name, write_shard
 from hipp_prune.models.uneven import write_code
-from hipp_prune.pruning.card import write_card
-from hipp_prune.pruning.configs import nested_config, read_config_file, with_old_rope, write_config_file
-from hipp_prune.pruning.folders import INDEX, copy_companions, whole_or_not_at_all
-from hipp_prune.pruning.ledger import LEDGER_FILE, PLAN_FILE
-from hipp_prune.pruning.shards import Place, Shard, Values, stored_name, write_shard
 from hipp_prune.recovery.parts import HEAD, Parts
 
 ADAPTER_FOLDER = "adapter"
 DELTAS_FILE = "deltas.safetensors"
-RECOVERY_FILE = "recovery.json"
 
 
 def write_checkpoint(

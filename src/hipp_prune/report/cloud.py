@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hipp_prune.allocation import Floats
+from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Evaluation, kept_matrix, objective_matrix
 from hipp_prune.search.surrogate import fit_surrogate
-from hipp_prune.space import PlanSpace
 
 _FEWEST = 20
 """Evaluations below which levels of minibatches cannot be told from the plans asked on them."""

@@ -4,11 +4,11 @@ import shlex
 from dataclasses import fields
 from pathlib import Path
 
-from hipp_prune.benchmark.evaluate import Evaluation
-from hipp_prune.plan import Plan
-from hipp_prune.preference import Preference
-from hipp_prune.run import Provenance, RunDirectory
-from hipp_prune.search.config import SearchConfig
+from hipp_prune.evaluation.evaluate import Evaluation
+from hipp_prune.files.run_directory import Provenance, RunDirectory
+from hipp_prune.plans.plan import Plan
+from hipp_prune.plans.preference import Preference
+from hipp_prune.search.settings import SearchConfig
 
 
 def calibrate_command(run: RunDirectory, provenance: Provenance, num_questions: int | None = None) -> str:

@@ -12,17 +12,18 @@ from typing import TypeVar
 
 import numpy as np
 
-from hipp_prune.allocation import Floats
-from hipp_prune.benchmark.evaluate import Evaluation
 from hipp_prune.calibration import Calibration
 from hipp_prune.calibration.visual import TOKEN_REDUCTIONS
 from hipp_prune.errors import HippPruneError
-from hipp_prune.plan import Plan
-from hipp_prune.run import Provenance, RunDirectory, read_json
+from hipp_prune.evaluation.evaluate import Evaluation
+from hipp_prune.files.reading import read_json
+from hipp_prune.files.run_directory import Provenance, RunDirectory
+from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.plan import Plan
+from hipp_prune.plans.space import ModelShape, PlanSpace
 from hipp_prune.search import archive as archives
-from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.session import Step
-from hipp_prune.space import ModelShape, PlanSpace
+from hipp_prune.search.settings import SearchConfig
 
 DENSE = "dense"
 """Label of the unpruned model's evaluation."""

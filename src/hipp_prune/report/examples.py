@@ -10,9 +10,9 @@ from typing import Literal
 
 from PIL import Image
 
-from hipp_prune.benchmark.evaluate import Answer, Evaluation
 from hipp_prune.errors import ImageError
-from hipp_prune.questions import pope, scienceqa
+from hipp_prune.evaluation.evaluate import Answer, Evaluation
+from hipp_prune.questions.benchmarks import pope, scienceqa
 from hipp_prune.questions.images import read_image
 from hipp_prune.report.tables import label_html
 

@@ -11,14 +11,15 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from hipp_prune.allocation import Floats, Ints
-from hipp_prune.plan import Plan
+from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.files.writing import write_text
+from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.plan import Plan
 from hipp_prune.report import commands, figures
 from hipp_prune.report.cloud import build_cloud, pareto_front
 from hipp_prune.report.contents import DENSE, Contents, read_contents
 from hipp_prune.report.examples import choose_examples, count_changes, example_html
 from hipp_prune.report.tables import summary_html
-from hipp_prune.run import RunDirectory, write_text
 
 
 def write_report(run: RunDirectory) -> Path:
@@ -57,9 +58,9 @@ def render_report(contents: Contents) -> str:
     )
 
 
-def asset(name: str) -> str:
-    """The text of a file that comes with the report."""
-    return files("hipp_prune.report").joinpath(name).read_text(encoding="utf-8")
+def asset(name: str, room: str = "hipp_prune.report") -> str:
+    """The text of a file that comes with the report, or with another room."""
+    return files(room).joinpath(name).read_text(encoding="utf-8")
 
 
 def _facts(contents: Contents) -> str:

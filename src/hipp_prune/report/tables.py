@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hipp_prune.benchmark.evaluate import Evaluation
-from hipp_prune.questions.intervals import Interval, accuracy_interval
-from hipp_prune.questions.results import POOLED
+from hipp_prune.evaluation.evaluate import Evaluation
+from hipp_prune.evaluation.intervals import Interval, accuracy_interval
+from hipp_prune.evaluation.results import POOLED
 from hipp_prune.report.contents import DENSE
 
 MISSING = "–"

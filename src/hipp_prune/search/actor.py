@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from hipp_prune.allocation import Floats
-from hipp_prune.policy.action import flatten_actions, make_context
-from hipp_prune.policy.network import PlanDistribution, PlanPolicy
+from hipp_prune.plans.allocation import Floats
 from hipp_prune.search.cloning import Clone
-from hipp_prune.search.config import SearchConfig
+from hipp_prune.search.policy.action import flatten_actions, make_context
+from hipp_prune.search.policy.network import PlanDistribution, PlanPolicy
+from hipp_prune.search.settings import SearchConfig
 
 
 @dataclass(kw_only=True)

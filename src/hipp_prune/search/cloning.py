@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hipp_prune.allocation import Floats, Ints
 from hipp_prune.objectives.returns import compression_return
-from hipp_prune.search.config import SearchConfig
+from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.space import PlanSpace
+from hipp_prune.search.settings import SearchConfig
 from hipp_prune.search.surrogate import Surrogate, best_ratios
-from hipp_prune.space import PlanSpace
 
 _EDGE = 1e-3
 """u is cloned no closer than this to 0 and 1, which no sigmoid reaches: a thousandth of the budget's width."""

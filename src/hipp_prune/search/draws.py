@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hipp_prune.allocation import Floats, Ints
-from hipp_prune.policy.action import decode_actions
-from hipp_prune.policy.grpo import PolicyLoss, advantages, gated, policy_loss, scalarise
-from hipp_prune.policy.network import PlanDistribution
+from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.actor import Actor
-from hipp_prune.search.config import SearchConfig
-from hipp_prune.space import PlanSpace
+from hipp_prune.search.policy.action import decode_actions
+from hipp_prune.search.policy.grpo import PolicyLoss, advantages, gated, policy_loss, scalarise
+from hipp_prune.search.policy.network import PlanDistribution
+from hipp_prune.search.settings import SearchConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from hipp_prune import distributed
-from hipp_prune.run import Progress
-from hipp_prune.search.answers import Answers
+from hipp_prune.files.progress import Progress
 from hipp_prune.search.archive import Archive
-from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.methods import SEARCHERS
 from hipp_prune.search.problem import Problem
 from hipp_prune.search.session import Session, Step
+from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.solutions import Answers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,11 @@ from zlib import crc32
 import numpy as np
 from torch import Tensor
 
-from hipp_prune.allocation import Floats, Ints
 from hipp_prune.calibration import Calibration
+from hipp_prune.evaluation.evaluator import Evaluator, PreparedBatch, plan_scores
+from hipp_prune.evaluation.features import IMAGE_MEMORY
+from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.objectives.evaluator import Evaluator, PreparedBatch, plan_scores
-from hipp_prune.objectives.features import IMAGE_MEMORY
-from hipp_prune.objectives.minibatch import Minibatches
 from hipp_prune.objectives.returns import PlanScores
 from hipp_prune.objectives.stability import (
     Projections,
@@ -22,13 +21,14 @@ from hipp_prune.objectives.stability import (
     rows_log_ratio,
     synflow_table,
 )
-from hipp_prune.policy.state import UnitStates, describe_units
+from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.space import PlanSpace
 from hipp_prune.pruning.importance import score_neurons, score_rows
-from hipp_prune.pruning.slicing import SortedModel, sort_neurons, sort_rows
+from hipp_prune.pruning.prefix_views import SortedModel, sort_neurons, sort_rows
+from hipp_prune.questions.minibatches import Minibatches
 from hipp_prune.questions.question import Question
-from hipp_prune.run import Progress
-from hipp_prune.search.config import SearchConfig
-from hipp_prune.space import PlanSpace
+from hipp_prune.search.policy.state import UnitStates, describe_units
+from hipp_prune.search.settings import SearchConfig
 
 _CACHED_MINIBATCHES = 8
 

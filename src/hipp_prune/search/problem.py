@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from hipp_prune.allocation import Floats, Ints
 from hipp_prune.objectives.returns import PlanScores
-from hipp_prune.space import PlanSpace
+from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.space import PlanSpace
 
 
 class Problem(Protocol):

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from hipp_prune import distributed
-from hipp_prune.allocation import Floats, Ints
+from hipp_prune.files.progress import Progress
 from hipp_prune.objectives.returns import PlanScores, RunningNormaliser, compression_return
 from hipp_prune.objectives.stability import StabilityBand, calibrate_band
-from hipp_prune.run import Progress
+from hipp_prune.plans.allocation import Floats, Ints
 from hipp_prune.search.archive import Archive, Evaluation, objective_matrix
-from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.problem import Problem
+from hipp_prune.search.settings import SearchConfig
 
 _BAND_PLANS = 512
 """Random plans that calibrate the stability band; they cost no forward pass."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hipp_prune.allocation import Floats
+from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Evaluation, kept_matrix, objective_matrix
-from hipp_prune.space import PlanSpace
 
 _PENALTIES = np.geomspace(1e-3, 1e2, 11)
 _FOLDS = 5

@@ -9,20 +9,21 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
-from hipp_prune.baselines.config import BaselineConfig
 from hipp_prune.baselines.llm_pruner import group_counts, group_scores
 from hipp_prune.baselines.methods import plan_baseline, write_baseline
 from hipp_prune.baselines.setting import Setting
+from hipp_prune.baselines.settings import BaselineConfig
 from hipp_prune.calibration import calibrate
+from hipp_prune.checkpoints.heads import HeadPlan, count_heads
+from hipp_prune.checkpoints.ledger import checkpoint_ledger
+from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.errors import BudgetError
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.pruning.checkpoint import prune_checkpoint
-from hipp_prune.pruning.heads import HeadPlan, count_heads
-from hipp_prune.recovery.recover import checkpoint_ledger, recover_checkpoint
+from hipp_prune.recovery.recover import recover_checkpoint
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl
 from tests.unit.baselines.conftest import ask
-from tests.unit.pruning.tiny_plans import logits, make_plan, stock_inputs
+from tests.unit.checkpoints.tiny_plans import logits, make_plan, stock_inputs
 from tests.unit.recovery.conftest import SHORT
 
 VARIANTS: dict[str, Callable[[Path], Path]] = {

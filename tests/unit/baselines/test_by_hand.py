@@ -19,13 +19,13 @@ from hipp_prune.baselines.setting import (
     uniform_counts,
 )
 from hipp_prune.calibration import Moments, observe
-from hipp_prune.choices import Element
 from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.structure import Block
+from hipp_prune.plans.choices import Element
+from hipp_prune.plans.space import ModelShape, PlanSpace
 from hipp_prune.pruning.masking import apply_masks
 from hipp_prune.questions.question import Question
-from hipp_prune.space import ModelShape, PlanSpace
 
 
 def space(neurons: tuple[int, ...], r_max: float = 0.8) -> PlanSpace:

@@ -9,14 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.plan import Plan
-from hipp_prune.pruning.checkpoint import prune_checkpoint
+from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.masking import apply_masks
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl
-from tests.unit.pruning.test_remote_code import run_fresh
-from tests.unit.pruning.tiny_plans import logits, make_plan, stock_inputs
+from tests.unit.checkpoints.test_remote_code import run_fresh
+from tests.unit.checkpoints.tiny_plans import logits, make_plan, stock_inputs
 
 VARIANTS: dict[str, tuple[Callable[[Path], Path], tuple[int, int]]] = {
     "llava": (tiny_llava, (30, 21)),

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from hipp_prune.baselines.config import BaselineConfig
 from hipp_prune.baselines.methods import BASELINES
 from hipp_prune.baselines.setting import Setting
-from hipp_prune.choices import Baseline
+from hipp_prune.baselines.settings import BaselineConfig
 from hipp_prune.errors import BudgetError
-from hipp_prune.plan import Plan
+from hipp_prune.plans.choices import Baseline
+from hipp_prune.plans.plan import Plan
 
 
 def test_every_name_has_a_method() -> None:

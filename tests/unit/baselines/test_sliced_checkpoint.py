@@ -12,20 +12,20 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hipp_prune.baselines.config import BaselineConfig
 from hipp_prune.baselines.setting import Setting
+from hipp_prune.baselines.settings import BaselineConfig
 from hipp_prune.baselines.slicegpt import slicegpt
 from hipp_prune.calibration import calibrate
+from hipp_prune.checkpoints.ledger import checkpoint_ledger, read_savings
+from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
+from hipp_prune.checkpoints.residual import sliced_shapes, write_sliced
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
 from hipp_prune.models import load_model
-from hipp_prune.pruning.checkpoint import CheckpointReport, prune_checkpoint
-from hipp_prune.pruning.ledger import read_savings
-from hipp_prune.pruning.residual import sliced_shapes, write_sliced
-from hipp_prune.recovery.recover import checkpoint_ledger, recover_checkpoint
+from hipp_prune.recovery.recover import recover_checkpoint
 from tests.tiny import FAMILIES, tiny_llava, tiny_qwen2_5_vl
 from tests.unit.baselines.conftest import ask
-from tests.unit.pruning.test_remote_code import run_fresh
-from tests.unit.pruning.tiny_plans import logits, make_plan, stock_inputs
+from tests.unit.checkpoints.test_remote_code import run_fresh
+from tests.unit.checkpoints.tiny_plans import logits, make_plan, stock_inputs
 from tests.unit.recovery.conftest import SHORT
 
 

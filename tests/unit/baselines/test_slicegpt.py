@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hipp_prune.baselines.config import BaselineConfig
 from hipp_prune.baselines.setting import Setting
+from hipp_prune.baselines.settings import BaselineConfig
 from hipp_prune.baselines.slicegpt import (
     choose_width,
     principal_bases,
@@ -14,10 +14,10 @@ from hipp_prune.baselines.slicegpt import (
     sliced_ledger,
     slicegpt,
 )
+from hipp_prune.checkpoints.residual import Rotation, touching
 from hipp_prune.errors import BudgetError, UnsupportedModelError
 from hipp_prune.models import load_model
 from hipp_prune.models.uneven import SlicedNorm
-from hipp_prune.pruning.residual import Rotation, touching
 from tests.tiny import tiny_llava, tiny_llava_next
 
 

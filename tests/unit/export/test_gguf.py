@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from hipp_prune.checkpoints.heads import HeadPlan, write_heads
+from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.errors import CheckpointError, InputError, OutputExistsError, UnsupportedModelError
 from hipp_prune.export import gguf
 from hipp_prune.export.gguf import write_gguf
 from hipp_prune.models import load_model
-from hipp_prune.pruning.checkpoint import prune_checkpoint
-from hipp_prune.pruning.heads import HeadPlan, write_heads
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl, tiny_smolvlm
+from tests.unit.checkpoints.tiny_plans import make_plan
 from tests.unit.export.llama_cpp import answer, expected, serve
-from tests.unit.pruning.tiny_plans import make_plan
 
 PROMPT = "USER: Is there a red cup in the image? ASSISTANT:"
 KEPT = (30, 21)

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from hipp_prune import api
+from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.errors import CheckpointError, InputError
 from hipp_prune.export import hub
 from hipp_prune.models import load_model
-from hipp_prune.pruning.checkpoint import prune_checkpoint
 from tests.tiny import tiny_llava
-from tests.unit.pruning.tiny_plans import make_plan
+from tests.unit.checkpoints.tiny_plans import make_plan
 
 
 class Hub:

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.export import gguf
 from hipp_prune.export.gguf import write_gguf
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.pruning.checkpoint import prune_checkpoint
 from tests.tiny import tiny_llava
+from tests.unit.checkpoints.tiny_plans import make_plan
 from tests.unit.export.llama_cpp import answer, expected, serve
-from tests.unit.pruning.tiny_plans import make_plan
 
 pytestmark = pytest.mark.skipif(
     shutil.which("llama-quantize") is None,

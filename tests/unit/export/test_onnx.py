@@ -9,16 +9,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.export import onnx
 from hipp_prune.export.onnx import write_onnx
 from hipp_prune.export.onnx_graphs import AnySizeVision, Decoder, FixedSizeVision
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.pruning.checkpoint import prune_checkpoint
 from hipp_prune.questions.question import Question
 from tests.tiny import tiny_idefics3, tiny_image, tiny_llava, tiny_qwen2_5_vl, tiny_qwen2_vl
-from tests.unit.pruning.tiny_plans import make_plan
+from tests.unit.checkpoints.tiny_plans import make_plan
 
 needs_runtime = pytest.mark.skipif(
     any(onnx.find_spec(name) is None for name in onnx._PACKAGES),

@@ -7,14 +7,14 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
+from hipp_prune.checkpoints.ledger import checkpoint_ledger
+from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.errors import CheckpointError, OutputExistsError, PlanError, UnsupportedModelError
 from hipp_prune.export.exported import check_plan
 from hipp_prune.export.pad import write_padded
 from hipp_prune.models import load_model
-from hipp_prune.pruning.checkpoint import prune_checkpoint
-from hipp_prune.recovery.recover import checkpoint_ledger
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl
-from tests.unit.pruning.tiny_plans import logits, make_plan, stock_inputs
+from tests.unit.checkpoints.tiny_plans import logits, make_plan, stock_inputs
 
 VARIANTS = {
     "llava-biased": lambda tmp: tiny_llava(tmp, mlp_bias=True),

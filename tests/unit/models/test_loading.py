@@ -142,8 +142,8 @@ def test_a_toy_model_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_a_toy_name_resolves_to_its_checkpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "toy" / "checkpoints").mkdir(parents=True)
-    tiny_llava(tmp_path / "toy" / "checkpoints", name="toy-llava")
+    (tmp_path / "models" / "embedded").mkdir(parents=True)
+    tiny_llava(tmp_path / "models" / "embedded", name="toy-llava")
     monkeypatch.setattr(loading, "__file__", str(tmp_path / "models" / "loading.py"))
     assert load_model("toy-llava").shape.num_blocks == 2
 

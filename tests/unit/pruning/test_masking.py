@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from hipp_prune.choices import UnitKind
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.plans.choices import UnitKind
 from hipp_prune.pruning.masking import apply_masks
-from tests.unit.pruning.tiny_plans import random_masks
+from tests.unit.checkpoints.tiny_plans import random_masks
 
 
 def counts(adapter: Adapter, unit: UnitKind) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hipp_prune.errors import ImageError, QuestionError
-from hipp_prune.questions import pope
+from hipp_prune.questions.benchmarks import pope
 from hipp_prune.questions.records import SkipBad
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "pope"

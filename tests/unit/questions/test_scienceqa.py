@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from hipp_prune.errors import ImageError, QuestionError
-from hipp_prune.questions import scienceqa
+from hipp_prune.evaluation.scoring import chance_level
+from hipp_prune.questions.benchmarks import scienceqa
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.scoring import chance_level
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "scienceqa"
 needs_real_data = pytest.mark.skipif(not REAL.is_dir(), reason="the official ScienceQA files are not here")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hipp_prune.errors import InputError
-from hipp_prune.questions import scienceqa
+from hipp_prune.questions.benchmarks import scienceqa
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.splits import FRACTIONS, SPLITS, Split, assign
 

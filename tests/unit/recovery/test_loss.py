@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hipp_prune.objectives.evaluator import answer_table, score_answers
+from hipp_prune.evaluation.evaluator import answer_table, score_answers
 from hipp_prune.objectives.returns import AnswerScores, log_margins
-from hipp_prune.recovery.config import RecoveryConfig
 from hipp_prune.recovery.loss import (
     Answers,
     distillation_loss,
@@ -17,6 +16,7 @@ from hipp_prune.recovery.loss import (
     yes_no_loss,
     yes_rate_loss,
 )
+from hipp_prune.recovery.settings import RecoveryConfig
 
 INF = float("inf")
 

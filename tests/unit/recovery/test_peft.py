@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 
+from hipp_prune.checkpoints.folders import copy_companions
 from hipp_prune.models import load_model
-from hipp_prune.pruning.folders import copy_companions
-from tests.unit.pruning.tiny_plans import logits, stock_inputs
+from tests.unit.checkpoints.tiny_plans import logits, stock_inputs
 
 LANGUAGE = r".*language_model.*\.(q_proj|o_proj|gate_proj|up_proj|down_proj)"
 """Attention and the projections of uneven width, not the vision tower's."""

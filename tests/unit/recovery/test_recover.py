@@ -11,18 +11,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForImageTextToText
 
+from hipp_prune.checkpoints.folders import open_shards
+from hipp_prune.checkpoints.ledger import checkpoint_ledger
+from hipp_prune.checkpoints.pruned import prune_checkpoint
+from hipp_prune.checkpoints.shards import find_tensors
 from hipp_prune.errors import CheckpointError, OutputExistsError, QuestionError
 from hipp_prune.models import load_model
-from hipp_prune.plan import Plan
-from hipp_prune.pruning.checkpoint import prune_checkpoint
-from hipp_prune.pruning.folders import open_shards
-from hipp_prune.pruning.shards import find_tensors
+from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.question import Question
-from hipp_prune.recovery.recover import RecoveryReport, checkpoint_ledger, recover_checkpoint, state_file
+from hipp_prune.recovery.recover import RecoveryReport, recover_checkpoint, state_file
 from hipp_prune.recovery.training import Student
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl
+from tests.unit.checkpoints.tiny_plans import logits, make_plan, stock_inputs
 from tests.unit.full_disk import full_disk
-from tests.unit.pruning.tiny_plans import logits, make_plan, stock_inputs
 from tests.unit.recovery.conftest import SHORT
 
 
@@ -232,7 +233,7 @@ def test_recovery_json_says_what_was_done(folder: Path, questions: list[Question
 
 
 def test_a_student_asks_as_the_evaluator_does(folder: Path, questions: list[Question]):
-    from hipp_prune.objectives.evaluator import Evaluator
+    from hipp_prune.evaluation.evaluator import Evaluator
     from hipp_prune.recovery.pictures import frozen_pictures
 
     adapter = load_model(folder)

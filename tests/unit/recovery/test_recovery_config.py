@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from hipp_prune.errors import InputError
-from hipp_prune.preference import Preference
-from hipp_prune.recovery.config import RecoveryConfig
+from hipp_prune.plans.preference import Preference
+from hipp_prune.recovery.settings import RecoveryConfig
 from hipp_prune.recovery.training import rise_and_fall
 
 

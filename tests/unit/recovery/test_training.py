@@ -7,10 +7,10 @@ import torch
 from hipp_prune.errors import InputError, RunError
 from hipp_prune.models import load_model
 from hipp_prune.questions.question import Question
-from hipp_prune.recovery.config import RecoveryConfig
 from hipp_prune.recovery.loss import recovery_loss
 from hipp_prune.recovery.parts import Parts, unfreeze
 from hipp_prune.recovery.pictures import frozen_pictures, projected_pictures
+from hipp_prune.recovery.settings import RecoveryConfig
 from hipp_prune.recovery.state import StateFile
 from hipp_prune.recovery.training import Student, follow_loss, train
 from tests.tiny import tiny_llava

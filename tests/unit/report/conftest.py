@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from hipp_prune.files.run_directory import Provenance, RunDirectory
+from hipp_prune.files.writing import write_text
 from hipp_prune.questions.question import Question
-from hipp_prune.run import Provenance, RunDirectory, write_text
 from tests.unit.report.synthetic import (
     PREFERENCES,
     make_calibration,

@@ -9,18 +9,19 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hipp_prune.benchmark.evaluate import Answer, Evaluation
 from hipp_prune.calibration import Calibration, Moments, VisualSensitivity
-from hipp_prune.plan import Plan, UnitKind, pack_masks
-from hipp_prune.preference import Preference
-from hipp_prune.questions import pope, scienceqa
+from hipp_prune.evaluation.evaluate import Answer, Evaluation
+from hipp_prune.evaluation.results import score
+from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.files.writing import write_json, write_text
+from hipp_prune.plans.plan import Plan, UnitKind, pack_masks
+from hipp_prune.plans.preference import Preference
+from hipp_prune.plans.space import ModelShape, PlanSpace
+from hipp_prune.questions.benchmarks import pope, scienceqa
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.results import score
-from hipp_prune.run import RunDirectory, write_json, write_text
 from hipp_prune.search import archive as archives
-from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.loop import Step
-from hipp_prune.space import ModelShape, PlanSpace
+from hipp_prune.search.settings import SearchConfig
 
 BLOCKS, NEURONS, HIDDEN = 6, 40, 16
 PREFERENCES = {"robust": (1.0, 0.0, 0.0), "useful": (0.0, 1.0, 0.0), "small": (0.0, 0.0, 1.0)}

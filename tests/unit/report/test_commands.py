@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import tyro
 
-from hipp_prune.choices import Method
 from hipp_prune.cli import commands as cli
 from hipp_prune.cli.entry import _subcommands
+from hipp_prune.evaluation.results import score
+from hipp_prune.files.run_directory import Provenance, RunDirectory
+from hipp_prune.plans.choices import Method
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.results import score
 from hipp_prune.report import commands
-from hipp_prune.run import Provenance, RunDirectory
-from hipp_prune.search.config import SearchConfig
+from hipp_prune.search.settings import SearchConfig
 from tests.unit.report.synthetic import make_evaluation, make_plan
 
 RUN = RunDirectory(Path("my runs/a b"))

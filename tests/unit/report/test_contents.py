@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from hipp_prune.errors import IncompleteRunError
+from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.files.writing import write_json, write_text
 from hipp_prune.questions.question import Question
 from hipp_prune.report.contents import read_contents
-from hipp_prune.run import RunDirectory, write_json, write_text
 from tests.unit.report.synthetic import BLOCKS, make_archive, make_evaluation, make_plan
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from hipp_prune.errors import IncompleteRunError, RunError
-from hipp_prune.plan import Plan
+from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.files.writing import write_json, write_text
+from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.question import Question
 from hipp_prune.report import page as pages
 from hipp_prune.report import write_report
-from hipp_prune.run import RunDirectory, write_json, write_text
 from tests.unit.report.synthetic import (
     BLOCKS,
     make_archive,
@@ -232,7 +233,7 @@ def test_a_failed_write_keeps_the_old_page(started: RunDirectory, monkeypatch: p
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hipp_prune.run.os.fsync", full)
+    monkeypatch.setattr("hipp_prune.files.writing.os.fsync", full)
     with pytest.raises(RunError, match="No space left"):
         write_report(started)
     assert started.report.read_bytes() == before

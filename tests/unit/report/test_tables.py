@@ -6,8 +6,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from hipp_prune.evaluation.results import score
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.results import score
 from hipp_prune.report.tables import format_bytes, missing_numbers, print_summary, summary_html, summary_rows
 from tests.unit.report.synthetic import make_evaluation, make_plan, make_pruned
 

@@ -4,14 +4,14 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from hipp_prune.costs import Costs, CostTable
-from hipp_prune.search.answers import SurrogateAnswers
+from hipp_prune.experiments.search_bench.landscape import Landscape
+from hipp_prune.plans.costs import Costs, CostTable
+from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Evaluation
-from hipp_prune.search.config import SearchConfig
-from hipp_prune.search.landscape import Landscape
-from hipp_prune.search.planner import Planner
+from hipp_prune.search.query.planner import Planner
+from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.solutions import SurrogateAnswers
 from hipp_prune.search.surrogate import fit_surrogate
-from hipp_prune.space import PlanSpace
 
 FLOPS = CostTable(constant=50.0, units=((0.0, 1.0),) * 12, conditions="by hand")
 """MLPs are 12 of 62."""

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from hipp_prune.policy.action import decode_actions
-from hipp_prune.policy.network import PlanPolicy
+from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.search.actor import Actor
 from hipp_prune.search.cloning import Clone
-from hipp_prune.search.config import SearchConfig
-from hipp_prune.search.landscape import Landscape
+from hipp_prune.search.policy.action import decode_actions
+from hipp_prune.search.policy.network import PlanPolicy
+from hipp_prune.search.settings import SearchConfig
 from hipp_prune.search.surrogate import Surrogate, best_ratios
 
 PROBLEM = Landscape(blocks=6, seed=3)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from hipp_prune.policy.network import PlanPolicy
+from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.search.actor import Actor
-from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.draws import Draw, Lesson, draw_budget, draw_plans, learn, training_pairs
-from hipp_prune.search.landscape import Landscape
+from hipp_prune.search.policy.network import PlanPolicy
+from hipp_prune.search.settings import SearchConfig
 
 PROBLEM = Landscape(blocks=6)
 CONFIG = SearchConfig(groups=3, group=8)

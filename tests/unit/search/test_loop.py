@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from hipp_prune.allocation import Floats, Ints
+from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.objectives.returns import PlanScores
 from hipp_prune.objectives.stability import StabilityBand
+from hipp_prune.plans.allocation import Floats, Ints
 from hipp_prune.search.archive import Archive, Evaluation
-from hipp_prune.search.config import METHODS, SearchConfig
-from hipp_prune.search.landscape import Landscape
 from hipp_prune.search.loop import SearchResult, search
 from hipp_prune.search.session import random_ratios
+from hipp_prune.search.settings import METHODS, SearchConfig
 
 SMALL = Landscape(blocks=4)
 QUICK = SearchConfig(evaluations=64, warm_up=0.25, proposals=0.25, rounds=2, probe=16, groups=4, group=8)

@@ -8,11 +8,11 @@ from hipp_prune.models import load_model
 from hipp_prune.objectives.stability import rows_log_ratio
 from hipp_prune.questions.question import Question
 from hipp_prune.search.archive import Archive
-from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.session import Session
+from hipp_prune.search.settings import SearchConfig
 from tests.tiny import tiny_image, tiny_llava
-from tests.unit.objectives.questions import pope, scienceqa
+from tests.unit.questions.made import pope, scienceqa
 
 
 @pytest.fixture(scope="module")

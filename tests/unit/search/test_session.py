@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.search.archive import Archive
-from hipp_prune.search.config import SearchConfig
-from hipp_prune.search.landscape import Landscape
 from hipp_prune.search.loop import search
 from hipp_prune.search.session import Session
+from hipp_prune.search.settings import SearchConfig
 
 WORLD = Landscape(blocks=4)
 PLANS = np.array([[300, 300, 300, 300], [200, 300, 300, 300], [300, 200, 300, 300]])

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Evaluation
 from hipp_prune.search.surrogate import Surrogate, _non_negative, best_ratios, fit_surrogate
-from hipp_prune.space import PlanSpace
-from tests.unit.shapes import make_shape
+from tests.unit.plans.shapes import make_shape
 
 UNITS = 8
 SPACE = PlanSpace(shape=make_shape((400,) * UNITS), r_max=0.8)

@@ -22,7 +22,7 @@ from random import Random
 from uuid import uuid4
 
 from hipp_prune.errors import OutputExistsError, QuestionError, RunError
-from hipp_prune.questions import pope, scienceqa
+from hipp_prune.questions.benchmarks import pope, scienceqa
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.toyworld.drawing import draw
 from hipp_prune.questions.toyworld.exam import (

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from hipp_prune.choices import Method
-from hipp_prune.search.answers import Answers
+from hipp_prune.plans.choices import Method
 from hipp_prune.search.methods.evopress import search_evopress
 from hipp_prune.search.methods.knapsack import search_knapsack
 from hipp_prune.search.methods.nsga2 import search_nsga2
@@ -12,6 +11,7 @@ from hipp_prune.search.methods.random import search_random
 from hipp_prune.search.methods.separate import search_separately
 from hipp_prune.search.methods.surrogate import search_surrogate
 from hipp_prune.search.session import Session
+from hipp_prune.search.solutions import Answers
 
 SEARCHERS: dict[Method, Callable[[Session], Answers]] = {
     "hybrid": search_policy,

@@ -10,11 +10,11 @@ from itertools import product
 
 import numpy as np
 
-from hipp_prune.allocation import Floats, Ints
-from hipp_prune.search.answers import TableAnswers
+from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import objective_matrix
 from hipp_prune.search.session import Session
-from hipp_prune.space import PlanSpace
+from hipp_prune.search.solutions import TableAnswers
 
 _PREFERENCES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.5, 0.5, 0.0))
 _OFFSPRING = 8

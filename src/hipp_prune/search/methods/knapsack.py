@@ -9,12 +9,12 @@ from itertools import product
 
 import numpy as np
 
-from hipp_prune.allocation import Floats, Ints
 from hipp_prune.objectives.returns import compression_return
-from hipp_prune.search.answers import TableAnswers
+from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import objective_matrix
 from hipp_prune.search.session import Session, random_ratios
-from hipp_prune.space import PlanSpace
+from hipp_prune.search.solutions import TableAnswers
 
 _LEVELS = 4
 """Ratios r_max/4, …, r_max at which a unit is measured."""

@@ -8,7 +8,7 @@ forward pass.
 import numpy as np
 
 from hipp_prune.objectives.returns import RunningNormaliser, compression_return
-from hipp_prune.preference import sample_preferences
+from hipp_prune.plans.preference import sample_preferences
 from hipp_prune.search.archive import Evaluation, kept_matrix, objective_matrix
 from hipp_prune.search.draws import draw_budget
 from hipp_prune.search.session import Session, random_ratios

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from hipp_prune.allocation import Floats
-from hipp_prune.policy.network import PlanPolicy
-from hipp_prune.preference import sample_preferences
+from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.preference import sample_preferences
 from hipp_prune.search.actor import Actor
-from hipp_prune.search.answers import PolicyAnswers
 from hipp_prune.search.archive import Evaluation
 from hipp_prune.search.cloning import Clone
-from hipp_prune.search.config import SearchConfig
 from hipp_prune.search.draws import Draw, Lesson, draw_plans, learn
 from hipp_prune.search.methods.phases import propose, refit, warm_up
+from hipp_prune.search.policy.network import PlanPolicy
 from hipp_prune.search.session import Session
+from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.solutions import PolicyAnswers
 
 _LOG_STD = -0.7
 """Initial log σ of a policy that knows nothing."""

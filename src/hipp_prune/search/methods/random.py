@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from hipp_prune.search.answers import TableAnswers
 from hipp_prune.search.archive import Evaluation, kept_matrix, objective_matrix
 from hipp_prune.search.session import Session, random_ratios
+from hipp_prune.search.solutions import TableAnswers
 
 _CHUNK = 8
 

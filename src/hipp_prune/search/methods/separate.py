@@ -2,10 +2,10 @@
 
 import torch
 
-from hipp_prune.preference import ANCHORS
-from hipp_prune.search.answers import AnchoredAnswers
+from hipp_prune.plans.preference import ANCHORS
 from hipp_prune.search.methods.policy import Learner, affords_step, most_steps, step
 from hipp_prune.search.session import Session
+from hipp_prune.search.solutions import AnchoredAnswers
 
 
 def search_separately(session: Session) -> AnchoredAnswers:

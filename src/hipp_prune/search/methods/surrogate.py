@@ -1,8 +1,8 @@
 """Random plans, then the surrogate's proposals; it answers with its exact optimum (Eq. 3 without a policy)."""
 
-from hipp_prune.search.answers import SurrogateAnswers
 from hipp_prune.search.methods.phases import propose, refit, warm_up
 from hipp_prune.search.session import Session
+from hipp_prune.search.solutions import SurrogateAnswers
 from hipp_prune.search.surrogate import fit_surrogate
 
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from hipp_prune.errors import InputError
+from hipp_prune.experiments.search_bench.landscape import Landscape
+from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Archive, objective_matrix
-from hipp_prune.search.config import SearchConfig
-from hipp_prune.search.landscape import Landscape
 from hipp_prune.search.loop import search
 from hipp_prune.search.methods.evopress import mutate
 from hipp_prune.search.methods.nsga2 import decode
-from hipp_prune.space import PlanSpace
-from tests.unit.shapes import make_shape
+from hipp_prune.search.settings import SearchConfig
+from tests.unit.plans.shapes import make_shape
 
 WORLD = Landscape(blocks=6, seed=1)
 SPACE = PlanSpace(shape=make_shape((400, 200, 400, 100)), r_max=0.8)

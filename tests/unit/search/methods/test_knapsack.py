@@ -3,13 +3,13 @@ from itertools import product
 import numpy as np
 import pytest
 
+from hipp_prune.experiments.search_bench.landscape import Landscape
+from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Archive
-from hipp_prune.search.config import SearchConfig
-from hipp_prune.search.landscape import Landscape
 from hipp_prune.search.methods.knapsack import measure_sensitivity, solve_knapsack
 from hipp_prune.search.session import Session
-from hipp_prune.space import PlanSpace
-from tests.unit.shapes import make_shape
+from hipp_prune.search.settings import SearchConfig
+from tests.unit.plans.shapes import make_shape
 
 SPACE = PlanSpace(shape=make_shape((400, 400, 400)), r_max=0.8)
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.search.archive import Archive
-from hipp_prune.search.config import SearchConfig
-from hipp_prune.search.landscape import Landscape
 from hipp_prune.search.methods.phases import propose, refit, warm_up
 from hipp_prune.search.session import Session, random_ratios
+from hipp_prune.search.settings import SearchConfig
 
 
 def _session(noise: float = 0.05, **settings) -> Session:

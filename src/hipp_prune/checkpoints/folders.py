@@ -1,0 +1,208 @@
+"""Checkpoint folders: opened, copied with changes, and written whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from hipp_prune.checkpoints.card import write_card
+from hipp_prune.checkpoints.configs import read_config_file, with_old_rope, write_config_file
+from hipp_prune.checkpoints.ledger import LEDGER_FILE, PLAN_FILE
+from hipp_prune.checkpoints.shards import (
+    Change,
+    Shard,
+    Values,
+    changed_bytes,
+    read_shard,
+    stored_name,
+    write_shard,
+)
+from hipp_prune.errors import CheckpointError, OutputExistsError
+from hipp_prune.files.progress import Progress
+from hipp_prune.models.uneven import REMOTE_CODE, write_code
+
+INDEX = "model.safetensors.index.json"
+_SINGLE = "model.safetensors"
+_COPIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "LICENSE*", "NOTICE*")
+"""Tokenizer, processor, chat template, generation config, licence; never weights of another format."""
+_REPLACED = {"config.json", PLAN_FILE, LEDGER_FILE, REMOTE_CODE, INDEX, "pytorch_model.bin.index.json"}
+
+
+def open_shards(source: Path) -> list[Shard]:
+    """Reads the headers of a checkpoint's safetensors files.
+
+    Raises:
+        CheckpointError: if there are none, or one that the index names is missing or cut off.
+    """
+    if (source / INDEX).is_file():
+        weight_map: dict[str, str] = read_config_file(source / INDEX)["weight_map"]
+        shards = [read_shard(source / name) for name in sorted(set(weight_map.values()))]
+        missing = set(weight_map) - {entry.name for shard in shards for entry in shard.entries}
+        if missing:
+            raise CheckpointError(
+                f"{source}: the index names {len(missing)} tensors that no file holds, e.g. {min(missing)}; "
+                "download the model again"
+            )
+        return shards
+    if (source / _SINGLE).is_file():
+        return [read_shard(source / _SINGLE)]
+    if any(source.glob("*.bin")):
+        raise CheckpointError(
+            f"{source} has PyTorch .bin weights, expected safetensors; convert them first: load the model "
+            "with transformers, call save_pretrained, and prune what that wrote"
+        )
+    raise CheckpointError(
+        f"{source} has no {_SINGLE} and no {INDEX}; expected a folder with a complete checkpoint"
+    )
+
+
+def write_folder(
+    source: Path,
+    out: Path,
+    shards: Sequence[Shard],
+    *,
+    changes: Mapping[str, Change],
+    values: Mapping[Path, Mapping[str, Values]],
+    config: Mapping[str, Any],
+    records: Mapping[str, str],
+    dropped: Collection[str] = (),
+    progress: Progress | None = None,
+) -> tuple[int, int]:
+    """Writes a checkpoint, whole or not at all; returns the bytes of tensors before and after.
+
+    Args:
+        source: the checkpoint that is changed.
+        out: folder to write.
+        shards: the source's.
+        changes: what happens to tensors, by name.
+        values: the tensors that each file gains, or gets in place of its own.
+        config: of the new checkpoint; where it names remote code, that is written too.
+        records: further files by name: what was done.
+        dropped: names of tensors to leave out.
+        progress: called with (files written, files).
+
+    Raises:
+        CheckpointError: if ``out`` cannot be written.
+    """
+    needed = sum(changed_bytes(shard, changes, values[shard.path], dropped) for shard in shards)
+    with whole_or_not_at_all(out, needed=needed) as folder:
+        after = _write_weights(source, shards, folder, changes, values, dropped, progress)
+        assert after == needed, f"wrote {after} bytes of tensors instead of {needed}"
+        copy_companions(source, folder)
+        for name, text in records.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        if "auto_map" in config:
+            write_code(folder)
+        write_config_file(folder / "config.json", with_old_rope(config))
+        write_card(folder, out.name)
+    return sum(shard.num_bytes for shard in shards), after
+
+
+def _write_weights(
+    source: Path,
+    shards: Sequence[Shard],
+    folder: Path,
+    changes: Mapping[str, Change],
+    values: Mapping[Path, Mapping[str, Values]],
+    dropped: Collection[str],
+    progress: Progress | None,
+) -> int:
+    """Writes every shard and the index; returns the bytes of tensors written."""
+    written = 0
+    files: dict[str, str] = {}
+    for done, shard in enumerate(shards, start=1):
+        own = values[shard.path]
+        written += write_shard(shard, folder / shard.path.name, changes, own, dropped)
+        names = {entry.name for entry in shard.entries} - set(dropped) | own.keys()
+        files |= dict.fromkeys(map(stored_name, names), shard.path.name)
+        if progress is not None:
+            progress(done, len(shards))
+    if (source / INDEX).is_file():
+        index = read_config_file(source / INDEX)
+        write_config_file(folder / INDEX, {**index, "metadata": {"total_size": written}, "weight_map": files})
+    return written
+
+
+def copy_companions(source: Path, folder: Path) -> None:
+    """Copies what lies beside the weights: tokenizer, processor, chat template, licence."""
+    for pattern in _COPIED:
+        for path in source.glob(pattern):
+            if path.is_file() and path.name not in _REPLACED:
+                shutil.copyfile(path, folder / path.name)
+    for path in source.glob("*/*.jinja"):
+        (folder / path.parent.name).mkdir(exist_ok=True)
+        shutil.copyfile(path, folder / path.parent.name / path.name)
+
+
+def check_output(source: Path, out: Path, *, force: bool) -> None:
+    """Refuses an output that must not be replaced, before any work is done.
+
+    Raises:
+        OutputExistsError: if ``out`` holds the source, or exists and ``force`` is false, or is no checkpoint.
+    """
+    if source.resolve().is_relative_to(out.resolve()):
+        raise OutputExistsError(f"{out} is or contains the source {source}; choose another output")
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not force:
+        raise OutputExistsError(f"{out} already exists; choose another output or add --force to replace it")
+    if not (out / "config.json").is_file():
+        raise OutputExistsError(
+            f"{out} is no checkpoint, so --force does not replace it; remove it or choose another output"
+        )
+
+
+@contextmanager
+def whole_or_not_at_all(out: Path, *, needed: int) -> Iterator[Path]:
+    """Yields a folder beside ``out`` that takes its name once the body has succeeded and all is on the disk.
+
+    Raises:
+        CheckpointError: if there is too little space, or writing fails.
+    """
+    parent = out.absolute().parent
+    folder = parent / f".{out.name}.{uuid4().hex[:8]}.tmp"
+    try:
+        folder.mkdir(parents=True)
+        free = shutil.disk_usage(parent).free
+        if free < needed:
+            raise CheckpointError(
+                f"{out} needs {needed:,} bytes, {free:,} are free; free space or choose another place"
+            )
+        yield folder
+        for path in (*folder.rglob("*"), folder):
+            _flush(path)
+        _take_place(folder, out)
+        _flush(parent)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write {out}, which needs {needed:,} bytes: {error.strerror or error}; free space or "
+            "choose another place"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take_place(folder: Path, out: Path) -> None:
+    """Renames ``folder`` to ``out``; what was there is deleted afterwards, or comes back if that fails."""
+    old = folder.with_suffix(".old") if out.exists() else None
+    if old is not None:
+        out.rename(old)
+    try:
+        folder.rename(out)
+    except OSError:
+        if old is not None:
+            old.rename(out)
+        raise
+    if old is not None:
+        shutil.rmtree(old)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

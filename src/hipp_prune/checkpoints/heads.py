@@ -1,0 +1,144 @@
+"""Attention heads that leave beside neurons: what a plan of neurons cannot say, and the checkpoint that comes of it.
+
+A head here is a key/value head with the queries that share it: their rows of q, k and v, and their columns of o.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hipp_prune.checkpoints.folders import check_output, open_shards, write_folder
+from hipp_prune.checkpoints.ledger import LEDGER_FILE, Savings
+from hipp_prune.checkpoints.pruned import CheckpointReport, pruned_config
+from hipp_prune.checkpoints.shards import Cut, find_tensors
+from hipp_prune.files.progress import Progress
+from hipp_prune.models.adapter import Adapter, Block
+from hipp_prune.plans.plan import Plan
+from hipp_prune.plans.space import Ledger, ModelShape
+from hipp_prune.pruning.masking import Mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadPlan:
+    """A plan of neurons, and which heads every block keeps."""
+
+    neurons: Plan
+    heads: tuple[Mask, ...]
+    """Keep-masks, bool [heads of the block], length L."""
+    ledger: Ledger
+    """What both save together."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """Provenance."""
+
+    @property
+    def shape(self) -> ModelShape:
+        """The model before."""
+        return self.neurons.shape
+
+    @property
+    def heads_removed(self) -> int:
+        """Of all blocks together."""
+        return int(sum((~keep).sum() for keep in self.heads))
+
+    @property
+    def summary(self) -> str:
+        """One line for people, beside the ledger."""
+        ratios = " ".join(f"{ratio:.0%}" for ratio in self.neurons.ratios)
+        total = sum(map(len, self.heads))
+        return f"removed: {self.heads_removed} of {total} key/value heads; neurons of each block: {ratios}"
+
+
+def count_heads(block: Block) -> int:
+    """Key/value heads of a block."""
+    attention: Any = block.attention
+    return int(attention.k_proj.out_features // attention.head_dim)
+
+
+def head_parameters(block: Block) -> int:
+    """Parameters that leave with one of its heads, biases included."""
+    attention: Any = block.attention
+    rows = [attention.q_proj, attention.k_proj, attention.v_proj]
+    own = sum(part.weight.numel() + (0 if part.bias is None else part.bias.numel()) for part in rows)
+    return int(own + attention.o_proj.weight.numel()) // count_heads(block)
+
+
+def head_flops(block: Block, tokens: float) -> float:
+    """FLOPs that leave with one of its heads, for a prompt of ``tokens`` tokens."""
+    attention: Any = block.attention
+    parts = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
+    matrices = sum(part.weight.numel() for part in parts)
+    scores = 4 * tokens**2 * attention.q_proj.out_features
+    return float(2 * tokens * matrices + scores) / count_heads(block)
+
+
+def write_heads(
+    source: Path,
+    adapter: Adapter,
+    planned: HeadPlan,
+    out: Path,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> CheckpointReport:
+    """Writes the checkpoint without the neurons and heads that leave, whole or not at all.
+
+    Args:
+        source: checkpoint folder with safetensors weights.
+        adapter: the model loaded from it, its weights unchanged.
+        planned: made for it.
+        out: folder to write.
+        force: replace a checkpoint that is already there.
+        progress: called with (files written, files).
+
+    Raises:
+        CheckpointError: if the source is incomplete, quantised or not safetensors, or ``out`` cannot be written.
+        OutputExistsError: if ``out`` exists and ``force`` is false, or it is no checkpoint.
+        UnsupportedModelError: if transformers has no class for the source's ``model_type``.
+    """
+    check_output(source, out, force=force)
+    shards = open_shards(source)
+    parameters = dict(adapter.model.named_parameters())
+    cuts = {
+        name: cut
+        for block, neurons, heads in zip(
+            adapter.blocks, planned.neurons.keep_masks(), planned.heads, strict=True
+        )
+        for name, cut in _block_cuts(block, neurons, heads).items()
+        if name in parameters
+    }
+    places = find_tensors(shards, {name: parameters[name] for name in cuts})
+    kept = [int(keep.sum()) for keep in planned.heads]
+    savings = Savings(ledger=planned.ledger, shape=planned.shape, notes=planned.notes)
+    before, after = write_folder(
+        source,
+        out,
+        shards,
+        changes={places[name][1].name: cut for name, cut in cuts.items()},
+        values={shard.path: {} for shard in shards},
+        config=pruned_config(source, planned.neurons.kept, heads=kept),
+        records={LEDGER_FILE: savings.to_json()},
+        progress=progress,
+    )
+    return CheckpointReport(
+        path=out, unit="coupled", widths=planned.neurons.kept, bytes_before=before, bytes_after=after,
+        predicted_bytes=after, remote_code=True,
+    )  # fmt: skip
+
+
+def _block_cuts(block: Block, neurons: Mask, heads: Mask) -> Mapping[str, Cut]:
+    """What happens to a block's tensors, by their names in the model."""
+    attention: Any = block.attention
+    keys = np.repeat(heads, attention.head_dim)
+    queries = np.repeat(heads, attention.q_proj.out_features // len(heads))
+    rows = {"self_attn.q_proj": queries, "self_attn.k_proj": keys, "self_attn.v_proj": keys}
+    rows |= {"mlp.gate_proj": neurons, "mlp.up_proj": neurons}
+    columns = {"self_attn.o_proj": queries, "mlp.down_proj": neurons}
+    cuts = {
+        f"{block.name}.{part}.{kind}": Cut(keep=keep, axis=0)
+        for part, keep in rows.items()
+        for kind in ("weight", "bias")
+    }
+    return cuts | {f"{block.name}.{part}.weight": Cut(keep=keep, axis=1) for part, keep in columns.items()}

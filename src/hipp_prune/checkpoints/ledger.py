@@ -1,0 +1,85 @@
+"""What a checkpoint says it saves: its plan's ledger, or one of its own where more than neurons left."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from hipp_prune.checkpoints.configs import read_config_file
+from hipp_prune.errors import CheckpointError
+from hipp_prune.plans.plan import Plan
+from hipp_prune.plans.space import Ledger, ModelShape
+
+PLAN_FILE = "plan.json"
+LEDGER_FILE = "ledger.json"
+RECOVERY_FILE = "recovery.json"
+
+ADDED = "untied_parameters"
+"""The entry of ``recovery.json`` that says how many parameters untying the head has added."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Savings:
+    """What was saved of which model."""
+
+    ledger: Ledger
+    shape: ModelShape
+    """The model before pruning: the denominators of the ledger."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """How."""
+
+    def to_json(self) -> str:
+        """The text of ``ledger.json``."""
+        content = {"sparsity": asdict(self.ledger), "model": asdict(self.shape), "notes": dict(self.notes)}
+        return json.dumps(content, indent=1) + "\n"
+
+
+def read_savings(folder: Path) -> Savings | None:
+    """What a checkpoint says it saves, as pruning left it; None for a dense model.
+
+    Raises:
+        CheckpointError: if its ``ledger.json`` is damaged.
+        PlanError: if its ``plan.json`` is.
+    """
+    path = folder / LEDGER_FILE
+    if not path.is_file():
+        if not (folder / PLAN_FILE).is_file():
+            return None
+        plan = Plan.load(folder / PLAN_FILE)
+        return Savings(ledger=plan.ledger, shape=plan.shape, notes=plan.notes)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        model = content["model"]
+        return Savings(
+            ledger=Ledger(**content["sparsity"]),
+            shape=ModelShape(**{**model, "neurons": tuple(model["neurons"])}),
+            notes=content["notes"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} is damaged ({error}); expected what `hipp-prune baseline` wrote, so write the checkpoint again"
+        ) from error
+
+
+def added_parameters(folder: Path) -> int:
+    """Parameters that recoveries have added to a checkpoint by untying its head."""
+    path = folder / RECOVERY_FILE
+    return int(read_config_file(path)[ADDED]) if path.is_file() else 0
+
+
+def checkpoint_ledger(folder: Path) -> Ledger | None:
+    """What a checkpoint saves: what pruning did, less what recoveries have added; None for a dense model.
+
+    Raises:
+        CheckpointError, PlanError: if the file that says so is damaged.
+    """
+    savings = read_savings(folder)
+    if savings is None:
+        return None
+    added, ledger, shape = added_parameters(folder), savings.ledger, savings.shape
+    return replace(
+        ledger,
+        language=ledger.language - added / shape.language_parameters,
+        model=ledger.model - added / shape.total_parameters,
+    )

@@ -1,0 +1,243 @@
+"""A smaller checkpoint from a plan, by surgery: MLP tensors are cut, everything else is copied as it is.
+
+Nothing goes through ``save_pretrained``: hub key names, dtypes and shards stay, and the weights pass through
+memory one tensor at a time. What comes out loads bit by bit alike with our own loader and with plain
+``AutoModelForImageTextToText.from_pretrained(path, trust_remote_code=True)``; where all blocks end up equally
+wide it is a stock model that needs no remote code.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from hipp_prune.checkpoints.configs import auto_map, nested_config, read_config_file
+from hipp_prune.checkpoints.folders import check_output, open_shards, write_folder
+from hipp_prune.checkpoints.ledger import PLAN_FILE
+from hipp_prune.checkpoints.shards import FLOATS, Cut, Entry, Shard, Values
+from hipp_prune.errors import CheckpointError
+from hipp_prune.files.progress import Progress
+from hipp_prune.models import load_model
+from hipp_prune.models.uneven import DOWN_BIAS, KEY_VALUE_HEADS
+from hipp_prune.plans.choices import UnitKind
+from hipp_prune.plans.plan import Plan
+from hipp_prune.plans.space import ModelShape
+
+_MLP = re.compile(r"(?:^|\.)layers\.(\d+)\.mlp\.(gate|up|down)_proj\.(weight|bias)$")
+_OTHER_TOWER = re.compile(r"vision|visual|image|audio")
+"""Qwen's vision blocks have gate, up and down projections too: such names are never the language model's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointReport:
+    """What ``prune_checkpoint`` wrote; bytes are those of the tensors, without file headers."""
+
+    path: Path
+    unit: UnitKind
+    widths: tuple[int, ...]
+    """MLP neurons of each block as stored."""
+    bytes_before: int
+    bytes_after: int
+    """Measured on the files."""
+    predicted_bytes: int
+    """What the plan's kept counts promised; equal to ``bytes_after``."""
+    remote_code: bool
+    """Whether other programs need ``trust_remote_code=True`` to load it."""
+
+    @property
+    def summary(self) -> str:
+        """One sentence for people: what was saved, or that nothing was."""
+        if self.unit == "rows":
+            return (
+                f"nothing is saved: row masks leave every tensor its size, so {self.path} still holds "
+                f"{self.bytes_after:,} bytes, masked rows as zeros; prune with the coupled unit to save"
+            )
+        saved = 1 - self.bytes_after / self.bytes_before
+        return (
+            f"{self.path}: {self.bytes_before:,} → {self.bytes_after:,} bytes of tensors ({saved:.1%} saved)"
+        )
+
+
+def prune_checkpoint(
+    source: Path,
+    plan: Plan,
+    out: Path,
+    *,
+    down_biases: Sequence[Tensor] | None = None,
+    shape: ModelShape | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> CheckpointReport:
+    """Writes the checkpoint that ``plan`` makes of ``source``, whole or not at all.
+
+    ``coupled`` plans remove tensor slices. The rows of ``rows`` plans are stored as zeros and nothing gets
+    smaller: gate and up lose different rows, and down's rows are coordinates of the residual stream.
+
+    Args:
+        source: checkpoint folder with safetensors weights, one file or several.
+        plan: made for exactly this model.
+        out: folder to write; its parent is made if need be.
+        down_biases: what the down projection of each block gets as its bias, [hidden] each, in place of its own.
+        shape: the source's shape if the caller knows it; otherwise the model is loaded (memory-mapped) to find
+            out.
+        force: replace a checkpoint that is already there.
+        progress: called with (files written, files).
+
+    Raises:
+        CheckpointError: if the source is incomplete, quantised or not safetensors, or ``out`` cannot be
+            written.
+        PlanError: if the plan was made for another model.
+        OutputExistsError: if ``out`` exists and ``force`` is false, or it is no checkpoint.
+        UnsupportedModelError: if transformers has no class for the source's ``model_type``.
+    """
+    check_output(source, out, force=force)
+    shards = open_shards(source)
+    plan.check_model(load_model(source).shape if shape is None else shape)
+    entries = mlp_entries(shards, plan.shape)
+    cuts = _cuts(entries, plan)
+    coupled = plan.unit == "coupled"
+    assert coupled or down_biases is None, "row plans keep their biases"
+    widths = plan.kept if coupled else plan.shape.neurons
+    config = (
+        pruned_config(source, widths, down_bias=down_biases is not None)
+        if coupled
+        else read_config_file(source / "config.json")
+    )
+    biases = _bias_values(entries, down_biases or ())
+    before, after = write_folder(
+        source,
+        out,
+        shards,
+        changes=cuts,
+        values=_by_file(shards, biases),
+        config=config,
+        records={PLAN_FILE: plan.to_json()},
+        progress=progress,
+    )
+    predicted = before - _removed_bytes(entries, plan) + _added_bytes(entries, biases)
+    assert after == predicted, f"wrote {after} bytes of tensors, the plan predicted {predicted}"
+    return CheckpointReport(
+        path=out, unit=plan.unit, widths=tuple(widths), bytes_before=before, bytes_after=after,
+        predicted_bytes=predicted, remote_code="auto_map" in config,
+    )  # fmt: skip
+
+
+def mlp_entries(shards: Sequence[Shard], shape: ModelShape) -> dict[tuple[int, str, str], Entry]:
+    """The language model's MLP tensors by (block, projection, weight or bias), each exactly once.
+
+    Raises:
+        CheckpointError: if a weight is missing, twice there, or not of the model's shape.
+    """
+    found: dict[tuple[int, str, str], Entry] = {}
+    for entry in (entry for shard in shards for entry in shard.entries):
+        match = _MLP.search(entry.name)
+        if match is None or _OTHER_TOWER.search(entry.name[: match.start()]):
+            continue
+        key = (int(match[1]), match[2], match[3])
+        if key in found:
+            raise CheckpointError(
+                f"{entry.name} and {found[key].name} are both the {match[2]}_proj.{match[3]} of "
+                f"block {match[1]}; expected one language model"
+            )
+        found[key] = entry
+    for block, neurons in enumerate(shape.neurons):
+        for projection in ("gate", "up", "down"):
+            rows = (neurons, shape.hidden_size)
+            expected = rows[::-1] if projection == "down" else rows
+            _check_weight(
+                found.get((block, projection, "weight")), expected, f"{projection}_proj of block {block}"
+            )
+    return found
+
+
+def _check_weight(entry: Entry | None, expected: tuple[int, ...], what: str) -> None:
+    if entry is None or entry.shape != expected or entry.dtype not in FLOATS:
+        state = "none" if entry is None else f"{entry.name} with shape {list(entry.shape)} of {entry.dtype}"
+        raise CheckpointError(
+            f"expected one floating-point weight of shape {list(expected)} for {what}, found {state}; "
+            "prune the model before quantising or fusing it"
+        )
+
+
+def _cuts(entries: Mapping[tuple[int, str, str], Entry], plan: Plan) -> dict[str, Cut]:
+    """What happens to each MLP tensor, by its name in the checkpoint."""
+    masks = plan.keep_masks()
+    cuts = {}
+    for (block, projection, kind), entry in entries.items():
+        if plan.unit == "rows":
+            keep = masks[3 * block + ("gate", "up", "down").index(projection)]
+            cuts[entry.name] = Cut(keep=keep, axis=0, zero=True)
+        elif projection != "down" or kind == "weight":
+            cuts[entry.name] = Cut(keep=masks[block], axis=1 if projection == "down" else 0)
+    return cuts
+
+
+def _removed_bytes(entries: Mapping[tuple[int, str, str], Entry], plan: Plan) -> int:
+    """Bytes that leave with the plan's neurons, from its counts alone: what the files are held against."""
+    if plan.unit == "rows":
+        return 0
+    removed = 0
+    for (block, projection, kind), entry in entries.items():
+        if projection != "down" or kind == "weight":
+            width = plan.shape.neurons[block]
+            removed += entry.num_bytes // width * (width - plan.kept[block])
+    return removed
+
+
+def _bias_values(
+    entries: Mapping[tuple[int, str, str], Entry], biases: Sequence[Tensor]
+) -> dict[str, Values]:
+    """The down projections' new biases by their names in the checkpoint, in their weights' dtypes."""
+    values = {}
+    for block, bias in enumerate(biases):
+        weight = entries[block, "down", "weight"]
+        values[weight.name.removesuffix("weight") + "bias"] = Values.of(bias, weight.dtype)
+    return values
+
+
+def _by_file(shards: Sequence[Shard], biases: Mapping[str, Values]) -> dict[Path, dict[str, Values]]:
+    """The biases of every file: where the old one lies, or else its weight."""
+    homes = {entry.name: shard.path for shard in shards for entry in shard.entries}
+    result: dict[Path, dict[str, Values]] = {shard.path: {} for shard in shards}
+    for name, bias in biases.items():
+        result[homes.get(name) or homes[name.removesuffix("bias") + "weight"]][name] = bias
+    return result
+
+
+def _added_bytes(entries: Mapping[tuple[int, str, str], Entry], values: Mapping[str, Values]) -> int:
+    replaced = sum(entry.num_bytes for entry in entries.values() if entry.name in values)
+    return sum(len(value.content) for value in values.values()) - replaced
+
+
+def pruned_config(
+    source: Path, widths: Sequence[int], *, down_bias: bool = False, heads: Sequence[int] | None = None
+) -> dict[str, Any]:
+    """``config.json`` of the pruned model; stock if its blocks are alike in all that the stock class knows.
+
+    Args:
+        source: the checkpoint that was pruned.
+        widths: neurons that each block keeps.
+        down_bias: whether the down projections gain biases.
+        heads: key/value heads that each block keeps; as before if none are given.
+    """
+    config = nested_config(source)
+    text = config["text_config"]
+    text.pop("per_layer_config", None)
+    config.pop("auto_map", None)
+    if down_bias:
+        text[DOWN_BIAS] = True
+    if heads is not None:
+        text[KEY_VALUE_HEADS] = list(heads)
+    if len(set(widths)) == 1:
+        text["intermediate_size"] = widths[0]
+    else:
+        text["per_layer_config"] = {
+            str(block): {"intermediate_size": width} for block, width in enumerate(widths)
+        }
+    if len(set(widths)) == 1 and not text.get(DOWN_BIAS) and not text.get(KEY_VALUE_HEADS):
+        return config
+    config["auto_map"] = auto_map(config["model_type"])
+    return config

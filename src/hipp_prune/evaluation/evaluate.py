@@ -1,0 +1,194 @@
+"""Official scores of a model: its answers, what they score, and what the model weighs."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hipp_prune.errors import IncompleteRunError
+from hipp_prune.evaluation.evaluator import Evaluator
+from hipp_prune.evaluation.results import Results, score
+from hipp_prune.evaluation.scoring import PopeRule, chance_level
+from hipp_prune.files.progress import Progress
+from hipp_prune.files.reading import read_json
+from hipp_prune.files.writing import write_json
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.objectives.returns import log_margins
+from hipp_prune.plans.space import Ledger
+from hipp_prune.questions.question import Question
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One answered question: enough to score it again without the model."""
+
+    id: str
+    prompt: str
+    image: str | None
+    """Path of the picture."""
+    gold: str
+    given: str
+    """The most probable of the allowed answers."""
+    margin: float
+    """Log-margin of the right answer (Eq. 11), in nats; positive where it was given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What one model answered on one set of questions, and its official scores."""
+
+    label: str
+    """Name in tables, e.g. ``dense`` or ``1,0,0``."""
+    model: str
+    """Path or name the model was loaded from."""
+    questions: tuple[str, ...]
+    """Question specifications."""
+    split: str
+    results: Results
+    answers: tuple[Answer, ...]
+    seconds: float
+    """Wall time of the forward passes."""
+    bytes: int | None = None
+    """Size of the weights on disk."""
+    ledger: Ledger | None = None
+    """Sparsity on every denominator; None for a dense model."""
+    preference: tuple[float, float, float] | None = None
+    """λ of the plan it was pruned by."""
+    speedup: float | None = None
+    """Dense wall time over this model's on the same questions, measured alternately in one process."""
+
+    def save(self, path: Path) -> None:
+        """Writes the evaluation as JSON, atomically."""
+        content = asdict(self)
+        content["results"] = json.loads(self.results.to_json())
+        write_json(path, content)
+
+    @classmethod
+    def load(cls, path: Path) -> "Evaluation":
+        """Reads an evaluation.
+
+        Raises:
+            IncompleteRunError: if the file is missing, cut off or no evaluation.
+        """
+        content = read_json(path, made_by="hipp-prune evaluate … --out results.json")
+        try:
+            return cls(
+                **{
+                    **content,
+                    "questions": tuple(content["questions"]),
+                    "results": Results.from_json(json.dumps(content["results"])),
+                    "answers": tuple(Answer(**answer) for answer in content["answers"]),
+                    "ledger": Ledger(**content["ledger"]) if content["ledger"] else None,
+                    "preference": tuple(content["preference"]) if content["preference"] else None,
+                }
+            )
+        except (TypeError, KeyError, ValueError) as error:
+            raise IncompleteRunError(
+                f"{path} is no evaluation of this version ({error}); evaluate again"
+            ) from error
+
+
+def answer_questions(
+    adapter: Adapter,
+    questions: Sequence[Question],
+    *,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> tuple[list[Answer], float]:
+    """Asks every question once and returns the answers with the seconds the forward passes took.
+
+    The answer given is the most probable of the allowed ones (Eq. 11's logits), so no answer can fail to parse
+    and every method is read alike.
+
+    Raises:
+        ImageError: if a picture is missing or cannot be decoded.
+    """
+    pictures = len({question.image for question in questions} - {None})
+    encoding, asking = _two_parts(progress, pictures, len(questions))
+    evaluator = Evaluator(adapter, questions, batch_size=batch_size, progress=encoding)
+    prepared = evaluator.prepare()
+    start = time.perf_counter()
+    scores = evaluator.scores(prepared, progress=asking)
+    seconds = time.perf_counter() - start
+    margins = log_margins(scores, evaluator.gold)
+    answers = [
+        Answer(
+            id=question.id,
+            prompt=question.prompt,
+            image=None if question.image is None else str(question.image),
+            gold=question.answer,
+            given=question.answers[int(given)],
+            margin=round(float(margin), 4),
+        )
+        for question, given, margin in zip(questions, scores.predictions(), margins, strict=True)
+    ]
+    return answers, seconds
+
+
+def evaluate_model(
+    adapter: Adapter,
+    questions: Sequence[Question],
+    *,
+    label: str,
+    model: str,
+    specs: Sequence[str],
+    split: str,
+    rule: PopeRule = "official",
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Official scores of a model on these questions.
+
+    Raises:
+        ImageError: if a picture is missing or cannot be decoded.
+    """
+    answers, seconds = answer_questions(adapter, questions, batch_size=batch_size, progress=progress)
+    texts = {answer.id: answer.given for answer in answers}
+    return Evaluation(
+        label=label,
+        model=model,
+        questions=tuple(specs),
+        split=split,
+        results=score(questions, texts, rule=rule),
+        answers=tuple(answers),
+        seconds=seconds,
+    )
+
+
+def _two_parts(progress: Progress | None, first: int, second: int) -> tuple[Progress | None, Progress | None]:
+    """Reports of two consecutive parts of a job as one job of ``first + second`` units."""
+    if progress is None:
+        return None, None
+    return (
+        lambda done, _: progress(done, first + second),
+        lambda done, _: progress(first + done, first + second),
+    )
+
+
+def weight_bytes(folder: Path) -> int:
+    """Size of a checkpoint's weight files on disk."""
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
+def limit_questions(questions: Sequence[Question], limit: int | None, *, seed: int = 0) -> list[Question]:
+    """At most ``limit`` questions a benchmark, drawn at random but the same for every model."""
+    if limit is None:
+        return list(questions)
+    rng = np.random.default_rng([seed, 11])
+    chosen: list[int] = []
+    for benchmark in ("pope", "scienceqa"):
+        indices = [index for index, question in enumerate(questions) if question.benchmark == benchmark]
+        chosen += rng.permutation(indices)[:limit].tolist()
+    return [questions[index] for index in sorted(chosen)]
+
+
+def chance_levels(questions: Sequence[Question]) -> dict[str, float]:
+    """Accuracy of a uniform guess, by benchmark."""
+    by_benchmark = {
+        name: [question for question in questions if question.benchmark == name]
+        for name in ("pope", "scienceqa")
+    }
+    return {name: chance_level(asked) for name, asked in by_benchmark.items() if asked}

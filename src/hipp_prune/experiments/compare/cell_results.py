@@ -1,0 +1,160 @@
+"""What a cell leaves: every answered question in columns, and the parquet file that keeps them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hipp_prune.errors import IncompleteRunError
+from hipp_prune.evaluation.evaluate import Answer
+from hipp_prune.experiments.compare.cells import Cell, Contender
+from hipp_prune.files.writing import atomic_path
+from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.preference import Preference
+from hipp_prune.plans.space import Ledger
+from hipp_prune.questions.question import Question
+
+Texts = NDArray[np.str_]
+
+_METADATA = b"hipp-prune"
+"""Key under which a file says what its answers are of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What one checkpoint answered, a row a question, [N]."""
+
+    id: Texts
+    """``Question.id``."""
+    benchmark: Texts
+    """pope or scienceqa."""
+    subset: Texts
+    """POPE's split, or the subject."""
+    group: Ints
+    """Number of the picture (or text) that the question shares with others."""
+    options: Ints
+    """Allowed answers."""
+    gold: Texts
+    """The right one."""
+    given: Texts
+    """The most probable one."""
+    margin: Floats
+    """Log-margin of the right answer (Eq. 11), in nats."""
+
+    @classmethod
+    def of(cls, questions: Sequence[Question], answers: Sequence[Answer]) -> "Answers":
+        """The answers to questions, in the same order."""
+        numbers: dict[str, int] = {}
+        groups = [numbers.setdefault(question.group, len(numbers)) for question in questions]
+        return cls(
+            id=np.array([question.id for question in questions]),
+            benchmark=np.array([question.benchmark for question in questions]),
+            subset=np.array([question.subset for question in questions]),
+            group=np.array(groups, dtype=np.int64),
+            options=np.array([len(question.answers) for question in questions], dtype=np.int64),
+            gold=np.array([answer.gold for answer in answers]),
+            given=np.array([answer.given for answer in answers]),
+            margin=np.array([answer.margin for answer in answers], dtype=np.float64),
+        )
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each answer is."""
+        return self.gold == self.given
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellResult:
+    """What a cell's checkpoint answered before and after recovery, and what it cost."""
+
+    cell: Cell
+    settings: dict[str, Any]
+    """Of the baseline, all of them; of a search, all of the search's."""
+    ledger: Ledger
+    """What the checkpoint saves before recovery."""
+    recovered: Ledger
+    """And after it: an untied head adds parameters."""
+    kept: tuple[int, ...] | None
+    """What each unit of its plan keeps; None where it is no plan that made it."""
+    seconds: dict[str, float]
+    """Wall time of planning and writing (``plan``), evaluating twice (``evaluate``) and recovering (``recover``)."""
+    search: dict[str, float] | None
+    """Seconds and evaluations of the search it was asked of, which it shares with others."""
+    before: Answers
+    after: Answers
+
+    def save(self, root: Path) -> None:
+        """Writes the cell's file, atomically.
+
+        Raises:
+            RunError: if the disk is full.
+        """
+        kinds = ("id", "benchmark", "subset", "group", "options", "gold")
+        columns = {name: getattr(self.before, name) for name in kinds}
+        for stage, answers in (("before", self.before), ("after", self.after)):
+            columns[f"given_{stage}"] = answers.given
+            columns[f"margin_{stage}"] = answers.margin.astype(np.float32)
+        said = {name: getattr(self, name) for name in ("settings", "kept", "seconds", "search")}
+        said |= {name: asdict(getattr(self, name)) for name in ("cell", "ledger", "recovered")}
+        table = pa.table(columns).replace_schema_metadata({_METADATA: json.dumps(said).encode()})
+        with atomic_path(self.cell.path(root)) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+
+    @classmethod
+    def load(cls, path: Path) -> "CellResult":
+        """Reads a cell's file.
+
+        Raises:
+            IncompleteRunError: if it is damaged or of another version.
+        """
+        try:
+            table = pq.read_table(path)
+            said = json.loads(table.schema.metadata[_METADATA])
+            columns = {name: _array(table[name]) for name in table.column_names}
+            return cls(
+                cell=_cell(said["cell"]),
+                settings=said["settings"],
+                ledger=Ledger(**said["ledger"]),
+                recovered=Ledger(**said["recovered"]),
+                kept=said["kept"] and tuple(said["kept"]),
+                seconds=said["seconds"],
+                search=said["search"],
+                before=_answers(columns, "before"),
+                after=_answers(columns, "after"),
+            )
+        except (OSError, pa.ArrowException, TypeError, KeyError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise IncompleteRunError(
+                f"{path}: expected a cell of a comparison, found something else ({reason}); delete it and start the "
+                "comparison again"
+            ) from error
+
+
+def read_results(root: Path) -> list[CellResult]:
+    """Every finished cell of a comparison's folder."""
+    return [CellResult.load(path) for path in sorted((root / "cells").glob("*/*/*.parquet"))]
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+    """A column as its answers have it: texts as such, numbers in double precision."""
+    values: NDArray[Any] = column.to_numpy()
+    if pa.types.is_floating(column.type):
+        return values.astype(np.float64)
+    return values if pa.types.is_integer(column.type) else values.astype(np.str_)
+
+
+def _answers(columns: dict[str, Any], stage: str) -> Answers:
+    names = {field.name: field.name for field in fields(Answers)}
+    names |= {name: f"{name}_{stage}" for name in ("given", "margin")}
+    return Answers(**{name: columns[column] for name, column in names.items()})
+
+
+def _cell(content: dict[str, Any]) -> Cell:
+    preference = content["preference"] and Preference(**content["preference"])
+    return Cell(**{**content, "contender": Contender(**content["contender"]), "preference": preference})

@@ -1,0 +1,188 @@
+"""Runs the cells of a comparison in worker processes; killed and started again, it goes on cell by cell."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hipp_prune.errors import IncompleteRunError, InputError, OutputExistsError
+from hipp_prune.experiments.compare.cell_results import CellResult
+from hipp_prune.experiments.compare.cells import CalibrationJob, Cell, Job, SearchJob, all_jobs, needs
+from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
+from hipp_prune.experiments.compare.worker import Done, Worker, claim_search, refuse_changes
+from hipp_prune.experiments.crew import Clock, Say, run_jobs
+from hipp_prune.files.reading import read_json
+from hipp_prune.files.writing import write_json
+from hipp_prune.questions.question import Question
+from hipp_prune.recovery.settings import RecoveryConfig
+
+
+def run_cells(
+    root: Path,
+    cells: Sequence[Cell],
+    settings: CompareSettings = DEFAULT_SETTINGS,
+    *,
+    workers: int = 2,
+    minutes: float | None = None,
+    keep: bool = False,
+    load: Mapping[str, Any] | None = None,
+    say: Say,
+) -> dict[Job, str]:
+    """Does every cell that has no result yet, in this order, and returns why some failed, if they did.
+
+    Args:
+        root: folder to make, or to go on in.
+        cells: what to do; the calibrations and searches they need are done once for all.
+        settings: what they share.
+        workers: processes, one torch thread each.
+        minutes: time after which cells under way are given up; searches and recoveries go on from there next time.
+        keep: whether checkpoints stay in ``checkpoints/`` of the folder.
+        load: keyword arguments of ``load_model``.
+        say: told a line a job.
+
+    Raises:
+        OutputExistsError: if the folder is something else.
+        RunError: if it holds cells of other settings, or a worker dies; finished cells are kept.
+        InputError: for bad questions, models or settings; see ``errors``.
+    """
+    start = partial(Worker, root, settings, dict(load or {}), keep)
+    _check_names(cells)
+    _check_budgets(cells, settings)
+    claim(root, settings)
+    _claim_questions(root, start().judging)
+    jobs = all_jobs(cells)
+    done = seconds_spent(root, cells, settings)
+    waiting = [job for job in all_jobs(cell for cell in cells if cell not in done) if job not in done]
+    if done and waiting:
+        say(f"{len(done)} of {len(jobs)} calibrations, searches and cells are finished already")
+    clock = Clock(jobs=jobs, workers=workers, kinds=_kinds, seconds=done)
+
+    def finish(job: Job, result: Done) -> None:
+        clock.took(job, result.seconds)
+        say(clock.line(job, f"{result.seconds:.1f} s, {result.words}"))
+
+    return run_jobs(waiting, start, finish, needs=needs, workers=workers, minutes=minutes, say=say)
+
+
+def seconds_spent(
+    root: Path, cells: Sequence[Cell], settings: CompareSettings = DEFAULT_SETTINGS
+) -> dict[Job, float]:
+    """Seconds of a worker that every finished job took: the cells, and the calibrations and searches they need.
+
+    Raises:
+        RunError: if one was done with other settings.
+    """
+    times = {job: _finished(job, root, settings) for job in all_jobs(cells)}
+    return {job: seconds for job, seconds in times.items() if seconds is not None}
+
+
+def claim(root: Path, settings: CompareSettings) -> None:
+    """Makes a comparison's folder, or goes on in one of the same settings.
+
+    Raises:
+        OutputExistsError: if the folder is something else.
+        RunError: if it holds a comparison with other settings.
+    """
+    path = root / "compare.json"
+    now = _flat(settings)
+    if path.exists():
+        before = read_json(path, made_by="hipp-prune compare")
+        refuse_changes(path, {**_flat(DEFAULT_SETTINGS), **before}, now)
+    elif root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise OutputExistsError(
+            f"{root} is there but has no compare.json, so it is no comparison and is left alone; choose another"
+        )
+    write_json(path, now)
+
+
+def read_settings(root: Path) -> CompareSettings:
+    """What the cells of a comparison's folder share.
+
+    Raises:
+        IncompleteRunError: if it is none.
+    """
+    path = root / "compare.json"
+    content = read_json(path, made_by="hipp-prune compare --out OUT")
+    prefix = "recovery."
+    recovery = {
+        name.removeprefix(prefix): content.pop(name) for name in list(content) if name.startswith(prefix)
+    }
+    try:
+        return CompareSettings(
+            **{**content, "questions": tuple(content["questions"]), "recovery": RecoveryConfig(**recovery)}
+        )
+    except (TypeError, KeyError) as error:
+        raise IncompleteRunError(f"{path} is not of a comparison of this version ({error})") from error
+
+
+def _flat(settings: CompareSettings) -> dict[str, Any]:
+    """The settings as JSON has them; how often a recovery saves its state changes no result."""
+    content = asdict(settings)
+    recovery = content.pop("recovery")
+    content |= {f"recovery.{name}": value for name, value in recovery.items() if name != "save_every"}
+    return {**content, "questions": list(settings.questions)}
+
+
+def _claim_questions(root: Path, questions: Sequence[Question]) -> None:
+    """Refuses to go on where the files of the questions have changed."""
+    lines = "\n".join(f"{each.id} {each.prompt} {each.answers} {each.gold}" for each in questions)
+    now = {"number": len(questions), "digest": hashlib.sha256(lines.encode()).hexdigest()[:16]}
+    path = root / "questions.json"
+    if path.exists():
+        refuse_changes(path, read_json(path, made_by="hipp-prune compare"), now)
+    else:
+        write_json(path, now)
+
+
+def _check_names(cells: Sequence[Cell]) -> None:
+    names: dict[str, str] = {}
+    for cell in cells:
+        name = Path(cell.model).name
+        if names.setdefault(name, cell.model) != cell.model:
+            raise InputError(f"two models are called {name}: {names[name]} and {cell.model}; rename a folder")
+
+
+def _check_budgets(cells: Sequence[Cell], settings: CompareSettings) -> None:
+    """Refuses to ask a search for what it has not learnt, where the model need not be known for it."""
+    for cell in cells:
+        if cell.budget is not None and cell.contender.searches and settings.match == "mlp":
+            config = settings.search_config(cell.contender, cell.seed)
+            if not config.s_min <= cell.budget <= config.s_max:
+                raise InputError(
+                    f"{cell.contender.label} searches sparsities in [{config.s_min:g}, {config.s_max:g}], which the "
+                    f"budget {cell.budget:g} is not in; change --s-min or --s-max"
+                )
+
+
+def _finished(job: Job, root: Path, settings: CompareSettings) -> float | None:
+    """Seconds that a job took; None where it is still to be done.
+
+    Raises:
+        RunError: if it was done with other settings.
+    """
+    if isinstance(job, CalibrationJob):
+        return 0.0 if job.path(root).exists() else None
+    if isinstance(job, SearchJob):
+        path = job.folder(root) / "search.json"
+        if not path.exists():
+            return None
+        config = settings.search_config(job.contender, job.seed)
+        spent = claim_search(job.folder(root), config)
+        return None if spent is None else spent["seconds"]
+    path = job.path(root)
+    if not path.exists():
+        return None
+    result = CellResult.load(path)
+    usual = settings.told(replace(job.contender, overrides={}), job.seed)
+    refuse_changes(path, {**usual, **result.settings}, settings.told(job.contender, job.seed))
+    return sum(result.seconds.values())
+
+
+def _kinds(job: Job) -> tuple[tuple[str, ...], ...]:
+    """Ever wider classes of jobs that cost alike."""
+    kind = type(job).__name__
+    if isinstance(job, CalibrationJob):
+        return ((kind, job.model),)
+    return (kind, job.model, job.contender.label), (kind, job.model), (kind,)

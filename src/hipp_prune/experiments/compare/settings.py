@@ -1,0 +1,106 @@
+"""What all cells of a comparison share; free of torch, so that the command line can read it."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, TypeVar
+
+from hipp_prune.baselines.settings import BaselineConfig
+from hipp_prune.errors import InputError
+from hipp_prune.experiments.compare.cells import DENSE, SEARCHES, Contender
+from hipp_prune.plans.choices import Match
+from hipp_prune.plans.space import ModelShape
+from hipp_prune.questions.splits import Split
+from hipp_prune.recovery.settings import RecoveryConfig
+from hipp_prune.search.settings import SearchConfig
+
+RECOVERY = RecoveryConfig(steps=120, rate=1e-3, lora_rate=3e-3)
+"""Seconds instead of minutes, at the learning rates for it (``docs/compare.md``)."""
+
+ConfigT = TypeVar("ConfigT", SearchConfig, BaselineConfig)
+
+
+BEYOND_NEURONS = ("slicegpt",)
+"""Methods that save more, or something else, than MLP neurons."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareSettings:
+    """Who judges, what is paid for, and how all are recovered."""
+
+    questions: tuple[str, ...] = ("toyworld",)
+    """Specifications."""
+    split: Split = "test"
+    """Whose questions judge."""
+    limit: int = 1000
+    """How many of them a benchmark."""
+    calibration: int = 128
+    """Calibration questions; every method gets the same."""
+    match: Match = "mlp"
+    """What a budget is a fraction of: MLP neurons, or parameters of the language blocks."""
+    evaluations: int = 500
+    """Evaluations of a plan that a search may pay for."""
+    s_min: float = SearchConfig().s_min
+    """Smallest sparsity searched."""
+    s_max: float = SearchConfig().s_max
+    """Largest sparsity searched."""
+    r_max: float = SearchConfig().r_max
+    """Largest fraction that any method may take from one block."""
+    recovery: RecoveryConfig = RECOVERY
+    """One for all; its seed is the cell's."""
+
+    def __post_init__(self) -> None:
+        if min(self.limit, self.calibration, self.evaluations) < 1:
+            raise InputError(
+                f"a comparison needs limit, calibration and evaluations ≥ 1, got {self.limit}, {self.calibration} and "
+                f"{self.evaluations}"
+            )
+
+    def search_config(self, contender: Contender, seed: int) -> SearchConfig:
+        """The settings of a contender's search.
+
+        Raises:
+            InputError: if it changes what there is not.
+        """
+        base = SearchConfig(
+            s_min=self.s_min, s_max=self.s_max, r_max=self.r_max, evaluations=self.evaluations, seed=seed
+        )
+        return _changed(base.for_method(SEARCHES[contender.method]), contender)
+
+    def baseline_config(self, contender: Contender, seed: int) -> BaselineConfig:
+        """The settings of a contender that does not search.
+
+        Raises:
+            InputError: if it changes what there is not.
+        """
+        config = BaselineConfig(seed=seed, match=self.match, r_max=self.r_max)
+        if contender.method in BEYOND_NEURONS:
+            config = replace(config, match="block", round_to=1)  # as near to the others' budget as it comes
+        return _changed(config, contender)
+
+    def share(self, budget: float, match: Match, shape: ModelShape) -> float:
+        """A budget as a fraction of another column: as many parameters of a model of this shape."""
+        if match == self.match:
+            return budget
+        return budget * shape.mlp_share if match == "block" else budget / shape.mlp_share
+
+    def told(self, contender: Contender, seed: int) -> dict[str, Any]:
+        """Everything that a contender is told."""
+        if contender.method == DENSE:
+            return {}
+        if contender.searches:
+            return asdict(self.search_config(contender, seed))
+        return asdict(self.baseline_config(contender, seed))
+
+    def recovery_config(self, seed: int) -> RecoveryConfig:
+        """How a cell of this seed is recovered."""
+        return replace(self.recovery, seed=seed)
+
+
+DEFAULT_SETTINGS = CompareSettings()
+"""Our defaults."""
+
+
+def _changed(config: ConfigT, contender: Contender) -> ConfigT:
+    unknown = sorted(contender.overrides.keys() - {field.name for field in fields(config)})
+    if unknown:
+        raise InputError(f"{contender.label}: {contender.method} has no settings {', '.join(unknown)}")
+    return replace(config, **contender.overrides)

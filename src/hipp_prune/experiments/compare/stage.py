@@ -1,0 +1,81 @@
+"""Ways to prune, compared under one budget, one recovery and one set of questions."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from hipp_prune.errors import IncompleteRunError, RunError
+from hipp_prune.experiments.compare.cell_results import CellResult, read_results
+from hipp_prune.experiments.compare.cells import Cell
+from hipp_prune.experiments.compare.page import comparison_facts, write_comparison
+from hipp_prune.experiments.compare.run import read_settings, run_cells
+from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
+from hipp_prune.experiments.crew import Say
+from hipp_prune.stages.loading import DEFAULT_OPTIONS, ModelOptions
+
+
+def compare(
+    out: Path,
+    cells: Sequence[Cell],
+    settings: CompareSettings = DEFAULT_SETTINGS,
+    *,
+    workers: int = 2,
+    minutes: float | None = None,
+    keep: bool = False,
+    results: Path | None = None,
+    options: ModelOptions = DEFAULT_OPTIONS,
+    say: Say = lambda line: None,  # noqa: ARG005
+) -> list[CellResult]:
+    """Prunes models in many ways, and asks what is left before and after the same recovery.
+
+    Interrupted, it goes on from its last cell; more cells may be added at any time.
+
+    Args:
+        out: folder to make, and to go on in; ``compare.html`` is written there.
+        cells: what to prune how; ``schedule`` makes them.
+        settings: what all cells share.
+        workers: processes, one thread each.
+        minutes: time after which it stops.
+        keep: whether checkpoints stay, in ``out/checkpoints``.
+        results: where ``compare.md`` and ``compare.csv`` are written; ``out`` by default.
+        options: how models are loaded.
+        say: told a line a job.
+
+    Returns:
+        All finished cells of the folder.
+
+    Raises:
+        RunError: if ``out`` is something else, has other settings, a worker died, or a cell failed.
+        InputError: for bad questions, models or settings; see ``errors``.
+    """
+    failed = run_cells(
+        out,
+        cells,
+        settings,
+        workers=workers,
+        minutes=minutes,
+        keep=keep,
+        load=asdict(options),
+        say=say,
+    )
+    found = read_results(out)
+    if found:
+        tabulate(out, results=results)
+    for job, reason in failed.items():
+        raise RunError(f"{len(failed)} of {len(cells)} cells failed, the first, {job}, with: {reason}")
+    return found
+
+
+def tabulate(out: Path, *, results: Path | None = None) -> list[CellResult]:
+    """Writes the tables and the page of a comparison's folder anew, from its answers alone.
+
+    Raises:
+        IncompleteRunError: if there is no finished cell.
+    """
+    settings, found = read_settings(out), read_results(out)
+    if not found:
+        raise IncompleteRunError(
+            f"{out} holds no finished cell yet; run `hipp-prune compare --out {out}` first"
+        )
+    write_comparison(results or out, found, comparison_facts(found, settings), page=out / "compare.html")
+    return found

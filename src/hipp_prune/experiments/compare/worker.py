@@ -1,0 +1,318 @@
+"""What a worker does: calibrate, search, and carry a cell from its plan to the answers after recovery."""
+
+import hashlib
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from hipp_prune.baselines.methods import plan_baseline, write_baseline
+from hipp_prune.baselines.setting import Setting
+from hipp_prune.calibration import Calibration, calibrate
+from hipp_prune.checkpoints.ledger import checkpoint_ledger
+from hipp_prune.checkpoints.pruned import prune_checkpoint
+from hipp_prune.errors import RunError
+from hipp_prune.evaluation.evaluate import answer_questions, limit_questions
+from hipp_prune.experiments.compare.cell_results import Answers, CellResult
+from hipp_prune.experiments.compare.cells import DENSE, CalibrationJob, Cell, Job, SearchJob
+from hipp_prune.experiments.compare.settings import CompareSettings
+from hipp_prune.files.reading import read_json
+from hipp_prune.files.run_directory import Provenance
+from hipp_prune.files.writing import write_json
+from hipp_prune.models import load_model
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.loading import local_folder
+from hipp_prune.plans.choices import Baseline
+from hipp_prune.plans.plan import Plan
+from hipp_prune.plans.space import Ledger
+from hipp_prune.questions.minibatches import calibration_sample
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.splits import Split
+from hipp_prune.recovery.recover import recover_checkpoint
+from hipp_prune.search.archive import Archive
+from hipp_prune.search.loop import search
+from hipp_prune.search.model_problem import ModelProblem
+from hipp_prune.search.model_space import plan_space
+from hipp_prune.search.query.planner import Planner
+from hipp_prune.search.settings import SearchConfig
+
+NOTHING = Ledger(mlp=0.0, block=0.0, language=0.0, model=0.0)
+"""What the dense model saves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A job's price, and what came of it in a few words."""
+
+    seconds: float
+    words: str
+
+
+@dataclass
+class Worker:
+    """Does jobs, and keeps the dense model and the questions from one to the next."""
+
+    root: Path
+    """The comparison's folder."""
+    settings: CompareSettings
+    load: Mapping[str, Any]
+    """How ``load_model`` is called."""
+    keep: bool = False
+    """Whether checkpoints stay, in ``checkpoints/``."""
+    _questions: dict[Split, list[Question]] = field(default_factory=dict)
+    _dense: tuple[str, Adapter] | None = None
+
+    def __call__(self, job: Job) -> Done:
+        """Does a job.
+
+        Raises:
+            HippPruneError: if it cannot be done; see ``errors``.
+        """
+        start = time.perf_counter()
+        if isinstance(job, CalibrationJob):
+            words = self.calibrate(job)
+        elif isinstance(job, SearchJob):
+            words = self.search(job)
+        else:
+            words = self.run(job)
+        return Done(seconds=time.perf_counter() - start, words=words)
+
+    def calibrate(self, job: CalibrationJob) -> str:
+        """Measures the dense model on the sample of a seed."""
+        statistics = calibrate(self.dense(job.model), self.sample(job.seed))
+        statistics.save(job.path(self.root))
+        return f"{statistics.num_questions} questions"
+
+    def search(self, job: SearchJob) -> str:
+        """Searches; killed, it goes on from its last evaluation."""
+        folder, config = job.folder(self.root), self.settings.search_config(job.contender, job.seed)
+        claim_search(folder, config)
+        start = time.perf_counter()
+        adapter, statistics = self.dense(job.model), self.statistics(job.model, job.seed)
+        space = plan_space(adapter, statistics, config, latency=folder / "latency.json")
+        questions = self.questions("search")
+        features = self.root / "cache" / "features"
+        problem = ModelProblem(adapter, statistics, questions, config, space=space, features=features)
+        try:
+            result = search(problem, config, Archive(folder / "archive.jsonl"))
+        finally:
+            problem.sorted.restore()
+        Planner.of_search(problem, result).save(planner_path(folder))
+        spent = {"seconds": round(time.perf_counter() - start, 3), "evaluations": result.spent}
+        write_json(folder / "search.json", {"config": asdict(config), "spent": spent})
+        return f"{result.spent:.0f} evaluations"
+
+    def run(self, cell: Cell) -> str:
+        """Plans, writes, asks, recovers, and asks again."""
+        folder = cell.path(self.root / "checkpoints").with_suffix("")
+        self.dense(cell.model)
+        clock = _Laps()
+        checkpoint, plan = self.make_checkpoint(cell, folder / "pruned")
+        clock.lap("plan")
+        twin = self._twin(cell, checkpoint, plan)
+        result = self._judged_before(twin) or self._judge(cell, checkpoint, folder / "recovered", clock)
+        replace(
+            result,
+            cell=cell,
+            settings=self.settings.told(cell.contender, cell.seed),
+            kept=None if plan is None else plan.kept,
+            seconds={name: round(seconds, 3) for name, seconds in (result.seconds | clock.seconds).items()},
+            search=self._spent(cell),
+        ).save(self.root)
+        if not twin.exists():
+            write_json(twin, {"cell": str(cell.path(Path()))})
+        if not self.keep:
+            shutil.rmtree(folder)
+        return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in clock.seconds.items())
+
+    def _judge(self, cell: Cell, checkpoint: Path, recovered: Path, clock: "_Laps") -> CellResult:
+        """Asks, recovers and asks again."""
+        before = self.ask(checkpoint)
+        clock.lap("evaluate")
+        recover_checkpoint(
+            checkpoint,
+            load_model(checkpoint, **{**self.load, "dtype": "float32"}),
+            self.questions("recovery"),
+            recovered,
+            self.settings.recovery_config(cell.seed),
+            features=self.root / "cache" / "features",
+            force=recovered.exists(),
+            record=asdict(
+                Provenance.now(model=cell.model, questions=self.settings.questions, seed=cell.seed)
+            ),
+        )
+        clock.lap("recover")
+        after = self.ask(recovered)
+        clock.lap("evaluate")
+        return CellResult(
+            cell=cell,
+            settings={},
+            ledger=checkpoint_ledger(checkpoint) or NOTHING,
+            recovered=checkpoint_ledger(recovered) or NOTHING,
+            kept=None,
+            seconds={},
+            search=None,
+            before=before,
+            after=after,
+        )
+
+    def _twin(self, cell: Cell, checkpoint: Path, plan: Plan | None) -> Path:
+        """Where it is noted which cell judged a checkpoint of these very bytes first, recovered alike.
+
+        Often two preferences, or two methods, have the same plan at a budget.
+        """
+        share = self.settings.recovery.pope_share(None if plan is None else plan.preference)
+        digest = hashlib.sha256(f"{cell.seed} {share}".encode())
+        for file in sorted([checkpoint / "config.json", *checkpoint.glob("*.safetensors")]):
+            with file.open("rb") as opened:
+                while chunk := opened.read(2**20):
+                    digest.update(chunk)
+        return self.root / "twins" / f"{digest.hexdigest()[:32]}.json"
+
+    def _judged_before(self, twin: Path) -> CellResult | None:
+        """The result of the cell noted there, if it is still there and no checkpoints are wanted."""
+        if self.keep or not twin.exists():
+            return None
+        path = self.root / read_json(twin, made_by="hipp-prune compare")["cell"]
+        return CellResult.load(path) if path.exists() else None
+
+    def make_checkpoint(self, cell: Cell, out: Path) -> tuple[Path, Plan | None]:
+        """Writes a cell's checkpoint, and returns where it lies and the plan it follows, if it is one."""
+        if cell.contender.method == DENSE:
+            return local_folder(cell.model), None
+        if cell.search is not None:
+            return out, self._query(cell, cell.search, out)
+        return out, self._plan(cell, out)
+
+    def _query(self, cell: Cell, search: SearchJob, out: Path) -> Plan:
+        """Asks a search that is over, and writes the checkpoint."""
+        assert cell.preference is not None, "a search is asked for a preference"
+        planner = Planner.load(planner_path(search.folder(self.root)))
+        shape, budget = planner.space.shape, cell.budget
+        sparsity = None if budget is None else self.settings.share(budget, "mlp", shape)
+        plan = planner.query(cell.preference, sparsity=sparsity)
+        prune_checkpoint(local_folder(cell.model), plan, out, shape=shape, force=True)
+        return plan
+
+    def _plan(self, cell: Cell, out: Path) -> Plan | None:
+        """Has a baseline plan, and writes the checkpoint; None where it is more than a plan of neurons."""
+        assert cell.budget is not None, "a baseline has a budget"
+        method, adapter = cast(Baseline, cell.contender.method), self.dense(cell.model)
+        config = self.settings.baseline_config(cell.contender, cell.seed)
+        setting = Setting(
+            adapter=adapter,
+            calibration=self.statistics(cell.model, cell.seed),
+            questions=self.sample(cell.seed),
+            sparsity=self.settings.share(cell.budget, config.match, adapter.shape),
+            config=config,
+        )
+        planned = plan_baseline(method, setting)
+        write_baseline(method, setting, planned, local_folder(cell.model), out, force=True)
+        return planned if isinstance(planned, Plan) else None
+
+    def _spent(self, cell: Cell) -> dict[str, float] | None:
+        if cell.search is None:
+            return None
+        config = self.settings.search_config(cell.contender, cell.seed)
+        return claim_search(cell.search.folder(self.root), config)
+
+    def ask(self, checkpoint: Path) -> Answers:
+        """What a checkpoint answers."""
+        questions = self.judging
+        answers, _ = answer_questions(load_model(checkpoint, **self.load), questions)
+        return Answers.of(questions, answers)
+
+    def questions(self, split: Split) -> list[Question]:
+        """Those of a split, which no seed changes."""
+        if split not in self._questions:
+            specs = self.settings.questions
+            self._questions[split] = load_questions(specs, split, cache=self.root / "cache")
+        return self._questions[split]
+
+    @cached_property
+    def judging(self) -> list[Question]:
+        """The questions that judge every checkpoint."""
+        return limit_questions(self.questions(self.settings.split), self.settings.limit)
+
+    def sample(self, seed: int) -> list[Question]:
+        """The calibration questions of a seed."""
+        return calibration_sample(self.questions("calibration"), self.settings.calibration, seed=seed)
+
+    def statistics(self, model: str, seed: int) -> Calibration:
+        """What has been measured of the dense model on them."""
+        return Calibration.load(CalibrationJob(model=model, seed=seed).path(self.root))
+
+    def dense(self, model: str) -> Adapter:
+        """The dense model, loaded once as long as no other is asked for.
+
+        Raises:
+            RunError: if it is not the model that earlier cells are of.
+        """
+        if self._dense is None or self._dense[0] != model:
+            self._dense = None
+            self._dense = model, load_model(model, **self.load)
+            self._check_fingerprint(model, self._dense[1].shape.fingerprint)
+        return self._dense[1]
+
+    def _check_fingerprint(self, model: str, fingerprint: str) -> None:
+        path = self.root / "models" / f"{Path(model).name}.json"
+        if not path.exists():
+            write_json(path, {"model": model, "fingerprint": fingerprint})
+        stored = read_json(path, made_by="hipp-prune compare")["fingerprint"]
+        if stored != fingerprint:
+            raise RunError(
+                f"{path} is of a model with fingerprint {stored}, {model} now has {fingerprint}; choose another --out"
+            )
+
+
+def planner_path(folder: Path) -> Path:
+    """Where a search leaves what it has learnt."""
+    return folder / "planner.safetensors"
+
+
+def claim_search(folder: Path, config: SearchConfig) -> dict[str, float] | None:
+    """Starts a search or goes on with one of the same settings; the seconds and evaluations of one that is finished.
+
+    Raises:
+        RunError: if the folder holds one with other settings.
+    """
+    path = folder / "search.json"
+    if not path.exists():
+        write_json(path, {"config": asdict(config), "spent": None})
+        return None
+    content = read_json(path, made_by="hipp-prune compare")
+    refuse_changes(path, {**asdict(SearchConfig()), **content["config"]}, asdict(config))
+    spent: dict[str, float] | None = content["spent"]
+    return spent
+
+
+def refuse_changes(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuses to mix results of different settings.
+
+    Raises:
+        RunError: naming what has changed.
+    """
+    changed = sorted(name for name in now if before.get(name) != now[name])
+    if changed:
+        differences = ", ".join(f"{name} {before.get(name)!r} → {now[name]!r}" for name in changed)
+        raise RunError(
+            f"{path} was made with other settings ({differences}); repeat them, choose another --out, or delete what "
+            "was made with them"
+        )
+
+
+@dataclass
+class _Laps:
+    """Seconds by what they were spent on."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _last: float = field(default_factory=time.perf_counter)
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
+        self._last = now

@@ -1,0 +1,54 @@
+"""The paper's tables and figures, made again."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from hipp_prune.errors import RunError
+from hipp_prune.experiments.paper.run import Say, choose_parts, run_paper
+from hipp_prune.experiments.paper.settings import FULL, PaperSettings
+from hipp_prune.stages.loading import DEFAULT_OPTIONS, ModelOptions
+
+
+def paper(
+    out: Path,
+    results: Path,
+    settings: PaperSettings = FULL,
+    *,
+    parts: Sequence[str] = (),
+    command: str = "hipp-prune paper",
+    workers: int = 2,
+    minutes: float | None = None,
+    options: ModelOptions = DEFAULT_OPTIONS,
+    say: Say = lambda line: None,  # noqa: ARG005
+) -> None:
+    """Runs the paper's parts on both embedded models; interrupted, it goes on from its last cell.
+
+    Args:
+        out: folder of all cells, to make or to go on in.
+        results: folder of the pages, a page a part.
+        settings: how large everything is; ``QUICK`` shows that it runs.
+        parts: names of those to run; all by default.
+        command: what the pages say they were made with.
+        workers: processes, one thread each.
+        minutes: time after which it stops.
+        options: how models are loaded.
+        say: told a line a job, and the time of each part.
+
+    Raises:
+        InputError: if there is no such part.
+        RunError: if ``out`` holds cells of other settings, a worker died, or a job failed.
+    """
+    failed = run_paper(
+        out,
+        results,
+        settings,
+        choose_parts(parts),
+        command=command,
+        workers=workers,
+        minutes=minutes,
+        load=asdict(options),
+        say=say,
+    )
+    for job, reason in failed.items():
+        raise RunError(f"{len(failed)} jobs failed, the first, {job}, with: {reason}")

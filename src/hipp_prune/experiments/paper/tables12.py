@@ -1,0 +1,82 @@
+"""Tables 1 and 2: every method at the paper's budgets and a harder one, once more with the paper's choices."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from hipp_prune.experiments.compare.cell_results import CellResult
+from hipp_prune.experiments.compare.cells import Cell, Contender, schedule
+from hipp_prune.experiments.compare.page import (
+    comparison_facts,
+    comparison_tables,
+    lead_lines,
+    leads,
+    section_name,
+    to_csv,
+)
+from hipp_prune.experiments.paper.contenders import DENSE, LITERAL, LITERAL_RIVALS, OURS, plain
+from hipp_prune.experiments.paper.part import Part, Section
+from hipp_prune.experiments.paper.settings import PaperSettings
+from hipp_prune.experiments.paper.tables import bullets, paragraphs
+from hipp_prune.report.grids import markdown_table
+
+
+def everyone(settings: PaperSettings) -> tuple[Contender, ...]:
+    """All methods under our defaults, and the dense model."""
+    return (DENSE, *map(plain, (*settings.baselines, *settings.searches)))
+
+
+def literal(settings: PaperSettings) -> tuple[Contender, ...]:
+    """The paper's method and baselines, run as it does, and the dense model."""
+    if settings.long is None:
+        return (DENSE, *LITERAL_RIVALS, LITERAL)
+    longer = replace(
+        LITERAL,
+        variant=f"literal, {settings.long:,} evaluations",
+        overrides={**LITERAL.overrides, "evaluations": settings.long},
+    )
+    return (DENSE, *LITERAL_RIVALS, LITERAL, longer)
+
+
+def contenders(settings: PaperSettings) -> tuple[Contender, ...]:
+    """Those of both tables."""
+    return tuple(dict.fromkeys((*everyone(settings), *literal(settings))))
+
+
+def cells(settings: PaperSettings, *, number: int) -> list[Cell]:
+    """All contenders at all budgets of the model with this number; none where there are fewer models."""
+    seeds = settings.seed_range(settings.seeds)
+    return [
+        cell
+        for model, budgets in list(settings.budgets.items())[number - 1 : number]
+        for cell in schedule([model], contenders(settings), budgets, seeds)
+    ]
+
+
+def section(settings: PaperSettings, results: Sequence[CellResult], *, number: int) -> Section:
+    """Everyone at each budget, then the paper's choices throughout."""
+    if not results:
+        return Section(text="")
+    texts = [bullets(comparison_facts(results, settings.compare))]
+    for title, chosen, champion in (
+        ("Our defaults", everyone(settings), OURS),
+        ("The paper's choices throughout", literal(settings), LITERAL),
+    ):
+        labels = {contender.label for contender in chosen}
+        own = [result for result in results if result.cell.contender.label in labels]
+        texts += [f"## {title}", bullets(lead_lines(leads(own, champion=champion.label)))]
+        for place, tables in comparison_tables(own, champion=champion.label).items():
+            for stage, rows in tables.items():
+                texts += [f"### {section_name(place)}, {stage} recovery", markdown_table(rows)]
+    return Section(text=paragraphs(*texts), files={f"table{number}.csv": to_csv(results)})
+
+
+PARTS = tuple(
+    Part(
+        name=f"table{number}",
+        title=f"Table {number}",
+        cells=partial(cells, number=number),
+        section=partial(section, number=number),
+    )
+    for number in (1, 2)
+)

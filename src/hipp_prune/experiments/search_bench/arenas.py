@@ -1,0 +1,338 @@
+"""Where searches are compared: a problem to search, and held-out questions that judge every plan alike."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from hipp_prune.calibration import Calibration
+from hipp_prune.errors import IncompleteRunError, InputError
+from hipp_prune.evaluation.evaluator import Evaluator, plan_scores
+from hipp_prune.evaluation.scoring import chance_level
+from hipp_prune.experiments.search_bench.fronts import lattice
+from hipp_prune.experiments.search_bench.landscape import Landscape
+from hipp_prune.files.reading import read_json
+from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.files.writing import write_json
+from hipp_prune.models import load_model
+from hipp_prune.objectives.returns import compression_return
+from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.plan import pack_masks
+from hipp_prune.plans.space import PlanSpace
+from hipp_prune.questions.minibatches import draw_minibatch
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.splits import Split
+from hipp_prune.search.model_problem import ModelProblem
+from hipp_prune.search.problem import Problem
+from hipp_prune.search.session import random_ratios
+from hipp_prune.search.settings import SearchConfig
+
+LANDSCAPE = "landscape"
+"""Name of the synthetic problem; every seed is another landscape."""
+
+_RANDOM_PLANS = 64
+"""Random plans that every arena judges: they fix its units, and are what a search must beat."""
+_LANDSCAPE_CHANCE = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedPlan:
+    """A plan and what it scores on the held-out questions, whatever the search was told."""
+
+    kept: tuple[int, ...]
+    """Kept counts of its units."""
+    sparsity: float
+    """Realised."""
+    robustness: float
+    """R_rob: class-balanced mean log-probability of the right POPE answer, in nats."""
+    utility: float
+    """R_util: mean log-probability of the right multiple-choice answer, in nats."""
+    pope: float
+    """Balanced accuracy, in [0, 1]."""
+    scienceqa: float
+    """Multiple-choice accuracy, in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What an arena's plans are measured by; it does not depend on any search."""
+
+    fingerprint: str
+    """Of the model."""
+    dense: JudgedPlan
+    chance: float
+    """Multiple-choice accuracy of a uniform guess."""
+    s_min: float
+    s_max: float
+    random: tuple[JudgedPlan, ...]
+    optima: tuple[JudgedPlan, ...] = ()
+    """The best plan for each preference of the lattice, where it is known."""
+
+    @property
+    def scale(self) -> Floats:
+        """σ of (R_rob, R_util, R_comp) over random plans, [3]: the units in which a preference weighs objectives."""
+        sigma: Floats = self.raw(self.random).std(axis=0, ddof=1)
+        return np.where(sigma > 0, sigma, 1.0)
+
+    def raw(self, plans: Sequence[JudgedPlan]) -> Floats:
+        """(R_rob, R_util, R_comp), [N, 3]."""
+        table = np.array([(plan.robustness, plan.utility, plan.sparsity) for plan in plans])
+        table[:, 2] = compression_return(table[:, 2], s_lo=self.s_min, s_hi=self.s_max)
+        return table
+
+    def objectives(self, plans: Sequence[JudgedPlan]) -> Floats:
+        """(R_rob, R_util, R_comp) in units of ``scale``, [N, 3]."""
+        return self.raw(plans) / self.scale
+
+    def save(self, path: Path) -> None:
+        """Writes it as JSON, atomically."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> "Reference":
+        """Reads it.
+
+        Raises:
+            IncompleteRunError: if the file is missing, cut off or of another version.
+        """
+        content = read_json(path, made_by="hipp-prune bench-search")
+        try:
+            plans = {name: read_plans(content[name]) for name in ("random", "optima")}
+            return cls(**{**content, **plans, "dense": read_plans([content["dense"]])[0]})
+        except (TypeError, KeyError) as error:
+            raise IncompleteRunError(
+                f"{path}: expected what an arena is measured by, found something else ({error}); delete it"
+            ) from error
+
+
+class Arena(Protocol):
+    """One problem, and who judges its plans."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model."""
+
+    def problem(self, config: SearchConfig) -> Problem:
+        """The problem as a search with these settings sees it; the problem opened before is no longer valid."""
+
+    def judge(self, kept: Ints) -> list[JudgedPlan]:
+        """Held-out scores of plans [P, U] of the problem opened last."""
+
+    def chance(self) -> float:
+        """Multiple-choice accuracy of a uniform guess."""
+
+    def optima(self, config: SearchConfig, scale: Floats) -> Ints:
+        """The best plan [P, U] for each preference of the lattice; none, [0, U], where it is unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArenaSpec:
+    """How a process makes an arena."""
+
+    name: str
+    """Of the problem."""
+    run: Path | None
+    """A calibrated run directory; None for the landscape."""
+    split: Split = "validation"
+    """Whose questions judge."""
+    limit: int = 300
+    """Questions of each benchmark, or all there are."""
+    device: str = "cpu"
+    dtype: str = "auto"
+    trust_remote_code: bool = False
+
+    def instance(self, seed: int) -> str:
+        """Name of what is searched with this seed: the same model each time, another landscape."""
+        return self.name if self.run else f"{self.name}-{seed}"
+
+    def adapt(self, config: SearchConfig) -> SearchConfig:
+        """The settings a search of this problem can have: a landscape has one unit a block."""
+        return config if self.run else replace(config, unit="coupled")
+
+    def open(self, seed: int) -> Arena:
+        """Loads whatever the arena needs.
+
+        Raises:
+            InputError, RunError: if the run, its model or its questions cannot be read.
+        """
+        return LandscapeArena(seed) if self.run is None else ModelArena(self.run, self)
+
+
+def arena_specs(out: Path, problems: Sequence[str], **settings: Any) -> dict[str, ArenaSpec]:
+    """How to open each problem, by its name: a run directory, ``landscape``, or a model to be calibrated in ``out``.
+
+    Raises:
+        InputError: if two problems have one name.
+    """
+    specs: dict[str, ArenaSpec] = {}
+    for problem in problems:
+        name, run = Path(problem).resolve().name, Path(problem)
+        if problem == LANDSCAPE:
+            spec = ArenaSpec(name=name, run=None, **settings)
+        else:
+            run = run if RunDirectory(run).manifest.exists() else out / "problems" / name
+            spec = ArenaSpec(name=name, run=run, **settings)
+        if name in specs:
+            raise InputError(f"two problems are called {name}; rename a run directory or give one of them")
+        specs[name] = spec
+    return specs
+
+
+class ModelArena:
+    """A calibrated model, searched on its search split and judged on another."""
+
+    def __init__(self, run: Path, spec: ArenaSpec) -> None:
+        directory = RunDirectory(run)
+        provenance = directory.provenance()
+        directory.require(directory.calibration, made_by=f"hipp-prune calibrate … --out {run} --force")
+        self._calibration = Calibration.load(directory.calibration)
+        self._questions, held_out = (
+            load_questions(provenance.questions, split, cache=directory.cache, seed=provenance.seed)
+            for split in ("search", spec.split)
+        )
+        self._adapter = load_model(
+            provenance.model,
+            device=spec.device,
+            dtype=spec.dtype,
+            trust_remote_code=spec.trust_remote_code,
+        )
+        self.fingerprint = self._adapter.shape.fingerprint
+        self._held_out = draw_held_out(held_out, spec.limit)
+        self._evaluator = Evaluator(self._adapter, self._held_out)
+        self._prepared = self._evaluator.prepare()
+        self._open: ModelProblem | None = None
+        self._known: dict[tuple[bytes, ...], JudgedPlan] = {}
+
+    def problem(self, config: SearchConfig) -> Problem:
+        """See ``Arena``."""
+        if self._open is not None:
+            self._open.sorted.restore()
+        self._open = ModelProblem(self._adapter, self._calibration, self._questions, config)
+        return self._open
+
+    def judge(self, kept: Ints) -> list[JudgedPlan]:
+        """See ``Arena``. Plans that keep the same neurons are asked once."""
+        assert self._open is not None, "open a problem first"
+        return [self._judge(self._open, plan) for plan in kept]
+
+    def _judge(self, problem: ModelProblem, kept: Ints) -> JudgedPlan:
+        key = pack_masks(problem.sorted.keep_masks(kept.tolist()))
+        if key not in self._known:
+            with problem.sorted.apply(kept.tolist()):
+                answers = self._evaluator.scores(self._prepared)
+            self._known[key] = JudgedPlan(
+                kept=tuple(kept.tolist()),
+                sparsity=float(problem.space.sparsity(kept)),
+                **asdict(plan_scores(answers, self._held_out)),
+            )
+        return self._known[key]
+
+    def chance(self) -> float:
+        """See ``Arena``."""
+        return chance_level(question for question in self._held_out if question.benchmark == "scienceqa")
+
+    def optima(self, config: SearchConfig, scale: Floats) -> Ints:  # noqa: ARG002
+        """Unknown."""
+        assert self._open is not None, "open a problem first"
+        return np.zeros((0, self._open.space.num_units), dtype=np.int64)
+
+
+def draw_held_out(questions: Sequence[Question], limit: int) -> list[Question]:
+    """At most ``limit`` questions a benchmark, several about a picture, so that they share a sequence."""
+    chosen: list[Question] = []
+    for benchmark in ("pope", "scienceqa"):
+        asked = [question for question in questions if question.benchmark == benchmark]
+        drawn = draw_minibatch(asked, limit, np.random.default_rng(11), per_image=SearchConfig().per_image)
+        chosen += [asked[index] for index in drawn]
+    return chosen
+
+
+class LandscapeArena:
+    """A landscape, searched with noise and judged without; its accuracies are the exponential of its returns."""
+
+    def __init__(self, seed: int) -> None:
+        self._landscape = Landscape(seed=seed)
+        self.fingerprint = self._landscape.space.shape.fingerprint
+
+    def problem(self, config: SearchConfig) -> Problem:  # noqa: ARG002
+        """See ``Arena``."""
+        return self._landscape
+
+    def judge(self, kept: Ints) -> list[JudgedPlan]:
+        """See ``Arena``."""
+        rows = zip(kept.tolist(), self._landscape.objectives(kept).tolist(), strict=True)
+        return [
+            JudgedPlan(
+                kept=tuple(plan),
+                sparsity=float(self._landscape.space.sparsity(np.array(plan))),
+                robustness=robustness,
+                utility=utility,
+                pope=float(np.exp(robustness)),
+                scienceqa=float(np.exp(utility)),
+            )
+            for plan, (robustness, utility) in rows
+        ]
+
+    def chance(self) -> float:
+        """That of four options."""
+        return _LANDSCAPE_CHANCE
+
+    def optima(self, config: SearchConfig, scale: Floats) -> Ints:
+        """Found by exchanging neurons: damage is all but separable and convex, so no exchange that helps is left."""
+        return np.stack([_climb(self._landscape, preference / scale, config) for preference in lattice()])
+
+
+def _climb(landscape: Landscape, weights: Floats, config: SearchConfig) -> Ints:
+    """Kept counts [U] with the largest weighted (R_rob, R_util, R_comp), by ever smaller exchanges."""
+    space = landscape.space
+    least = np.ceil((1 - space.r_max) * space.widths)
+
+    def allowed(kept: Ints) -> Ints:
+        sparsity = space.sparsity(kept)
+        inside = (sparsity >= config.s_min) & (sparsity <= config.s_max)
+        return kept[inside & ((kept >= least) & (kept <= space.widths)).all(axis=1)]
+
+    def value(kept: Ints) -> Floats:
+        compression = compression_return(space.sparsity(kept), s_lo=config.s_min, s_hi=config.s_max)
+        objectives = np.concatenate([landscape.objectives(kept), compression[:, None]], axis=1)
+        return objectives @ weights
+
+    eye = np.eye(space.num_units, dtype=np.int64)
+    exchanges = (eye[:, None] - eye[None]).reshape(-1, space.num_units)
+    moves = np.concatenate([exchanges, eye, -eye])
+    kept = space.kept(np.full((1, space.num_units), (config.s_min + config.s_max) / 2))[0]
+    step = int(space.widths.max()) // 4
+    while step:
+        trials = allowed(np.concatenate([kept[None], kept + step * moves]))
+        best = trials[value(trials).argmax()]
+        kept, step = best, step if (best != kept).any() else step // 2
+    return kept
+
+
+def measure_reference(arena: Arena, config: SearchConfig) -> Reference:
+    """Judges the dense model, random plans and, where they are known, the best ones.
+
+    Args:
+        arena: changed: a problem with these settings is open afterwards.
+        config: our defaults; its budget range is the benchmark's.
+    """
+    problem = arena.problem(config)
+    space: PlanSpace = problem.space
+    plans = space.kept(random_ratios(problem, config, _RANDOM_PLANS, np.random.default_rng(12)))
+    reference = Reference(
+        fingerprint=arena.fingerprint,
+        dense=arena.judge(space.widths[None])[0],
+        chance=arena.chance(),
+        s_min=config.s_min,
+        s_max=config.s_max,
+        random=tuple(arena.judge(plans)),
+    )
+    return replace(reference, optima=tuple(arena.judge(arena.optima(config, reference.scale))))
+
+
+def read_plans(rows: Sequence[dict[str, Any]]) -> tuple[JudgedPlan, ...]:
+    """Judged plans from what ``asdict`` and JSON made of them."""
+    return tuple(JudgedPlan(**{**row, "kept": tuple(row["kept"])}) for row in rows)

@@ -1,0 +1,210 @@
+"""Runs the searches of a benchmark in worker processes; killed and started again, it goes on cell by cell."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+from hipp_prune.errors import InputError, OutputExistsError, RunError
+from hipp_prune.experiments.crew import Clock, Say, run_jobs
+from hipp_prune.experiments.search_bench.arenas import (
+    LANDSCAPE,
+    Arena,
+    ArenaSpec,
+    Reference,
+    arena_specs,
+    measure_reference,
+)
+from hipp_prune.experiments.search_bench.trials import Cell, CellResult, finished, run_cell, schedule
+from hipp_prune.files.reading import read_json
+from hipp_prune.files.writing import write_json
+from hipp_prune.models import TOYS
+from hipp_prune.plans.choices import Method
+from hipp_prune.questions.splits import Split
+from hipp_prune.search.settings import SearchConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSettings:
+    """What is compared, and who judges."""
+
+    problems: tuple[str, ...] = (*TOYS, LANDSCAPE)
+    """Calibrated run directories, models to calibrate on ``questions``, or ``landscape``."""
+    methods: tuple[Method, ...] = get_args(Method)
+    budgets: tuple[int, ...] = (100, 250, 500, 1000, 2000)
+    """Evaluations a search; above 1,000 only for methods that learn a policy."""
+    seeds: int = 5
+    """Searches of each kind, seeds 0, 1, …"""
+    questions: tuple[str, ...] = ("toyworld",)
+    """Specifications, for models that have not been calibrated."""
+    split: Split = "validation"
+    """Whose questions judge the answers."""
+    limit: int = 300
+    """How many of them a benchmark."""
+    s_min: float = SearchConfig().s_min
+    """Smallest sparsity searched."""
+    s_max: float = SearchConfig().s_max
+    """Largest sparsity searched."""
+
+    def __post_init__(self) -> None:
+        if min(self.budgets, default=0) < 1 or self.seeds < 1 or self.limit < 1:
+            raise InputError(
+                f"a search benchmark needs budgets, seeds and a limit ≥ 1, got budgets {self.budgets}, "
+                f"{self.seeds} seeds and limit {self.limit}"
+            )
+
+    def specs(self, out: Path, **load: Any) -> dict[str, ArenaSpec]:
+        """How to open each problem, by name; ``load`` says how models are loaded.
+
+        Raises:
+            InputError: if two problems have one name.
+        """
+        return arena_specs(out, self.problems, split=self.split, limit=self.limit, **load)
+
+    @property
+    def base(self) -> SearchConfig:
+        """What every method starts from."""
+        return SearchConfig(s_min=self.s_min, s_max=self.s_max)
+
+    def cells(self, problems: Iterable[str]) -> list[Cell]:
+        """All searches of the problems with these names, in their order."""
+        return schedule(tuple(problems), self.methods, self.budgets, self.seeds)
+
+
+FULL = BenchSettings()
+"""Hours on two cores."""
+QUICK = BenchSettings(budgets=(100, 250), seeds=2, limit=100)
+"""Minutes on two cores."""
+
+
+def reference_path(root: Path, instance: str) -> Path:
+    """Where the reference of an arena is kept."""
+    return root / "references" / f"{instance}.json"
+
+
+def claim(root: Path, specs: Mapping[str, ArenaSpec], base: SearchConfig) -> None:
+    """Makes a benchmark's folder, or goes on in one whose problems are judged in the same way.
+
+    Raises:
+        OutputExistsError: if the folder is something else.
+        RunError: if it holds the same problems, judged otherwise.
+    """
+    path = root / "bench.json"
+    before: dict[str, Any] = {}
+    if path.exists():
+        before = read_json(path, made_by="hipp-prune bench-search")
+    elif root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise OutputExistsError(
+            f"{root} is there but has no bench.json, so it is no search benchmark and is left alone; choose another"
+        )
+    now = {name: _judged_by(spec, root, base) for name, spec in specs.items()}
+    changed = [name for name in now if before.get(name, now[name]) != now[name]]
+    if changed:
+        differences = "; ".join(f"{name} {before[name]} → {now[name]}" for name in changed)
+        raise RunError(
+            f"{root} holds a benchmark that judges otherwise ({differences}); repeat its settings or choose another "
+            "--out"
+        )
+    write_json(path, {**before, **now})
+
+
+def _judged_by(spec: ArenaSpec, root: Path, base: SearchConfig) -> dict[str, Any]:
+    sparsity = {"s_min": base.s_min, "s_max": base.s_max}
+    if spec.run is None:
+        return sparsity
+    run = spec.run.resolve()
+    if run.is_relative_to(root.resolve()):
+        run = run.relative_to(root.resolve())
+    return {"run": str(run), "split": spec.split, "limit": spec.limit, **sparsity}
+
+
+def run_cells(
+    root: Path,
+    cells: Sequence[Cell],
+    specs: Mapping[str, ArenaSpec],
+    base: SearchConfig,
+    *,
+    workers: int = 2,
+    minutes: float | None = None,
+    say: Say,
+) -> dict[Cell, str]:
+    """Searches every cell that has no result yet, in this order, and returns why some failed, if they did.
+
+    Args:
+        root: the benchmark's folder.
+        cells: what to search.
+        specs: how to open each problem.
+        base: settings that every method starts from.
+        workers: processes, one torch thread each.
+        minutes: time after which searches under way are given up; they are done anew the next time.
+        say: told a line a cell.
+
+    Raises:
+        RunError: if a stored cell has other settings, or a worker dies; finished cells are kept.
+    """
+    configs = [specs[cell.problem].adapt(cell.config(base)) for cell in cells]
+    done = finished(cells, root, configs)
+    waiting = [cell for cell in cells if cell not in done]
+    if done and waiting:
+        say(f"{len(done)} of {len(cells)} searches are finished already")
+    clock = Clock(jobs=cells, workers=workers, kinds=_kinds, size=lambda cell: cell.budget)
+    for cell, result in done.items():
+        clock.took(cell, result.seconds + result.judging)
+
+    def finish(cell: Cell, result: CellResult) -> None:
+        result.save(root)
+        clock.took(cell, result.seconds + result.judging)
+        judging = f"judging {len(result.plans)} plans {result.judging:.1f} s"
+        say(clock.line(cell, f"{result.seconds:.1f} s, {judging}"))
+
+    start = partial(_Searcher, root, dict(specs), base)
+    return run_jobs(waiting, start, finish, workers=workers, minutes=minutes, say=say)
+
+
+def _kinds(cell: Cell) -> tuple[tuple[str, ...], ...]:
+    """Ever wider classes of cells that cost alike."""
+    return (cell.problem, cell.method), (cell.problem,), ()
+
+
+@dataclass
+class _Searcher:
+    """What a worker keeps: one arena of each problem."""
+
+    root: Path
+    specs: Mapping[str, ArenaSpec]
+    base: SearchConfig
+    arenas: dict[str, Arena] = field(default_factory=dict)
+
+    def __call__(self, cell: Cell) -> CellResult:
+        """Searches a cell."""
+        spec = self.specs[cell.problem]
+        instance = spec.instance(cell.seed)
+        if instance not in self.arenas:
+            self.arenas[instance] = _prepared(spec, cell.seed, self.root, self.base)
+        return run_cell(cell, self.arenas[instance], spec.adapt(cell.config(self.base)), name=instance)
+
+
+def _prepared(spec: ArenaSpec, seed: int, root: Path, base: SearchConfig) -> Arena:
+    """Opens an arena; the first to do so also measures its reference.
+
+    Raises:
+        RunError: if the reference is of another model: what is stored cannot be compared with it.
+    """
+    arena = spec.open(seed)
+    path = reference_path(root, spec.instance(seed))
+    if not path.exists():
+        measure_reference(arena, base).save(path)
+    elif (stored := Reference.load(path).fingerprint) != arena.fingerprint:
+        raise RunError(
+            f"{path} is of a model with fingerprint {stored}, {spec.name} now has {arena.fingerprint}; choose another "
+            "--out"
+        )
+    return arena
+
+
+def read_results(root: Path) -> tuple[list[CellResult], dict[str, Reference]]:
+    """Every finished cell of a benchmark's folder, and the references by arena."""
+    results = [CellResult.load(path) for path in sorted((root / "cells").glob("*/*.json"))]
+    references = {path.stem: Reference.load(path) for path in sorted((root / "references").glob("*.json"))}
+    return results, references

@@ -1,0 +1,160 @@
+"""One search of the benchmark: a problem, a method, a budget and a seed; and the file its result is kept in."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hipp_prune.errors import IncompleteRunError, RunError
+from hipp_prune.experiments.search_bench.arenas import Arena, JudgedPlan, read_plans
+from hipp_prune.experiments.search_bench.fronts import lattice
+from hipp_prune.files.reading import read_json
+from hipp_prune.files.writing import write_json
+from hipp_prune.plans.choices import Method
+from hipp_prune.search.archive import Archive
+from hipp_prune.search.loop import search
+from hipp_prune.search.settings import SearchConfig
+
+LONG = 1000
+"""Larger budgets are for the methods that can use them."""
+LONG_METHODS = ("hybrid", "grpo", "grpo-paper", "grpo-per-preference")
+"""Those that learn from gradients."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One search."""
+
+    problem: str
+    method: Method
+    budget: int
+    """Evaluations it may pay for."""
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.problem} {self.method} {self.budget} seed {self.seed}"
+
+    def path(self, root: Path) -> Path:
+        """Where its result is kept."""
+        return root / "cells" / self.problem / f"{self.method}-{self.budget}-{self.seed}.json"
+
+    def config(self, base: SearchConfig) -> SearchConfig:
+        """The settings of its search."""
+        changes = {"evaluations": self.budget, "minutes": None, "seed": self.seed}
+        return SearchConfig(**{**asdict(base.for_method(self.method)), **changes})
+
+
+def schedule(
+    problems: Sequence[str], methods: Sequence[Method], budgets: Sequence[int], seeds: int
+) -> list[Cell]:
+    """All cells, seed by seed: stopped at any time, no combination is more than one seed ahead of another."""
+    return [
+        Cell(problem=problem, method=method, budget=budget, seed=seed)
+        for seed in range(seeds)
+        for budget in sorted(budgets)
+        for problem in problems
+        for method in methods
+        if budget <= LONG or method in LONG_METHODS
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellResult:
+    """What a search answered, judged on held-out questions."""
+
+    cell: Cell
+    arena: str
+    """Whose reference and best known plans it is compared with."""
+    config: dict[str, Any]
+    """All settings of the search."""
+    evaluations: float
+    """Evaluations of a whole minibatch it used."""
+    seconds: float
+    """Wall time of the search, without loading the model and without the judging."""
+    judging: float
+    """Wall time of the judging."""
+    plans: tuple[JudgedPlan, ...]
+    """The distinct plans among its answers."""
+    answers: tuple[int, ...]
+    """Which of them answers each preference of the lattice, [66]."""
+
+    @property
+    def judged(self) -> list[JudgedPlan]:
+        """The answer to each preference of the lattice."""
+        return [self.plans[index] for index in self.answers]
+
+    def save(self, root: Path) -> None:
+        """Writes it as JSON, atomically."""
+        write_json(self.cell.path(root), asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> "CellResult":
+        """Reads a result.
+
+        Raises:
+            IncompleteRunError: if the file is damaged or of another version.
+        """
+        content = read_json(path, made_by="hipp-prune bench-search")
+        try:
+            return cls(
+                **{
+                    **content,
+                    "cell": Cell(**content["cell"]),
+                    "plans": read_plans(content["plans"]),
+                    "answers": tuple(content["answers"]),
+                }
+            )
+        except (TypeError, KeyError) as error:
+            raise IncompleteRunError(
+                f"{path}: expected a search of this benchmark, found something else ({error}); delete it and "
+                "start the benchmark again"
+            ) from error
+
+
+def run_cell(cell: Cell, arena: Arena, config: SearchConfig, *, name: str) -> CellResult:
+    """Searches, asks for the whole lattice of preferences, and has the answers judged by the arena of this name."""
+    problem = arena.problem(config)
+    start = time.perf_counter()
+    result = search(problem, config, Archive())
+    seconds = time.perf_counter() - start
+    preferences = lattice()
+    budget = np.tile([config.s_min, config.s_max], (len(preferences), 1))
+    plans, answers = np.unique(result.answers.kept(preferences, budget), axis=0, return_inverse=True)
+    judged = tuple(arena.judge(plans))
+    return CellResult(
+        cell=cell,
+        arena=name,
+        config=asdict(config),
+        evaluations=result.spent,
+        seconds=round(seconds, 3),
+        judging=round(time.perf_counter() - start - seconds, 3),
+        plans=judged,
+        answers=tuple(answers.reshape(-1).tolist()),
+    )
+
+
+def finished(cells: Sequence[Cell], root: Path, configs: Sequence[SearchConfig]) -> dict[Cell, CellResult]:
+    """The cells that need no search any more.
+
+    Raises:
+        RunError: if one was searched with other settings than it would be now.
+    """
+    done = {}
+    for cell, config in zip(cells, configs, strict=True):
+        path = cell.path(root)
+        if not path.exists():
+            continue
+        result = CellResult.load(path)
+        before, now = {**asdict(SearchConfig()), **result.config}, asdict(config)
+        changed = sorted(name for name in now if before[name] != now[name])
+        if changed:
+            differences = ", ".join(f"{name} {before[name]!r} → {now[name]!r}" for name in changed)
+            raise RunError(
+                f"{path} holds a search with other settings ({differences}); choose another --out, or delete "
+                "the cells of that method"
+            )
+        done[cell] = result
+    return done

@@ -1,0 +1,6 @@
+"""How a stage tells how far it has got."""
+
+from collections.abc import Callable
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) units of work; a command line draws it as a bar with the time left."""

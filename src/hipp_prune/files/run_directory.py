@@ -1,0 +1,142 @@
+"""A run directory: what was asked, what was computed, and how to go on after an interruption.
+
+::
+
+    RUN/
+      run.json                  the model, the questions, the seed and the versions (written first)
+      calibration.safetensors   statistics of the dense model
+      search/                   configuration, archive of evaluations, policy
+      latency.json              seconds by block width, where a search saves seconds
+      plans/, results/          what ``query`` and ``evaluate`` left here
+      report.html
+"""
+
+import platform
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from hipp_prune.errors import IncompleteRunError, OutputExistsError
+from hipp_prune.files.reading import read_json
+from hipp_prune.files.writing import refuse_existing, write_json
+
+_TRACKED = ("hipp-prune", "torch", "transformers", "safetensors", "numpy", "pillow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Who made a result: enough to make it again."""
+
+    model: str
+    """What ``--model`` named."""
+    questions: tuple[str, ...]
+    """The question specifications."""
+    seed: int
+    created: str
+    """UTC, ISO 8601."""
+    versions: dict[str, str]
+    """Packages, Python and machine."""
+
+    @classmethod
+    def now(cls, *, model: str, questions: tuple[str, ...], seed: int) -> "Provenance":
+        """Provenance of a run that starts now, here."""
+        created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        return cls(model=model, questions=questions, seed=seed, created=created, versions=_versions())
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths inside a run directory, and whether its stages are complete."""
+
+    root: Path
+
+    @property
+    def manifest(self) -> Path:
+        """``run.json``."""
+        return self.root / "run.json"
+
+    @property
+    def calibration(self) -> Path:
+        """Statistics of the dense model, written last by ``calibrate``."""
+        return self.root / "calibration.safetensors"
+
+    @property
+    def search(self) -> Path:
+        """Folder of the search."""
+        return self.root / "search"
+
+    @property
+    def latency(self) -> Path:
+        """Seconds by block width, measured by the first search that saves seconds."""
+        return self.root / "latency.json"
+
+    @property
+    def plans(self) -> Path:
+        """Folder of queried plans."""
+        return self.root / "plans"
+
+    @property
+    def results(self) -> Path:
+        """Folder of evaluation results."""
+        return self.root / "results"
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.root / "report.html"
+
+    @property
+    def cache(self) -> Path:
+        """Drawn pictures of the embedded world and other things that can be made again."""
+        return self.root / "cache"
+
+    def create(self, provenance: Provenance, *, force: bool = False) -> None:
+        """Makes the directory and writes its manifest; a calibration that was cut off is started over.
+
+        Raises:
+            OutputExistsError: if a run is already there and ``force`` is false.
+        """
+        if self.root.is_dir() and any(self.root.iterdir()) and not self.manifest.exists():
+            raise OutputExistsError(
+                f"{self.root} holds files but no run.json, so it is no run directory and is left alone; choose another"
+            )
+        cut_off = self.manifest.exists() and not self.calibration.exists() and not self.search.exists()
+        refuse_existing(self.root, force=force or cut_off)
+        self.root.mkdir(parents=True)
+        write_json(self.manifest, asdict(provenance))
+
+    def provenance(self) -> Provenance:
+        """Reads the manifest.
+
+        Raises:
+            IncompleteRunError: if this is no run directory.
+        """
+        content = read_json(self.manifest, made_by="hipp-prune calibrate … --out RUN")
+        try:
+            return Provenance(**{**content, "questions": tuple(content["questions"])})
+        except (TypeError, KeyError) as error:
+            raise IncompleteRunError(
+                f"{self.manifest} is not a manifest of this version ({error}); calibrate into a new directory"
+            ) from error
+
+    def require(self, path: Path, *, made_by: str) -> Path:
+        """Returns ``path`` if it exists.
+
+        Raises:
+            IncompleteRunError: if not, naming the command that makes it.
+        """
+        if not path.exists():
+            missing = path.relative_to(self.root)
+            raise IncompleteRunError(f"run directory {self.root} has no {missing}; run `{made_by}` first")
+        return path
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    for name in _TRACKED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

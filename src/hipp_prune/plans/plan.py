@@ -1,0 +1,212 @@
+"""A pruning plan and its JSON file (Eq. 4).
+
+A plan says how many neurons each unit keeps. Nothing here needs torch: a plan can be made, read, checked and
+printed without loading a model.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hipp_prune.errors import PlanError
+from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.choices import UnitKind
+from hipp_prune.plans.costs import Costs
+from hipp_prune.plans.preference import Preference
+from hipp_prune.plans.space import Ledger, ModelShape, PlanSpace
+
+PLAN_FORMAT = 2
+"""Version of the plan file; a reader refuses any other. 2: cost tables and what they say a plan saves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How many and which neurons each unit keeps; self-contained, so that ``prune`` needs nothing else."""
+
+    shape: ModelShape
+    """The model the plan was made for."""
+    unit: UnitKind
+    kept: tuple[int, ...]
+    """Neurons (``rows``: rows) kept by each unit, length U."""
+    masks: tuple[bytes, ...]
+    """Packed keep-bits (``numpy.packbits``): one mask a block for ``coupled``; gate, up, down for ``rows``."""
+    ledger: Ledger
+    tables: Costs = field(default_factory=Costs)
+    """What the ledger's FLOPs and seconds were read from."""
+    importance: str
+    """Criterion that ranked the neurons (Eq. 10 or a named one)."""
+    preference: Preference | None = None
+    """λ it answers, if a policy made it."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """Provenance: run, target sparsity, alignment, seed."""
+
+    @property
+    def space(self) -> PlanSpace:
+        """The plan's space, with a box just wide enough to hold it."""
+        return PlanSpace(shape=self.shape, unit=self.unit, r_max=1 - 1e-9, tables=self.tables)
+
+    @property
+    def ratios(self) -> Floats:
+        """Fraction removed of each unit, shape [U]."""
+        widths = self.space.widths
+        result: Floats = 1.0 - np.array(self.kept) / widths
+        return result
+
+    @property
+    def mask_widths(self) -> tuple[int, ...]:
+        """Length in bits of each mask."""
+        if self.unit == "coupled":
+            return self.shape.neurons
+        return tuple(width for n in self.shape.neurons for width in (n, n, self.shape.hidden_size))
+
+    def keep_masks(self) -> list[NDArray[np.bool_]]:
+        """Boolean keep-masks in the order of ``masks``."""
+        return [
+            np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=width).astype(bool)
+            for packed, width in zip(self.masks, self.mask_widths, strict=True)
+        ]
+
+    def check_model(self, shape: ModelShape) -> None:
+        """Refuses a model the plan was not made for.
+
+        Raises:
+            PlanError: naming what differs: family, block widths, or weights.
+        """
+        ours = self.shape
+        if shape.family != ours.family:
+            raise PlanError(f"the plan was made for a {ours.family} model, this one is {shape.family}")
+        if shape.neurons != ours.neurons or shape.hidden_size != ours.hidden_size:
+            raise PlanError(
+                f"the plan was made for {ours.num_blocks} blocks of {_span(ours.neurons)} neurons (hidden size "
+                f"{ours.hidden_size}), this model has {shape.num_blocks} of {_span(shape.neurons)} (hidden size "
+                f"{shape.hidden_size}); make a plan for this model with `hipp-prune query`"
+            )
+        if shape.fingerprint != ours.fingerprint:
+            raise PlanError(
+                f"the plan was made for other weights (fingerprint {ours.fingerprint}, this model has "
+                f"{shape.fingerprint}); calibrate and search this model, or give the model the plan was made for"
+            )
+
+    def to_json(self) -> str:
+        """The plan file's text."""
+        content = {
+            "format": PLAN_FORMAT,
+            "unit": self.unit,
+            "kept": list(self.kept),
+            "ratios": [round(float(ratio), 6) for ratio in self.ratios],
+            "sparsity": asdict(self.ledger),
+            "costs": asdict(self.tables),
+            "preference": None if self.preference is None else asdict(self.preference),
+            "importance": self.importance,
+            "model": asdict(self.shape),
+            "notes": self.notes,
+            "masks": [base64.b64encode(mask).decode("ascii") for mask in self.masks],
+        }
+        return json.dumps(content, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str = "plan") -> "Plan":
+        """Reads a plan file's text and checks that it is consistent.
+
+        Raises:
+            PlanError: if it is not JSON, lacks a field, or contradicts itself.
+        """
+        try:
+            content = json.loads(text)
+            if content["format"] != PLAN_FORMAT:
+                raise PlanError(
+                    f"{source}: expected plan format {PLAN_FORMAT}, found {content['format']!r}; write the plan again "
+                    "with `hipp-prune query`"
+                )
+            model = content["model"]
+            preference = content["preference"]
+            plan = cls(
+                shape=ModelShape(**{**model, "neurons": tuple(model["neurons"])}),
+                unit=content["unit"],
+                kept=tuple(int(count) for count in content["kept"]),
+                masks=tuple(base64.b64decode(mask, validate=True) for mask in content["masks"]),
+                ledger=Ledger(**content["sparsity"]),
+                tables=Costs.from_dict(content["costs"]),
+                importance=content["importance"],
+                preference=None if preference is None else Preference(**preference),
+                notes=content["notes"],
+            )
+            plan._check(source)
+        except PlanError:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
+            raise PlanError(
+                f"{source}: expected a plan written by `hipp-prune query`, but reading it failed with "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        return plan
+
+    @classmethod
+    def load(cls, path: Path) -> "Plan":
+        """Reads a plan file.
+
+        Raises:
+            PlanError: if there is no such file, or it is not a plan.
+        """
+        if not path.is_file():
+            raise PlanError(
+                f"no plan file at {path}; write one with `hipp-prune query RUN --preference R,U,C --out`"
+            )
+        return cls.from_json(path.read_text(encoding="utf-8", errors="replace"), source=str(path))
+
+    def _check(self, source: str) -> None:
+        if self.unit not in ("coupled", "rows"):
+            raise PlanError(f"{source}: unit must be coupled or rows, found {self.unit!r}")
+        if len(self.kept) != self.space.num_units or len(self.masks) != len(self.mask_widths):
+            raise PlanError(
+                f"{source}: {len(self.kept)} units and {len(self.masks)} masks do not fit the model"
+            )
+        counts = tuple(int(mask.sum()) for mask in self.keep_masks())
+        if self.unit == "rows":
+            if counts[0::3] != counts[1::3]:
+                raise PlanError(f"{source}: the masks of gate and up keep different numbers of rows")
+            counts = tuple(c for pair in zip(counts[0::3], counts[2::3], strict=True) for c in pair)
+        if counts != self.kept:
+            raise PlanError(f"{source}: the masks keep {counts} neurons, the counts say {self.kept}")
+        ledger = self.space.ledger(np.array(self.kept))
+        said, found = (np.array(astuple(each), dtype=np.float64) for each in (self.ledger, ledger))
+        if not np.allclose(said, found, rtol=0, atol=1e-9, equal_nan=True):
+            raise PlanError(f"{source}: the counts mean a sparsity of {ledger}, the file says {self.ledger}")
+
+
+def keep_masks(unit: UnitKind, orders: Sequence[Ints], kept: Sequence[int]) -> list[NDArray[np.bool_]]:
+    """Boolean keep-masks, in original order, of a plan that keeps the best of each ranking.
+
+    Args:
+        unit: what a unit is.
+        orders: neurons of each block, most important first; ``rows``: gate, up and down rows of each block.
+        kept: kept counts, length U.
+    """
+    counts = list(kept)
+    if unit == "rows":
+        counts = [
+            count
+            for gate_up, down in zip(kept[::2], kept[1::2], strict=True)
+            for count in (gate_up, gate_up, down)
+        ]
+    masks = []
+    for order, count in zip(orders, counts, strict=True):
+        mask = np.zeros(len(order), dtype=np.bool_)
+        mask[order[:count]] = True
+        masks.append(mask)
+    return masks
+
+
+def pack_masks(masks: Sequence[NDArray[np.bool_]]) -> tuple[bytes, ...]:
+    """Keep-masks as stored in a plan."""
+    return tuple(np.packbits(mask).tobytes() for mask in masks)
+
+
+def _span(counts: tuple[int, ...]) -> str:
+    return str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)}–{max(counts)}"

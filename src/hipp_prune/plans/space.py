@@ -1,0 +1,250 @@
+"""What can be pruned of a model, and every plan for it: units, the box, sparsity on every denominator (Eq. 1, Eq. 8).
+
+Nothing here needs torch.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hipp_prune.errors import BudgetError
+from hipp_prune.plans.allocation import Floats, Ints, kept_counts, paper_ratios, waterfill_ratios
+from hipp_prune.plans.choices import Allocation, Compression, UnitKind
+from hipp_prune.plans.costs import Costs, CostTable
+
+_BISECTIONS = 50
+"""Halvings of [0, r_max] that find the parameters to remove for a saving in another measure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelShape:
+    """What a plan needs to know of a model: its prunable widths and the denominators of sparsity."""
+
+    family: str
+    """transformers' ``model_type``, e.g. ``llava``."""
+    fingerprint: str
+    """Hash of architecture and weights: a plan fits exactly one model."""
+    hidden_size: int
+    """Width of the residual stream."""
+    neurons: tuple[int, ...]
+    """MLP neurons of each block of the language backbone, length L."""
+    neuron_parameters: int
+    """Parameters that leave with one neuron: a gate row, an up row, a down column (and two biases)."""
+    block_parameters: int
+    """Parameters of all L blocks together: attention, MLP and norms."""
+    language_parameters: int
+    """Parameters of the language model with its embeddings and head (a tied head counted once)."""
+    total_parameters: int
+    """Parameters of the whole VLM."""
+
+    @property
+    def num_blocks(self) -> int:
+        """L."""
+        return len(self.neurons)
+
+    @property
+    def mlp_share(self) -> float:
+        """Prunable MLP parameters as a fraction of all block parameters."""
+        return sum(self.neurons) * self.neuron_parameters / self.block_parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """What a plan saves, on every denominator ("22.5%" alone is ambiguous), each a fraction in [0, 1]."""
+
+    mlp: float
+    """Of the prunable MLP parameters: the fraction of neurons, where blocks are alike."""
+    block: float
+    """Of the parameters of all language blocks."""
+    language: float
+    """Of the language model."""
+    model: float
+    """Of the whole VLM."""
+    flops: float | None = None
+    """Of the FLOPs of the language model's forward pass; none where they were not counted."""
+    latency: float | None = None
+    """Of its seconds; none where they were not measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanSpace:
+    """All plans for one model: its units, the box [0, r_max]^U they must stay in, and what they save.
+
+    A sparsity is the fraction saved in the measure ``compression``, here and wherever plans of the space are spoken of.
+    """
+
+    shape: ModelShape
+    unit: UnitKind = "coupled"
+    r_max: float = 0.6
+    """Largest fraction a unit may lose, in (0, 1)."""
+    compression: Compression = "parameters"
+    """What a sparsity is a fraction of; other measures than parameters need their table."""
+    tables: Costs = field(default_factory=Costs)
+    """What forward passes cost, as far as it is known; of whole neurons, so ``rows`` have none."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.r_max < 1:
+            raise BudgetError(f"r_max must lie strictly between 0 and 1, got {self.r_max:g}")
+        for table in (self.tables.flops, self.tables.latency):
+            if table is not None and len(table.units) != self.num_units:
+                raise ValueError(f"a cost table of {len(table.units)} units for a space of {self.num_units}")
+        assert self.compression == "parameters" or self._table, f"no table of {self.compression}"
+
+    @property
+    def num_units(self) -> int:
+        """U: L for ``coupled``; 2L for ``rows``, where units 2l and 2l+1 are gate/up and down of block l."""
+        return self.shape.num_blocks * (1 if self.unit == "coupled" else 2)
+
+    @property
+    def widths(self) -> Ints:
+        """Neurons (``rows``: rows) of each unit, shape [U]."""
+        neurons = np.array(self.shape.neurons, dtype=np.int64)
+        if self.unit == "coupled":
+            return neurons
+        return np.stack([neurons, np.full_like(neurons, self.shape.hidden_size)], axis=1).reshape(-1)
+
+    @property
+    def costs(self) -> Ints:
+        """Prunable parameters of one neuron (row) of each unit, shape [U]."""
+        neurons = np.array(self.shape.neurons, dtype=np.int64)
+        if self.unit == "coupled":
+            return np.full_like(neurons, self.shape.neuron_parameters)
+        gate_up = np.full_like(neurons, self.shape.neuron_parameters - self.shape.hidden_size)
+        return np.stack([gate_up, neurons], axis=1).reshape(-1)
+
+    @property
+    def weights(self) -> Floats:
+        """w_u: prunable parameters of each unit, shape [U]."""
+        return (self.widths * self.costs).astype(np.float64)
+
+    @property
+    def _table(self) -> CostTable | None:
+        """What the measure is read from; none for parameters."""
+        return {"parameters": None, "flops": self.tables.flops, "latency": self.tables.latency}[
+            self.compression
+        ]
+
+    @property
+    def attainable(self) -> float:
+        """The largest sparsity of the box: every unit loses r_max."""
+        return float(self.saved(np.full(self.num_units, self.r_max)))
+
+    def check_budget(self, sparsity: float) -> None:
+        """Refuses a sparsity that no plan in the box reaches.
+
+        Raises:
+            BudgetError: if ``sparsity`` lies outside [0, r_max], or beyond what that saves in the measure.
+        """
+        if self.compression == "parameters" and not 0 <= sparsity <= self.r_max:
+            raise BudgetError(
+                f"a sparsity must lie in [0, {self.r_max:g}] because no unit may lose more than r_max = "
+                f"{self.r_max:g}, got {sparsity:g}; ask for less or search with a larger --r-max"
+            )
+        if not 0 <= sparsity <= self.attainable:
+            raise BudgetError(
+                f"the fraction of {self.compression} to save must lie in [0, {self.attainable:.4g}], since even plans "
+                f"that remove r_max = {self.r_max:g} of every unit save no more, got {sparsity:g}; ask for less "
+                "(--sparsity; --s-min and --s-max of a search) or search with a larger --r-max"
+            )
+
+    def ratios(
+        self, log_allocation: Floats, sparsity: Floats, *, rule: Allocation = "waterfill", kappa: float = 1.0
+    ) -> Floats:
+        """Eq. 8: ratios [P, U] of log-allocations [P, U] at target sparsities [P].
+
+        In another measure than parameters the fraction of parameters is found by bisection: more removed along
+        one allocation never saves less.
+
+        Raises:
+            BudgetError: if the box does not allow a target.
+        """
+        if self._table is None:
+            return self._spread(log_allocation, sparsity, rule=rule, kappa=kappa)
+        self.check_budget(float(sparsity.min()))
+        self.check_budget(float(sparsity.max()))
+        low, high = np.zeros(len(sparsity)), np.full(len(sparsity), self.r_max)
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            short = self.saved(self._spread(log_allocation, middle, rule=rule, kappa=kappa)) < sparsity
+            low, high = np.where(short, middle, low), np.where(short, high, middle)
+        return self._spread(log_allocation, high, rule=rule, kappa=kappa)
+
+    def _spread(self, log_allocation: Floats, fraction: Floats, *, rule: Allocation, kappa: float) -> Floats:
+        """Eq. 8 for fractions of the prunable parameters, [P]."""
+        if rule == "paper":
+            return paper_ratios(log_allocation, fraction, r_max=self.r_max, kappa=kappa)
+        return waterfill_ratios(log_allocation, fraction, weights=self.weights, r_max=self.r_max, kappa=kappa)
+
+    def saved(self, ratios: Floats) -> Floats:
+        """Sparsity of ratios [..., U], [...]."""
+        if self._table is not None:
+            return self._table.saved(ratios)
+        result: Floats = (ratios * (self.weights / self.weights.mean())).mean(axis=-1)
+        return result
+
+    def kept(self, ratios: Floats, *, align: int = 1, rule: Allocation = "waterfill") -> Ints:
+        """Whole neurons kept, [P, U], of ratios [P, U]; ``paper`` floors each unit on its own.
+
+        Raises:
+            BudgetError: if ``align`` leaves a unit no width, or alone removes more than the ratios do.
+        """
+        on_budget = rule == "waterfill"
+        kept = kept_counts(
+            ratios,
+            widths=self.widths,
+            costs=self._step_costs(ratios, align),
+            r_max=self.r_max,
+            align=align,
+            on_budget=on_budget,
+        )
+        if on_budget and align > 1:
+            self._check_alignment(ratios, align)
+        return kept
+
+    def _step_costs(self, ratios: Floats, align: int) -> Ints | Floats:
+        """What a neuron costs in the measure: its parameters [U]; from a table, of those rounding may add, [P, U]."""
+        if self._table is None:
+            return self.costs
+        kept = np.floor((1.0 - ratios) * self.widths / align) * align
+        fewer, more = 1.0 - kept / self.widths, 1.0 - (kept + align) / self.widths
+        costs = self._table.unit_costs(more) - self._table.unit_costs(fewer)
+        return costs / max(costs.max(), np.finfo(np.float64).tiny)
+
+    def _check_alignment(self, ratios: Floats, align: int) -> None:
+        """Refuses ratios that keep more than the aligned widths can, by more than a step of one unit."""
+        least = float(self.sparsity(self.widths // align * align))
+        step = float(self.saved(np.diag(np.minimum(align / self.widths, 1.0))).max())
+        asked = float(self.saved(ratios).min())
+        if asked < least - step:
+            raise BudgetError(
+                f"with --align {align} the smallest sparsity is {least:.4f}, since widths are rounded down to "
+                f"multiples of it, but {asked:.4f} was asked for; use a smaller --align or more sparsity"
+            )
+
+    def sparsity(self, kept: Ints) -> Floats:
+        """Realised sparsity s of kept counts [..., U]: the fraction saved of prunable parameters, FLOPs or seconds."""
+        if self._table is not None:
+            return self._table.saved(1.0 - kept / self.widths)
+        removed = ((self.widths - kept) * self.costs).sum(axis=-1)
+        result: Floats = removed / self.weights.sum()
+        return result
+
+    def ledger(self, kept: Ints) -> Ledger:
+        """What one plan's kept counts [U] save, on every denominator."""
+        return Ledger(**{name: float(saved) for name, saved in self.savings(kept).items()})
+
+    def savings(self, kept: Ints) -> dict[str, Floats]:
+        """What kept counts [..., U] save, by the names of the ledger's fields that are known, each [...]."""
+        removed = ((self.widths - kept) * self.costs).sum(axis=-1)
+        shape = self.shape
+        parameters = {
+            "mlp": self.weights.sum(),
+            "block": shape.block_parameters,
+            "language": shape.language_parameters,
+            "model": shape.total_parameters,
+        }
+        tables = {"flops": self.tables.flops, "latency": self.tables.latency}
+        measured = {name: table for name, table in tables.items() if table is not None}
+        return {name: removed / total for name, total in parameters.items()} | {
+            name: table.saved(1.0 - kept / self.widths) for name, table in measured.items()
+        }

@@ -1,0 +1,79 @@
+"""The space that a search of a real model moves in: its units, and what its forward passes cost."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hipp_prune import distributed
+from hipp_prune.calibration import Calibration
+from hipp_prune.errors import IncompleteRunError
+from hipp_prune.files.writing import write_json
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.forward_cost import flops_table, latency_table
+from hipp_prune.plans.costs import Costs, CostTable
+from hipp_prune.plans.space import PlanSpace
+from hipp_prune.search.settings import SearchConfig
+
+
+def plan_space(
+    adapter: Adapter,
+    calibration: Calibration,
+    config: SearchConfig,
+    *,
+    latency: Path,
+    batch_size: int = 64,
+    force: bool = False,
+) -> PlanSpace:
+    """The plans of ``adapter``'s model, and what they save in ``config.compression``.
+
+    FLOPs are always counted, for a prompt of the calibration questions' mean length. Seconds are measured only if
+    they are what a search saves, and once: whoever comes later, on whatever machine, reads the same file.
+
+    Args:
+        adapter: the dense model.
+        calibration: its statistics.
+        config: unit, box, measure and budget range.
+        latency: file of the measured table.
+        batch_size: questions a forward pass.
+        force: measures again even if the file is there.
+
+    Raises:
+        BudgetError: if no plan in the box saves ``config.s_max``.
+        IncompleteRunError: if the file is damaged.
+    """
+    tables = Costs()
+    if config.unit == "coupled":
+        tokens = float(calibration.inputs[0].count.sum()) / calibration.num_questions
+
+        def measured() -> dict[str, Any] | None:
+            if config.compression == "latency" and (force or not latency.exists()):
+                write_json(latency, asdict(latency_table(adapter, tokens=round(tokens), batch=batch_size)))
+            return asdict(read_latency(latency)) if latency.exists() else None
+
+        content = distributed.once(measured)
+        seconds = None if content is None else CostTable.from_dict(content)
+        tables = Costs(flops=flops_table(adapter, tokens), latency=seconds)
+    space = PlanSpace(
+        shape=adapter.shape,
+        unit=config.unit,
+        r_max=config.r_max,
+        compression=config.compression,
+        tables=tables,
+    )
+    space.check_budget(config.s_max)
+    return space
+
+
+def read_latency(path: Path) -> CostTable:
+    """The table that a search measured.
+
+    Raises:
+        IncompleteRunError: if it cannot be read.
+    """
+    try:
+        return CostTable.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IncompleteRunError(
+            f"{path} is no table of measured seconds ({error}); delete it, and `hipp-prune search` measures it again"
+        ) from error

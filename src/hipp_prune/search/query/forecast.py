@@ -1,0 +1,204 @@
+"""What a plan would score without asking a question: accuracies on the search split, with 90% intervals.
+
+The surrogate predicts how much of its returns a plan loses. A monotone curve turns that loss d into accuracy,
+
+    accuracy = c_m − b · (1 − exp(−(d/s)^p)),  b ≥ 0:
+
+flat or straight at first, then towards chance. The level c_m is one a minibatch, since some questions are harder; a
+plan's forecast has the mean level. Everything is fitted anew without each eighth of the minibatches (the
+delete-a-group jackknife), which shows how far a forecast hangs on the plans *and* on the questions behind it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hipp_prune.errors import InputError
+from hipp_prune.files.writing import write_json
+from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.space import PlanSpace
+from hipp_prune.search.archive import Archive, Evaluation, kept_matrix
+from hipp_prune.search.surrogate import Surrogate, fit_surrogate
+
+_GROUPS = 8
+_FEWEST_GROUPS = 4
+_FEWEST_EVALUATIONS = 24
+_STUDENT = {3: 2.353, 4: 2.132, 5: 2.015, 6: 1.943, 7: 1.895}
+"""95% quantile of Student's t by degrees of freedom: half of a 90% interval, in standard errors."""
+_POWERS = (1.0, 1.5, 2.0)
+_SCALES = (0.5, 1.0, 2.0, 4.0, 16.0)
+"""Of the curve, in medians of the losses seen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """Accuracy by predicted loss of return."""
+
+    level: float
+    """Accuracy without loss: the mean of c_m over the questions asked."""
+    fall: float
+    """b ≥ 0."""
+    scale: float
+    """s > 0, in units of the return."""
+    power: float
+    """p."""
+
+    def __call__(self, loss: Floats) -> Floats:
+        """Accuracy at losses of any shape; never rises with the loss."""
+        return self.level - self.fall * _shape(loss, self.scale, self.power)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A surrogate and the curves of POPE and ScienceQA accuracy behind it."""
+
+    surrogate: Surrogate
+    curves: tuple[Curve, Curve]
+
+    def accuracies(self, ratios: Floats) -> Floats:
+        """(POPE, ScienceQA) of ratios [P, U], [P, 2]."""
+        loss = self.surrogate.damage(ratios)
+        return np.stack([curve(loss[:, k]) for k, curve in enumerate(self.curves)], axis=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Fits to an archive, whole and without each group of minibatches."""
+
+    evaluations: int
+    """Evaluations in the archive."""
+    whole: Fit
+    without: tuple[Fit, ...]
+    """G fits, 4 ≤ G ≤ 8."""
+
+    def accuracies(self, kept: Ints, space: PlanSpace) -> tuple[Floats, Floats]:
+        """(POPE balanced, ScienceQA) accuracy of plans [P, U] on the search split, in [0, 1].
+
+        Returns:
+            Means and margins, each [P, 2]: mean ± margin is a 90% interval.
+        """
+        ratios = 1.0 - kept / space.widths
+        spread = np.stack([fit.accuracies(ratios) for fit in self.without])
+        groups = len(self.without)
+        variance = (groups - 1) / groups * ((spread - spread.mean(axis=0)) ** 2).sum(axis=0)
+        margin = _STUDENT[groups - 1] * np.sqrt(variance)
+        return np.clip(self.whole.accuracies(ratios), 0.0, 1.0), margin
+
+    def save(self, path: Path) -> None:
+        """Writes the forecast as JSON, atomically."""
+        fits = [_as_json(fit) for fit in (self.whole, *self.without)]
+        write_json(path, {"evaluations": self.evaluations, "fits": fits})
+
+    @classmethod
+    def load(cls, path: Path, *, evaluations: int) -> "Forecast | None":
+        """Reads a forecast; none where there is none for an archive of so many evaluations."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            whole, *without = [_from_json(fit) for fit in content["fits"]]
+            found = cls(evaluations=content["evaluations"], whole=whole, without=tuple(without))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return found if found.evaluations == evaluations else None
+
+
+def known_forecast(path: Path, archive: Archive, space: PlanSpace) -> Forecast:
+    """The forecast of an archive: read, or fitted and written.
+
+    Raises:
+        InputError: if the archive is too small.
+    """
+    found = Forecast.load(path, evaluations=len(archive))
+    if found is None:
+        found = fit_forecast(list(archive), space)
+        found.save(path)
+    return found
+
+
+def fit_forecast(evaluations: Sequence[Evaluation], space: PlanSpace) -> Forecast:
+    """Fits a forecast to an archive.
+
+    Raises:
+        InputError: if the archive is too small to say how sure a forecast is.
+    """
+    rows = list(evaluations)
+    minibatches = list(dict.fromkeys(row.minibatch for row in rows))
+    if len(rows) < _FEWEST_EVALUATIONS or len(minibatches) < _FEWEST_GROUPS:
+        raise InputError(
+            f"a forecast needs at least {_FEWEST_EVALUATIONS} evaluations on {_FEWEST_GROUPS} minibatches, this search "
+            f"made {len(rows)} on {len(minibatches)}; search with more --evaluations or another --method"
+        )
+    groups = min(_GROUPS, len(minibatches))
+    shuffled = np.random.default_rng(0).permutation(len(minibatches)) % groups
+    group = dict(zip(minibatches, shuffled.tolist(), strict=True))
+    return Forecast(
+        evaluations=len(rows),
+        whole=_fit(rows, space),
+        without=tuple(
+            _fit([row for row in rows if group[row.minibatch] != left_out], space)
+            for left_out in range(groups)
+        ),
+    )
+
+
+def _fit(rows: Sequence[Evaluation], space: PlanSpace) -> Fit:
+    surrogate = fit_surrogate(rows, space)
+    loss = surrogate.damage(1.0 - kept_matrix(list(rows)) / space.widths)
+    minibatch = np.unique([row.minibatch for row in rows], return_inverse=True)[1]
+    questions = np.array([row.questions for row in rows], dtype=np.float64)
+    accuracy = np.array([(row.pope, row.scienceqa) for row in rows])
+    pope, scienceqa = (fit_curve(loss[:, k], accuracy[:, k], minibatch, questions) for k in range(2))
+    return Fit(surrogate=surrogate, curves=(pope, scienceqa))
+
+
+def fit_curve(loss: Floats, accuracy: Floats, minibatch: Ints, questions: Floats) -> Curve:
+    """The curve of least squares, b and c_m in closed form for every shape of a small grid.
+
+    Args:
+        loss: predicted loss of each evaluation, ≥ 0, [N].
+        accuracy: what it scored, [N].
+        minibatch: index of its questions, from 0 without gaps, [N].
+        questions: how many they are: its weight, [N].
+    """
+    typical = float(np.median(loss)) or 1.0
+    weight = np.bincount(minibatch, questions)
+
+    def level(values: Floats) -> Floats:
+        """Mean of each minibatch, [M]."""
+        means: Floats = np.bincount(minibatch, questions * values) / weight
+        return means
+
+    best, least = Curve(level=0.0, fall=0.0, scale=typical, power=1.0), np.inf
+    centred = accuracy - level(accuracy)[minibatch]
+    for scale in typical * np.array(_SCALES):
+        for power in _POWERS:
+            shape = _shape(loss, scale, power)
+            feature = shape - level(shape)[minibatch]
+            energy = float(questions @ feature**2)
+            fall = max(0.0, -float(questions @ (feature * centred)) / energy) if energy > 0 else 0.0
+            error = float(questions @ (centred + fall * feature) ** 2)
+            if error < least:
+                asked = weight / np.bincount(minibatch)
+                height = float(level(accuracy + fall * shape) @ asked / asked.sum())
+                best, least = Curve(level=height, fall=fall, scale=float(scale), power=power), error
+    return best
+
+
+def _shape(loss: Floats, scale: float, power: float) -> Floats:
+    """1 − exp(−(d/s)^p), from 0 to 1."""
+    result: Floats = -np.expm1(-((loss / scale) ** power))
+    return result
+
+
+def _as_json(fit: Fit) -> dict[str, object]:
+    tables = {each.name: getattr(fit.surrogate, each.name).tolist() for each in fields(fit.surrogate)}
+    return {"surrogate": tables, "curves": [asdict(curve) for curve in fit.curves]}
+
+
+def _from_json(content: dict[str, Any]) -> Fit:
+    tables = {name: np.array(table) for name, table in content["surrogate"].items()}
+    pope, scienceqa = (Curve(**curve) for curve in content["curves"])
+    return Fit(surrogate=Surrogate(**tables), curves=(pope, scienceqa))

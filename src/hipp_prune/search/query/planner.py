@@ -1,0 +1,174 @@
+"""A trained policy that answers preferences with plans in milliseconds, without its model."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hipp_prune.errors import IncompleteRunError
+from hipp_prune.files.writing import atomic_path
+from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.costs import Costs
+from hipp_prune.plans.plan import Plan, keep_masks, pack_masks
+from hipp_prune.plans.preference import Preference
+from hipp_prune.plans.space import ModelShape, PlanSpace
+from hipp_prune.search.loop import SearchResult
+from hipp_prune.search.model_problem import ModelProblem
+from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.solutions import Answers, restore_answers
+
+_PREFIX = "answers."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planner:
+    """Answers, unit descriptors and neuron rankings: all that a query needs."""
+
+    answers: Answers
+    """What a preference is answered with."""
+    space: PlanSpace
+    config: SearchConfig
+    """The settings it was trained with."""
+    state: Floats
+    """Descriptors, [U, F]."""
+    features: tuple[str, ...]
+    """Their names."""
+    orders: tuple[Ints, ...]
+    """Ranking behind each mask of a plan, most important first (``Plan.masks`` says which)."""
+    scale: tuple[float, float, float]
+    """σ of (R_rob, R_util, R_comp): the units in which a preference weighs objectives."""
+
+    @classmethod
+    def of_search(cls, problem: ModelProblem, result: SearchResult) -> "Planner":
+        """What a finished search of a problem has learnt."""
+        return cls(
+            answers=result.answers,
+            space=problem.space,
+            config=problem.config,
+            state=problem.state,
+            features=problem.states.names,
+            orders=tuple(problem.sorted.rankings),
+            scale=result.scale,
+        )
+
+    def query(self, preference: Preference, *, sparsity: float | None = None, align: int = 1) -> Plan:
+        """The plan for a preference (Eq. 4): one policy call, its mean action, whole neurons.
+
+        Args:
+            preference: λ.
+            sparsity: fixes the overall sparsity instead of leaving it to the budget head, in [0, r_max].
+            align: kept counts are multiples of this.
+
+        Raises:
+            BudgetError: if the box does not allow the sparsity or the alignment.
+        """
+        config = self.config
+        budget = (config.s_min, config.s_max)
+        if sparsity is not None:
+            self.space.check_budget(sparsity)
+            budget = (sparsity, sparsity)
+        kept = self.answers.kept(preference.vector[None], np.array([budget]), align=align)
+        return self.plan(kept[0], preference=preference, sparsity=sparsity, align=align)
+
+    def plan(self, kept: Ints, *, preference: Preference | None = None, **notes: object) -> Plan:
+        """A whole plan from kept counts [U], with the neurons this run's ranking keeps.
+
+        Args:
+            kept: neurons each unit keeps.
+            preference: λ it answers.
+            notes: what else its file is to say of where it comes from, beside the search's own settings.
+        """
+        counts = tuple(int(count) for count in kept)
+        return Plan(
+            shape=self.space.shape,
+            unit=self.space.unit,
+            kept=counts,
+            masks=pack_masks(keep_masks(self.space.unit, self.orders, counts)),
+            ledger=self.space.ledger(np.array(counts)),
+            tables=self.space.tables,
+            importance=self.config.importance,
+            preference=preference,
+            notes={
+                **notes,
+                "compression": self.config.compression,
+                "method": self.config.method,
+                "seed": self.config.seed,
+            },
+        )
+
+    def save(self, path: Path) -> None:
+        """Writes the planner as safetensors, atomically."""
+        metadata = {
+            "config": asdict(self.config),
+            "shape": asdict(self.space.shape),
+            "costs": asdict(self.space.tables),
+            "features": self.features,
+            "scale": self.scale,
+            "answers": self.answers.kind,
+        }
+        tensors = {f"{_PREFIX}{name}": value for name, value in self.answers.tensors().items()}
+        tensors["state"] = torch.from_numpy(self.state)
+        for index, order in enumerate(self.orders):
+            tensors[f"order.{index}"] = torch.from_numpy(order.astype(np.int32))
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, metadata={"planner": json.dumps(metadata)})
+
+    @classmethod
+    def load(cls, path: Path) -> "Planner":
+        """Reads a planner.
+
+        Raises:
+            IncompleteRunError: if the file is missing, cut off or of another version.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = json.loads(file.metadata()["planner"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+            return cls._of(metadata, tensors)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise IncompleteRunError(
+                f"{path} is not a trained planner ({reason}); run `hipp-prune search` on its run directory"
+            ) from error
+
+    @classmethod
+    def _of(cls, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> "Planner":
+        shape = ModelShape(**{**metadata["shape"], "neurons": tuple(metadata["shape"]["neurons"])})
+        config = SearchConfig(**metadata["config"])
+        space = PlanSpace(
+            shape=shape,
+            unit=config.unit,
+            r_max=config.r_max,
+            compression=config.compression,
+            tables=Costs.from_dict(metadata["costs"]),
+        )
+        state = tensors["state"].numpy()
+        orders = [tensors[f"order.{index}"].long().numpy() for index in range(_num_orders(space))]
+        if len(state) != space.num_units or not all(_is_ranking(order) for order in orders):
+            raise ValueError("its descriptors or rankings do not fit its model")
+        ours = {
+            name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)
+        }
+        return cls(
+            answers=restore_answers(metadata["answers"], ours, state=state, space=space, config=config),
+            space=space,
+            config=config,
+            state=state,
+            features=tuple(metadata["features"]),
+            orders=tuple(orders),
+            scale=tuple(metadata["scale"]),
+        )
+
+
+def _num_orders(space: PlanSpace) -> int:
+    return space.shape.num_blocks * (1 if space.unit == "coupled" else 3)
+
+
+def _is_ranking(order: Ints) -> bool:
+    return bool((np.sort(order) == np.arange(len(order))).all())

@@ -1,0 +1,153 @@
+"""From a plan to a smaller checkpoint, and what a model scores."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from hipp_prune.checkpoints.card import write_scores
+from hipp_prune.checkpoints.ledger import PLAN_FILE, checkpoint_ledger
+from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
+from hipp_prune.evaluation.evaluate import Evaluation, evaluate_model, limit_questions, weight_bytes
+from hipp_prune.evaluation.results import Results
+from hipp_prune.evaluation.results import score_answers as official_scores
+from hipp_prune.evaluation.scoring import PopeRule
+from hipp_prune.evaluation.speed import measure_speedups
+from hipp_prune.files.progress import Progress
+from hipp_prune.models.loading import local_folder
+from hipp_prune.plans.plan import Plan
+from hipp_prune.plans.space import Ledger
+from hipp_prune.questions.records import SkipBad
+from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.splits import Split
+from hipp_prune.report.grids import markdown_table
+from hipp_prune.stages.loading import DEFAULT_OPTIONS, ModelOptions, cache_folder
+
+
+def prune(
+    model: str, plan: Plan | Path, out: Path, *, force: bool = False, progress: Progress | None = None
+) -> CheckpointReport:
+    """Writes the smaller checkpoint that a plan describes.
+
+    Raises:
+        PlanError: if the plan was made for another model.
+        OutputExistsError: if ``out`` is there and ``force`` is false.
+        CheckpointError: if the source is damaged or the disk is full.
+    """
+    loaded = Plan.load(plan) if isinstance(plan, Path) else plan
+    return prune_checkpoint(local_folder(model), loaded, out, force=force, progress=progress)
+
+
+def evaluate(
+    model: str,
+    questions: Sequence[str],
+    *,
+    split: Split | Literal["all"] = "test",
+    limit: int | None = None,
+    label: str | None = None,
+    rule: PopeRule = "official",
+    batch_size: int = 64,
+    seed: int = 0,
+    options: ModelOptions = DEFAULT_OPTIONS,
+    cache: Path | None = None,
+    skip_bad: SkipBad | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Official scores of a model or a pruned checkpoint.
+
+    Args:
+        model: as in ``calibrate``, or a checkpoint that ``prune`` wrote.
+        questions: specifications.
+        split: which of our splits, or ``all`` of an official file.
+        limit: at most this many questions a benchmark, drawn with ``seed``.
+        label: name in tables; ``dense`` or the plan's preference if none is given.
+        rule: how POPE answers are parsed.
+        batch_size: questions a forward pass.
+        seed: of the splits and of ``limit``.
+        options: how the model is loaded.
+        cache: where the embedded world is drawn; a temporary folder by default.
+        skip_bad: as in ``calibrate``.
+        progress: told (questions done, questions in all).
+
+    Raises:
+        InputError: for bad questions, images or models; see ``errors``.
+    """
+    with cache_folder(cache) as folder:
+        asked = load_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
+        asked = limit_questions(asked, limit, seed=seed)
+        plan = checkpoint_plan(model)
+        ledger = checkpoint_ledger(local_folder(model))
+        evaluation = evaluate_model(
+            options.load(model),
+            asked,
+            label=label or _label(plan, ledger),
+            model=model,
+            specs=questions,
+            split=split,
+            rule=rule,
+            batch_size=batch_size,
+            progress=progress,
+        )
+    preference = None if plan is None or plan.preference is None else tuple(plan.preference.vector.tolist())
+    return replace(
+        evaluation,
+        bytes=weight_bytes(local_folder(model)),
+        ledger=ledger,
+        preference=preference,
+    )
+
+
+def speedups(
+    dense: str,
+    pruned: Sequence[str],
+    questions: Sequence[str],
+    *,
+    limit: int = 256,
+    options: ModelOptions = DEFAULT_OPTIONS,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> list[float]:
+    """Dense wall time over each pruned model's on the same test questions, measured in turns."""
+    with cache_folder(cache) as folder:
+        asked = limit_questions(load_questions(questions, "test", cache=folder), limit // 2)
+        adapters = [options.load(model) for model in (dense, *pruned)]
+        return measure_speedups(adapters[0], adapters[1:], asked, progress=progress)
+
+
+def score_answers(
+    answers: Path, questions: Sequence[str], *, rule: PopeRule = "official", skip_bad: SkipBad | None = None
+) -> Results:
+    """Official scores of anyone's answers, paired with the questions by id; no model and no picture is opened.
+
+    Raises:
+        QuestionError: if the answers do not belong to the questions.
+    """
+    with cache_folder(None) as folder:
+        asked = load_questions(questions, "all", cache=folder, skip_bad=skip_bad, need_images=False)
+    return official_scores(answers, asked, rule=rule)
+
+
+def update_card(evaluation: Evaluation) -> None:
+    """Puts the scores into the model card of the checkpoint that was evaluated.
+
+    Raises:
+        CheckpointError: if its card has no place for them.
+        RunError: if it cannot be written.
+    """
+    results, specs = evaluation.results, " ".join(evaluation.questions)
+    asked = f"`{specs}`, split {evaluation.split}, {len(evaluation.answers)} questions; in percent."
+    tables = [markdown_table(rows) for rows in (results.rows("pope"), results.rows("scienceqa")) if rows]
+    write_scores(local_folder(evaluation.model), "\n\n".join([asked, *tables]))
+
+
+def _label(plan: Plan | None, ledger: Ledger | None) -> str:
+    """Name of a model in tables: dense, the preference it answers, or that it was pruned."""
+    if ledger is None:
+        return "dense"
+    return "pruned" if plan is None or plan.preference is None else str(plan.preference)
+
+
+def checkpoint_plan(model: str) -> Plan | None:
+    """The plan a checkpoint was pruned by; None for a dense or a sliced model."""
+    path = local_folder(model) / PLAN_FILE
+    return Plan.load(path) if path.is_file() else None

@@ -1,0 +1,75 @@
+"""From a checkpoint to what other runtimes load, and to the hub."""
+
+from pathlib import Path
+
+from hipp_prune.errors import CheckpointError, InputError
+from hipp_prune.export.exported import Exported, check_plan
+from hipp_prune.export.gguf import write_gguf
+from hipp_prune.export.hub import push_checkpoint
+from hipp_prune.export.onnx import write_onnx
+from hipp_prune.export.pad import write_padded
+from hipp_prune.files.progress import Progress
+from hipp_prune.models.loading import find_source, local_folder
+from hipp_prune.plans.choices import ExportFormat, GgufPrecision
+
+
+def export(
+    checkpoint: str,
+    format: ExportFormat,
+    out: Path,
+    *,
+    masked: bool = False,
+    precision: GgufPrecision = "stored",
+    token_ids: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Exported:
+    """Writes a checkpoint in another runtime's format, whole or not at all.
+
+    Args:
+        checkpoint: a checkpoint that ``prune``, ``baseline`` or ``recover`` wrote, or any other model.
+        format: which.
+        out: file or folder to make.
+        masked: exports a checkpoint whose rows were zeroed too, which saves nothing.
+        precision: of the matrices in a GGUF file.
+        token_ids: whether a GGUF file may take token ids alone, where llama.cpp lacks the tokenizer.
+        force: replaces what is there.
+        progress: told (parts done, parts in all).
+
+    Raises:
+        OutputExistsError: if ``out`` is there and ``force`` is false.
+        InputError: if the runtime cannot take such a model, a package is missing that writes its format, or another
+            format than GGUF is asked for what only that has.
+    """
+    if format != "gguf" and (precision != "stored" or token_ids):
+        raise InputError(
+            f"--precision and --token-ids are about GGUF files, not {format}; leave them out, or give --format gguf"
+        )
+    source = local_folder(checkpoint)
+    check_plan(source, masked=masked)
+    if format == "gguf":
+        return write_gguf(
+            source, out, precision=precision, token_ids=token_ids, force=force, progress=progress
+        )
+    if format == "onnx":
+        return write_onnx(source, out, force=force, progress=progress)
+    return write_padded(source, out, force=force, progress=progress)
+
+
+def push(checkpoint: str, name: str, *, private: bool = False) -> str:
+    """Puts a checkpoint folder and its model card on the Hugging Face hub; returns its address there.
+
+    Args:
+        checkpoint: a folder that ``prune``, ``baseline``, ``recover`` or ``export`` (padded) wrote.
+        name: OWNER/NAME; the repository is made if it is not there.
+        private: whether a repository that is made now is for its owner alone.
+
+    Raises:
+        CheckpointError: if the folder is no complete checkpoint of ours.
+        PlanError: if a plan of another model lies in it.
+        InputError: if there is no token, or the hub cannot be reached or refuses.
+    """
+    source = find_source(checkpoint)
+    if not isinstance(source, Path):
+        raise CheckpointError(f"{checkpoint}: there is no such folder here; push takes a checkpoint folder")
+    return push_checkpoint(source, name, private=private)

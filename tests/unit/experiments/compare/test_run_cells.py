@@ -1,0 +1,87 @@
+"""A comparison that goes on where it was stopped, and refuses to mix settings."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hipp_prune.errors import InputError, OutputExistsError, RunError
+from hipp_prune.experiments.compare import run
+from hipp_prune.experiments.compare.cells import Cell, Contender, SearchJob, schedule
+from hipp_prune.experiments.compare.run import claim, read_settings, run_cells
+from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
+from hipp_prune.experiments.compare.worker import claim_search
+from hipp_prune.files.writing import write_json, write_text
+from hipp_prune.recovery.settings import RecoveryConfig
+from tests.unit.experiments.compare.made import answers, cell_result
+
+SETTINGS = CompareSettings(limit=20, recovery=RecoveryConfig(steps=3))
+
+
+def test_settings_are_read_as_they_were_claimed(tmp_path: Path) -> None:
+    claim(tmp_path, SETTINGS)
+    assert read_settings(tmp_path) == SETTINGS
+    claim(tmp_path, SETTINGS)
+
+
+def test_a_folder_of_other_settings_is_refused_but_for_how_often_a_recovery_saves(tmp_path: Path) -> None:
+    claim(tmp_path, SETTINGS)
+    claim(tmp_path, replace(SETTINGS, recovery=replace(SETTINGS.recovery, save_every=7)))
+    with pytest.raises(
+        RunError, match=r"compare\.json was made with other settings \(recovery\.steps 3 → 4\)"
+    ):
+        claim(tmp_path, replace(SETTINGS, recovery=replace(SETTINGS.recovery, steps=4)))
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    write_text(tmp_path / "thesis.tex", "…")
+    with pytest.raises(OutputExistsError, match=r"no compare\.json"):
+        claim(tmp_path, SETTINGS)
+
+
+def test_questions_that_have_changed_are_refused(tmp_path: Path) -> None:
+    run._claim_questions(tmp_path, [])
+    write_json(tmp_path / "questions.json", {"number": 3, "digest": "0"})
+    with pytest.raises(RunError, match=r"questions\.json .* \(digest '0' → '.*', number 3 → 0\)"):
+        run._claim_questions(tmp_path, [])
+
+
+def test_a_cell_is_finished_when_it_was_done_with_the_same_settings(tmp_path: Path) -> None:
+    cell = Cell(model="a", contender=Contender(method="flap"), budget=0.5, preference=None, seed=2)
+    assert run._finished(cell, tmp_path, SETTINGS) is None
+    done = cell_result("flap", seed=2, after=answers([1.0], [1.0], [1.0]))
+    told = SETTINGS.told(cell.contender, 2)
+    older = {name: value for name, value in told.items() if name != "element"}  # a setting that was new since
+    replace(done, cell=cell, settings=older).save(tmp_path)
+    assert run._finished(cell, tmp_path, SETTINGS) == 5.5
+    other = replace(cell, contender=Contender(method="flap", overrides={"r_max": 0.9}))
+    with pytest.raises(RunError, match=r"r_max 0\.8 → 0\.9"):
+        run._finished(other, tmp_path, SETTINGS)
+
+
+def test_a_search_goes_on_only_with_the_settings_it_was_begun_with(tmp_path: Path) -> None:
+    job = SearchJob(model="a", contender=Contender(method="hybrid"), seed=1)
+    assert run._finished(job, tmp_path, SETTINGS) is None
+    config = SETTINGS.search_config(job.contender, 1)
+    assert claim_search(job.folder(tmp_path), config) is None
+    assert run._finished(job, tmp_path, SETTINGS) is None
+    with pytest.raises(RunError, match="kappa"):
+        claim_search(job.folder(tmp_path), replace(config, kappa=2.0))
+    spent = {"seconds": 8.0, "evaluations": 500.0}
+    write_json(job.folder(tmp_path) / "search.json", {"config": vars(config), "spent": spent})
+    assert run._finished(job, tmp_path, SETTINGS) == 8.0
+
+
+def test_a_budget_that_is_not_searched_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    cells = schedule(["toy-llava"], [Contender(method="hybrid")], [0.7], [0])
+    with pytest.raises(
+        InputError, match=r"searches sparsities in \[0\.1, 0\.5\], which the budget 0\.7 is not in"
+    ):
+        run_cells(tmp_path / "out", cells, DEFAULT_SETTINGS, say=print)
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
+    cells = schedule(["a/vlm", "b/vlm"], [Contender(method="flap")], [0.2], [0])
+    with pytest.raises(InputError, match="two models are called vlm: a/vlm and b/vlm"):
+        run_cells(tmp_path / "out", cells, DEFAULT_SETTINGS, say=print)

@@ -1,0 +1,23 @@
+"""Both embedded families, on one thread."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from hipp_prune.experiments.toy.families import FAMILIES, Family
+
+
+@pytest.fixture(params=FAMILIES.values(), ids=FAMILIES.keys())
+def family(request: pytest.FixtureRequest) -> Family:
+    chosen: Family = request.param
+    return chosen
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """On a busy machine several threads make models this small ten times slower, waiting for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

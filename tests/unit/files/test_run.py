@@ -1,0 +1,167 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from hipp_prune.errors import IncompleteRunError, OutputExistsError, RunError
+from hipp_prune.files.reading import read_json
+from hipp_prune.files.run_directory import Provenance, RunDirectory
+from hipp_prune.files.writing import atomic_path, refuse_existing, write_json, write_text
+from tests.unit.full_disk import full_disk
+
+
+def _provenance() -> Provenance:
+    return Provenance.now(model="toy-llava", questions=("toy", "pope:coco.json"), seed=3)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))  # noqa: PTH208 (hidden files too)
+
+
+def test_manifest_round_trip(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    provenance = _provenance()
+    run.create(provenance)
+    assert run.provenance() == provenance
+    assert {"python", "torch", "transformers", "machine"} <= set(provenance.versions)
+    assert provenance.created.endswith("+00:00")
+
+
+def test_paths_lie_inside_the_run(tmp_path):
+    run = RunDirectory(tmp_path)
+    paths = [run.manifest, run.calibration, run.search, run.plans, run.results, run.report, run.cache]
+    assert len(set(paths)) == len(paths)
+    assert all(path.parent == tmp_path for path in paths)
+
+
+def test_create_refuses_an_existing_run(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.create(_provenance())
+    run.calibration.write_text("old")
+    with pytest.raises(OutputExistsError, match="--force"):
+        run.create(_provenance())
+    assert run.calibration.read_text() == "old"
+    run.create(_provenance(), force=True)
+    assert _names(run.root) == ["run.json"]
+
+
+def test_an_empty_folder_is_free(tmp_path):
+    (tmp_path / "out").mkdir()
+    RunDirectory(tmp_path / "out").create(_provenance())
+    refuse_existing(tmp_path / "nothing", force=False)
+
+
+def test_refuse_existing_file(tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text("old")
+    with pytest.raises(OutputExistsError, match=r"plan\.json already exists"):
+        refuse_existing(path, force=False)
+    assert path.read_text() == "old"
+    refuse_existing(path, force=True)
+    assert not path.exists()
+
+
+def test_atomic_write_replaces(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    write_text(path, "old λ")
+    write_text(path, "new λ")
+    assert path.read_text(encoding="utf-8") == "new λ"
+    assert _names(path.parent) == ["file.txt"]
+
+
+def test_atomic_write_never_touches_the_old_file(tmp_path):
+    path, link = tmp_path / "file.txt", tmp_path / "link.txt"
+    write_text(path, "old")
+    link.hardlink_to(path)
+    write_text(path, "new")
+    assert (path.read_text(), link.read_text()) == ("new", "old")
+
+
+def test_atomic_write_leaves_the_old_content_if_the_body_raises(tmp_path):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+
+    def write_half() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text("ne")
+            assert path.read_text() == "old"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert path.read_text() == "old"
+    assert _names(tmp_path) == ["file.txt"]
+
+
+def test_disk_full_is_a_sentence(tmp_path):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    with full_disk(), pytest.raises(RunError, match=r"cannot write .*file\.txt: .*; free space or choose"):
+        write_text(path, "x" * 10_000)
+    assert path.read_text() == "old"
+    assert _names(tmp_path) == ["file.txt"]
+
+
+def test_flush_that_fails_is_a_sentence(tmp_path, monkeypatch):
+    def no_space(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(RunError, match=r"file\.json: No space left on device"):
+        write_json(tmp_path / "file.json", {})
+    assert _names(tmp_path) == []
+
+
+def test_place_below_a_file_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"cannot write .*choose another place"):
+        write_text(tmp_path / "file" / "below.txt", "x")
+
+
+def test_require_names_the_command(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.create(_provenance())
+    with pytest.raises(
+        IncompleteRunError, match=r"has no calibration.safetensors; run `hipp-prune calibrate`"
+    ):
+        run.require(run.calibration, made_by="hipp-prune calibrate")
+    run.calibration.write_text("")
+    assert run.require(run.calibration, made_by="hipp-prune calibrate") == run.calibration
+
+
+def test_require_of_an_empty_or_missing_run(tmp_path):
+    for root in (tmp_path, tmp_path / "missing"):
+        run = RunDirectory(root)
+        with pytest.raises(IncompleteRunError, match=r"has no calibration.safetensors; run `make it`"):
+            run.require(run.calibration, made_by="make it")
+        with pytest.raises(IncompleteRunError, match="hipp-prune calibrate"):
+            run.provenance()
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"model": "x"', "[]", "{}", '{"questions": 3}', "null"])
+def test_half_written_or_foreign_manifest(tmp_path, text):
+    run = RunDirectory(tmp_path)
+    run.manifest.write_text(text)
+    with pytest.raises(IncompleteRunError, match=r"run\.json.*calibrate"):
+        run.provenance()
+
+
+def test_manifest_of_another_version(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.create(_provenance())
+    content = json.loads(run.manifest.read_text()) | {"colour": "blue"}
+    write_json(run.manifest, content)
+    with pytest.raises(IncompleteRunError, match=r"colour.*calibrate into a new directory"):
+        run.provenance()
+
+
+def test_read_json(tmp_path):
+    path = tmp_path / "result.json"
+    with pytest.raises(IncompleteRunError, match=r"does not exist; write it with `hipp-prune evaluate`"):
+        read_json(path, made_by="hipp-prune evaluate")
+    write_json(path, {"a": [1, 2.5, None]})
+    assert read_json(path, made_by="hipp-prune evaluate") == {"a": [1, 2.5, None]}
+    path.write_text(path.read_text()[:-5])
+    with pytest.raises(IncompleteRunError, match=r"cut off or not JSON.*again with `hipp-prune evaluate`"):
+        read_json(path, made_by="hipp-prune evaluate")

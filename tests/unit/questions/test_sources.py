@@ -1,0 +1,143 @@
+"""Spec strings: what they name, and what the errors say about those that name nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hipp_prune.errors import ImageError, QuestionError
+from hipp_prune.questions import toyworld
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.records import SkipBad
+from hipp_prune.questions.sources import Spec, load_questions, parse_spec
+from hipp_prune.questions.splits import SPLITS
+
+
+def write_pope(folder: Path, num_images: int = 30) -> Path:
+    (folder / "images").mkdir(parents=True)
+    lines: list[str] = []
+    for number in range(num_images):
+        Image.new("L", (2, 2), number).save(folder / "images" / f"{number}.png")
+        for label in ("yes", "no"):
+            record = {"question_id": len(lines), "image": f"{number}.png", "text": "Cup?", "label": label}
+            lines.append(json.dumps(record))
+    (folder / "coco_pope_random.json").write_text("\n".join(lines))
+    return folder
+
+
+def write_scienceqa(folder: Path) -> Path:
+    folder.mkdir()
+    fields = {"question": "Q?", "choices": ["a", "b"], "answer": 0, "hint": "", "image": None}
+    problem = fields | {"grade": "grade1", "subject": "language science", "split": "val"}
+    (folder / "problems.json").write_text(json.dumps({"1": problem}))
+    (folder / "pid_splits.json").write_text(json.dumps({"val": ["1"], "test": []}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("toyworld", Spec(source="toyworld")),
+        ("toyworld:my/world", Spec(source="toyworld", path=Path("my/world"))),
+        ("pope:a:b/coco", Spec(source="pope", path=Path("a:b/coco"))),
+        ("pope:coco,images=val2014", Spec(source="pope", path=Path("coco"), images=Path("val2014"))),
+        ("scienceqa:sqa", Spec(source="scienceqa", path=Path("sqa"), split="test")),
+        (
+            "scienceqa:sqa,images=i,split=val",
+            Spec(source="scienceqa", path=Path("sqa"), images=Path("i"), split="val"),
+        ),
+    ],
+)
+def test_a_spec_is_parsed(text: str, spec: Spec) -> None:
+    assert parse_spec(text) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("mmbench:x", "expected toyworld, toyworld:DIR, pope:PATH"),
+        ("", "found source ''"),
+        ("coco_pope_random.json", "found source 'coco_pope_random.json'"),
+        ("pope", "expected a path after 'pope:', found none"),
+        ("pope:", "expected a path after 'pope:', found none"),
+        ("toyworld:", "expected a path after 'toyworld:', found none"),
+        ("pope:x,split=test", "expected images=…, each once, found 'split=test'"),
+        ("pope:x,images=", "found 'images='"),
+        ("pope:x,y", "found 'y'"),
+        ("scienceqa:x,split=a,split=b", "found 'split=b'"),
+        ("toyworld:x,images=y", "expected no option"),
+    ],
+)
+def test_a_wrong_spec_says_what_is_wrong(text: str, complaint: str) -> None:
+    with pytest.raises(QuestionError) as caught:
+        parse_spec(text)
+    assert repr(text) in str(caught.value)
+    assert complaint in str(caught.value)
+
+
+def test_all_is_the_whole_file_and_the_splits_are_its_parts(tmp_path: Path) -> None:
+    spec = f"pope:{write_pope(tmp_path / 'coco')}"
+    everything = load_questions([spec], "all", cache=tmp_path)
+    assert len(everything) == 60
+    parts = [load_questions([spec], split, cache=tmp_path) for split in SPLITS]
+    assert sorted(q.id for part in parts for q in part) == sorted(q.id for q in everything)
+    pictures = [{question.image for question in part} for part in parts]
+    assert sum(map(len, pictures)) == 30
+    assert load_questions([spec], "search", cache=tmp_path, seed=1) != parts[SPLITS.index("search")]
+
+
+def test_several_specs_are_joined_and_options_reach_the_loaders(tmp_path: Path) -> None:
+    pope_folder, science = write_pope(tmp_path / "coco"), write_scienceqa(tmp_path / "sqa")
+    specs = [f"scienceqa:{science},split=val", f"pope:{pope_folder},images={pope_folder / 'images'}"]
+    questions = load_questions(specs, "all", cache=tmp_path)
+    assert [question.id for question in questions[:2]] == ["1", "random/0"]
+    with pytest.raises(
+        QuestionError, match=r"expected some in split calibration, found none|expected every id"
+    ):
+        load_questions(specs[:1] * 2, "calibration", cache=tmp_path)
+    with pytest.raises(QuestionError, match=r"expected every id once, found 1 again"):
+        load_questions(specs[:1] * 2, "all", cache=tmp_path)
+
+
+def test_damaged_pictures_are_errors_or_counted_or_never_opened(tmp_path: Path) -> None:
+    folder = write_pope(tmp_path / "coco", 3)
+    (folder / "images" / "1.png").write_bytes(b"damaged")
+    spec = f"pope:{folder}"
+    with pytest.raises(ImageError, match=r"1\.png"):
+        load_questions([spec], "all", cache=tmp_path)
+    skip_bad = SkipBad()
+    assert len(load_questions([spec], "all", cache=tmp_path, skip_bad=skip_bad)) == 4
+    assert skip_bad.count == 2
+    assert len(load_questions([spec], "all", cache=tmp_path, need_images=False)) == 6
+
+
+def test_the_toyworld_is_drawn_in_the_cache_and_has_its_own_splits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+
+    def write(root: Path) -> Path:
+        written.append(root)
+        return root
+
+    def load(root: Path, split: str) -> list[Question]:
+        return [
+            Question(
+                benchmark="pope",
+                id=f"{root.name}/{split}",
+                prompt="Cup?",
+                image=None,
+                answers=("Yes", "No"),
+                gold=0,
+                subset="random",
+                group="one group, that hashing would put into one split",
+            )
+        ]
+
+    monkeypatch.setattr(toyworld, "write", write, raising=False)
+    monkeypatch.setattr(toyworld, "load", load, raising=False)
+    (question,) = load_questions(["toyworld"], "search", cache=tmp_path)
+    assert question.id == "toyworld/search"
+    assert len(load_questions([f"toyworld:{tmp_path / 'own'}"], "all", cache=tmp_path)) == len(SPLITS)
+    assert written == [tmp_path / "toyworld", tmp_path / "own"]
