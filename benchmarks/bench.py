@@ -40,7 +40,7 @@ from hipp_prune.pruning.importance import magnitude
 from hipp_prune.pruning.prefix_views import sort_neurons
 from hipp_prune.search.policy.network import PlanPolicy
 from hipp_prune.search.query.planner import Planner
-from hipp_prune.search.solutions import PolicyAnswers
+from hipp_prune.search.solutions import PolicySolution
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ def make_planner(work: Workload) -> Planner:
     """What answers queries after a search; an untrained policy takes as long as a trained one."""
     problem = work.problem
     policy = PlanPolicy(problem.state.shape[1]).eval()
-    answers = PolicyAnswers(policy=policy, state=problem.state, space=problem.space, config=work.config)
+    answers = PolicySolution(policy=policy, state=problem.state, space=problem.space, config=work.config)
     return Planner(
         answers=answers,
         space=problem.space,

@@ -28,7 +28,7 @@ from hipp_prune.questions.sources import load_questions
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.loop import search
 from hipp_prune.search.model_problem import ModelProblem
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ def main(settings: Settings) -> None:
 def work(settings: Settings, run: Path) -> None:
     """One worker's part; the first one prints what ``_launch`` reads."""
     with distributed.workers():
-        config = SearchConfig(
+        config = SearchSettings(
             method="random",
             evaluations=settings.evaluations,
             minibatch=settings.minibatch,

@@ -12,11 +12,11 @@ import torch
 import tyro
 
 from hipp_prune.experiments.search_bench.landscape import Landscape
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.arrays import Floats
 from hipp_prune.plans.choices import Method
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.loop import search
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 from hipp_prune.search.solutions import Answers
 
 PREFERENCES = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
@@ -37,7 +37,7 @@ class Settings:
     """Strength of the coupling of neighbouring blocks."""
     noise: float = 0.05
     """Noise of an evaluation of 64 questions."""
-    search: SearchConfig = field(default_factory=SearchConfig)
+    search: SearchSettings = field(default_factory=SearchSettings)
     """Settings that the methods start from, e.g. --search.learning-rate 1e-3."""
 
 
@@ -88,11 +88,11 @@ def run(settings: Settings, method: Method, evaluations: int, seed: int) -> tupl
     return float(np.mean(scores(landscape, result.answers))), time.perf_counter() - start
 
 
-def _changed(asked: SearchConfig, method: Method) -> SearchConfig:
+def _changed(asked: SearchSettings, method: Method) -> SearchSettings:
     """The method's settings, other where what was asked for is not our default."""
-    usual = asdict(SearchConfig())
+    usual = asdict(SearchSettings())
     changes = {name: value for name, value in asdict(asked).items() if value != usual[name]}
-    return replace(SearchConfig().for_method(method), **changes)
+    return replace(SearchSettings().for_method(method), **changes)
 
 
 def main(settings: Settings) -> None:

@@ -15,7 +15,7 @@ import tyro
 from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.loop import search
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 _MOMENTS = 1 + 3
 """float64 numbers that calibration keeps of an input, a modality: a count, and of each channel Σx, Σx² and max."""
@@ -117,7 +117,7 @@ def _searcher_seconds(settings: Settings) -> float:
     """Processor seconds of a default search in which an evaluation costs nothing."""
     problem = Landscape(blocks=settings.blocks, neurons=settings.neurons)
     start = time.process_time()
-    search(problem, SearchConfig(evaluations=settings.evaluations), Archive())
+    search(problem, SearchSettings(evaluations=settings.evaluations), Archive())
     return time.process_time() - start
 
 

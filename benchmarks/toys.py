@@ -17,8 +17,8 @@ import tyro
 
 from hipp_prune import api
 from hipp_prune.calibration import Calibration
-from hipp_prune.evaluation.evaluate import answer_questions, limit_questions
 from hipp_prune.evaluation.results import Results, score
+from hipp_prune.evaluation.scorecard import answer_questions, limit_questions
 from hipp_prune.evaluation.scoring import chance_level
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
@@ -30,7 +30,7 @@ from hipp_prune.pruning.prefix_views import sort_neurons
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.search.query.planner import Planner
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 MODELS = ("toy-llava", "toy-qwen2.5-vl")
 VERTICES = {"robustness": "1,0,0", "utility": "0,1,0", "compression": "0,0,1", "centre": "1,1,1"}
@@ -154,7 +154,7 @@ def describe(name: str, settings: Settings, folder: Path) -> Iterator[str]:
         start = time.perf_counter()
         run = api.calibrate(name, ["toyworld"], folder / f"{name}-{seed}", seed=seed)
         calibrated = time.perf_counter() - start
-        planner = api.search(run.root, SearchConfig(evaluations=settings.evaluations, seed=seed))
+        planner = api.search(run.root, SearchSettings(evaluations=settings.evaluations, seed=seed))
         seconds.append((calibrated, time.perf_counter() - start - calibrated))
         runs.append((run, planner))
     yield from HEADER

@@ -14,13 +14,13 @@ from hipp_prune import api
 from hipp_prune.calibration import Calibration, calibrate
 from hipp_prune.evaluation.evaluator import Evaluator
 from hipp_prune.evaluation.features import encode_image_files
-from hipp_prune.plans.allocation import Ints
+from hipp_prune.plans.arrays import Ints
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.minibatches import draw_minibatch
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.search.model_problem import ModelProblem
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 PLAIN, UNPACKED, PACKED, ALIGNED = "plain", "unpacked", "packed", "22.5%, widths multiples of 64"
 SPARSITIES = (0.225, 0.5)
@@ -51,12 +51,12 @@ class Workload:
 
     def __init__(self, load: Load, checkpoint: Path, root: Path) -> None:
         self.load, self.checkpoint = load, checkpoint
-        self.options = api.ModelOptions(device=load.device, dtype=load.dtype)
+        self.options = api.LoadSettings(device=load.device, dtype=load.dtype)
         self.adapter = self.options.load(checkpoint)
         self.questions = draw_questions(load, root)
         self.calibration = self._calibrate(root / f"{checkpoint.name}.safetensors")
         count = len(self.questions)
-        self.config = SearchConfig(minibatch=count, per_image=load.per_image)
+        self.config = SearchSettings(minibatch=count, per_image=load.per_image)
         self.problem = ModelProblem(self.adapter, self.calibration, self.questions, self.config)
         self.features = encode_image_files(self.adapter, self.questions)
 

@@ -19,13 +19,13 @@ from hipp_prune.stages.checkpoints import (
     update_card,
 )
 from hipp_prune.stages.export import export, push
-from hipp_prune.stages.loading import ModelOptions
+from hipp_prune.stages.loading import LoadSettings
 from hipp_prune.stages.recover import recover
 from hipp_prune.stages.report import report
 from hipp_prune.stages.runs import calibrate, plan_name, query, search
 
 __all__ = [
-    "ModelOptions",
+    "LoadSettings",
     "baseline",
     "calibrate",
     "checkpoint_plan",

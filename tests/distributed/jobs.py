@@ -24,11 +24,11 @@ from hipp_prune.errors import InputError
 from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.models import load_model
 from hipp_prune.objectives.returns import PlanScores
-from hipp_prune.plans.allocation import Ints
+from hipp_prune.plans.arrays import Ints
 from hipp_prune.questions.question import Question
 from hipp_prune.search.archive import shared_archive
 from hipp_prune.search.loop import search
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 os.environ["OMP_NUM_THREADS"] = "1"  # as torchrun sets it: sums are then rounded alike everywhere
 _FORKS = get_context("forkserver")
@@ -137,7 +137,7 @@ class SlowLandscape(Landscape):
         return super().evaluate(kept, minibatch, size)
 
 
-def search_landscape(folder: Path, *configs: SearchConfig, slow: bool = False) -> None:
+def search_landscape(folder: Path, *configs: SearchSettings, slow: bool = False) -> None:
     """Searches by each method, with its archive in a folder of that name; every worker writes what it learnt."""
     with distributed.workers():
         for config in configs:

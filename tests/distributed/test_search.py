@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from hipp_prune.search.settings import METHODS, SearchConfig
+from hipp_prune.search.settings import METHODS, SearchSettings
 from tests.distributed import jobs
 
 pytestmark = pytest.mark.xdist_group("distributed")
 
-CONFIGS = [SearchConfig(evaluations=48, minibatch=16, seed=4).for_method(method) for method in METHODS]
+CONFIGS = [SearchSettings(evaluations=48, minibatch=16, seed=4).for_method(method) for method in METHODS]
 GRPO = next(config for config in CONFIGS if config.method == "grpo")
 RANDOM = next(config for config in CONFIGS if config.method == "random")
 

@@ -14,7 +14,7 @@ from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import _check_split
 from hipp_prune.search.model_problem import ModelProblem
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 from tests.distributed import jobs
 from tests.distributed.pretend_gpus import place, pretend_gpus
 from tests.distributed.test_calibration import ask
@@ -22,7 +22,7 @@ from tests.tiny import tiny_llava, tiny_qwen2_5_vl
 
 pytestmark = pytest.mark.xdist_group("distributed")
 
-CONFIG = SearchConfig(minibatch=6, flow="chain", pope_share=1.0)
+CONFIG = SearchSettings(minibatch=6, flow="chain", pope_share=1.0)
 SECOND = ("model.language_model.layers.1", "model.language_model.norm", "lm_head")
 """What stands on the second device."""
 

@@ -10,7 +10,7 @@ from shutil import copytree, rmtree
 import pytest
 
 from hipp_prune.cli import main
-from hipp_prune.experiments.compare.cell_results import Answers, CellResult
+from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
 from hipp_prune.experiments.compare.cells import Cell, Contender
 from hipp_prune.experiments.compare.settings import RECOVERY, CompareSettings
 from hipp_prune.experiments.compare.worker import Worker
@@ -113,8 +113,10 @@ def test_a_checkpoint_that_was_judged_before_is_not_judged_again(
     assert len(asked) == 6, "whoever wants the checkpoints gets them"
 
 
-def _counting(ask: Callable[[Worker, Path], Answers], asked: list[Path]) -> Callable[[Worker, Path], Answers]:
-    def counted(worker: Worker, checkpoint: Path) -> Answers:
+def _counting(
+    ask: Callable[[Worker, Path], AnswerColumns], asked: list[Path]
+) -> Callable[[Worker, Path], AnswerColumns]:
+    def counted(worker: Worker, checkpoint: Path) -> AnswerColumns:
         asked.append(checkpoint)
         return ask(worker, checkpoint)
 

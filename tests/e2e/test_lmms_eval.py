@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from hipp_prune import api
-from hipp_prune.evaluation.evaluate import answer_questions
+from hipp_prune.evaluation.scorecard import answer_questions
 from hipp_prune.models import TOYS, load_model
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions

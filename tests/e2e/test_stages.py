@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hipp_prune.cli import main
-from hipp_prune.evaluation.evaluate import Evaluation
+from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.models import load_model
 from hipp_prune.plans.plan import Plan
 from tests.e2e.conftest import Benchmarks, Finished, run_stages
@@ -30,7 +30,7 @@ class TestStages:
         assert before - after == removed * plan.shape.neuron_parameters * 4
 
     def test_evaluation_names_plan_and_counts_bytes(self, finished: Finished) -> None:
-        evaluation = Evaluation.load(finished.results)
+        evaluation = Scorecard.load(finished.results)
         plan = Plan.load(finished.plan)
         assert evaluation.ledger == plan.ledger
         assert evaluation.bytes == sum(p.stat().st_size for p in finished.checkpoint.glob("*.safetensors"))

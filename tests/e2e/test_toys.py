@@ -10,8 +10,8 @@ import pytest
 
 from hipp_prune.calibration import Calibration, calibrate
 from hipp_prune.cli import main
-from hipp_prune.evaluation.evaluate import Evaluation, limit_questions
 from hipp_prune.evaluation.evaluator import Evaluator, PreparedBatch
+from hipp_prune.evaluation.scorecard import Scorecard, limit_questions
 from hipp_prune.evaluation.scoring import chance_level
 from hipp_prune.models import TOYS, load_model
 from hipp_prune.models.adapter import Adapter
@@ -103,9 +103,9 @@ def test_quickstart_leaves_a_whole_run(
     assert "hipp-prune calibrate --model YOUR/MODEL" in printed.err
     labels = {path.stem for path in (run / "results").glob("*.json")}
     assert len(labels) == 4
-    dense = Evaluation.load(run / "results" / "dense.json")
+    dense = Scorecard.load(run / "results" / "dense.json")
     for path in (run / "plans").glob("*.json"):
-        plan, pruned = Plan.load(path), Evaluation.load(run / "results" / path.name)
+        plan, pruned = Plan.load(path), Scorecard.load(run / "results" / path.name)
         assert pruned.ledger == plan.ledger
         assert pruned.speedup is not None
         assert [answer.id for answer in pruned.answers] == [answer.id for answer in dense.answers]

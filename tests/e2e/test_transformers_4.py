@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hipp_prune import api
-from hipp_prune.baselines.settings import BaselineConfig
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.checkpoints.folders import copy_companions
 from hipp_prune.models import TOYS, load_model
-from hipp_prune.recovery.settings import RecoveryConfig
+from hipp_prune.recovery.settings import RecoverySettings
 from tests.unit.checkpoints import fresh_process
 from tests.unit.checkpoints.tiny_plans import logits, make_plan, stock_inputs
 
@@ -53,12 +53,12 @@ def padded(model: str, out: Path) -> None:
 
 def recovered(model: str, out: Path) -> None:
     uneven(model, out.with_name("pruned"))
-    api.recover(str(out.with_name("pruned")), ["toyworld"], out, RecoveryConfig(steps=1))
+    api.recover(str(out.with_name("pruned")), ["toyworld"], out, RecoverySettings(steps=1))
 
 
 def baseline(method: str, model: str, out: Path) -> None:
     heads = method == "llm-pruner"
-    config = BaselineConfig(attention=heads, match="block" if heads else "mlp")
+    config = BaselineSettings(attention=heads, match="block" if heads else "mlp")
     api.baseline(method, 0.2, out, model=model, questions=["toyworld"], count=16, config=config)  # type: ignore[arg-type]
 
 

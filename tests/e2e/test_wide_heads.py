@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hipp_prune.evaluation.evaluate import answer_questions, limit_questions
+from hipp_prune.evaluation.scorecard import answer_questions, limit_questions
 from hipp_prune.models import TOYS, load_model
 from hipp_prune.questions.sources import load_questions
 from tests.e2e.wide_heads import write_wide_heads

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from hipp_prune.baselines.setting import Setting, make_plan, rank
 from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
-from hipp_prune.plans.allocation import Floats, waterfill_ratios
+from hipp_prune.plans.allocation import waterfill_ratios
+from hipp_prune.plans.arrays import Floats
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.pruning.importance import score_neurons

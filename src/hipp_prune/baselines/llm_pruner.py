@@ -18,7 +18,7 @@ from hipp_prune.calibration.gradients import only_mlp_gradients
 from hipp_prune.checkpoints.heads import HeadPlan, count_heads, head_flops, head_parameters
 from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter, Block
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.choices import Element
 from hipp_prune.plans.plan import Plan, keep_masks
 from hipp_prune.plans.space import Ledger, PlanSpace

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hipp_prune.baselines import ecoflap, flap, llm_pruner, owl, random, slicegpt, uniform, wanda
 from hipp_prune.baselines.setting import Setting
-from hipp_prune.baselines.settings import BaselineConfig
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.checkpoints.heads import HeadPlan, write_heads
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
 from hipp_prune.checkpoints.residual import Slicing, write_sliced
@@ -39,7 +39,7 @@ COMPENSATIONS: dict[Baseline, Callable[[Setting, Plan], Sequence[Tensor]]] = {"f
 """For methods that change more than what they remove: the biases of the down projections."""
 
 
-def only_neurons(method: Baseline, config: BaselineConfig) -> bool:
+def only_neurons(method: Baseline, config: BaselineSettings) -> bool:
     """Whether a method leaves all but the MLPs' neurons alone."""
     return method != "slicegpt" and not (method == "llm-pruner" and config.attention)
 

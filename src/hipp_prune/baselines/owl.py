@@ -7,7 +7,7 @@ from torch import Tensor
 from hipp_prune.baselines.setting import Setting, image_share, make_plan, rank, shifted_ratios
 from hipp_prune.calibration import Moments
 from hipp_prune.models.adapter import Block
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.arrays import Floats
 from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.importance import score_neurons
 

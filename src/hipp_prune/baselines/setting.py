@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from hipp_prune.baselines.settings import BaselineConfig
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.calibration import Calibration, Moments
 from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.forward_cost import flops_table
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.costs import Costs
 from hipp_prune.plans.plan import Plan, keep_masks, pack_masks
@@ -31,7 +31,7 @@ class Setting:
     """The calibration sample itself, for methods that measure more."""
     sparsity: float
     """Fraction of the ledger's column ``config.match`` to remove, in [0, 1]."""
-    config: BaselineConfig = field(default_factory=BaselineConfig)
+    config: BaselineSettings = field(default_factory=BaselineSettings)
     """What the method was told."""
 
     @property
@@ -60,7 +60,7 @@ class Setting:
         return PlanSpace(shape=self.adapter.shape, unit=unit, r_max=self.config.r_max, tables=tables)
 
 
-def mlp_fraction(shape: ModelShape, sparsity: float, config: BaselineConfig) -> float:
+def mlp_fraction(shape: ModelShape, sparsity: float, config: BaselineSettings) -> float:
     """A sparsity as a fraction of the prunable MLP parameters, where nothing but neurons leaves.
 
     Raises:

@@ -6,7 +6,7 @@ from hipp_prune.plans.choices import Criterion, Element, Match, UnitKind
 
 
 @dataclass(frozen=True, kw_only=True)
-class BaselineConfig:
+class BaselineSettings:
     """What the methods may be told; each reads what concerns it."""
 
     seed: int = 0

@@ -20,7 +20,7 @@ from hipp_prune.baselines.setting import (
 )
 from hipp_prune.calibration import Moments, observe
 from hipp_prune.models.adapter import Block
-from hipp_prune.plans.allocation import Ints
+from hipp_prune.plans.arrays import Ints
 from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.plan import Plan, keep_masks
 from hipp_prune.pruning.importance import row_norm, wanda_sp

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from hipp_prune.baselines.settings import BaselineConfig
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.cli.commands import ModelFlags
 from hipp_prune.files.progress import Progress
 from hipp_prune.plans.choices import Baseline
@@ -42,7 +42,7 @@ class PruneBaseline:
     skip_bad: bool = False
     """Leave out (and count) broken questions and pictures instead of stopping."""
     load: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
-    config: tyro.conf.OmitArgPrefixes[BaselineConfig] = field(default_factory=BaselineConfig)
+    config: tyro.conf.OmitArgPrefixes[BaselineSettings] = field(default_factory=BaselineSettings)
 
     def run(self) -> None:
         """Calls ``api.baseline``."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 if TYPE_CHECKING:
     from hipp_prune.plans.plan import Plan
@@ -94,7 +94,7 @@ class Search:
     skip_bad: bool = False
     """Leave out (and count) broken questions and pictures instead of stopping."""
     load: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
-    config: tyro.conf.OmitArgPrefixes[SearchConfig] = field(default_factory=SearchConfig)
+    config: tyro.conf.OmitArgPrefixes[SearchSettings] = field(default_factory=SearchSettings)
 
     def run(self) -> None:
         """Calls ``api.search``."""

@@ -13,7 +13,7 @@ from hipp_prune.cli import baseline, commands, export, extras, recover
 from hipp_prune.errors import HippPruneError, InputError
 from hipp_prune.experiments.compare import verb as compare
 from hipp_prune.experiments.paper import verb as paper
-from hipp_prune.search.settings import METHODS, SearchConfig
+from hipp_prune.search.settings import METHODS, SearchSettings
 
 DESCRIPTION = """Make a vision-language model smaller without making it hallucinate.
 
@@ -71,7 +71,7 @@ def _fail(sentence: str, status: int) -> int:
 def _subcommands(words: Sequence[str]) -> Any:
     """The union of subcommands; a method's settings become the defaults that single flags then override."""
     method = _value_of("--method", words)
-    config = SearchConfig().for_method(method) if method in METHODS else SearchConfig()
+    config = SearchSettings().for_method(method) if method in METHODS else SearchSettings()
     search = commands.Search(run_directory=tyro.MISSING, config=config)
     return Union[  # noqa: UP007
         Annotated[extras.Quickstart, subcommand("quickstart", prefix_name=False)],

@@ -11,7 +11,7 @@ import tyro
 
 from hipp_prune.cli.commands import ModelFlags
 from hipp_prune.plans.choices import Method
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +41,9 @@ class BenchSearch:
     """Whose questions judge the answers."""
     limit: int | None = None
     """Held-out questions a benchmark, 300 by default."""
-    s_min: float = SearchConfig().s_min
+    s_min: float = SearchSettings().s_min
     """Smallest sparsity searched."""
-    s_max: float = SearchConfig().s_max
+    s_max: float = SearchSettings().s_max
     """Largest sparsity searched."""
     workers: int = 2
     """Processes, one thread each."""

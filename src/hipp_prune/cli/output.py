@@ -42,9 +42,9 @@ __all__ = [
 _QUICK_MINUTES = 14
 
 
-def model_options(flags: ModelFlags) -> api.ModelOptions:
+def model_options(flags: ModelFlags) -> api.LoadSettings:
     """The API's options from the command line's."""
-    return api.ModelOptions(device=flags.device, dtype=flags.dtype, trust_remote_code=flags.trust_remote_code)
+    return api.LoadSettings(device=flags.device, dtype=flags.dtype, trust_remote_code=flags.trust_remote_code)
 
 
 @contextmanager

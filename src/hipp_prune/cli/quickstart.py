@@ -5,11 +5,11 @@ from dataclasses import replace
 from hipp_prune import api
 from hipp_prune.cli.extras import Quickstart
 from hipp_prune.cli.output import console, model_options, next_steps, progress_bar, progress_bars
-from hipp_prune.evaluation.evaluate import Evaluation
+from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.plans.preference import Preference
 from hipp_prune.report.tables import print_summary
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 PREFERENCES = ("1,0,0", "0,1,0", "1,1,2")
 """Robustness alone, utility alone, and both against compression."""
@@ -30,7 +30,7 @@ def quickstart(command: Quickstart) -> None:
             force=command.force,
             progress=progress,
         )
-    config = SearchConfig(evaluations=command.evaluations, seed=command.seed)
+    config = SearchSettings(evaluations=command.evaluations, seed=command.seed)
     with progress_bars("encode pictures", "search") as (encoding, progress):
         api.search(run.root, config, options=options, encoding=encoding, progress=progress)
     evaluations = [_evaluate(command, run, command.model, "dense", options)]
@@ -54,8 +54,8 @@ def quickstart(command: Quickstart) -> None:
 
 
 def _evaluate(
-    command: Quickstart, run: RunDirectory, model: str, label: str, options: api.ModelOptions
-) -> Evaluation:
+    command: Quickstart, run: RunDirectory, model: str, label: str, options: api.LoadSettings
+) -> Scorecard:
     with progress_bar(f"evaluate {label}") as progress:
         return api.evaluate(
             model,
@@ -70,8 +70,8 @@ def _evaluate(
 
 
 def _with_speedups(
-    command: Quickstart, run: RunDirectory, evaluations: list[Evaluation], options: api.ModelOptions
-) -> list[Evaluation]:
+    command: Quickstart, run: RunDirectory, evaluations: list[Scorecard], options: api.LoadSettings
+) -> list[Scorecard]:
     """Measures each checkpoint's speed against dense and saves every evaluation in the run."""
     dense, *pruned = evaluations
     with progress_bar("measure speed") as progress:

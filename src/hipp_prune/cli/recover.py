@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from hipp_prune.cli.commands import ModelFlags
-from hipp_prune.recovery.settings import RecoveryConfig
+from hipp_prune.recovery.settings import RecoverySettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Recover:
     skip_bad: bool = False
     """Leave out (and count) broken questions and pictures instead of stopping."""
     load: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=lambda: ModelFlags(dtype="float32"))
-    config: tyro.conf.OmitArgPrefixes[RecoveryConfig] = field(default_factory=RecoveryConfig)
+    config: tyro.conf.OmitArgPrefixes[RecoverySettings] = field(default_factory=RecoverySettings)
 
     def run(self) -> None:
         """Calls ``api.recover``."""

@@ -11,23 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hipp_prune.evaluation.features import IMAGE_MEMORY, encode_image_files
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures, PackedBatch
-from hipp_prune.objectives.returns import (
-    AnswerScores,
-    Floats,
-    PlanScores,
-    answer_returns,
-    class_balanced_mean,
-)
+from hipp_prune.objectives.returns import AnswerScores, PlanScores, answer_returns, class_balanced_mean
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.choices import ReturnKind
 from hipp_prune.questions.question import Question
-
-Ints = NDArray[np.int64]
 
 _PASS = 128
 """What a forward pass costs however small it is, in tokens: many small batches, or padding?"""
@@ -110,7 +102,7 @@ class Evaluator:
         for part in prepared:
             with torch.inference_mode():
                 logits = self.adapter.answer_logits(part.batch, part.images)
-                allowed, others = score_answers(logits, part.tokens)
+                allowed, others = gather_answers(logits, part.tokens)
             answers[part.rows, : allowed.shape[1]] = allowed.double().cpu().numpy()
             rest[part.rows] = others.double().cpu().numpy()
             done += len(part.rows)
@@ -182,7 +174,7 @@ def group_by_length(lengths: Sequence[int], sizes: Sequence[int], *, most: int) 
     return batches[::-1]
 
 
-def score_answers(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+def gather_answers(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """logsumexp of the logits of each allowed answer's tokens, and of everything else.
 
     Args:

@@ -149,7 +149,9 @@ def score(questions: Sequence[Question], texts: Mapping[str, str], *, rule: Pope
     )
 
 
-def score_answers(answers: Path, questions: Sequence[Question], *, rule: PopeRule = "official") -> Results:
+def score_answers_file(
+    answers: Path, questions: Sequence[Question], *, rule: PopeRule = "official"
+) -> Results:
     """Results of an answers file in LLaVA's format, see :func:`read_answers`."""
     return score(questions, read_answers(answers, questions), rule=rule)
 

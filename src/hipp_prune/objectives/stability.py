@@ -9,14 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from hipp_prune.plans.arrays import Bools, Floats, Ints
 from hipp_prune.plans.choices import BandKind
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 Projections = tuple[Tensor, Tensor, Tensor]
 """Weights of gate [n, H], up [n, H] and down [H, n] of one block."""

@@ -5,12 +5,9 @@ the number of neurons (rows) a unit has; w_u = widths · costs are the units' we
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hipp_prune.errors import BudgetError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from hipp_prune.plans.arrays import Floats, Ints
 
 _ROUNDING = 1e-9
 """Slack for products that are whole numbers in exact arithmetic, e.g. 0.6 · 5 neurons."""

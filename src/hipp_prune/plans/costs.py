@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.arrays import Floats
 
 
 @dataclass(frozen=True, kw_only=True)

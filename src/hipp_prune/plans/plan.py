@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hipp_prune.errors import PlanError
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.costs import Costs
 from hipp_prune.plans.preference import Preference

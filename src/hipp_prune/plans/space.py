@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hipp_prune.errors import BudgetError
-from hipp_prune.plans.allocation import Floats, Ints, kept_counts, paper_ratios, waterfill_ratios
+from hipp_prune.plans.allocation import kept_counts, paper_ratios, waterfill_ratios
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.choices import Allocation, Compression, UnitKind
 from hipp_prune.plans.costs import Costs, CostTable
 

@@ -16,15 +16,14 @@ from weakref import WeakSet
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.models.adapter import Adapter, Block
+from hipp_prune.plans.arrays import Ints
 from hipp_prune.plans.plan import keep_masks
 from hipp_prune.pruning.masking import Mask
 
-Ints = NDArray[np.int64]
 Undo = list[tuple[Tensor, Tensor]]
 """Parameters and the values to give back to them."""
 

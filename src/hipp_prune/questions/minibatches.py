@@ -13,9 +13,8 @@ from itertools import islice, repeat
 import numpy as np
 from numpy.typing import NDArray
 
+from hipp_prune.plans.arrays import Ints
 from hipp_prune.questions.question import Question
-
-Ints = NDArray[np.int64]
 
 
 class Minibatches:

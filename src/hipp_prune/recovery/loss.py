@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hipp_prune.recovery.settings import RecoveryConfig
+from hipp_prune.recovery.settings import RecoverySettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
+class AnswerLogits:
     """What a model says to B questions, of which some are answered Yes or No; A is the most allowed answers."""
 
     allowed: Tensor
@@ -23,19 +23,19 @@ class Answers:
     """Index of the answer Yes, −1 where it is no Yes/No question; int64 [B]."""
 
 
-def next_token_loss(answers: Answers) -> Tensor:
+def next_token_loss(answers: AnswerLogits) -> Tensor:
     """Mean of −log p(gold answer) over the whole vocabulary, its spellings taken together, []."""
     total = torch.logaddexp(answers.allowed.logsumexp(1), answers.rest)
     return (total - _gold(answers)).mean()
 
 
-def margins(answers: Answers) -> Tensor:
+def margins(answers: AnswerLogits) -> Tensor:
     """Eq. 11, differentiable: log-odds of the right answer against the other allowed ones, [B]."""
     others = answers.allowed.scatter(1, answers.gold[:, None], -torch.inf)
     return _gold(answers) - others.logsumexp(1)
 
 
-def yes_no_loss(answers: Answers) -> Tensor:
+def yes_no_loss(answers: AnswerLogits) -> Tensor:
     """−log σ(m) over Yes/No questions: the mean over gold Yes and gold No of the mean within each, []; 0 for none."""
     asked = answers.yes >= 0
     losses, is_yes = -functional.logsigmoid(margins(answers)), answers.gold == answers.yes
@@ -43,12 +43,12 @@ def yes_no_loss(answers: Answers) -> Tensor:
     return torch.stack(means).mean() if means else losses.new_zeros(())
 
 
-def hinge_loss(answers: Answers, margin: float) -> Tensor:
+def hinge_loss(answers: AnswerLogits, margin: float) -> Tensor:
     """Mean of max(0, δ − m(x)), []."""
     return (margin - margins(answers)).clamp(min=0).mean()
 
 
-def yes_rate_loss(answers: Answers) -> Tensor:
+def yes_rate_loss(answers: AnswerLogits) -> Tensor:
     """(mean p(Yes) − ½)² over Yes/No questions, p among the allowed answers, []; 0 for none.
 
     The mean probability stands for the Yes-rate, which has no gradient. Batches hold as many gold Yes as No.
@@ -66,7 +66,9 @@ def distillation_loss(logits: Tensor, teacher: Tensor) -> Tensor:
     return (log_teacher.exp() * (log_teacher - log_model)).sum(1).mean()
 
 
-def recovery_loss(config: RecoveryConfig, answers: Answers, logits: Tensor, teacher: Tensor | None) -> Tensor:
+def recovery_loss(
+    config: RecoverySettings, answers: AnswerLogits, logits: Tensor, teacher: Tensor | None
+) -> Tensor:
     """The weighted sum of all terms, []; a weight of 0 leaves its term out.
 
     Args:
@@ -86,5 +88,5 @@ def recovery_loss(config: RecoveryConfig, answers: Answers, logits: Tensor, teac
     return sum((weight * term() for weight, term in terms if weight), start=logits.new_zeros(()))
 
 
-def _gold(answers: Answers) -> Tensor:
+def _gold(answers: AnswerLogits) -> Tensor:
     return answers.allowed.gather(1, answers.gold[:, None])[:, 0]

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from hipp_prune.errors import InputError, UnsupportedModelError
 from hipp_prune.models import uneven
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.recovery.settings import RecoveryConfig
+from hipp_prune.recovery.settings import RecoverySettings
 
 HEAD = "lm_head.weight"
 """An untied head's tensor, in the model and in a checkpoint."""
@@ -67,7 +67,7 @@ class Parts:
         return {name: tensor.detach() for name, tensor in self.whole.items()} | added
 
 
-def unfreeze(adapter: Adapter, config: RecoveryConfig) -> Parts:
+def unfreeze(adapter: Adapter, config: RecoverySettings) -> Parts:
     """Freezes a model except for what ``config`` trains; unties its head, puts LoRA around its last blocks.
 
     Raises:
@@ -118,7 +118,7 @@ def find_projector(model: PreTrainedModel) -> nn.Module:
         raise UnsupportedModelError(f"{error}; recover with --no-projector") from error
 
 
-def _add_lora(adapter: Adapter, config: RecoveryConfig) -> tuple[LoraConfig, dict[str, Any]]:
+def _add_lora(adapter: Adapter, config: RecoverySettings) -> tuple[LoraConfig, dict[str, Any]]:
     """LoRA around every Linear of the last blocks, its first weights drawn from the seed."""
     last = adapter.blocks[-config.lora_blocks :]
     names = [

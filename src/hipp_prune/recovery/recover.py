@@ -16,7 +16,7 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.question import Question
 from hipp_prune.recovery.parts import Parts, unfreeze
 from hipp_prune.recovery.pictures import Show, frozen_pictures, projected_pictures
-from hipp_prune.recovery.settings import RecoveryConfig
+from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.recovery.state import StateFile
 from hipp_prune.recovery.training import Student, train
 from hipp_prune.recovery.writing import write_checkpoint
@@ -71,7 +71,7 @@ def recover_checkpoint(
     adapter: Adapter,
     questions: Sequence[Question],
     out: Path,
-    config: RecoveryConfig,
+    config: RecoverySettings,
     *,
     teacher: Adapter | None = None,
     features: Path | None = None,

@@ -11,7 +11,7 @@ BIASED = 2 / 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecoveryConfig:
+class RecoverySettings:
     """What is trained, on what, how long, and for which loss."""
 
     steps: int = 800

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from hipp_prune.errors import InputError
-from hipp_prune.evaluation.evaluator import answer_table, score_answers
+from hipp_prune.evaluation.evaluator import answer_table, gather_answers
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.minibatches import Minibatches
 from hipp_prune.questions.question import Question
-from hipp_prune.recovery.loss import Answers, recovery_loss
+from hipp_prune.recovery.loss import AnswerLogits, recovery_loss
 from hipp_prune.recovery.parts import Parts
 from hipp_prune.recovery.pictures import Show
-from hipp_prune.recovery.settings import RecoveryConfig
+from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.recovery.state import StateFile
 
 LARGEST_GRADIENT = 1.0
@@ -41,12 +41,12 @@ class Student:
         batch, images = encode(questions, features)
         return self.adapter.answer_logits(batch, images)
 
-    def answers(self, questions: Sequence[Question], logits: Tensor) -> Answers:
+    def answers(self, questions: Sequence[Question], logits: Tensor) -> AnswerLogits:
         """The allowed answers' scores among ``logits`` [B, V]."""
         spellings = [[self.adapter.answer_tokens(answer) for answer in q.answers] for q in questions]
-        allowed, rest = score_answers(logits, answer_table(spellings).to(logits.device))
+        allowed, rest = gather_answers(logits, answer_table(spellings).to(logits.device))
         yes = [q.answers.index("Yes") if q.benchmark == "pope" else -1 for q in questions]
-        return Answers(
+        return AnswerLogits(
             allowed=allowed,
             rest=rest,
             gold=torch.tensor([q.gold for q in questions], device=logits.device),
@@ -58,7 +58,7 @@ def train(
     student: Student,
     parts: Parts,
     questions: Sequence[Question],
-    config: RecoveryConfig,
+    config: RecoverySettings,
     *,
     pope_share: float,
     state: StateFile,
@@ -115,7 +115,7 @@ def train(
 
 
 def follow_loss(
-    student: Student, questions: Sequence[Question], config: RecoveryConfig, teacher: Student | None
+    student: Student, questions: Sequence[Question], config: RecoverySettings, teacher: Student | None
 ) -> float:
     """Adds the gradient of one batch's loss to the trained parameters; returns the loss.
 
@@ -150,7 +150,7 @@ def _teacher_logits(teacher: Student, passes: Sequence[Sequence[Question]], logi
     return told
 
 
-def rise_and_fall(step: int, config: RecoveryConfig) -> float:
+def rise_and_fall(step: int, config: RecoverySettings) -> float:
     """Factor of the learning rate at ``step`` (from 0), in (0, 1]: linear up during warm-up, linear to 0 at the end."""
     warm_up = config.warm_up * config.steps
     up = (step + 1) / warm_up if warm_up else 1.0

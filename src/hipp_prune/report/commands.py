@@ -4,11 +4,11 @@ import shlex
 from dataclasses import fields
 from pathlib import Path
 
-from hipp_prune.evaluation.evaluate import Evaluation
+from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 
 def calibrate_command(run: RunDirectory, provenance: Provenance, num_questions: int | None = None) -> str:
@@ -20,13 +20,13 @@ def calibrate_command(run: RunDirectory, provenance: Provenance, num_questions: 
     return _join(*words, "--out", str(run.root))
 
 
-def search_command(run: RunDirectory, config: SearchConfig | None) -> str:
+def search_command(run: RunDirectory, config: SearchSettings | None) -> str:
     """Makes ``search/``; names every setting that differs from the method's defaults."""
     if config is None:
         return _join("search", str(run.root))
-    usual = SearchConfig().for_method(config.method)
+    usual = SearchSettings().for_method(config.method)
     words = ["search", str(run.root), "--method", config.method]
-    for name in ("seed", "evaluations", *(field.name for field in fields(SearchConfig))):
+    for name in ("seed", "evaluations", *(field.name for field in fields(SearchSettings))):
         value = getattr(config, name)
         flag = f"--{name.replace('_', '-')}"
         if name == "method" or flag in words or (value == getattr(usual, name) and name != "seed"):
@@ -56,7 +56,7 @@ def prune_command(run: RunDirectory, provenance: Provenance, name: str, out: str
 
 
 def evaluate_command(
-    run: RunDirectory, provenance: Provenance, name: str, model: str, evaluation: Evaluation | None = None
+    run: RunDirectory, provenance: Provenance, name: str, model: str, evaluation: Scorecard | None = None
 ) -> str:
     """Makes ``results/NAME.json`` of the model at ``model``, on the questions an evaluation was made of."""
     words = ["evaluate", "--model", model]
@@ -75,7 +75,7 @@ def pruned_folder(run: RunDirectory, name: str) -> Path:
     return run.root / "checkpoints" / name
 
 
-def _limit(evaluation: Evaluation) -> list[str]:
+def _limit(evaluation: Scorecard) -> list[str]:
     """The questions of the larger benchmark: this limit draws the same questions again, whatever the limit was."""
     results = evaluation.results
     counts = [results.pope_pooled.n] if results.pope else []

@@ -15,15 +15,15 @@ import numpy as np
 from hipp_prune.calibration import Calibration
 from hipp_prune.calibration.visual import TOKEN_REDUCTIONS
 from hipp_prune.errors import HippPruneError
-from hipp_prune.evaluation.evaluate import Evaluation
+from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.run_directory import Provenance, RunDirectory
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.arrays import Floats
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import ModelShape, PlanSpace
 from hipp_prune.search import archive as archives
 from hipp_prune.search.session import Step
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 DENSE = "dense"
 """Label of the unpruned model's evaluation."""
@@ -42,25 +42,25 @@ class Contents:
     """S_l of Eq. 6, [L], by token reduction (``max``, ``mean``, ``last``)."""
     num_questions: int | None = None
     """Questions of the calibration."""
-    config: SearchConfig | None = None
+    config: SearchSettings | None = None
     space: PlanSpace | None = None
     """The searched space; known when the search is complete."""
     archive: list[archives.Evaluation] = field(default_factory=list)
     curve: list[Step] = field(default_factory=list)
     plans: dict[str, Plan] = field(default_factory=dict)
     """By file name without its ending, the plan that favours robustness most first."""
-    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    evaluations: dict[str, Scorecard] = field(default_factory=dict)
     """By file name without its ending, the dense model first, then as ``plans``."""
     damaged: dict[str, str] = field(default_factory=dict)
     """Why a file that exists could not be read, by its path within the run."""
 
     @property
-    def dense(self) -> Evaluation | None:
+    def dense(self) -> Scorecard | None:
         """The unpruned model's evaluation."""
         return next((each for each in self.evaluations.values() if each.label == DENSE), None)
 
     @property
-    def pruned(self) -> list[Evaluation]:
+    def pruned(self) -> list[Scorecard]:
         """All other evaluations."""
         return [each for each in self.evaluations.values() if each.label != DENSE]
 
@@ -92,7 +92,7 @@ def read_contents(run: RunDirectory) -> Contents:
     contents.curve = _try(contents, run.search / "curve.json", _read_curve) or []
     plans = _try_all(contents, run.plans, Plan.load)
     contents.plans = dict(sorted(plans.items(), key=lambda item: _plan_order(item[1])))
-    evaluations = _try_all(contents, run.results, Evaluation.load)
+    evaluations = _try_all(contents, run.results, Scorecard.load)
     contents.evaluations = dict(sorted(evaluations.items(), key=lambda item: _evaluation_order(item[1])))
     return contents
 
@@ -119,9 +119,9 @@ def _sensitivity(calibration: Calibration) -> dict[str, Floats]:
     return {tokens: visual.per_block(tokens=tokens).double().numpy() for tokens in TOKEN_REDUCTIONS}
 
 
-def _read_search(path: Path) -> tuple[SearchConfig, PlanSpace | None]:
+def _read_search(path: Path) -> tuple[SearchSettings, PlanSpace | None]:
     content = read_json(path, made_by=_SEARCH)
-    config = SearchConfig(**content["config"])
+    config = SearchSettings(**content["config"])
     shape = content.get("shape")
     if shape is None:
         return config, None
@@ -144,7 +144,7 @@ def _plan_order(plan: Plan) -> tuple[tuple[float, ...], float]:
     return _rank(None if plan.preference is None else plan.preference.vector), plan.ledger.mlp
 
 
-def _evaluation_order(each: Evaluation) -> tuple[bool, tuple[float, ...], float, str]:
+def _evaluation_order(each: Scorecard) -> tuple[bool, tuple[float, ...], float, str]:
     mlp = 0.0 if each.ledger is None else each.ledger.mlp
     return each.label != DENSE, _rank(each.preference), mlp, each.label
 

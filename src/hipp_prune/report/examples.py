@@ -11,7 +11,7 @@ from typing import Literal
 from PIL import Image
 
 from hipp_prune.errors import ImageError
-from hipp_prune.evaluation.evaluate import Answer, Evaluation
+from hipp_prune.evaluation.scorecard import Answer, Scorecard
 from hipp_prune.questions.benchmarks import pope, scienceqa
 from hipp_prune.questions.images import read_image
 from hipp_prune.report.tables import label_html
@@ -52,7 +52,7 @@ class Example:
         return max(abs(answer.margin - self.dense.margin) for _, answer in self.pruned)
 
 
-def choose_examples(dense: Evaluation, pruned: Sequence[Evaluation]) -> list[Example]:
+def choose_examples(dense: Scorecard, pruned: Sequence[Scorecard]) -> list[Example]:
     """Questions to show, of both benchmarks: first what pruning broke, then what it mended, then the rest.
 
     Among equals, those that most models flip, then those with the largest change of margin, come first.
@@ -70,7 +70,7 @@ def choose_examples(dense: Evaluation, pruned: Sequence[Evaluation]) -> list[Exa
     ]
 
 
-def count_changes(dense: Evaluation, pruned: Evaluation) -> tuple[int, int, int]:
+def count_changes(dense: Scorecard, pruned: Scorecard) -> tuple[int, int, int]:
     """How many shared questions pruning broke and mended, and how many are shared."""
     ours = {answer.id: answer for answer in dense.answers}
     pairs = [(ours[answer.id], answer) for answer in pruned.answers if answer.id in ours]
@@ -111,7 +111,7 @@ def thumbnail(path: Path) -> str:
     return _data_uri(image, "JPEG")
 
 
-def _by_label(evaluations: Sequence[Evaluation]) -> dict[str, tuple[Answer, ...]]:
+def _by_label(evaluations: Sequence[Scorecard]) -> dict[str, tuple[Answer, ...]]:
     """Answers of each evaluation; a label that comes again gets a number."""
     labelled: dict[str, tuple[Answer, ...]] = {}
     for each in evaluations:

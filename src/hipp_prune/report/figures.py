@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 
 BLUE, ORANGE, GREEN, GREY = "#3d7fc4", "#d9792b", "#3c9a6a", "#888888"
 """Legible on light and on dark."""

@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import write_text
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.plan import Plan
 from hipp_prune.report import commands, figures
 from hipp_prune.report.cloud import build_cloud, pareto_front

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hipp_prune.evaluation.evaluate import Evaluation
 from hipp_prune.evaluation.intervals import Interval, accuracy_interval
 from hipp_prune.evaluation.results import POOLED
+from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.report.contents import DENSE
 
 MISSING = "–"
@@ -32,7 +32,7 @@ class Column:
     name: str
     unit: str
     """``%`` or empty."""
-    cell: Callable[[Evaluation], str | None]
+    cell: Callable[[Scorecard], str | None]
     """Its text; None if the evaluation does not hold it."""
     made_by: str
     """What to do to get it where it is missing."""
@@ -43,14 +43,14 @@ class Column:
         return f"{self.group}: {self.name}{f' ({self.unit})' if self.unit else ''}"
 
 
-def summary_columns(evaluations: Sequence[Evaluation]) -> tuple[Column, ...]:
+def summary_columns(evaluations: Sequence[Scorecard]) -> tuple[Column, ...]:
     """The columns that these evaluations need; POPE subsets only where one of them was asked."""
     asked = {subset for each in evaluations for subset in each.results.pope}
     subsets = [name for name in _SUBSETS if name in asked] + sorted(asked.difference(_SUBSETS))
     return (*_sparsity_columns(evaluations), *_pope_columns(subsets), *_scienceqa_columns(), *_cost_columns())
 
 
-def summary_rows(evaluations: Sequence[Evaluation]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def summary_rows(evaluations: Sequence[Scorecard]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Header and a row an evaluation, as text; what is missing is ``–``.
 
     Percentages have one decimal; a 95% interval follows its number in parentheses.
@@ -61,7 +61,7 @@ def summary_rows(evaluations: Sequence[Evaluation]) -> tuple[tuple[str, ...], li
     return header, rows
 
 
-def missing_numbers(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
+def missing_numbers(evaluations: Sequence[Scorecard]) -> list[tuple[str, str]]:
     """The columns with a gap, and what fills it."""
     return [
         (column.title, column.made_by)
@@ -70,7 +70,7 @@ def missing_numbers(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
     ]
 
 
-def print_summary(evaluations: Sequence[Evaluation], console: Console) -> None:
+def print_summary(evaluations: Sequence[Scorecard], console: Console) -> None:
     """Prints the table with models as columns: the first, and as many others as the terminal is wide."""
     header, rows = summary_rows(evaluations)
     beside = max(1, (console.width - _NAME_WIDTH - _CELL_WIDTH) // _CELL_WIDTH)
@@ -94,7 +94,7 @@ def _printed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     return table
 
 
-def summary_html(evaluations: Sequence[Evaluation]) -> str:
+def summary_html(evaluations: Sequence[Scorecard]) -> str:
     """The table as HTML with models as rows, and a line for every gap."""
     columns = summary_columns(evaluations)
     groups = [column.group for column in columns]
@@ -134,12 +134,12 @@ def _gaps_html(gaps: Sequence[tuple[str, str]]) -> str:
     return f'<p class="note">{MISSING} is not measured yet:</p><ul class="note">{items}</ul>'
 
 
-def _model_html(each: Evaluation) -> str:
+def _model_html(each: Scorecard) -> str:
     asked = f"{' + '.join(each.questions)}, {each.split}"
     return f'<span title="{escape(f"{each.model}; {asked}")}">{label_html(each.label)}</span>'
 
 
-def _cell_html(column: Column, each: Evaluation, *, start: bool) -> str:
+def _cell_html(column: Column, each: Scorecard, *, start: bool) -> str:
     text = column.cell(each)
     if text is None:
         return f'<td{_first(start)} title="{escape(column.made_by)}">{MISSING}</td>'
@@ -152,11 +152,11 @@ def _first(start: bool) -> str:
     return ' class="first"' if start else ""
 
 
-def _sparsity_columns(evaluations: Sequence[Evaluation]) -> list[Column]:
+def _sparsity_columns(evaluations: Sequence[Scorecard]) -> list[Column]:
     """What each model saves; FLOPs and latency only where they are known of one of them."""
 
-    def cell(name: str) -> Callable[[Evaluation], str | None]:
-        def text(each: Evaluation) -> str | None:
+    def cell(name: str) -> Callable[[Scorecard], str | None]:
+        def text(each: Scorecard) -> str | None:
             if each.ledger is None:
                 return "0" if each.label == DENSE else None
             saved = getattr(each.ledger, name)
@@ -177,24 +177,24 @@ def _sparsity_columns(evaluations: Sequence[Evaluation]) -> list[Column]:
 
 
 def _pope_columns(subsets: Sequence[str]) -> list[Column]:
-    def balanced(each: Evaluation) -> str | None:
+    def balanced(each: Scorecard) -> str | None:
         interval = each.results.pope_intervals.get(POOLED)
         if not each.results.pope or interval is None:
             return None
         return _with_interval(each.results.pope_pooled.balanced_accuracy, interval)
 
-    def of_subset(subset: str) -> Callable[[Evaluation], str | None]:
-        def text(each: Evaluation) -> str | None:
+    def of_subset(subset: str) -> Callable[[Scorecard], str | None]:
+        def text(each: Scorecard) -> str | None:
             part = each.results.pope.get(subset)
             return None if part is None else _percent(part.balanced_accuracy)
 
         return text
 
-    def pooled(text: Callable[[Evaluation], str]) -> Callable[[Evaluation], str | None]:
+    def pooled(text: Callable[[Scorecard], str]) -> Callable[[Scorecard], str | None]:
         return lambda each: text(each) if each.results.pope else None
 
     made_by = f"{_EVALUATE} with POPE among the questions"
-    cells: list[tuple[str, str, Callable[[Evaluation], str | None]]] = [
+    cells: list[tuple[str, str, Callable[[Scorecard], str | None]]] = [
         ("balanced accuracy", "%", balanced),
         ("chance", "%", pooled(lambda _: _percent(0.5))),
         ("Yes-rate", "%", pooled(lambda each: _percent(each.results.pope_pooled.yes_rate))),
@@ -207,16 +207,16 @@ def _pope_columns(subsets: Sequence[str]) -> list[Column]:
 
 
 def _scienceqa_columns() -> list[Column]:
-    def accuracy(each: Evaluation) -> str | None:
+    def accuracy(each: Scorecard) -> str | None:
         if each.results.scienceqa is None:
             return None
         tally = each.results.scienceqa.overall
         return _with_interval(tally.accuracy, accuracy_interval(tally.correct, tally.n))
 
-    def chance(each: Evaluation) -> str | None:
+    def chance(each: Scorecard) -> str | None:
         return None if each.results.scienceqa is None else _percent(each.results.scienceqa.overall.chance)
 
-    def count(each: Evaluation) -> str | None:
+    def count(each: Scorecard) -> str | None:
         return None if each.results.scienceqa is None else str(each.results.scienceqa.overall.n)
 
     made_by = f"{_EVALUATE} with ScienceQA among the questions"
@@ -228,10 +228,10 @@ def _scienceqa_columns() -> list[Column]:
 
 
 def _cost_columns() -> list[Column]:
-    def size(each: Evaluation) -> str | None:
+    def size(each: Scorecard) -> str | None:
         return None if each.bytes is None else format_bytes(each.bytes)
 
-    def speedup(each: Evaluation) -> str | None:
+    def speedup(each: Scorecard) -> str | None:
         if each.speedup is None:
             return "reference" if each.label == DENSE else None
         return f"{each.speedup:.2f}×"

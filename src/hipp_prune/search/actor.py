@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.arrays import Floats
 from hipp_prune.search.cloning import Clone
 from hipp_prune.search.policy.action import flatten_actions, make_context
 from hipp_prune.search.policy.network import PlanDistribution, PlanPolicy
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 
 @dataclass(kw_only=True)
@@ -23,7 +23,7 @@ class Actor:
     network: PlanPolicy
     state: Floats
     """Descriptors, [U, F]."""
-    config: SearchConfig
+    config: SearchSettings
     clone: Clone | None = None
 
     def distribution(self, preferences: Floats, budget: Floats) -> PlanDistribution:

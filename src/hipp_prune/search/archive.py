@@ -12,7 +12,7 @@ import numpy as np
 
 from hipp_prune import distributed
 from hipp_prune.errors import IncompleteRunError, RunError
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 
 SYNC_SECONDS = 1.0
 """How long an evaluation may stay in the system's memory before the archive waits for the disk."""

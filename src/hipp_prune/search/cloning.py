@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hipp_prune.objectives.returns import compression_return
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import PlanSpace
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 from hipp_prune.search.surrogate import Surrogate, best_ratios
 
 _EDGE = 1e-3
@@ -24,7 +24,7 @@ class Clone:
     scale: Floats
     """σ of (R_rob, R_util, R_comp), [3]."""
     space: PlanSpace
-    config: SearchConfig
+    config: SearchSettings
 
     def actions(self, preferences: Floats, budget: Floats) -> Floats:
         """Raw actions [P, 1 + U]: the logit of u, and centred log-allocations.

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.actor import Actor
 from hipp_prune.search.policy.action import decode_actions
 from hipp_prune.search.policy.grpo import PolicyLoss, advantages, gated, policy_loss, scalarise
 from hipp_prune.search.policy.network import PlanDistribution
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Draw:
     """Decoded plans, [N, U]."""
 
 
-def draw_budget(config: SearchConfig, rng: np.random.Generator) -> Floats:
+def draw_budget(config: SearchSettings, rng: np.random.Generator) -> Floats:
     """A budget interval (s_min, s_max), [2]: the whole range, a part of it, or a single point, equally often."""
     low, high = np.sort(rng.uniform(config.s_min, config.s_max, size=2))
     kind = rng.integers(3)
@@ -48,7 +48,7 @@ def draw_budget(config: SearchConfig, rng: np.random.Generator) -> Floats:
 
 
 def draw_plans(
-    actor: Actor, space: PlanSpace, config: SearchConfig, preferences: Floats, rng: np.random.Generator
+    actor: Actor, space: PlanSpace, config: SearchSettings, preferences: Floats, rng: np.random.Generator
 ) -> Draw:
     """Draws a group of G plans for each preference [P, 3] from the current policy, one budget interval for all."""
     budget = draw_budget(config, rng)
@@ -90,7 +90,7 @@ class Lesson:
 
 
 def learn(
-    actor: Actor, optimiser: torch.optim.Optimizer, config: SearchConfig, lessons: Sequence[Lesson]
+    actor: Actor, optimiser: torch.optim.Optimizer, config: SearchSettings, lessons: Sequence[Lesson]
 ) -> PolicyLoss:
     """Updates the policy on the sum of its lessons' losses (Eq. 16–18).
 
@@ -132,7 +132,7 @@ def learn(
     return updates[0]
 
 
-def training_pairs(config: SearchConfig, lesson: Lesson) -> tuple[Tensor, Tensor, Tensor]:
+def training_pairs(config: SearchSettings, lesson: Lesson) -> tuple[Tensor, Tensor, Tensor]:
     """Which plan teaches which preference, and with what gated advantage.
 
     Without relabelling a plan teaches the preference it was drawn for and is compared within its group; with
@@ -166,7 +166,7 @@ def _worst_for_missing(returns: Tensor) -> Tensor:
     return torch.where(missing, worst, returns)
 
 
-def _noise(config: SearchConfig, count: int, size: int, rng: np.random.Generator) -> Floats:
+def _noise(config: SearchSettings, count: int, size: int, rng: np.random.Generator) -> Floats:
     """Standard normal noise, [count, size]; the second half mirrors the first for antithetic pairs."""
     if config.advantage != "leave-pair-out":
         return rng.standard_normal((count, size))

@@ -8,15 +8,15 @@ from hipp_prune.search.archive import Archive
 from hipp_prune.search.methods import SEARCHERS
 from hipp_prune.search.problem import Problem
 from hipp_prune.search.session import Session, Step
-from hipp_prune.search.settings import SearchConfig
-from hipp_prune.search.solutions import Answers
+from hipp_prune.search.settings import SearchSettings
+from hipp_prune.search.solutions import Solution
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
     """What a search leaves."""
 
-    answers: Answers
+    answers: Solution
     curve: tuple[Step, ...]
     scale: tuple[float, float, float]
     """σ of (R_rob, R_util, R_comp) at the end: the units in which a preference weighs objectives."""
@@ -26,7 +26,7 @@ class SearchResult:
 
 def search(
     problem: Problem,
-    config: SearchConfig,
+    config: SearchSettings,
     archive: Archive,
     *,
     progress: Progress | None = None,

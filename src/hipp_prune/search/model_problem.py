@@ -21,14 +21,14 @@ from hipp_prune.objectives.stability import (
     rows_log_ratio,
     synflow_table,
 )
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.pruning.importance import score_neurons, score_rows
 from hipp_prune.pruning.prefix_views import SortedModel, sort_neurons, sort_rows
 from hipp_prune.questions.minibatches import Minibatches
 from hipp_prune.questions.question import Question
 from hipp_prune.search.policy.state import UnitStates, describe_units
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 _CACHED_MINIBATCHES = 8
 
@@ -53,7 +53,7 @@ class ModelProblem:
         adapter: Adapter,
         calibration: Calibration,
         questions: Sequence[Question],
-        config: SearchConfig,
+        config: SearchSettings,
         *,
         space: PlanSpace | None = None,
         batch_size: int = 64,
@@ -140,7 +140,7 @@ class ModelProblem:
         return chained_log_flow(self._projections, self._row_masks(kept))
 
 
-def _unit_scores(adapter: Adapter, calibration: Calibration, config: SearchConfig) -> list[Tensor]:
+def _unit_scores(adapter: Adapter, calibration: Calibration, config: SearchSettings) -> list[Tensor]:
     """Importance of every neuron (row) of each unit, U tensors, in the order of ``PlanSpace``."""
     if config.unit == "coupled":
         return score_neurons(adapter, calibration, config.importance, config.image_weight)
@@ -149,7 +149,7 @@ def _unit_scores(adapter: Adapter, calibration: Calibration, config: SearchConfi
 
 
 def _sort(
-    adapter: Adapter, calibration: Calibration, config: SearchConfig, scores: Sequence[Tensor]
+    adapter: Adapter, calibration: Calibration, config: SearchSettings, scores: Sequence[Tensor]
 ) -> SortedModel:
     if config.unit == "coupled":
         return sort_neurons(adapter, scores)

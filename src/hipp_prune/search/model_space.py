@@ -13,13 +13,13 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.forward_cost import flops_table, latency_table
 from hipp_prune.plans.costs import Costs, CostTable
 from hipp_prune.plans.space import PlanSpace
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 
 def plan_space(
     adapter: Adapter,
     calibration: Calibration,
-    config: SearchConfig,
+    config: SearchSettings,
     *,
     latency: Path,
     batch_size: int = 64,

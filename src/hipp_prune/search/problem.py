@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from hipp_prune.objectives.returns import PlanScores
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import PlanSpace
 
 

@@ -17,10 +17,10 @@ from hipp_prune import distributed
 from hipp_prune.files.progress import Progress
 from hipp_prune.objectives.returns import PlanScores, RunningNormaliser, compression_return
 from hipp_prune.objectives.stability import StabilityBand, calibrate_band
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.search.archive import Archive, Evaluation, objective_matrix
 from hipp_prune.search.problem import Problem
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 _BAND_PLANS = 512
 """Random plans that calibrate the stability band; they cost no forward pass."""
@@ -54,7 +54,7 @@ class Session:
     """One search under way."""
 
     problem: Problem
-    config: SearchConfig
+    config: SearchSettings
     archive: Archive
     progress: Progress | None = None
     curve: list[Step] = field(default_factory=list)
@@ -204,7 +204,7 @@ class Session:
         )
 
 
-def random_ratios(problem: Problem, config: SearchConfig, count: int, rng: np.random.Generator) -> Floats:
+def random_ratios(problem: Problem, config: SearchSettings, count: int, rng: np.random.Generator) -> Floats:
     """Ratios [count, U] of plans with uniform sparsity and Dirichlet allocations from even to spiky."""
     sparsity = rng.uniform(config.s_min, config.s_max, size=count)
     sharpness = np.exp(rng.uniform(np.log(0.7), np.log(10.0), size=count))

@@ -35,7 +35,7 @@ _SHARES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchConfig:
+class SearchSettings:
     """Settings of one search. ``docs/method.md`` says for each where its value comes from."""
 
     method: Method = "hybrid"
@@ -168,7 +168,7 @@ class SearchConfig:
             return self.evaluations
         return DEFAULT_EVALUATIONS if self.minutes is None else 10**9
 
-    def for_method(self, method: Method) -> "SearchConfig":
+    def for_method(self, method: Method) -> "SearchSettings":
         """These settings with what defines ``method`` put in place."""
         return replace(self, method=method, **METHODS[method])
 

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from hipp_prune.objectives.returns import compression_return
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.preference import ANCHORS
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.actor import Actor
 from hipp_prune.search.cloning import Clone
 from hipp_prune.search.policy.action import decode_actions
 from hipp_prune.search.policy.network import PlanPolicy
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 from hipp_prune.search.surrogate import Surrogate, best_ratios
 
 _NEAREST = 0.1
@@ -26,7 +26,7 @@ _CLONE = "clone."
 """Prefix of the surrogate's coefficients among a policy's tensors."""
 
 
-class Answers(Protocol):
+class Solution(Protocol):
     """Plans for preferences, without an evaluation."""
 
     kind: ClassVar[str]
@@ -39,7 +39,7 @@ class Answers(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PolicyAnswers:
+class PolicySolution:
     """The mean action of a trained policy (Eq. 4)."""
 
     kind: ClassVar[str] = "policy"
@@ -47,12 +47,12 @@ class PolicyAnswers:
     state: Floats
     """Descriptors, [U, F]."""
     space: PlanSpace
-    config: SearchConfig
+    config: SearchSettings
     clone: Clone | None = None
     """What the policy corrects, if it started from a surrogate."""
 
     def kept(self, preferences: Floats, budget: Floats, *, align: int = 1) -> Ints:
-        """See ``Answers``."""
+        """See ``Solution``."""
         config = self.config
         actor = Actor(network=self.policy, state=self.state, config=config, clone=self.clone)
         with torch.inference_mode():
@@ -71,7 +71,7 @@ class PolicyAnswers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SurrogateAnswers:
+class SurrogateSolution:
     """The surrogate's exact optimum."""
 
     kind: ClassVar[str] = "surrogate"
@@ -79,10 +79,10 @@ class SurrogateAnswers:
     scale: Floats
     """σ of (R_rob, R_util, R_comp), [3]."""
     space: PlanSpace
-    config: SearchConfig
+    config: SearchSettings
 
     def kept(self, preferences: Floats, budget: Floats, *, align: int = 1) -> Ints:
-        """See ``Answers``."""
+        """See ``Solution``."""
         ratios, _ = best_ratios(
             self.surrogate,
             self.space,
@@ -99,7 +99,7 @@ class SurrogateAnswers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableAnswers:
+class TableSolution:
     """The best of N plans that were evaluated, moved along its allocation to the budget asked for."""
 
     kind: ClassVar[str] = "table"
@@ -110,10 +110,10 @@ class TableAnswers:
     scale: Floats
     """σ of (R_rob, R_util, R_comp), [3]."""
     space: PlanSpace
-    config: SearchConfig
+    config: SearchSettings
 
     def kept(self, preferences: Floats, budget: Floats, *, align: int = 1) -> Ints:
-        """See ``Answers``."""
+        """See ``Solution``."""
         values = self.objectives.copy()
         values[:, 2] = compression_return(values[:, 2], s_lo=self.config.s_min, s_hi=self.config.s_max)
         values = np.divide(values, self.scale, out=np.zeros_like(values), where=np.asarray(self.scale) > 0)
@@ -142,15 +142,15 @@ class TableAnswers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnchoredAnswers:
+class AnchoredSolution:
     """One policy for each anchor preference; the nearest anchor's answers."""
 
     kind: ClassVar[str] = "anchored"
-    experts: tuple[PolicyAnswers, ...]
+    experts: tuple[PolicySolution, ...]
     """In the order of ``ANCHORS``."""
 
     def kept(self, preferences: Floats, budget: Floats, *, align: int = 1) -> Ints:
-        """See ``Answers``. An expert is asked for its own anchor, whatever the preference."""
+        """See ``Solution``. An expert is asked for its own anchor, whatever the preference."""
         nearest = np.linalg.norm(preferences[:, None] - ANCHORS, axis=2).argmin(axis=1)
         plans = [
             self.experts[anchor].kept(ANCHORS[[anchor]], interval[None], align=align)
@@ -167,40 +167,40 @@ class AnchoredAnswers:
         }
 
 
-def restore_answers(
-    kind: str, tensors: Mapping[str, Tensor], *, state: Floats, space: PlanSpace, config: SearchConfig
-) -> Answers:
+def restore_solution(
+    kind: str, tensors: Mapping[str, Tensor], *, state: Floats, space: PlanSpace, config: SearchSettings
+) -> Solution:
     """The answers that ``tensors()`` described.
 
     Raises:
         KeyError, ValueError, RuntimeError: if they do not fit together.
     """
-    if kind == PolicyAnswers.kind:
+    if kind == PolicySolution.kind:
         return _restore_policy(tensors, state=state, space=space, config=config)
-    if kind == AnchoredAnswers.kind:
+    if kind == AnchoredSolution.kind:
         weights = [_with_prefix(tensors, f"{number}.") for number in range(len(ANCHORS))]
-        return AnchoredAnswers(
+        return AnchoredSolution(
             experts=tuple(_restore_policy(own, state=state, space=space, config=config) for own in weights)
         )
-    if kind == SurrogateAnswers.kind:
+    if kind == SurrogateSolution.kind:
         surrogate, scale = _restore_surrogate(tensors)
-        return SurrogateAnswers(surrogate=surrogate, scale=scale, space=space, config=config)
-    if kind == TableAnswers.kind:
+        return SurrogateSolution(surrogate=surrogate, scale=scale, space=space, config=config)
+    if kind == TableSolution.kind:
         tables = {name: value.numpy() for name, value in tensors.items()}
-        return TableAnswers(**tables, space=space, config=config)
+        return TableSolution(**tables, space=space, config=config)
     raise ValueError(f"answers of kind {kind!r} are unknown to this version")
 
 
 def _restore_policy(
-    tensors: Mapping[str, Tensor], *, state: Floats, space: PlanSpace, config: SearchConfig
-) -> PolicyAnswers:
+    tensors: Mapping[str, Tensor], *, state: Floats, space: PlanSpace, config: SearchSettings
+) -> PolicySolution:
     policy = PlanPolicy(state.shape[1])
     policy.load_state_dict({name: value for name, value in tensors.items() if not name.startswith(_CLONE)})
     clone = None
     if tables := _with_prefix(tensors, _CLONE):
         surrogate, scale = _restore_surrogate(tables)
         clone = Clone(surrogate=surrogate, scale=scale, space=space, config=config)
-    return PolicyAnswers(policy=policy.eval(), state=state, space=space, config=config, clone=clone)
+    return PolicySolution(policy=policy.eval(), state=state, space=space, config=config, clone=clone)
 
 
 def _surrogate_tensors(surrogate: Surrogate, scale: Floats) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hipp_prune.baselines.methods import Planned, only_neurons, plan_baseline, write_baseline
 from hipp_prune.baselines.setting import Setting, mlp_fraction
-from hipp_prune.baselines.settings import BaselineConfig
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.calibration import Calibration
 from hipp_prune.calibration import calibrate as measure
 from hipp_prune.checkpoints.folders import check_output
@@ -20,7 +20,7 @@ from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
-from hipp_prune.stages.loading import DEFAULT_OPTIONS, ModelOptions, cache_folder
+from hipp_prune.stages.loading import DEFAULT_LOADING, LoadSettings, cache_folder
 
 
 def baseline(
@@ -32,8 +32,8 @@ def baseline(
     model: str | None = None,
     questions: Sequence[str] = (),
     count: int = 128,
-    config: BaselineConfig | None = None,
-    options: ModelOptions = DEFAULT_OPTIONS,
+    config: BaselineSettings | None = None,
+    options: LoadSettings = DEFAULT_LOADING,
     force: bool = False,
     skip_bad: SkipBad | None = None,
     progress: Progress | None = None,
@@ -64,7 +64,7 @@ def baseline(
         InputError: if neither a run nor a model with questions is given, or both are.
         RunError: if the run's calibration sample cannot be drawn again.
     """
-    config = config or BaselineConfig()
+    config = config or BaselineSettings()
     directory = None if run is None else RunDirectory(run)
     if directory is not None:
         if model is not None or questions:

@@ -8,9 +8,8 @@ from typing import Literal
 from hipp_prune.checkpoints.card import write_scores
 from hipp_prune.checkpoints.ledger import PLAN_FILE, checkpoint_ledger
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
-from hipp_prune.evaluation.evaluate import Evaluation, evaluate_model, limit_questions, weight_bytes
-from hipp_prune.evaluation.results import Results
-from hipp_prune.evaluation.results import score_answers as official_scores
+from hipp_prune.evaluation.results import Results, score_answers_file
+from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions, weight_bytes
 from hipp_prune.evaluation.scoring import PopeRule
 from hipp_prune.evaluation.speed import measure_speedups
 from hipp_prune.files.progress import Progress
@@ -21,7 +20,7 @@ from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.splits import Split
 from hipp_prune.report.grids import markdown_table
-from hipp_prune.stages.loading import DEFAULT_OPTIONS, ModelOptions, cache_folder
+from hipp_prune.stages.loading import DEFAULT_LOADING, LoadSettings, cache_folder
 
 
 def prune(
@@ -48,11 +47,11 @@ def evaluate(
     rule: PopeRule = "official",
     batch_size: int = 64,
     seed: int = 0,
-    options: ModelOptions = DEFAULT_OPTIONS,
+    options: LoadSettings = DEFAULT_LOADING,
     cache: Path | None = None,
     skip_bad: SkipBad | None = None,
     progress: Progress | None = None,
-) -> Evaluation:
+) -> Scorecard:
     """Official scores of a model or a pruned checkpoint.
 
     Args:
@@ -103,7 +102,7 @@ def speedups(
     questions: Sequence[str],
     *,
     limit: int = 256,
-    options: ModelOptions = DEFAULT_OPTIONS,
+    options: LoadSettings = DEFAULT_LOADING,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> list[float]:
@@ -124,10 +123,10 @@ def score_answers(
     """
     with cache_folder(None) as folder:
         asked = load_questions(questions, "all", cache=folder, skip_bad=skip_bad, need_images=False)
-    return official_scores(answers, asked, rule=rule)
+    return score_answers_file(answers, asked, rule=rule)
 
 
-def update_card(evaluation: Evaluation) -> None:
+def update_card(evaluation: Scorecard) -> None:
     """Puts the scores into the model card of the checkpoint that was evaluated.
 
     Raises:

@@ -11,7 +11,7 @@ from hipp_prune.models.adapter import Adapter
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions:
+class LoadSettings:
     """How a model is loaded."""
 
     device: str = "cpu"
@@ -32,7 +32,7 @@ class ModelOptions:
         )
 
 
-DEFAULT_OPTIONS = ModelOptions()
+DEFAULT_LOADING = LoadSettings()
 """On the CPU, in the checkpoint's own precision."""
 
 

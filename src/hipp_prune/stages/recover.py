@@ -10,10 +10,10 @@ from hipp_prune.models.loading import local_folder
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.recovery.recover import RecoveryReport, recover_checkpoint
-from hipp_prune.recovery.settings import RecoveryConfig
-from hipp_prune.stages.loading import ModelOptions, cache_folder
+from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.stages.loading import LoadSettings, cache_folder
 
-FULL_PRECISION = ModelOptions(dtype="float32")
+FULL_PRECISION = LoadSettings(dtype="float32")
 """Small updates get lost in 16 bits; what is written keeps the checkpoint's precision."""
 
 
@@ -21,11 +21,11 @@ def recover(
     model: str,
     questions: Sequence[str],
     out: Path,
-    config: RecoveryConfig | None = None,
+    config: RecoverySettings | None = None,
     *,
     teacher: str | None = None,
     keep_adapter: bool = False,
-    options: ModelOptions = FULL_PRECISION,
+    options: LoadSettings = FULL_PRECISION,
     cache: Path | None = None,
     force: bool = False,
     skip_bad: SkipBad | None = None,
@@ -55,7 +55,7 @@ def recover(
         InputError: for bad questions, images, models or settings; see ``errors``.
         RunError: if the disk is full, or an interrupted recovery to ``out`` had other settings.
     """
-    config = config or RecoveryConfig()
+    config = config or RecoverySettings()
     source = local_folder(model)
     provenance = Provenance.now(model=model, questions=tuple(questions), seed=config.seed)
     with cache_folder(cache) as folder:

@@ -31,8 +31,8 @@ from hipp_prune.search.query.forecast import known_forecast
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.query.requirements import Requirement, meet_requirements
 from hipp_prune.search.query.uniform import best_uniform
-from hipp_prune.search.settings import SearchConfig
-from hipp_prune.stages.loading import DEFAULT_OPTIONS, ModelOptions
+from hipp_prune.search.settings import SearchSettings
+from hipp_prune.stages.loading import DEFAULT_LOADING, LoadSettings
 
 
 def calibrate(
@@ -43,7 +43,7 @@ def calibrate(
     count: int = 128,
     batch_size: int = 16,
     seed: int = 0,
-    options: ModelOptions = DEFAULT_OPTIONS,
+    options: LoadSettings = DEFAULT_LOADING,
     force: bool = False,
     skip_bad: SkipBad | None = None,
     progress: Progress | None = None,
@@ -83,11 +83,11 @@ def calibrate(
 
 def search(
     run: Path,
-    config: SearchConfig | None = None,
+    config: SearchSettings | None = None,
     *,
     batch_size: int = 64,
     image_memory: int = IMAGE_MEMORY,
-    options: ModelOptions = DEFAULT_OPTIONS,
+    options: LoadSettings = DEFAULT_LOADING,
     force: bool = False,
     skip_bad: SkipBad | None = None,
     encoding: Progress | None = None,
@@ -114,7 +114,7 @@ def search(
     directory = RunDirectory(run)
     provenance = directory.provenance()
     directory.require(directory.calibration, made_by=f"hipp-prune calibrate … --out {run} --force")
-    config = config or SearchConfig(seed=provenance.seed)
+    config = config or SearchSettings(seed=provenance.seed)
     _meet(directory)
     _refuse_other_search(directory, config, force=force)
     adapter, calibration = options.load(provenance.model), Calibration.load(directory.calibration)
@@ -249,7 +249,7 @@ def _meet(directory: RunDirectory) -> None:
     distributed.agree(f"the run directory {directory.root}", manifest)
 
 
-def _refuse_other_search(directory: RunDirectory, config: SearchConfig, *, force: bool) -> None:
+def _refuse_other_search(directory: RunDirectory, config: SearchSettings, *, force: bool) -> None:
     """Refuses to mix searches of different settings; more evaluations may be asked for."""
     path = directory.search / "search.json"
     if path.exists() and not force:
@@ -264,7 +264,7 @@ def _refuse_other_search(directory: RunDirectory, config: SearchConfig, *, force
             )
 
 
-def _claim_search(directory: RunDirectory, config: SearchConfig, *, force: bool) -> None:
+def _claim_search(directory: RunDirectory, config: SearchSettings, *, force: bool) -> None:
     """Goes on with a search of the same settings, or starts a new one."""
     if force and directory.search.exists():
         shutil.rmtree(directory.search)

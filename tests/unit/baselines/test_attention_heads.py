@@ -12,7 +12,7 @@ from transformers import AutoModelForImageTextToText
 from hipp_prune.baselines.llm_pruner import group_counts, group_scores
 from hipp_prune.baselines.methods import plan_baseline, write_baseline
 from hipp_prune.baselines.setting import Setting
-from hipp_prune.baselines.settings import BaselineConfig
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.calibration import calibrate
 from hipp_prune.checkpoints.heads import HeadPlan, count_heads
 from hipp_prune.checkpoints.ledger import checkpoint_ledger
@@ -46,7 +46,7 @@ def pruned(
         calibration=calibrate(adapter, questions),
         questions=questions,
         sparsity=0.25,
-        config=BaselineConfig(match="block", attention=True),
+        config=BaselineSettings(match="block", attention=True),
     )
     planned = plan_baseline("llm-pruner", setting)
     assert isinstance(planned, HeadPlan)
@@ -102,7 +102,7 @@ def test_the_outer_blocks_stay_whole_and_every_block_keeps_a_head(
 
 def test_one_ratio_holds_for_heads_and_neurons(pruned: tuple[Setting, HeadPlan, Path]) -> None:
     setting, _, _ = pruned
-    told = replace(setting, sparsity=0.25, config=BaselineConfig(match="mlp", attention=True))
+    told = replace(setting, sparsity=0.25, config=BaselineSettings(match="mlp", attention=True))
     neurons, heads = group_counts(told, told.any_space())
     # half of all MLPs are prunable: a quarter of all is half of those, and of their heads
     assert (1 - neurons / told.adapter.shape.neurons).tolist() == [0, 0.5, 0.5, 0]

@@ -9,7 +9,7 @@ import torch
 
 from hipp_prune.baselines.methods import BASELINES
 from hipp_prune.baselines.setting import Setting
-from hipp_prune.baselines.settings import BaselineConfig
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.errors import BudgetError
 from hipp_prune.plans.choices import Baseline
 from hipp_prune.plans.plan import Plan
@@ -48,7 +48,7 @@ class TestEveryPlanner:
             BASELINES[method](replace(llava, sparsity=0.9))
 
     def test_a_share_of_the_blocks_is_that_many_parameters(self, llava: Setting, method: Baseline) -> None:
-        told = replace(llava, sparsity=0.1, config=BaselineConfig(match="block"))
+        told = replace(llava, sparsity=0.1, config=BaselineSettings(match="block"))
         plan = BASELINES[method](told)
         space = plan.space
         removed = plan.ledger.mlp * space.weights.sum()
@@ -60,19 +60,19 @@ class TestEveryPlanner:
 
 
 def test_more_of_the_blocks_than_their_neurons_hold_is_refused(llava: Setting) -> None:
-    told = replace(llava, sparsity=0.5, config=BaselineConfig(match="block"))
+    told = replace(llava, sparsity=0.5, config=BaselineSettings(match="block"))
     with pytest.raises(BudgetError, match=r"they hold 0\.5\d+ of these.*r_max = 0\.8.*at most 0\.4"):
         BASELINES["uniform"](told)
 
 
 @pytest.mark.parametrize("method", ["random", "random-neurons"])
 def test_another_seed_draws_another_plan(llava: Setting, method: Baseline) -> None:
-    other = replace(llava, config=BaselineConfig(seed=1))
+    other = replace(llava, config=BaselineSettings(seed=1))
     assert BASELINES[method](llava).masks != BASELINES[method](other).masks
 
 
 def test_random_allocates_rows_too(setting: Setting) -> None:
-    plan = BASELINES["random"](replace(setting, config=BaselineConfig(unit="rows")))
+    plan = BASELINES["random"](replace(setting, config=BaselineSettings(unit="rows")))
     assert (plan.unit, plan.importance) == ("rows", "paper")
     assert len(set(plan.ratios[::2])) > 1
     assert abs(plan.ledger.mlp - setting.sparsity) * plan.space.weights.sum() <= plan.space.costs.max()

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hipp_prune.baselines.setting import Setting
-from hipp_prune.baselines.settings import BaselineConfig
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.baselines.slicegpt import slicegpt
 from hipp_prune.calibration import calibrate
 from hipp_prune.checkpoints.ledger import checkpoint_ledger, read_savings
@@ -79,7 +79,7 @@ def calibrated(source: Path, tmp: Path) -> Setting:
         calibration=calibrate(adapter, questions),
         questions=questions,
         sparsity=0.25,
-        config=BaselineConfig(round_to=4),
+        config=BaselineSettings(round_to=4),
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipp_prune.evaluation.evaluator import _PASS, Evaluator, group_by_length, plan_scores, score_answers
+from hipp_prune.evaluation.evaluator import _PASS, Evaluator, gather_answers, group_by_length, plan_scores
 from hipp_prune.evaluation.features import encode_image_files
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
@@ -21,7 +21,7 @@ from tests.unit.questions.made import pope, scienceqa
 def test_score_answers_by_hand():
     logits = torch.tensor([[1.0, 2.0, 3.0, 4.0], [0.0, -1.0, -2.0, -3.0]])
     tokens = torch.tensor([[[1, 3], [2, -1], [-1, -1]], [[3, -1], [1, 2], [0, -1]]])
-    allowed, rest = score_answers(logits, tokens)
+    allowed, rest = gather_answers(logits, tokens)
     e = np.exp
     expected = [[np.log(e(2) + e(4)), 3.0, -np.inf], [-3.0, np.log(e(-1) + e(-2)), 0.0]]
     np.testing.assert_allclose(allowed.numpy(), expected, atol=1e-6)
@@ -30,9 +30,9 @@ def test_score_answers_by_hand():
 
 def test_padding_does_not_take_token_zero_from_the_rest():
     logits = torch.tensor([[7.0, 1.0, 2.0]])
-    _, rest = score_answers(logits, torch.tensor([[[1, -1], [2, -1]]]))
+    _, rest = gather_answers(logits, torch.tensor([[[1, -1], [2, -1]]]))
     assert rest.tolist() == [7.0]
-    _, rest = score_answers(logits, torch.tensor([[[0, -1], [2, -1]]]))
+    _, rest = gather_answers(logits, torch.tensor([[[0, -1], [2, -1]]]))
     assert rest.tolist() == [1.0]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hipp_prune.errors import InputError, QuestionError
-from hipp_prune.evaluation.results import Results, read_answers, score, score_answers
+from hipp_prune.evaluation.results import Results, read_answers, score, score_answers_file
 from hipp_prune.questions.benchmarks import pope, scienceqa
 from hipp_prune.questions.question import Question
 
@@ -54,7 +54,7 @@ def write(folder: Path, *records: tuple[Any, str] | dict[str, Any]) -> Path:
 def test_answers_are_paired_by_id_in_any_order(tmp_path: Path) -> None:
     questions = [asking(1, "Yes"), asking(2, "No"), science("7")]
     answers = write(tmp_path, ("7", "B"), ("random/2", "No"), ("random/1", "Yes"))
-    results = score_answers(answers, questions)
+    results = score_answers_file(answers, questions)
     assert results.pope_pooled.accuracy == 1.0
     assert results.scienceqa is not None
     assert results.scienceqa.overall.accuracy == 1.0
@@ -137,7 +137,7 @@ def test_anything_else_is_no_results_file(text: str) -> None:
 @needs_real_data
 def test_llava_13b_gets_its_published_pope_score() -> None:
     questions = pope.load(DATA / "golden" / "pope", need_images=False)
-    results = score_answers(DATA / "golden" / "pope" / "answers_llava-1.5-13b.jsonl", questions)
+    results = score_answers_file(DATA / "golden" / "pope" / "answers_llava-1.5-13b.jsonl", questions)
     counts = {name: (m.tp, m.fp, m.tn, m.fn) for name, m in results.pope.items()}
     assert counts == {
         "random": (1182, 31, 1379, 318),
@@ -155,7 +155,7 @@ def test_answers_to_another_edition_are_refused_instead_of_scored_by_order() -> 
     with pytest.raises(
         QuestionError, match=r"differently worded prompt: .* questions without an answer: 90 "
     ):
-        score_answers(DATA / "golden" / "pope" / "answers_llava-1.5-13b.jsonl", questions)
+        score_answers_file(DATA / "golden" / "pope" / "answers_llava-1.5-13b.jsonl", questions)
 
 
 @needs_real_data

@@ -20,9 +20,9 @@ def test_names_are_distinct(kind):
 
 
 def test_first_name_is_the_default():
-    from hipp_prune.search.settings import SearchConfig
+    from hipp_prune.search.settings import SearchSettings
 
-    config = SearchConfig()
+    config = SearchSettings()
     fields = {
         "unit": "UnitKind", "compression": "Compression", "allocation": "Allocation", "importance": "Criterion",
         "returns": "ReturnKind", "band": "BandKind", "flow": "FlowKind", "advantage": "AdvantageKind",

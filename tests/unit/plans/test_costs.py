@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hipp_prune.errors import BudgetError, InputError, PlanError
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.arrays import Floats
 from hipp_prune.plans.costs import Costs, CostTable, rising
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import PlanSpace
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 from tests.unit.plans.shapes import make_plan, make_shape
 
 
@@ -184,4 +184,4 @@ def test_a_plan_file_holds_its_tables_and_must_agree_with_them():
 
 def test_masked_rows_cannot_be_searched_for_what_they_do_not_save():
     with pytest.raises(InputError, match="masked rows save no latency"):
-        SearchConfig(unit="rows", compression="latency")
+        SearchSettings(unit="rows", compression="latency")

@@ -7,12 +7,12 @@ import pytest
 from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.models import load_model
 from hipp_prune.questions.question import Question
-from hipp_prune.recovery.settings import RecoveryConfig
+from hipp_prune.recovery.settings import RecoverySettings
 from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl
 from tests.unit.checkpoints.tiny_plans import make_plan
 from tests.unit.questions.made import pope, scienceqa
 
-SHORT = RecoveryConfig(
+SHORT = RecoverySettings(
     steps=6, batch_size=6, per_image=2, lora_blocks=1, lora_rank=2, rate=1e-3, lora_rate=1e-2, save_every=2
 )
 """Six steps of everything there is to train, at rates that a bfloat16 weight notices."""

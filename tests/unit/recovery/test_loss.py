@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from hipp_prune.evaluation.evaluator import answer_table, score_answers
+from hipp_prune.evaluation.evaluator import answer_table, gather_answers
 from hipp_prune.objectives.returns import AnswerScores, log_margins
 from hipp_prune.recovery.loss import (
-    Answers,
+    AnswerLogits,
     distillation_loss,
     hinge_loss,
     margins,
@@ -16,14 +16,14 @@ from hipp_prune.recovery.loss import (
     yes_no_loss,
     yes_rate_loss,
 )
-from hipp_prune.recovery.settings import RecoveryConfig
+from hipp_prune.recovery.settings import RecoverySettings
 
 INF = float("inf")
 
 
-def yes_no(logits: list[tuple[float, float]], gold: list[int]) -> Answers:
+def yes_no(logits: list[tuple[float, float]], gold: list[int]) -> AnswerLogits:
     """Yes/No questions whose other tokens have no weight; Yes comes first."""
-    return Answers(
+    return AnswerLogits(
         allowed=torch.tensor(logits),
         rest=torch.full((len(gold),), -INF),
         gold=torch.tensor(gold),
@@ -33,15 +33,15 @@ def yes_no(logits: list[tuple[float, float]], gold: list[int]) -> Answers:
 
 def test_the_next_token_loss_counts_all_spellings_of_the_answer_and_the_whole_vocabulary():
     logits = torch.tensor([[1.0, 2.0, 0.5, -1.0, 3.0]])
-    allowed, rest = score_answers(logits, answer_table([[(0, 1), (2,)]]))
-    answers = Answers(allowed=allowed, rest=rest, gold=torch.tensor([0]), yes=torch.tensor([0]))
+    allowed, rest = gather_answers(logits, answer_table([[(0, 1), (2,)]]))
+    answers = AnswerLogits(allowed=allowed, rest=rest, gold=torch.tensor([0]), yes=torch.tensor([0]))
     expected = -log((exp(1) + exp(2)) / (exp(1) + exp(2) + exp(0.5) + exp(-1) + exp(3)))
     assert next_token_loss(answers).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_margins_are_those_of_the_evaluator():
     allowed = torch.tensor([[1.0, 2.0, -1.0], [0.5, 3.0, -INF]])
-    answers = Answers(
+    answers = AnswerLogits(
         allowed=allowed, rest=torch.zeros(2), gold=torch.tensor([2, 0]), yes=torch.tensor([-1, -1])
     )
     reference = log_margins(
@@ -70,7 +70,7 @@ def test_the_yes_rate_is_the_mean_probability_of_yes():
 
 
 def test_yes_terms_leave_multiple_choice_questions_alone():
-    answers = Answers(
+    answers = AnswerLogits(
         allowed=torch.tensor([[1.0, 0.0]]),
         rest=torch.zeros(1),
         gold=torch.tensor([0]),
@@ -89,9 +89,11 @@ def test_distillation_is_the_divergence_from_the_teacher():
 
 def test_every_term_has_a_finite_gradient_where_questions_have_fewer_answers():
     logits = torch.randn(3, 6, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    allowed, rest = score_answers(logits, answer_table([[(0,), (1,)], [(2,), (3,), (4, 5)], [(1,), (0,)]]))
-    answers = Answers(allowed=allowed, rest=rest, gold=torch.tensor([0, 1, 1]), yes=torch.tensor([0, -1, 0]))
-    recovery_loss(RecoveryConfig(), answers, logits, torch.zeros(3, 6)).backward()
+    allowed, rest = gather_answers(logits, answer_table([[(0,), (1,)], [(2,), (3,), (4, 5)], [(1,), (0,)]]))
+    answers = AnswerLogits(
+        allowed=allowed, rest=rest, gold=torch.tensor([0, 1, 1]), yes=torch.tensor([0, -1, 0])
+    )
+    recovery_loss(RecoverySettings(), answers, logits, torch.zeros(3, 6)).backward()
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
     assert (logits.grad.abs().sum(1) > 0).all()
@@ -100,10 +102,10 @@ def test_every_term_has_a_finite_gradient_where_questions_have_fewer_answers():
 @pytest.mark.parametrize("term", ["next_token", "yes_no", "hinge", "yes_rate", "distill"])
 def test_a_weight_scales_its_term_and_no_other(term: str):
     logits = torch.randn(2, 4, generator=torch.Generator().manual_seed(1))
-    allowed, rest = score_answers(logits, answer_table([[(0,), (1,)]] * 2))
-    answers = Answers(allowed=allowed, rest=rest, gold=torch.tensor([0, 1]), yes=torch.zeros(2).long())
+    allowed, rest = gather_answers(logits, answer_table([[(0,), (1,)]] * 2))
+    answers = AnswerLogits(allowed=allowed, rest=rest, gold=torch.tensor([0, 1]), yes=torch.zeros(2).long())
     none = {"next_token": 0.0, "yes_no": 0.0, "hinge": 0.0, "yes_rate": 0.0, "distill": 0.0}
-    one = recovery_loss(RecoveryConfig(**{**none, term: 1.0}), answers, logits, torch.zeros(2, 4))
-    two = recovery_loss(RecoveryConfig(**{**none, term: 2.0}), answers, logits, torch.zeros(2, 4))
+    one = recovery_loss(RecoverySettings(**{**none, term: 1.0}), answers, logits, torch.zeros(2, 4))
+    two = recovery_loss(RecoverySettings(**{**none, term: 2.0}), answers, logits, torch.zeros(2, 4))
     assert one.item() > 0
     assert two.item() == pytest.approx(2 * one.item())

@@ -8,10 +8,10 @@ from hipp_prune.errors import InputError
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.recovery.parts import unfreeze
-from hipp_prune.recovery.settings import RecoveryConfig
+from hipp_prune.recovery.settings import RecoverySettings
 from tests.unit.recovery.conftest import SHORT
 
-FEW = RecoveryConfig(head=False, norm=False, projector=False, lora_blocks=1, lora_rank=2)
+FEW = RecoverySettings(head=False, norm=False, projector=False, lora_blocks=1, lora_rank=2)
 
 
 def trained(adapter: Adapter) -> set[str]:

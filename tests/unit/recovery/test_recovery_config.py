@@ -4,7 +4,7 @@ import pytest
 
 from hipp_prune.errors import InputError
 from hipp_prune.plans.preference import Preference
-from hipp_prune.recovery.settings import RecoveryConfig
+from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.recovery.training import rise_and_fall
 
 
@@ -20,12 +20,12 @@ from hipp_prune.recovery.training import rise_and_fall
 )
 def test_the_mixture_is_biased_fixed_or_follows_the_plan(mixture: str, preference: str | None, share: float):
     point = None if preference is None else Preference.parse(preference)
-    assert RecoveryConfig(mixture=mixture).pope_share(point) == pytest.approx(share)
+    assert RecoverySettings(mixture=mixture).pope_share(point) == pytest.approx(share)
 
 
 def test_a_mixture_that_follows_no_preference_is_refused():
     with pytest.raises(InputError, match="biased"):
-        RecoveryConfig(mixture="plan").pope_share(None)
+        RecoverySettings(mixture="plan").pope_share(None)
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,13 @@ def test_a_mixture_that_follows_no_preference_is_refused():
 )
 def test_settings_that_make_no_sense_are_named(settings: dict[str, Any], named: str):
     with pytest.raises(InputError, match=named):
-        RecoveryConfig(**settings)
+        RecoverySettings(**settings)
 
 
 def test_the_rate_rises_then_falls_and_is_never_zero():
-    config = RecoveryConfig(steps=100, warm_up=0.1)
+    config = RecoverySettings(steps=100, warm_up=0.1)
     factors = [rise_and_fall(step, config) for step in range(100)]
     assert factors[0] == pytest.approx(0.1)
     assert max(factors) == factors[9] == factors[10] == 1
     assert factors[99] == pytest.approx(1 / 90)
-    assert rise_and_fall(0, RecoveryConfig(steps=1, warm_up=0)) == 1
+    assert rise_and_fall(0, RecoverySettings(steps=1, warm_up=0)) == 1

@@ -10,7 +10,7 @@ from hipp_prune.questions.question import Question
 from hipp_prune.recovery.loss import recovery_loss
 from hipp_prune.recovery.parts import Parts, unfreeze
 from hipp_prune.recovery.pictures import frozen_pictures, projected_pictures
-from hipp_prune.recovery.settings import RecoveryConfig
+from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.recovery.state import StateFile
 from hipp_prune.recovery.training import Student, follow_loss, train
 from tests.tiny import tiny_llava
@@ -19,7 +19,7 @@ from tests.unit.recovery.conftest import SHORT
 
 
 def prepare(
-    folder: Path, questions: list[Question], config: RecoveryConfig = SHORT, *, memory: int = 2**30
+    folder: Path, questions: list[Question], config: RecoverySettings = SHORT, *, memory: int = 2**30
 ) -> tuple[Student, Parts]:
     adapter = load_model(folder)
     parts = unfreeze(adapter, config)

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from hipp_prune.calibration import Calibration, Moments, VisualSensitivity
-from hipp_prune.evaluation.evaluate import Answer, Evaluation
 from hipp_prune.evaluation.results import score
+from hipp_prune.evaluation.scorecard import Answer, Scorecard
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import write_json, write_text
 from hipp_prune.plans.plan import Plan, UnitKind, pack_masks
@@ -21,7 +21,7 @@ from hipp_prune.questions.benchmarks import pope, scienceqa
 from hipp_prune.questions.question import Question
 from hipp_prune.search import archive as archives
 from hipp_prune.search.loop import Step
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 BLOCKS, NEURONS, HIDDEN = 6, 40, 16
 PREFERENCES = {"robust": (1.0, 0.0, 0.0), "useful": (0.0, 1.0, 0.0), "small": (0.0, 0.0, 1.0)}
@@ -107,13 +107,13 @@ def make_questions(folder: Path) -> list[Question]:
     ]
 
 
-def make_evaluation(questions: Sequence[Question], label: str, errors: Sequence[int]) -> Evaluation:
+def make_evaluation(questions: Sequence[Question], label: str, errors: Sequence[int]) -> Scorecard:
     """An evaluation that errs at the questions with these indices."""
     given = {
         question.id: question.answers[(question.gold + (index in errors)) % len(question.answers)]
         for index, question in enumerate(questions)
     }
-    return Evaluation(
+    return Scorecard(
         label=label,
         model="models/some-vlm",
         questions=("toyworld",),
@@ -135,7 +135,7 @@ def make_evaluation(questions: Sequence[Question], label: str, errors: Sequence[
     )
 
 
-def make_pruned(questions: Sequence[Question], name: str, plan: Plan, errors: Sequence[int]) -> Evaluation:
+def make_pruned(questions: Sequence[Question], name: str, plan: Plan, errors: Sequence[int]) -> Scorecard:
     assert plan.preference is not None
     return replace(
         make_evaluation(questions, str(plan.preference), errors),
@@ -211,7 +211,7 @@ def make_calibration(blocks: int = BLOCKS) -> Calibration:
 
 
 def write_search(run: RunDirectory, *, unit: UnitKind = "coupled") -> None:
-    config = SearchConfig(evaluations=200, s_max=0.6, unit=unit, relabel=False, clip=None)
+    config = SearchSettings(evaluations=200, s_max=0.6, unit=unit, relabel=False, clip=None)
     write_json(
         run.search / "search.json",
         {"config": asdict(config), "shape": asdict(shape()), "scale": [0.1, 0.1, 0.3], "features": ["depth"]},

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.arrays import Floats
 from hipp_prune.report.cloud import build_cloud, level_minibatches, pareto_front
 from tests.unit.report.synthetic import LEVELS, make_archive, space
 

@@ -15,7 +15,7 @@ from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.plans.choices import Method
 from hipp_prune.questions.question import Question
 from hipp_prune.report import commands
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 from tests.unit.report.synthetic import make_evaluation, make_plan
 
 RUN = RunDirectory(Path("my runs/a b"))
@@ -45,7 +45,7 @@ def test_calibrate() -> None:
 
 @pytest.mark.parametrize("method", ["hybrid", "grpo", "grpo-paper"])
 def test_search_repeats_every_setting(method: Method) -> None:
-    usual = SearchConfig().for_method(method)
+    usual = SearchSettings().for_method(method)
     for changed in (
         {},
         {"seed": 5, "evaluations": 96, "s_max": 0.4},
@@ -57,7 +57,7 @@ def test_search_repeats_every_setting(method: Method) -> None:
 
 
 def test_search_names_only_what_differs() -> None:
-    line = commands.search_command(RUN, SearchConfig(s_max=0.4))
+    line = commands.search_command(RUN, SearchSettings(s_max=0.4))
     assert shlex.split(line)[3:] == ["--method", "hybrid", "--seed", "0", "--s-max", "0.4"]
     assert parsed(commands.search_command(RUN, None)).run_directory == RUN.root
 

@@ -9,8 +9,8 @@ from hipp_prune.plans.costs import Costs, CostTable
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Evaluation
 from hipp_prune.search.query.planner import Planner
-from hipp_prune.search.settings import SearchConfig
-from hipp_prune.search.solutions import SurrogateAnswers
+from hipp_prune.search.settings import SearchSettings
+from hipp_prune.search.solutions import SurrogateSolution
 from hipp_prune.search.surrogate import fit_surrogate
 
 FLOPS = CostTable(constant=50.0, units=((0.0, 1.0),) * 12, conditions="by hand")
@@ -42,11 +42,11 @@ def make_archive(landscape: Landscape, count: int, minibatches: int, *, size: in
 
 
 def make_planner(landscape: Landscape, archive: list[Evaluation], **settings: object) -> Planner:
-    """Answers with the surrogate's optimum; knows FLOPs, but no latency."""
-    config = SearchConfig(**settings)
+    """Solution with the surrogate's optimum; knows FLOPs, but no latency."""
+    config = SearchSettings(**settings)
     space = replace(landscape.space, compression=config.compression, tables=Costs(flops=FLOPS))
     scale = (0.2, 0.2, 0.3)
-    answers = SurrogateAnswers(
+    answers = SurrogateSolution(
         surrogate=fit_surrogate(archive, space), scale=np.array(scale), space=space, config=config
     )
     return Planner(

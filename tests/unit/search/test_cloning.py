@@ -9,17 +9,17 @@ from hipp_prune.search.actor import Actor
 from hipp_prune.search.cloning import Clone
 from hipp_prune.search.policy.action import decode_actions
 from hipp_prune.search.policy.network import PlanPolicy
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 from hipp_prune.search.surrogate import Surrogate, best_ratios
 
 PROBLEM = Landscape(blocks=6, seed=3)
-CONFIG = SearchConfig(evaluations=10)
+CONFIG = SearchSettings(evaluations=10)
 SCALE = np.array([0.3, 0.3, 0.3])
 DAMAGE = Surrogate(linear=np.zeros((2, 6)), quadratic=PROBLEM.sensitivity, cubic=np.zeros((2, 6)))
 """The landscape's own damages, with every power taken for two."""
 
 
-def _clone(surrogate: Surrogate = DAMAGE, config: SearchConfig = CONFIG) -> Clone:
+def _clone(surrogate: Surrogate = DAMAGE, config: SearchSettings = CONFIG) -> Clone:
     return Clone(surrogate=surrogate, scale=SCALE, space=PROBLEM.space, config=config)
 
 
@@ -86,7 +86,7 @@ def test_ratios_of_zero_and_budgets_of_a_point_have_an_action_too():
         quadratic=DAMAGE.quadratic * 0.01,
         cubic=np.zeros((2, 6)),
     )
-    config = SearchConfig(s_min=0.2, s_max=0.2)
+    config = SearchSettings(s_min=0.2, s_max=0.2)
     budget = np.array([[0.2, 0.2]])
     z = _clone(spiky, config).actions(np.array([[0.5, 0.5, 0.0]]), budget)
     assert np.isfinite(z).all()

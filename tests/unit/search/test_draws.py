@@ -8,10 +8,10 @@ from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.search.actor import Actor
 from hipp_prune.search.draws import Draw, Lesson, draw_budget, draw_plans, learn, training_pairs
 from hipp_prune.search.policy.network import PlanPolicy
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 PROBLEM = Landscape(blocks=6)
-CONFIG = SearchConfig(groups=3, group=8)
+CONFIG = SearchSettings(groups=3, group=8)
 
 
 def _actor(std: float = 0.2) -> Actor:
@@ -22,7 +22,7 @@ def _actor(std: float = 0.2) -> Actor:
     return Actor(network=network, state=PROBLEM.state, config=CONFIG)
 
 
-def _draw(config: SearchConfig = CONFIG, seed: int = 0) -> Draw:
+def _draw(config: SearchSettings = CONFIG, seed: int = 0) -> Draw:
     rng = np.random.default_rng(seed)
     return draw_plans(_actor(), PROBLEM.space, config, rng.dirichlet(np.ones(3), size=config.groups), rng)
 

@@ -9,14 +9,14 @@ import torch
 from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.objectives.returns import PlanScores
 from hipp_prune.objectives.stability import StabilityBand
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.search.archive import Archive, Evaluation
 from hipp_prune.search.loop import SearchResult, search
 from hipp_prune.search.session import random_ratios
-from hipp_prune.search.settings import METHODS, SearchConfig
+from hipp_prune.search.settings import METHODS, SearchSettings
 
 SMALL = Landscape(blocks=4)
-QUICK = SearchConfig(evaluations=64, warm_up=0.25, proposals=0.25, rounds=2, probe=16, groups=4, group=8)
+QUICK = SearchSettings(evaluations=64, warm_up=0.25, proposals=0.25, rounds=2, probe=16, groups=4, group=8)
 
 
 class Counting:
@@ -138,7 +138,7 @@ def test_every_method_stays_in_its_budget_and_answers(method, evaluations):
     np.testing.assert_allclose(SMALL.space.sparsity(kept), 0.3, atol=drift / (4 * 352))
 
 
-def _check_budget(config: SearchConfig) -> SearchResult:
+def _check_budget(config: SearchSettings) -> SearchResult:
     problem, archive = Counting(), Archive()
     told: list[tuple[int, int]] = []
     result = search(problem, config, archive, progress=lambda done, total: told.append((done, total)))
@@ -220,7 +220,7 @@ WORLD = Landscape(seed=0)
 
 @pytest.fixture(scope="module")
 def trained() -> SearchResult:
-    return search(WORLD, SearchConfig(evaluations=200, seed=0), Archive())
+    return search(WORLD, SearchSettings(evaluations=200, seed=0), Archive())
 
 
 def _query(result: SearchResult, preferences: Floats, budget: tuple[float, float]) -> Ints:

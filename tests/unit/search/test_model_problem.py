@@ -10,7 +10,7 @@ from hipp_prune.questions.question import Question
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.session import Session
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 from tests.tiny import tiny_image, tiny_llava
 from tests.unit.questions.made import pope, scienceqa
 
@@ -39,7 +39,7 @@ def problem(questions: list[Question], tmp_path_factory: pytest.TempPathFactory)
 def _problem(folder: Path, questions: list[Question]) -> ModelProblem:
     adapter = load_model(folder)
     return ModelProblem(
-        adapter, calibrate(adapter, questions[:8]), questions, SearchConfig(minibatch=24), batch_size=8
+        adapter, calibrate(adapter, questions[:8]), questions, SearchSettings(minibatch=24), batch_size=8
     )
 
 

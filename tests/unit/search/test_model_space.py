@@ -11,10 +11,10 @@ from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.costs import CostTable
 from hipp_prune.search import model_space
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 from tests.tiny import tiny_llava
 
-LATENCY = SearchConfig(compression="latency", s_min=0.0, s_max=0.3)
+LATENCY = SearchSettings(compression="latency", s_min=0.0, s_max=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 def make_space(
-    adapter: Adapter, path: Path, config: SearchConfig, **options: object
+    adapter: Adapter, path: Path, config: SearchSettings, **options: object
 ) -> model_space.PlanSpace:
     counted = SimpleNamespace(inputs=[SimpleNamespace(count=torch.tensor([90.0, 33.0]))], num_questions=10)
     return model_space.plan_space(adapter, counted, config, latency=path, batch_size=8, **options)
@@ -55,22 +55,22 @@ def test_seconds_are_measured_once(adapter, measured, tmp_path):
 
 def test_other_searches_measure_nothing_but_show_what_is_known(adapter, measured, tmp_path):
     path = tmp_path / "latency.json"
-    space = make_space(adapter, path, SearchConfig())
+    space = make_space(adapter, path, SearchSettings())
     assert not measured
     assert space.tables.latency is None
     assert space.tables.flops is not None
     assert "12 tokens" in space.tables.flops.conditions
     make_space(adapter, path, LATENCY)
-    assert make_space(adapter, path, SearchConfig()).tables.latency is not None
+    assert make_space(adapter, path, SearchSettings()).tables.latency is not None
 
 
 def test_rows_have_no_costs(adapter, measured, tmp_path):
-    space = make_space(adapter, tmp_path / "latency.json", SearchConfig(unit="rows"))
+    space = make_space(adapter, tmp_path / "latency.json", SearchSettings(unit="rows"))
     assert (space.tables.flops, space.tables.latency) == (None, None)
 
 
 def test_a_budget_out_of_reach_is_refused_before_the_search(adapter, measured, tmp_path):
-    config = SearchConfig(compression="latency", s_max=0.7)  # 0.8 of two thirds is attainable
+    config = SearchSettings(compression="latency", s_max=0.7)  # 0.8 of two thirds is attainable
     with pytest.raises(BudgetError, match=r"latency to save must lie in \[0, 0\.5333\].*got 0\.7"):
         make_space(adapter, tmp_path / "latency.json", config)
 

@@ -7,14 +7,14 @@ from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.loop import search
 from hipp_prune.search.session import Session
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 WORLD = Landscape(blocks=4)
 PLANS = np.array([[300, 300, 300, 300], [200, 300, 300, 300], [300, 200, 300, 300]])
 
 
 def _session(archive: Archive | None = None, **settings) -> Session:
-    config = SearchConfig(**{"evaluations": 10, "minibatch": 64, **settings})
+    config = SearchSettings(**{"evaluations": 10, "minibatch": 64, **settings})
     return Session(problem=WORLD, config=config, archive=Archive() if archive is None else archive)
 
 
@@ -82,7 +82,7 @@ def test_minutes_end_a_search_too():
 
 @pytest.mark.parametrize("method", ["hybrid", "evopress", "knapsack", "nsga2", "random"])
 def test_a_search_of_minutes_ends_and_answers(method):
-    config = replace(SearchConfig().for_method(method), evaluations=None, minutes=0.02 / 60)
+    config = replace(SearchSettings().for_method(method), evaluations=None, minutes=0.02 / 60)
     result = search(WORLD, config, Archive())
     kept = result.answers.kept(np.eye(3), np.full((3, 2), 0.3))
     np.testing.assert_allclose(WORLD.space.sparsity(kept), 0.3, atol=1e-3)

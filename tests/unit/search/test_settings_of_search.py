@@ -3,7 +3,7 @@ from dataclasses import fields
 import pytest
 
 from hipp_prune.errors import BudgetError, InputError
-from hipp_prune.search.settings import METHODS, SearchConfig
+from hipp_prune.search.settings import METHODS, SearchSettings
 
 
 @pytest.mark.parametrize(
@@ -20,11 +20,11 @@ from hipp_prune.search.settings import METHODS, SearchConfig
 )
 def test_budget(change):
     with pytest.raises(BudgetError, match="0 ≤ s_min ≤ s_max ≤ r_max < 1"):
-        SearchConfig(**change)
+        SearchSettings(**change)
 
 
 def test_a_budget_of_one_point():
-    assert SearchConfig(s_min=0.2, s_max=0.2).s_min == 0.2
+    assert SearchSettings(s_min=0.2, s_max=0.2).s_min == 0.2
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_budget_of_one_point():
 @pytest.mark.parametrize("value", [0, -1])
 def test_positive_settings(name, value):
     with pytest.raises(InputError, match=f"{name} must be above zero, got {value}"):
-        SearchConfig(**{name: value})
+        SearchSettings(**{name: value})
 
 
 @pytest.mark.parametrize(
@@ -45,45 +45,45 @@ def test_positive_settings(name, value):
 @pytest.mark.parametrize("value", [-0.01, 1.01, float("nan")])
 def test_shares(name, value):
     with pytest.raises(InputError, match=rf"{name} must be a share in \[0, 1\]"):
-        SearchConfig(**{name: value})
+        SearchSettings(**{name: value})
 
 
 @pytest.mark.parametrize("name", ["budget_entropy", "allocation_entropy", "kl_weight"])
 def test_weights_are_not_negative(name):
-    assert getattr(SearchConfig(**{name: 0.0}), name) == 0
+    assert getattr(SearchSettings(**{name: 0.0}), name) == 0
     with pytest.raises(InputError, match=f"{name} must not be negative, got -0.1"):
-        SearchConfig(**{name: -0.1})
+        SearchSettings(**{name: -0.1})
 
 
 @pytest.mark.parametrize("group", [0, 2, 3, 7, -4])
 def test_group(group):
     with pytest.raises(InputError, match="even number of at least 4 plans"):
-        SearchConfig(group=group)
+        SearchSettings(group=group)
 
 
 def test_shares_of_the_evaluations():
-    SearchConfig(warm_up=0.4, proposals=0.6)
+    SearchSettings(warm_up=0.4, proposals=0.6)
     with pytest.raises(InputError, match=r"warm_up \+ proposals"):
-        SearchConfig(warm_up=0.6, proposals=0.5)
+        SearchSettings(warm_up=0.6, proposals=0.5)
 
 
 def test_a_surrogate_needs_something_to_be_fitted_to():
     with pytest.raises(InputError, match="proposals need a warm_up"):
-        SearchConfig(warm_up=0.0, proposals=0.5)
+        SearchSettings(warm_up=0.0, proposals=0.5)
 
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_methods_are_sets_of_fields(method):
-    names = {field.name for field in fields(SearchConfig)}
+    names = {field.name for field in fields(SearchSettings)}
     assert set(METHODS[method]) <= names
-    config = SearchConfig(evaluations=77, seed=5).for_method(method)
+    config = SearchSettings(evaluations=77, seed=5).for_method(method)
     assert config.method == method
     assert (config.evaluations, config.seed) == (77, 5)
     assert all(getattr(config, name) == value for name, value in METHODS[method].items())
 
 
 def test_the_paper_method_is_the_paper_throughout():
-    config = SearchConfig().for_method("grpo-paper")
+    config = SearchSettings().for_method("grpo-paper")
     for name in ("allocation", "importance", "advantage", "band"):
         assert getattr(config, name) == "paper", name
     assert config.clip is None

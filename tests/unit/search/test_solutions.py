@@ -11,18 +11,20 @@ from hipp_prune.search.archive import Archive
 from hipp_prune.search.loop import search
 from hipp_prune.search.policy.network import PlanPolicy
 from hipp_prune.search.query.planner import Planner
-from hipp_prune.search.settings import METHODS, SearchConfig
-from hipp_prune.search.solutions import AnchoredAnswers, PolicyAnswers, TableAnswers, restore_answers
+from hipp_prune.search.settings import METHODS, SearchSettings
+from hipp_prune.search.solutions import AnchoredSolution, PolicySolution, TableSolution, restore_solution
 
 WORLD = Landscape(blocks=4)
-CONFIG = SearchConfig(evaluations=20, groups=2, group=4)
+CONFIG = SearchSettings(evaluations=20, groups=2, group=4)
 ONE_NEURON = 1 / (4 * 352)
 
 
-def _table(plans: list[list[int]], quality: list[tuple[float, float]], scale=(1.0, 1.0, 1.0)) -> TableAnswers:
+def _table(
+    plans: list[list[int]], quality: list[tuple[float, float]], scale=(1.0, 1.0, 1.0)
+) -> TableSolution:
     kept = np.array(plans)
     objectives = np.concatenate([quality, WORLD.space.sparsity(kept)[:, None]], axis=1)
-    return TableAnswers(
+    return TableSolution(
         plans=kept, objectives=objectives, scale=np.array(scale), space=WORLD.space, config=CONFIG
     )
 
@@ -85,8 +87,8 @@ def test_anchored_answers_come_from_the_nearest_anchors_policy():
         torch.manual_seed(number)
         policy = PlanPolicy(3)
         torch.nn.init.normal_(policy.allocation_head.weight, std=0.5)
-        experts.append(PolicyAnswers(policy=policy, state=WORLD.state, space=WORLD.space, config=CONFIG))
-    anchored = AnchoredAnswers(experts=tuple(experts))
+        experts.append(PolicySolution(policy=policy, state=WORLD.state, space=WORLD.space, config=CONFIG))
+    anchored = AnchoredSolution(experts=tuple(experts))
     asked = np.array([[0.9, 0.05, 0.05], [0.5, 0.45, 0.05], [0.3, 0.3, 0.4]])
     budget = _budget(0.3, 0.3, 3)
     kept = anchored.kept(asked, budget)
@@ -98,4 +100,4 @@ def test_anchored_answers_come_from_the_nearest_anchors_policy():
 
 def test_answers_of_an_unknown_kind():
     with pytest.raises(ValueError, match="'oracle' are unknown"):
-        restore_answers("oracle", {}, state=WORLD.state, space=WORLD.space, config=CONFIG)
+        restore_solution("oracle", {}, state=WORLD.state, space=WORLD.space, config=CONFIG)

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hipp_prune.errors import IncompleteRunError
-from hipp_prune.evaluation.evaluate import Answer
+from hipp_prune.evaluation.scorecard import Answer
 from hipp_prune.experiments.compare.cells import Cell, Contender
 from hipp_prune.files.writing import atomic_path
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.question import Question
@@ -27,7 +27,7 @@ _METADATA = b"hipp-prune"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
+class AnswerColumns:
     """What one checkpoint answered, a row a question, [N]."""
 
     id: Texts
@@ -48,7 +48,7 @@ class Answers:
     """Log-margin of the right answer (Eq. 11), in nats."""
 
     @classmethod
-    def of(cls, questions: Sequence[Question], answers: Sequence[Answer]) -> "Answers":
+    def of(cls, questions: Sequence[Question], answers: Sequence[Answer]) -> "AnswerColumns":
         """The answers to questions, in the same order."""
         numbers: dict[str, int] = {}
         groups = [numbers.setdefault(question.group, len(numbers)) for question in questions]
@@ -86,8 +86,8 @@ class CellResult:
     """Wall time of planning and writing (``plan``), evaluating twice (``evaluate``) and recovering (``recover``)."""
     search: dict[str, float] | None
     """Seconds and evaluations of the search it was asked of, which it shares with others."""
-    before: Answers
-    after: Answers
+    before: AnswerColumns
+    after: AnswerColumns
 
     def save(self, root: Path) -> None:
         """Writes the cell's file, atomically.
@@ -149,10 +149,10 @@ def _array(column: pa.ChunkedArray) -> NDArray[Any]:
     return values if pa.types.is_integer(column.type) else values.astype(np.str_)
 
 
-def _answers(columns: dict[str, Any], stage: str) -> Answers:
-    names = {field.name: field.name for field in fields(Answers)}
+def _answers(columns: dict[str, Any], stage: str) -> AnswerColumns:
+    names = {field.name: field.name for field in fields(AnswerColumns)}
     names |= {name: f"{name}_{stage}" for name in ("given", "margin")}
-    return Answers(**{name: columns[column] for name, column in names.items()})
+    return AnswerColumns(**{name: columns[column] for name, column in names.items()})
 
 
 def _cell(content: dict[str, Any]) -> Cell:

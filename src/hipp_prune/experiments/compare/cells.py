@@ -26,7 +26,7 @@ SEARCHES: Mapping[str, Method] = {
 }
 """The searches by the names they take part under: ``random`` is the baseline, random plans are ``random-search``."""
 
-METHODS: tuple[str, ...] = (DENSE, *get_args(Baseline), *SEARCHES)
+CONTENDERS: tuple[str, ...] = (DENSE, *get_args(Baseline), *SEARCHES)
 """All names, in the order of tables."""
 
 
@@ -35,15 +35,15 @@ class Contender:
     """A way to prune: a method, and what of its settings is not as usual."""
 
     method: str
-    """One of ``METHODS``."""
+    """One of ``CONTENDERS``."""
     variant: str = ""
     """What distinguishes it from others of its method, in a table's words."""
     overrides: dict[str, Any] = field(default_factory=dict, hash=False)
-    """Fields of ``SearchConfig`` (searches) or ``BaselineConfig`` (the others)."""
+    """Fields of ``SearchSettings`` (searches) or ``BaselineSettings`` (the others)."""
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise InputError(f"there is no method {self.method!r}; choose among {', '.join(METHODS)}")
+        if self.method not in CONTENDERS:
+            raise InputError(f"there is no method {self.method!r}; choose among {', '.join(CONTENDERS)}")
 
     @property
     def searches(self) -> bool:

@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from hipp_prune.experiments.compare.cell_results import CellResult
 from hipp_prune.experiments.compare.cells import OURS
-from hipp_prune.experiments.compare.scores import Scores, score_answers
+from hipp_prune.experiments.compare.scores import Scores, score_columns
 from hipp_prune.experiments.compare.settings import CompareSettings
 from hipp_prune.experiments.compare.standings import (
     ASKED,
@@ -31,7 +31,7 @@ from hipp_prune.experiments.compare.standings import (
     runner_up,
 )
 from hipp_prune.files.writing import write_text
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.arrays import Floats
 from hipp_prune.report import figures
 from hipp_prune.report.grids import Rows, html_table, markdown_table
 from hipp_prune.report.page import asset, chart_html
@@ -181,7 +181,7 @@ def section_name(section: Section) -> str:
 
 def comparison_facts(results: Sequence[CellResult], settings: CompareSettings) -> list[str]:
     """How many seeds and questions there are, what all cells share, and where they were run."""
-    scores = score_answers(results[0].before)
+    scores = score_columns(results[0].before)
     recovery = settings.recovery
     removed = {"mlp": "MLP neurons", "block": "parameters of the language blocks"}[settings.match]
     return [
@@ -247,7 +247,7 @@ def to_csv(results: Sequence[CellResult]) -> str:
 
 def _record(result: CellResult, stage: Stage) -> dict[str, object]:
     cell = result.cell
-    scores: Scores = score_answers(result.before if stage == "before" else result.after)
+    scores: Scores = score_columns(result.before if stage == "before" else result.after)
     share = 0.5 if cell.preference is None else cell.preference.robustness_share
     numbers = asdict(scores) | {"mean": scores.mean, ASKED: scores.asked(share)}
     numbers |= {f"pope_{split}": value for split, value in numbers.pop("splits").items()}

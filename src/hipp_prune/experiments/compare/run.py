@@ -16,7 +16,7 @@ from hipp_prune.experiments.crew import Clock, Say, run_jobs
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.writing import write_json
 from hipp_prune.questions.question import Question
-from hipp_prune.recovery.settings import RecoveryConfig
+from hipp_prune.recovery.settings import RecoverySettings
 
 
 def run_cells(
@@ -111,7 +111,7 @@ def read_settings(root: Path) -> CompareSettings:
     }
     try:
         return CompareSettings(
-            **{**content, "questions": tuple(content["questions"]), "recovery": RecoveryConfig(**recovery)}
+            **{**content, "questions": tuple(content["questions"]), "recovery": RecoverySettings(**recovery)}
         )
     except (TypeError, KeyError) as error:
         raise IncompleteRunError(f"{path} is not of a comparison of this version ({error})") from error

@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hipp_prune.evaluation.scoring import PopeMetrics, pope_metrics
-from hipp_prune.experiments.compare.cell_results import Answers
-from hipp_prune.plans.allocation import Floats
-
-Bools = NDArray[np.bool_]
+from hipp_prune.experiments.compare.cell_results import AnswerColumns
+from hipp_prune.plans.arrays import Bools, Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +38,7 @@ class Scores:
         return robustness_share * self.pope + (1 - robustness_share) * self.choice
 
 
-def score_answers(answers: Answers) -> Scores:
+def score_columns(answers: AnswerColumns) -> Scores:
     """Scores of one checkpoint."""
     pope = answers.benchmark == "pope"
     choice = ~pope
@@ -62,7 +59,7 @@ def score_answers(answers: Answers) -> Scores:
     )
 
 
-def _pope(answers: Answers, chosen: Bools) -> PopeMetrics:
+def _pope(answers: AnswerColumns, chosen: Bools) -> PopeMetrics:
     return pope_metrics((answers.gold[chosen] == "Yes").tolist(), (answers.given[chosen] == "Yes").tolist())
 
 
@@ -77,7 +74,7 @@ def auc(values: Floats, positive: Bools) -> float:
     return float((below + not_above).mean() / (2 * len(negatives)))
 
 
-def picture_counts(answers: Answers) -> Floats:
+def picture_counts(answers: AnswerColumns) -> Floats:
     """Right answers and questions by group, [groups, 6]: right and all Yes, right and all No, right and all choice."""
     pope = answers.benchmark == "pope"
     yes = answers.gold == "Yes"

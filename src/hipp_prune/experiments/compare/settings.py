@@ -3,19 +3,19 @@
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
-from hipp_prune.baselines.settings import BaselineConfig
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.compare.cells import DENSE, SEARCHES, Contender
 from hipp_prune.plans.choices import Match
 from hipp_prune.plans.space import ModelShape
 from hipp_prune.questions.splits import Split
-from hipp_prune.recovery.settings import RecoveryConfig
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.search.settings import SearchSettings
 
-RECOVERY = RecoveryConfig(steps=120, rate=1e-3, lora_rate=3e-3)
+RECOVERY = RecoverySettings(steps=120, rate=1e-3, lora_rate=3e-3)
 """Seconds instead of minutes, at the learning rates for it (``docs/compare.md``)."""
 
-ConfigT = TypeVar("ConfigT", SearchConfig, BaselineConfig)
+SettingsT = TypeVar("SettingsT", SearchSettings, BaselineSettings)
 
 
 BEYOND_NEURONS = ("slicegpt",)
@@ -38,13 +38,13 @@ class CompareSettings:
     """What a budget is a fraction of: MLP neurons, or parameters of the language blocks."""
     evaluations: int = 500
     """Evaluations of a plan that a search may pay for."""
-    s_min: float = SearchConfig().s_min
+    s_min: float = SearchSettings().s_min
     """Smallest sparsity searched."""
-    s_max: float = SearchConfig().s_max
+    s_max: float = SearchSettings().s_max
     """Largest sparsity searched."""
-    r_max: float = SearchConfig().r_max
+    r_max: float = SearchSettings().r_max
     """Largest fraction that any method may take from one block."""
-    recovery: RecoveryConfig = RECOVERY
+    recovery: RecoverySettings = RECOVERY
     """One for all; its seed is the cell's."""
 
     def __post_init__(self) -> None:
@@ -54,24 +54,24 @@ class CompareSettings:
                 f"{self.evaluations}"
             )
 
-    def search_config(self, contender: Contender, seed: int) -> SearchConfig:
+    def search_config(self, contender: Contender, seed: int) -> SearchSettings:
         """The settings of a contender's search.
 
         Raises:
             InputError: if it changes what there is not.
         """
-        base = SearchConfig(
+        base = SearchSettings(
             s_min=self.s_min, s_max=self.s_max, r_max=self.r_max, evaluations=self.evaluations, seed=seed
         )
         return _changed(base.for_method(SEARCHES[contender.method]), contender)
 
-    def baseline_config(self, contender: Contender, seed: int) -> BaselineConfig:
+    def baseline_config(self, contender: Contender, seed: int) -> BaselineSettings:
         """The settings of a contender that does not search.
 
         Raises:
             InputError: if it changes what there is not.
         """
-        config = BaselineConfig(seed=seed, match=self.match, r_max=self.r_max)
+        config = BaselineSettings(seed=seed, match=self.match, r_max=self.r_max)
         if contender.method in BEYOND_NEURONS:
             config = replace(config, match="block", round_to=1)  # as near to the others' budget as it comes
         return _changed(config, contender)
@@ -90,7 +90,7 @@ class CompareSettings:
             return asdict(self.search_config(contender, seed))
         return asdict(self.baseline_config(contender, seed))
 
-    def recovery_config(self, seed: int) -> RecoveryConfig:
+    def recovery_config(self, seed: int) -> RecoverySettings:
         """How a cell of this seed is recovered."""
         return replace(self.recovery, seed=seed)
 
@@ -99,7 +99,7 @@ DEFAULT_SETTINGS = CompareSettings()
 """Our defaults."""
 
 
-def _changed(config: ConfigT, contender: Contender) -> ConfigT:
+def _changed(config: SettingsT, contender: Contender) -> SettingsT:
     unknown = sorted(contender.overrides.keys() - {field.name for field in fields(config)})
     if unknown:
         raise InputError(f"{contender.label}: {contender.method} has no settings {', '.join(unknown)}")

@@ -11,7 +11,7 @@ from hipp_prune.experiments.compare.page import comparison_facts, write_comparis
 from hipp_prune.experiments.compare.run import read_settings, run_cells
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
 from hipp_prune.experiments.crew import Say
-from hipp_prune.stages.loading import DEFAULT_OPTIONS, ModelOptions
+from hipp_prune.stages.loading import DEFAULT_LOADING, LoadSettings
 
 
 def compare(
@@ -23,7 +23,7 @@ def compare(
     minutes: float | None = None,
     keep: bool = False,
     results: Path | None = None,
-    options: ModelOptions = DEFAULT_OPTIONS,
+    options: LoadSettings = DEFAULT_LOADING,
     say: Say = lambda line: None,  # noqa: ARG005
 ) -> list[CellResult]:
     """Prunes models in many ways, and asks what is left before and after the same recovery.

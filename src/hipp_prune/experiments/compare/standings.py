@@ -11,9 +11,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from hipp_prune.experiments.compare.cell_results import CellResult
-from hipp_prune.experiments.compare.cells import DENSE, METHODS, OURS, Contender
-from hipp_prune.experiments.compare.scores import Scores, accuracies, picture_counts, score_answers
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.experiments.compare.cells import CONTENDERS, DENSE, OURS, Contender
+from hipp_prune.experiments.compare.scores import Scores, accuracies, picture_counts, score_columns
+from hipp_prune.plans.arrays import Floats
 
 Stage = Literal["before", "after"]
 """Of recovery."""
@@ -53,7 +53,7 @@ class Row:
     @cached_property
     def scores(self) -> list[Scores]:
         """Of every cell."""
-        return [score_answers(getattr(result, self.stage)) for result in self.results]
+        return [score_columns(getattr(result, self.stage)) for result in self.results]
 
     def over_seeds(self, measure: str) -> Floats:
         """A measure by seed, the mean over preferences within a seed."""
@@ -103,7 +103,7 @@ def _value(scores: Scores, measure: str, robustness_share: float) -> float:
 
 
 def make_rows(results: Sequence[CellResult], stage: Stage) -> list[Row]:
-    """A row for every model, budget and contender, in this order, methods as in ``METHODS``.
+    """A row for every model, budget and contender, in this order, methods as in ``CONTENDERS``.
 
     The dense model, which has no budget, stands first at every budget of its model.
     """
@@ -148,7 +148,7 @@ def _mean_share(results: Iterable[CellResult]) -> float:
 
 def _place(result: CellResult) -> tuple[object, ...]:
     cell = result.cell
-    return METHODS.index(cell.contender.method), cell.contender.variant, cell.seed, str(cell)
+    return CONTENDERS.index(cell.contender.method), cell.contender.variant, cell.seed, str(cell)
 
 
 @dataclass(frozen=True, kw_only=True)

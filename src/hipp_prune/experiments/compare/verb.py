@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 import tyro
 
 from hipp_prune.cli.commands import ModelFlags
-from hipp_prune.experiments.compare.cells import DENSE, FOUR, METHODS, Cell, Contender, schedule
+from hipp_prune.experiments.compare.cells import CONTENDERS, DENSE, FOUR, Cell, Contender, schedule
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, RECOVERY, CompareSettings
 from hipp_prune.plans.choices import Baseline, Match
 from hipp_prune.plans.preference import Preference
@@ -26,7 +26,7 @@ class Compare:
     """Folder to make, and to go on in; compare.html is written there."""
     models: tuple[str, ...] = ("toy-llava", "toy-qwen2.5-vl")
     """toy-llava, toy-qwen2.5-vl, checkpoint folders, or hub names."""
-    methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="{" + ",".join(METHODS) + "}")] = (
+    methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="{" + ",".join(CONTENDERS) + "}")] = (
         DENSE,
         *get_args(Baseline),
         "hybrid",

@@ -15,8 +15,8 @@ from hipp_prune.calibration import Calibration, calibrate
 from hipp_prune.checkpoints.ledger import checkpoint_ledger
 from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.errors import RunError
-from hipp_prune.evaluation.evaluate import answer_questions, limit_questions
-from hipp_prune.experiments.compare.cell_results import Answers, CellResult
+from hipp_prune.evaluation.scorecard import answer_questions, limit_questions
+from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
 from hipp_prune.experiments.compare.cells import DENSE, CalibrationJob, Cell, Job, SearchJob
 from hipp_prune.experiments.compare.settings import CompareSettings
 from hipp_prune.files.reading import read_json
@@ -38,7 +38,7 @@ from hipp_prune.search.loop import search
 from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.model_space import plan_space
 from hipp_prune.search.query.planner import Planner
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 NOTHING = Ledger(mlp=0.0, block=0.0, language=0.0, model=0.0)
 """What the dense model saves."""
@@ -220,11 +220,11 @@ class Worker:
         config = self.settings.search_config(cell.contender, cell.seed)
         return claim_search(cell.search.folder(self.root), config)
 
-    def ask(self, checkpoint: Path) -> Answers:
+    def ask(self, checkpoint: Path) -> AnswerColumns:
         """What a checkpoint answers."""
         questions = self.judging
         answers, _ = answer_questions(load_model(checkpoint, **self.load), questions)
-        return Answers.of(questions, answers)
+        return AnswerColumns.of(questions, answers)
 
     def questions(self, split: Split) -> list[Question]:
         """Those of a split, which no seed changes."""
@@ -274,7 +274,7 @@ def planner_path(folder: Path) -> Path:
     return folder / "planner.safetensors"
 
 
-def claim_search(folder: Path, config: SearchConfig) -> dict[str, float] | None:
+def claim_search(folder: Path, config: SearchSettings) -> dict[str, float] | None:
     """Starts a search or goes on with one of the same settings; the seconds and evaluations of one that is finished.
 
     Raises:
@@ -285,7 +285,7 @@ def claim_search(folder: Path, config: SearchConfig) -> dict[str, float] | None:
         write_json(path, {"config": asdict(config), "spent": None})
         return None
     content = read_json(path, made_by="hipp-prune compare")
-    refuse_changes(path, {**asdict(SearchConfig()), **content["config"]}, asdict(config))
+    refuse_changes(path, {**asdict(SearchSettings()), **content["config"]}, asdict(config))
     spent: dict[str, float] | None = content["spent"]
     return spent
 

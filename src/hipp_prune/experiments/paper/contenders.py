@@ -43,7 +43,7 @@ class Switch:
     method: Method
     """The search that is changed, and compared with."""
     change: dict[str, Any] = field(hash=False)
-    """Fields of ``SearchConfig``."""
+    """Fields of ``SearchSettings``."""
 
     @property
     def base(self) -> Contender:

@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.arrays import Floats
 
 _WIDTH, _HEIGHT, _MARGIN, _KEY = 420, 340, 58, 30
 _DARK, _LIGHT = (68, 1, 84), (253, 200, 37)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hipp_prune.experiments.compare.cell_results import Answers, CellResult
+from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
 from hipp_prune.experiments.compare.cells import Cell
 from hipp_prune.experiments.compare.standings import Row
 from hipp_prune.experiments.paper.contenders import DENSE, OURS, plain
@@ -43,7 +43,7 @@ def section(settings: PaperSettings, results: Sequence[CellResult]) -> Section:
 def kept_out(result: CellResult) -> CellResult:
     """A result without the POPE split that was taught."""
 
-    def rest(answers: Answers) -> Answers:
+    def rest(answers: AnswerColumns) -> AnswerColumns:
         return take(answers, (answers.benchmark != "pope") | (answers.subset != _TAUGHT))
 
     return replace(result, before=rest(result.before), after=rest(result.after))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hipp_prune.experiments.compare.cell_results import CellResult
 from hipp_prune.experiments.compare.cells import Cell
-from hipp_prune.experiments.compare.scores import score_answers
+from hipp_prune.experiments.compare.scores import score_columns
 from hipp_prune.experiments.paper.settings import PaperSettings
 
 WEIGHTS = {"POPE before": 0, "choice before": 1, "POPE after": 0, "choice after": 1, "sparsity": 2}
@@ -34,7 +34,7 @@ def measure_points(results: Sequence[CellResult]) -> list[Point]:
     """Every result as a point."""
     points = []
     for result in results:
-        stages = {"before": score_answers(result.before), "after": score_answers(result.after)}
+        stages = {"before": score_columns(result.before), "after": score_columns(result.after)}
         values = {f"POPE {stage}": scores.pope for stage, scores in stages.items()}
         values |= {f"choice {stage}": scores.choice for stage, scores in stages.items()}
         values["sparsity"] = result.ledger.mlp

@@ -7,9 +7,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from hipp_prune.experiments.compare.cell_results import Answers, CellResult
+from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
 from hipp_prune.experiments.compare.cells import Cell, schedule
-from hipp_prune.experiments.compare.scores import score_answers
+from hipp_prune.experiments.compare.scores import score_columns
 from hipp_prune.experiments.paper.contenders import DENSE
 from hipp_prune.experiments.paper.part import Part, Section
 from hipp_prune.experiments.paper.settings import PaperSettings, model_name
@@ -26,7 +26,7 @@ _WHAT = """Kendall's τ over the plans of one seed at the hardest budget (mean o
 reward is computed before recovery on one half of the pictures, the accuracy after recovery on the other, so that no
 question makes them agree. A minibatch is what a search sees of a plan: {minibatch} questions a benchmark."""
 
-Measure = Callable[[Answers], float]
+Measure = Callable[[AnswerColumns], float]
 
 
 def cells(settings: PaperSettings) -> list[Cell]:
@@ -56,23 +56,23 @@ def section(settings: PaperSettings, results: Sequence[CellResult]) -> Section:
     return Section(text=paragraphs(_WHAT.format(minibatch=_MINIBATCH), markdown_table(table)))
 
 
-def reward(answers: Answers) -> float:
+def reward(answers: AnswerColumns) -> float:
     """(R_rob + R_util) / 2 of Eq. 11 with log σ(m)."""
     return (robustness(answers) + utility(answers)) / 2
 
 
-def robustness(answers: Answers) -> float:
+def robustness(answers: AnswerColumns) -> float:
     """R_rob: the class-balanced mean of log σ(m) over POPE questions."""
     pope = answers.benchmark == "pope"
     return class_balanced_mean(_log_sigmoid(answers)[pope], (answers.gold == "Yes")[pope].astype(np.int64))
 
 
-def utility(answers: Answers) -> float:
+def utility(answers: AnswerColumns) -> float:
     """R_util: the mean of log σ(m) over multiple-choice questions."""
     return float(_log_sigmoid(answers)[answers.benchmark != "pope"].mean())
 
 
-def minibatch_reward(answers: Answers) -> float:
+def minibatch_reward(answers: AnswerColumns) -> float:
     """The reward on few questions, the same for every plan."""
     few = [
         np.flatnonzero(kind & label)[:count]
@@ -86,21 +86,23 @@ def minibatch_reward(answers: Answers) -> float:
 
 
 _PAIRS: tuple[tuple[str, Measure, Measure], ...] = (
-    ("reward, mean accuracy", reward, lambda answers: score_answers(answers).mean),
-    ("minibatch's reward, mean accuracy", minibatch_reward, lambda answers: score_answers(answers).mean),
-    ("accuracy, mean accuracy", lambda a: score_answers(a).mean, lambda a: score_answers(a).mean),
-    ("R_rob, POPE", robustness, lambda answers: score_answers(answers).pope),
-    ("R_util, choice", utility, lambda answers: score_answers(answers).choice),
+    ("reward, mean accuracy", reward, lambda answers: score_columns(answers).mean),
+    ("minibatch's reward, mean accuracy", minibatch_reward, lambda answers: score_columns(answers).mean),
+    ("accuracy, mean accuracy", lambda a: score_columns(a).mean, lambda a: score_columns(a).mean),
+    ("R_rob, POPE", robustness, lambda answers: score_columns(answers).pope),
+    ("R_util, choice", utility, lambda answers: score_columns(answers).choice),
 )
 """What predicts before recovery, what it is to predict after it."""
 
 
-def take(answers: Answers, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Answers:
+def take(answers: AnswerColumns, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> AnswerColumns:
     """Some of the answers."""
-    return Answers(**{field.name: getattr(answers, field.name)[chosen] for field in fields(Answers)})
+    return AnswerColumns(
+        **{field.name: getattr(answers, field.name)[chosen] for field in fields(AnswerColumns)}
+    )
 
 
-def halves(answers: Answers) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def halves(answers: AnswerColumns) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which answers belong to each half of the pictures; the same for all who were asked the same."""
     groups = np.unique(answers.group)
     first = np.random.default_rng(0).permutation(groups)[: len(groups) // 2]
@@ -124,7 +126,7 @@ def _taus(
     return found
 
 
-def _log_sigmoid(answers: Answers) -> NDArray[np.float64]:
+def _log_sigmoid(answers: AnswerColumns) -> NDArray[np.float64]:
     result: NDArray[np.float64] = -np.logaddexp(0.0, -answers.margin)
     return result
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from hipp_prune.errors import RunError
 from hipp_prune.experiments.paper.run import Say, choose_parts, run_paper
 from hipp_prune.experiments.paper.settings import FULL, PaperSettings
-from hipp_prune.stages.loading import DEFAULT_OPTIONS, ModelOptions
+from hipp_prune.stages.loading import DEFAULT_LOADING, LoadSettings
 
 
 def paper(
@@ -19,7 +19,7 @@ def paper(
     command: str = "hipp-prune paper",
     workers: int = 2,
     minutes: float | None = None,
-    options: ModelOptions = DEFAULT_OPTIONS,
+    options: LoadSettings = DEFAULT_LOADING,
     say: Say = lambda line: None,  # noqa: ARG005
 ) -> None:
     """Runs the paper's parts on both embedded models; interrupted, it goes on from its last cell.

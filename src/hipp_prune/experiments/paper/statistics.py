@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hipp_prune.experiments.search_bench.fronts import paired_interval
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.arrays import Floats
 
 
 def ranks(values: Sequence[float] | Floats) -> Floats:

@@ -18,7 +18,7 @@ from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import write_json
 from hipp_prune.models import load_model
 from hipp_prune.objectives.returns import compression_return
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.plan import pack_masks
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.questions.minibatches import draw_minibatch
@@ -28,7 +28,7 @@ from hipp_prune.questions.splits import Split
 from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.problem import Problem
 from hipp_prune.search.session import random_ratios
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 LANDSCAPE = "landscape"
 """Name of the synthetic problem; every seed is another landscape."""
@@ -115,7 +115,7 @@ class Arena(Protocol):
     def fingerprint(self) -> str:
         """Of the model."""
 
-    def problem(self, config: SearchConfig) -> Problem:
+    def problem(self, config: SearchSettings) -> Problem:
         """The problem as a search with these settings sees it; the problem opened before is no longer valid."""
 
     def judge(self, kept: Ints) -> list[JudgedPlan]:
@@ -124,7 +124,7 @@ class Arena(Protocol):
     def chance(self) -> float:
         """Multiple-choice accuracy of a uniform guess."""
 
-    def optima(self, config: SearchConfig, scale: Floats) -> Ints:
+    def optima(self, config: SearchSettings, scale: Floats) -> Ints:
         """The best plan [P, U] for each preference of the lattice; none, [0, U], where it is unknown."""
 
 
@@ -148,7 +148,7 @@ class ArenaSpec:
         """Name of what is searched with this seed: the same model each time, another landscape."""
         return self.name if self.run else f"{self.name}-{seed}"
 
-    def adapt(self, config: SearchConfig) -> SearchConfig:
+    def adapt(self, config: SearchSettings) -> SearchSettings:
         """The settings a search of this problem can have: a landscape has one unit a block."""
         return config if self.run else replace(config, unit="coupled")
 
@@ -206,7 +206,7 @@ class ModelArena:
         self._open: ModelProblem | None = None
         self._known: dict[tuple[bytes, ...], JudgedPlan] = {}
 
-    def problem(self, config: SearchConfig) -> Problem:
+    def problem(self, config: SearchSettings) -> Problem:
         """See ``Arena``."""
         if self._open is not None:
             self._open.sorted.restore()
@@ -234,7 +234,7 @@ class ModelArena:
         """See ``Arena``."""
         return chance_level(question for question in self._held_out if question.benchmark == "scienceqa")
 
-    def optima(self, config: SearchConfig, scale: Floats) -> Ints:  # noqa: ARG002
+    def optima(self, config: SearchSettings, scale: Floats) -> Ints:  # noqa: ARG002
         """Unknown."""
         assert self._open is not None, "open a problem first"
         return np.zeros((0, self._open.space.num_units), dtype=np.int64)
@@ -245,7 +245,7 @@ def draw_held_out(questions: Sequence[Question], limit: int) -> list[Question]:
     chosen: list[Question] = []
     for benchmark in ("pope", "scienceqa"):
         asked = [question for question in questions if question.benchmark == benchmark]
-        drawn = draw_minibatch(asked, limit, np.random.default_rng(11), per_image=SearchConfig().per_image)
+        drawn = draw_minibatch(asked, limit, np.random.default_rng(11), per_image=SearchSettings().per_image)
         chosen += [asked[index] for index in drawn]
     return chosen
 
@@ -257,7 +257,7 @@ class LandscapeArena:
         self._landscape = Landscape(seed=seed)
         self.fingerprint = self._landscape.space.shape.fingerprint
 
-    def problem(self, config: SearchConfig) -> Problem:  # noqa: ARG002
+    def problem(self, config: SearchSettings) -> Problem:  # noqa: ARG002
         """See ``Arena``."""
         return self._landscape
 
@@ -280,12 +280,12 @@ class LandscapeArena:
         """That of four options."""
         return _LANDSCAPE_CHANCE
 
-    def optima(self, config: SearchConfig, scale: Floats) -> Ints:
+    def optima(self, config: SearchSettings, scale: Floats) -> Ints:
         """Found by exchanging neurons: damage is all but separable and convex, so no exchange that helps is left."""
         return np.stack([_climb(self._landscape, preference / scale, config) for preference in lattice()])
 
 
-def _climb(landscape: Landscape, weights: Floats, config: SearchConfig) -> Ints:
+def _climb(landscape: Landscape, weights: Floats, config: SearchSettings) -> Ints:
     """Kept counts [U] with the largest weighted (R_rob, R_util, R_comp), by ever smaller exchanges."""
     space = landscape.space
     least = np.ceil((1 - space.r_max) * space.widths)
@@ -312,7 +312,7 @@ def _climb(landscape: Landscape, weights: Floats, config: SearchConfig) -> Ints:
     return kept
 
 
-def measure_reference(arena: Arena, config: SearchConfig) -> Reference:
+def measure_reference(arena: Arena, config: SearchSettings) -> Reference:
     """Judges the dense model, random plans and, where they are known, the best ones.
 
     Args:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import moocore
 import numpy as np
 
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.arrays import Floats
 
 _BOOTSTRAPS = 10_000
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hipp_prune.objectives.returns import PlanScores
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import ModelShape, PlanSpace
 
 _QUESTIONS = 64

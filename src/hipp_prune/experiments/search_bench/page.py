@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from hipp_prune.experiments.search_bench.arenas import ArenaSpec
-from hipp_prune.experiments.search_bench.trials import Cell
+from hipp_prune.experiments.search_bench.trials import Trial
 from hipp_prune.experiments.search_bench.verdicts import (
     MEASURES,
     Entry,
@@ -27,7 +27,7 @@ from hipp_prune.experiments.search_bench.verdicts import (
     verdicts,
 )
 from hipp_prune.files.writing import write_text
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.arrays import Floats
 from hipp_prune.report import figures
 from hipp_prune.report.grids import Rows, html_table, markdown_table
 from hipp_prune.report.page import asset, chart_html
@@ -134,7 +134,7 @@ def verdict_lines(table: Sequence[Entry]) -> list[str]:
     return lines
 
 
-def search_facts(scores: Sequence[Score], cells: Sequence[Cell], specs: Iterable[ArenaSpec]) -> list[str]:
+def search_facts(scores: Sequence[Score], cells: Sequence[Trial], specs: Iterable[ArenaSpec]) -> list[str]:
     """How far the benchmark is, and what its plans were judged by."""
     done = {score.cell for score in scores}
     seeds = {cell.seed for cell in cells}

@@ -16,13 +16,13 @@ from hipp_prune.experiments.search_bench.arenas import (
     arena_specs,
     measure_reference,
 )
-from hipp_prune.experiments.search_bench.trials import Cell, CellResult, finished, run_cell, schedule
+from hipp_prune.experiments.search_bench.trials import Trial, TrialResult, finished, run_trial, schedule
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.writing import write_json
 from hipp_prune.models import TOYS
 from hipp_prune.plans.choices import Method
 from hipp_prune.questions.splits import Split
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +42,9 @@ class BenchSettings:
     """Whose questions judge the answers."""
     limit: int = 300
     """How many of them a benchmark."""
-    s_min: float = SearchConfig().s_min
+    s_min: float = SearchSettings().s_min
     """Smallest sparsity searched."""
-    s_max: float = SearchConfig().s_max
+    s_max: float = SearchSettings().s_max
     """Largest sparsity searched."""
 
     def __post_init__(self) -> None:
@@ -63,11 +63,11 @@ class BenchSettings:
         return arena_specs(out, self.problems, split=self.split, limit=self.limit, **load)
 
     @property
-    def base(self) -> SearchConfig:
+    def base(self) -> SearchSettings:
         """What every method starts from."""
-        return SearchConfig(s_min=self.s_min, s_max=self.s_max)
+        return SearchSettings(s_min=self.s_min, s_max=self.s_max)
 
-    def cells(self, problems: Iterable[str]) -> list[Cell]:
+    def cells(self, problems: Iterable[str]) -> list[Trial]:
         """All searches of the problems with these names, in their order."""
         return schedule(tuple(problems), self.methods, self.budgets, self.seeds)
 
@@ -83,7 +83,7 @@ def reference_path(root: Path, instance: str) -> Path:
     return root / "references" / f"{instance}.json"
 
 
-def claim(root: Path, specs: Mapping[str, ArenaSpec], base: SearchConfig) -> None:
+def claim(root: Path, specs: Mapping[str, ArenaSpec], base: SearchSettings) -> None:
     """Makes a benchmark's folder, or goes on in one whose problems are judged in the same way.
 
     Raises:
@@ -109,7 +109,7 @@ def claim(root: Path, specs: Mapping[str, ArenaSpec], base: SearchConfig) -> Non
     write_json(path, {**before, **now})
 
 
-def _judged_by(spec: ArenaSpec, root: Path, base: SearchConfig) -> dict[str, Any]:
+def _judged_by(spec: ArenaSpec, root: Path, base: SearchSettings) -> dict[str, Any]:
     sparsity = {"s_min": base.s_min, "s_max": base.s_max}
     if spec.run is None:
         return sparsity
@@ -119,16 +119,16 @@ def _judged_by(spec: ArenaSpec, root: Path, base: SearchConfig) -> dict[str, Any
     return {"run": str(run), "split": spec.split, "limit": spec.limit, **sparsity}
 
 
-def run_cells(
+def run_trials(
     root: Path,
-    cells: Sequence[Cell],
+    cells: Sequence[Trial],
     specs: Mapping[str, ArenaSpec],
-    base: SearchConfig,
+    base: SearchSettings,
     *,
     workers: int = 2,
     minutes: float | None = None,
     say: Say,
-) -> dict[Cell, str]:
+) -> dict[Trial, str]:
     """Searches every cell that has no result yet, in this order, and returns why some failed, if they did.
 
     Args:
@@ -152,7 +152,7 @@ def run_cells(
     for cell, result in done.items():
         clock.took(cell, result.seconds + result.judging)
 
-    def finish(cell: Cell, result: CellResult) -> None:
+    def finish(cell: Trial, result: TrialResult) -> None:
         result.save(root)
         clock.took(cell, result.seconds + result.judging)
         judging = f"judging {len(result.plans)} plans {result.judging:.1f} s"
@@ -162,7 +162,7 @@ def run_cells(
     return run_jobs(waiting, start, finish, workers=workers, minutes=minutes, say=say)
 
 
-def _kinds(cell: Cell) -> tuple[tuple[str, ...], ...]:
+def _kinds(cell: Trial) -> tuple[tuple[str, ...], ...]:
     """Ever wider classes of cells that cost alike."""
     return (cell.problem, cell.method), (cell.problem,), ()
 
@@ -173,19 +173,19 @@ class _Searcher:
 
     root: Path
     specs: Mapping[str, ArenaSpec]
-    base: SearchConfig
+    base: SearchSettings
     arenas: dict[str, Arena] = field(default_factory=dict)
 
-    def __call__(self, cell: Cell) -> CellResult:
+    def __call__(self, cell: Trial) -> TrialResult:
         """Searches a cell."""
         spec = self.specs[cell.problem]
         instance = spec.instance(cell.seed)
         if instance not in self.arenas:
             self.arenas[instance] = _prepared(spec, cell.seed, self.root, self.base)
-        return run_cell(cell, self.arenas[instance], spec.adapt(cell.config(self.base)), name=instance)
+        return run_trial(cell, self.arenas[instance], spec.adapt(cell.config(self.base)), name=instance)
 
 
-def _prepared(spec: ArenaSpec, seed: int, root: Path, base: SearchConfig) -> Arena:
+def _prepared(spec: ArenaSpec, seed: int, root: Path, base: SearchSettings) -> Arena:
     """Opens an arena; the first to do so also measures its reference.
 
     Raises:
@@ -203,8 +203,8 @@ def _prepared(spec: ArenaSpec, seed: int, root: Path, base: SearchConfig) -> Are
     return arena
 
 
-def read_results(root: Path) -> tuple[list[CellResult], dict[str, Reference]]:
+def read_results(root: Path) -> tuple[list[TrialResult], dict[str, Reference]]:
     """Every finished cell of a benchmark's folder, and the references by arena."""
-    results = [CellResult.load(path) for path in sorted((root / "cells").glob("*/*.json"))]
+    results = [TrialResult.load(path) for path in sorted((root / "cells").glob("*/*.json"))]
     references = {path.stem: Reference.load(path) for path in sorted((root / "references").glob("*.json"))}
     return results, references

@@ -6,10 +6,10 @@ from pathlib import Path
 from hipp_prune.errors import RunError
 from hipp_prune.experiments.crew import Say
 from hipp_prune.experiments.search_bench.page import search_facts, write_searches
-from hipp_prune.experiments.search_bench.run import FULL, BenchSettings, claim, read_results, run_cells
-from hipp_prune.experiments.search_bench.verdicts import Score, score_cells
+from hipp_prune.experiments.search_bench.run import FULL, BenchSettings, claim, read_results, run_trials
+from hipp_prune.experiments.search_bench.verdicts import Score, score_trials
 from hipp_prune.files.run_directory import RunDirectory
-from hipp_prune.stages.loading import DEFAULT_OPTIONS, ModelOptions
+from hipp_prune.stages.loading import DEFAULT_LOADING, LoadSettings
 from hipp_prune.stages.runs import calibrate
 
 
@@ -20,7 +20,7 @@ def bench_search(
     workers: int = 2,
     minutes: float | None = None,
     results: Path | None = None,
-    options: ModelOptions = DEFAULT_OPTIONS,
+    options: LoadSettings = DEFAULT_LOADING,
     say: Say = lambda line: None,  # noqa: ARG005
 ) -> list[Score]:
     """Compares search methods at equal numbers of evaluations; interrupted, it goes on from its last search.
@@ -44,8 +44,8 @@ def bench_search(
             say(f"calibrating {problem}")
             calibrate(problem, settings.questions, spec.run, options=options)
     cells = settings.cells(specs)
-    failed = run_cells(out, cells, specs, settings.base, workers=workers, minutes=minutes, say=say)
-    scores = score_cells(*read_results(out))
+    failed = run_trials(out, cells, specs, settings.base, workers=workers, minutes=minutes, say=say)
+    scores = score_trials(*read_results(out))
     write_searches(out, results or out, scores, search_facts(scores, cells, specs.values()))
     for cell, reason in failed.items():
         raise RunError(f"{len(failed)} of {len(cells)} searches failed, the first, {cell}, with: {reason}")

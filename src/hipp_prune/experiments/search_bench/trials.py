@@ -16,7 +16,7 @@ from hipp_prune.files.writing import write_json
 from hipp_prune.plans.choices import Method
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.loop import search
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 LONG = 1000
 """Larger budgets are for the methods that can use them."""
@@ -25,7 +25,7 @@ LONG_METHODS = ("hybrid", "grpo", "grpo-paper", "grpo-per-preference")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class Trial:
     """One search."""
 
     problem: str
@@ -41,18 +41,18 @@ class Cell:
         """Where its result is kept."""
         return root / "cells" / self.problem / f"{self.method}-{self.budget}-{self.seed}.json"
 
-    def config(self, base: SearchConfig) -> SearchConfig:
+    def config(self, base: SearchSettings) -> SearchSettings:
         """The settings of its search."""
         changes = {"evaluations": self.budget, "minutes": None, "seed": self.seed}
-        return SearchConfig(**{**asdict(base.for_method(self.method)), **changes})
+        return SearchSettings(**{**asdict(base.for_method(self.method)), **changes})
 
 
 def schedule(
     problems: Sequence[str], methods: Sequence[Method], budgets: Sequence[int], seeds: int
-) -> list[Cell]:
+) -> list[Trial]:
     """All cells, seed by seed: stopped at any time, no combination is more than one seed ahead of another."""
     return [
-        Cell(problem=problem, method=method, budget=budget, seed=seed)
+        Trial(problem=problem, method=method, budget=budget, seed=seed)
         for seed in range(seeds)
         for budget in sorted(budgets)
         for problem in problems
@@ -62,10 +62,10 @@ def schedule(
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellResult:
+class TrialResult:
     """What a search answered, judged on held-out questions."""
 
-    cell: Cell
+    cell: Trial
     arena: str
     """Whose reference and best known plans it is compared with."""
     config: dict[str, Any]
@@ -91,7 +91,7 @@ class CellResult:
         write_json(self.cell.path(root), asdict(self))
 
     @classmethod
-    def load(cls, path: Path) -> "CellResult":
+    def load(cls, path: Path) -> "TrialResult":
         """Reads a result.
 
         Raises:
@@ -102,7 +102,7 @@ class CellResult:
             return cls(
                 **{
                     **content,
-                    "cell": Cell(**content["cell"]),
+                    "cell": Trial(**content["cell"]),
                     "plans": read_plans(content["plans"]),
                     "answers": tuple(content["answers"]),
                 }
@@ -114,7 +114,7 @@ class CellResult:
             ) from error
 
 
-def run_cell(cell: Cell, arena: Arena, config: SearchConfig, *, name: str) -> CellResult:
+def run_trial(cell: Trial, arena: Arena, config: SearchSettings, *, name: str) -> TrialResult:
     """Searches, asks for the whole lattice of preferences, and has the answers judged by the arena of this name."""
     problem = arena.problem(config)
     start = time.perf_counter()
@@ -124,7 +124,7 @@ def run_cell(cell: Cell, arena: Arena, config: SearchConfig, *, name: str) -> Ce
     budget = np.tile([config.s_min, config.s_max], (len(preferences), 1))
     plans, answers = np.unique(result.answers.kept(preferences, budget), axis=0, return_inverse=True)
     judged = tuple(arena.judge(plans))
-    return CellResult(
+    return TrialResult(
         cell=cell,
         arena=name,
         config=asdict(config),
@@ -136,7 +136,9 @@ def run_cell(cell: Cell, arena: Arena, config: SearchConfig, *, name: str) -> Ce
     )
 
 
-def finished(cells: Sequence[Cell], root: Path, configs: Sequence[SearchConfig]) -> dict[Cell, CellResult]:
+def finished(
+    cells: Sequence[Trial], root: Path, configs: Sequence[SearchSettings]
+) -> dict[Trial, TrialResult]:
     """The cells that need no search any more.
 
     Raises:
@@ -147,8 +149,8 @@ def finished(cells: Sequence[Cell], root: Path, configs: Sequence[SearchConfig])
         path = cell.path(root)
         if not path.exists():
             continue
-        result = CellResult.load(path)
-        before, now = {**asdict(SearchConfig()), **result.config}, asdict(config)
+        result = TrialResult.load(path)
+        before, now = {**asdict(SearchSettings()), **result.config}, asdict(config)
         changed = sorted(name for name in now if before[name] != now[name])
         if changed:
             differences = ", ".join(f"{name} {before[name]!r} → {now[name]!r}" for name in changed)

@@ -20,8 +20,8 @@ from hipp_prune.experiments.search_bench.fronts import (
     query_regret,
     union_front,
 )
-from hipp_prune.experiments.search_bench.trials import Cell, CellResult
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.experiments.search_bench.trials import Trial, TrialResult
+from hipp_prune.plans.arrays import Floats
 from hipp_prune.plans.choices import Method
 
 Standing = Literal["ahead", "tied", "behind"]
@@ -44,7 +44,7 @@ _POOR = 0.1
 class Score:
     """What one search achieved."""
 
-    cell: Cell
+    cell: Trial
     regret: float
     """Mean shortfall of an answer against the best known plan, in σ of the scalarised objectives, ≥ 0."""
     hypervolume: float
@@ -61,10 +61,10 @@ class Score:
         return float(getattr(self, measure))
 
 
-def score_cells(results: Sequence[CellResult], references: Mapping[str, Reference]) -> list[Score]:
+def score_trials(results: Sequence[TrialResult], references: Mapping[str, Reference]) -> list[Score]:
     """Scores of all cells; the best known plans are the best of all that any of them, or the reference, has shown."""
     preferences = lattice()
-    by_arena: dict[str, list[CellResult]] = defaultdict(list)
+    by_arena: dict[str, list[TrialResult]] = defaultdict(list)
     for result in results:
         by_arena[result.arena].append(result)
     scores = []
@@ -78,7 +78,7 @@ def score_cells(results: Sequence[CellResult], references: Mapping[str, Referenc
 
 
 def _score(
-    result: CellResult, reference: Reference, best: Floats, front: Floats, preferences: Floats
+    result: TrialResult, reference: Reference, best: Floats, front: Floats, preferences: Floats
 ) -> Score:
     accuracies = _table(result.plans, "pope", "scienceqa")
     returns = _table(result.plans, "robustness", "utility")

@@ -11,9 +11,9 @@ from hipp_prune.search.methods.random import search_random
 from hipp_prune.search.methods.separate import search_separately
 from hipp_prune.search.methods.surrogate import search_surrogate
 from hipp_prune.search.session import Session
-from hipp_prune.search.solutions import Answers
+from hipp_prune.search.solutions import Solution
 
-SEARCHERS: dict[Method, Callable[[Session], Answers]] = {
+SEARCHERS: dict[Method, Callable[[Session], Solution]] = {
     "hybrid": search_policy,
     "grpo": search_policy,
     "grpo-paper": search_policy,

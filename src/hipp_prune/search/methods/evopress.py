@@ -10,11 +10,11 @@ from itertools import product
 
 import numpy as np
 
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import objective_matrix
 from hipp_prune.search.session import Session
-from hipp_prune.search.solutions import TableAnswers
+from hipp_prune.search.solutions import TableSolution
 
 _PREFERENCES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.5, 0.5, 0.0))
 _OFFSPRING = 8
@@ -36,7 +36,7 @@ class _Lineage:
     """[U]."""
 
 
-def search_evopress(session: Session) -> TableAnswers:
+def search_evopress(session: Session) -> TableSolution:
     """Evolves every operating point in turn, then compares the winners on common questions."""
     config, space = session.config, session.problem.space
     sparsities = sorted({config.s_min, (config.s_min + config.s_max) / 2, config.s_max})
@@ -54,7 +54,7 @@ def search_evopress(session: Session) -> TableAnswers:
     winners = np.stack([lineage.kept for lineage in lineages])[: config.most_evaluations]
     found = session.evaluate(winners, "winners", "evopress")
     session.normaliser.update(session.returns(found))
-    return TableAnswers(
+    return TableSolution(
         plans=winners,
         objectives=objective_matrix(found),
         scale=session.normaliser.std,

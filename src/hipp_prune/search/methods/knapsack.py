@@ -10,11 +10,11 @@ from itertools import product
 import numpy as np
 
 from hipp_prune.objectives.returns import compression_return
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import objective_matrix
 from hipp_prune.search.session import Session, random_ratios
-from hipp_prune.search.solutions import TableAnswers
+from hipp_prune.search.solutions import TableSolution
 
 _LEVELS = 4
 """Ratios r_max/4, …, r_max at which a unit is measured."""
@@ -29,7 +29,7 @@ _RANDOM_PLANS = 512
 """Plans whose *predicted* returns define σ: probes of single units hardly vary in sparsity."""
 
 
-def search_knapsack(session: Session) -> TableAnswers:
+def search_knapsack(session: Session) -> TableSolution:
     """Measures sensitivities until the budget is gone, then solves one knapsack for each trade-off and sparsity."""
     config, space = session.config, session.problem.space
     damage = measure_sensitivity(session)
@@ -46,7 +46,7 @@ def search_knapsack(session: Session) -> TableAnswers:
     )
     plans = space.kept(ratios)
     objectives = _predicted(damage, 1 - plans / space.widths, space, (0.0, 1.0))
-    return TableAnswers(plans=plans, objectives=objectives, scale=scale, space=space, config=config)
+    return TableSolution(plans=plans, objectives=objectives, scale=scale, space=space, config=config)
 
 
 def measure_sensitivity(session: Session) -> Floats:

@@ -3,17 +3,17 @@
 import numpy as np
 
 from hipp_prune.errors import InputError
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Evaluation, kept_matrix, objective_matrix
 from hipp_prune.search.session import Session, random_ratios
-from hipp_prune.search.settings import SearchConfig
-from hipp_prune.search.solutions import TableAnswers
+from hipp_prune.search.settings import SearchSettings
+from hipp_prune.search.solutions import TableSolution
 
 _POPULATION = 32
 
 
-def search_nsga2(session: Session) -> TableAnswers:
+def search_nsga2(session: Session) -> TableSolution:
     """Evolves a population of ratios until the budget is gone; everything evaluated may answer.
 
     Raises:
@@ -46,7 +46,7 @@ def search_nsga2(session: Session) -> TableAnswers:
             break
         population.set("F", -session.returns(found))
         algorithm.tell(infills=population)
-    return TableAnswers(
+    return TableSolution(
         plans=kept_matrix(evaluations),
         objectives=objective_matrix(evaluations),
         scale=session.normaliser.std,
@@ -55,7 +55,7 @@ def search_nsga2(session: Session) -> TableAnswers:
     )
 
 
-def decode(ratios: Floats, space: PlanSpace, config: SearchConfig) -> Ints:
+def decode(ratios: Floats, space: PlanSpace, config: SearchSettings) -> Ints:
     """Whole plans [P, U] of ratios [P, U]; one whose sparsity leaves the budget is scaled back into it."""
     sparsity = space.saved(ratios)
     inside = np.clip(sparsity, config.s_min, config.s_max)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.arrays import Floats
 from hipp_prune.plans.preference import sample_preferences
 from hipp_prune.search.actor import Actor
 from hipp_prune.search.archive import Evaluation
@@ -18,8 +18,8 @@ from hipp_prune.search.draws import Draw, Lesson, draw_plans, learn
 from hipp_prune.search.methods.phases import propose, refit, warm_up
 from hipp_prune.search.policy.network import PlanPolicy
 from hipp_prune.search.session import Session
-from hipp_prune.search.settings import SearchConfig
-from hipp_prune.search.solutions import PolicyAnswers
+from hipp_prune.search.settings import SearchSettings
+from hipp_prune.search.solutions import PolicySolution
 
 _LOG_STD = -0.7
 """Initial log σ of a policy that knows nothing."""
@@ -46,10 +46,10 @@ class Learner:
             optimiser=torch.optim.Adam(network.parameters(), lr=config.learning_rate),
         )
 
-    def answers(self, session: Session) -> PolicyAnswers:
+    def answers(self, session: Session) -> PolicySolution:
         """What the trained actor answers."""
         actor = self.actor
-        return PolicyAnswers(
+        return PolicySolution(
             policy=actor.network.eval(),
             state=actor.state,
             space=session.problem.space,
@@ -58,7 +58,7 @@ class Learner:
         )
 
 
-def search_policy(session: Session) -> PolicyAnswers:
+def search_policy(session: Session) -> PolicySolution:
     """Trains a preference-conditioned policy until the budget is gone.
 
     A surrogate goes on learning from the policy's plans: it is refitted after every step, and the policy with it.
@@ -96,7 +96,7 @@ def _clone(session: Session, known: list[Evaluation]) -> Clone | None:
     )
 
 
-def most_steps(config: SearchConfig) -> int:
+def most_steps(config: SearchSettings) -> int:
     """Steps that the budget allows if every seat is evaluated; a step of unstable plans costs nothing."""
     return config.most_evaluations * config.minibatch // (config.groups * config.group * config.probe_size)
 

@@ -4,12 +4,12 @@ import numpy as np
 
 from hipp_prune.search.archive import Evaluation, kept_matrix, objective_matrix
 from hipp_prune.search.session import Session, random_ratios
-from hipp_prune.search.solutions import TableAnswers
+from hipp_prune.search.solutions import TableSolution
 
 _CHUNK = 8
 
 
-def search_random(session: Session) -> TableAnswers:
+def search_random(session: Session) -> TableSolution:
     """Evaluates random plans until the budget is gone."""
     evaluations: list[Evaluation] = []
     while count := min(_CHUNK, session.affordable()):
@@ -19,7 +19,7 @@ def search_random(session: Session) -> TableAnswers:
         session.normaliser.update(session.returns(found))
         session.record("random", found, np.full((count, 3), 1 / 3))
         evaluations += found
-    return TableAnswers(
+    return TableSolution(
         plans=kept_matrix(evaluations),
         objectives=objective_matrix(evaluations),
         scale=session.normaliser.std,

@@ -5,10 +5,10 @@ import torch
 from hipp_prune.plans.preference import ANCHORS
 from hipp_prune.search.methods.policy import Learner, affords_step, most_steps, step
 from hipp_prune.search.session import Session
-from hipp_prune.search.solutions import AnchoredAnswers
+from hipp_prune.search.solutions import AnchoredSolution
 
 
-def search_separately(session: Session) -> AnchoredAnswers:
+def search_separately(session: Session) -> AnchoredSolution:
     """Trains a policy for each anchor, in turn, until the budget is gone; queries go to the nearest anchor."""
     config = session.config
     torch.manual_seed(config.seed)
@@ -19,4 +19,4 @@ def search_separately(session: Session) -> AnchoredAnswers:
         anchor = number % len(ANCHORS)
         preferences = ANCHORS[[anchor] * config.groups]
         step(session, learners[anchor], number, preferences=preferences, done=session.used)
-    return AnchoredAnswers(experts=tuple(learner.answers(session) for learner in learners))
+    return AnchoredSolution(experts=tuple(learner.answers(session) for learner in learners))

@@ -2,16 +2,16 @@
 
 from hipp_prune.search.methods.phases import propose, refit, warm_up
 from hipp_prune.search.session import Session
-from hipp_prune.search.solutions import SurrogateAnswers
+from hipp_prune.search.solutions import SurrogateSolution
 from hipp_prune.search.surrogate import fit_surrogate
 
 
-def search_surrogate(session: Session) -> SurrogateAnswers:
+def search_surrogate(session: Session) -> SurrogateSolution:
     """Fits the surrogate to all that the budget buys."""
     known = propose(session, warm_up(session))
     space = session.problem.space
     surrogate = refit(session, known) if known else fit_surrogate([], space)
-    return SurrogateAnswers(
+    return SurrogateSolution(
         surrogate=surrogate,
         scale=session.normaliser.std,
         space=space,

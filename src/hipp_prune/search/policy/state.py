@@ -13,7 +13,7 @@ from torch import Tensor
 from hipp_prune.calibration import Calibration
 from hipp_prune.calibration.visual import TOKEN_REDUCTIONS
 from hipp_prune.models.adapter import Adapter, Block
-from hipp_prune.plans.allocation import Floats
+from hipp_prune.plans.arrays import Floats
 from hipp_prune.plans.choices import HeadReduction, UnitKind, VisualState
 from hipp_prune.plans.space import PlanSpace
 

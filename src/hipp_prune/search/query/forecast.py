@@ -19,7 +19,7 @@ import numpy as np
 
 from hipp_prune.errors import InputError
 from hipp_prune.files.writing import write_json
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Archive, Evaluation, kept_matrix
 from hipp_prune.search.surrogate import Surrogate, fit_surrogate

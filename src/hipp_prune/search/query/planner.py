@@ -13,27 +13,27 @@ from torch import Tensor
 
 from hipp_prune.errors import IncompleteRunError
 from hipp_prune.files.writing import atomic_path
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.costs import Costs
 from hipp_prune.plans.plan import Plan, keep_masks, pack_masks
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape, PlanSpace
 from hipp_prune.search.loop import SearchResult
 from hipp_prune.search.model_problem import ModelProblem
-from hipp_prune.search.settings import SearchConfig
-from hipp_prune.search.solutions import Answers, restore_answers
+from hipp_prune.search.settings import SearchSettings
+from hipp_prune.search.solutions import Solution, restore_solution
 
 _PREFIX = "answers."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planner:
-    """Answers, unit descriptors and neuron rankings: all that a query needs."""
+    """Solution, unit descriptors and neuron rankings: all that a query needs."""
 
-    answers: Answers
+    answers: Solution
     """What a preference is answered with."""
     space: PlanSpace
-    config: SearchConfig
+    config: SearchSettings
     """The settings it was trained with."""
     state: Floats
     """Descriptors, [U, F]."""
@@ -140,7 +140,7 @@ class Planner:
     @classmethod
     def _of(cls, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> "Planner":
         shape = ModelShape(**{**metadata["shape"], "neurons": tuple(metadata["shape"]["neurons"])})
-        config = SearchConfig(**metadata["config"])
+        config = SearchSettings(**metadata["config"])
         space = PlanSpace(
             shape=shape,
             unit=config.unit,
@@ -156,7 +156,7 @@ class Planner:
             name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)
         }
         return cls(
-            answers=restore_answers(metadata["answers"], ours, state=state, space=space, config=config),
+            answers=restore_solution(metadata["answers"], ours, state=state, space=space, config=config),
             space=space,
             config=config,
             state=state,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hipp_prune.errors import InputError, RequirementError
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import OBJECTIVES, Preference
 from hipp_prune.plans.space import PlanSpace

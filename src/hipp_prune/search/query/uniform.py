@@ -10,7 +10,7 @@ import numpy as np
 
 from hipp_prune.errors import BudgetError, InputError
 from hipp_prune.objectives.returns import compression_return
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import PlanSpace

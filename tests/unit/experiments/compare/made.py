@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hipp_prune.experiments.compare.cell_results import Answers, CellResult
+from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
 from hipp_prune.experiments.compare.cells import Cell, Contender
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import Ledger
@@ -12,13 +12,13 @@ from hipp_prune.plans.space import Ledger
 LEDGER = Ledger(mlp=0.5, block=0.4, language=0.3, model=0.2)
 
 
-def answers(yes: Sequence[float], no: Sequence[float], choice: Sequence[float]) -> Answers:
+def answers(yes: Sequence[float], no: Sequence[float], choice: Sequence[float]) -> AnswerColumns:
     """Margins of the right answer to POPE's Yes and No questions and to multiple choice; two questions a picture."""
     margin = np.array([*yes, *no, *choice])
     pope = len(yes) + len(no)
     gold = np.array(["Yes"] * len(yes) + ["No"] * len(no) + ["A"] * len(choice))
     wrong = np.array(["No"] * len(yes) + ["Yes"] * len(no) + ["B"] * len(choice))
-    return Answers(
+    return AnswerColumns(
         id=np.array([str(number) for number in range(len(margin))]),
         benchmark=np.array(["pope"] * pope + ["scienceqa"] * len(choice)),
         subset=np.array((["random", "popular"] * pope)[:pope] + ["natural science"] * len(choice)),
@@ -34,8 +34,8 @@ def cell_result(
     method: str = "flap",
     *,
     seed: int = 0,
-    after: Answers,
-    before: Answers | None = None,
+    after: AnswerColumns,
+    before: AnswerColumns | None = None,
     preference: str | None = None,
     budget: float | None = 0.5,
     variant: str = "",

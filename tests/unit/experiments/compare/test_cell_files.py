@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hipp_prune.errors import IncompleteRunError
-from hipp_prune.evaluation.evaluate import Answer
-from hipp_prune.experiments.compare.cell_results import Answers, CellResult, read_results
+from hipp_prune.evaluation.scorecard import Answer
+from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult, read_results
 from hipp_prune.questions.question import Question
 from tests.unit.experiments.compare.made import answers, cell_result
 
@@ -53,6 +53,6 @@ def test_questions_about_one_picture_share_a_group() -> None:
         Answer(id=each.id, prompt=each.prompt, image=None, gold=each.answer, given="No", margin=-1.0)
         for each in asked
     ]
-    made = Answers.of(asked, given)
+    made = AnswerColumns.of(asked, given)
     assert made.group.tolist() == [0, 1, 0]
     assert made.right.tolist() == [False, True, False]

@@ -6,8 +6,8 @@ import pytest
 
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.compare.cells import (
+    CONTENDERS,
     FOUR_PREFERENCES,
-    METHODS,
     SEARCHES,
     CalibrationJob,
     Cell,
@@ -19,13 +19,13 @@ from hipp_prune.experiments.compare.cells import (
 )
 from hipp_prune.plans.choices import Baseline, Method
 
-CONTENDERS = [Contender(method=method) for method in ("dense", "flap", "hybrid")]
+THREE = [Contender(method=method) for method in ("dense", "flap", "hybrid")]
 
 
 def test_every_baseline_and_every_search_may_take_part() -> None:
     from typing import get_args
 
-    assert len(METHODS) == len(set(METHODS)) == 1 + len(get_args(Baseline)) + len(get_args(Method))
+    assert len(CONTENDERS) == len(set(CONTENDERS)) == 1 + len(get_args(Baseline)) + len(get_args(Method))
     assert not Contender(method="random").searches
     assert SEARCHES["random-search"] == "random"
     with pytest.raises(InputError, match="no method 'wonda'; choose among dense, uniform"):
@@ -40,7 +40,7 @@ def test_the_hybrid_is_called_by_the_papers_name_and_a_variant_is_said() -> None
 
 
 def test_at_any_time_no_combination_is_more_than_one_seed_ahead() -> None:
-    cells = schedule(["a", "b"], CONTENDERS, [0.5, 0.2], range(3))
+    cells = schedule(["a", "b"], THREE, [0.5, 0.2], range(3))
     kinds = [(cell.model, cell.contender.method, cell.budget, cell.preference) for cell in cells]
     for stop in range(len(cells) + 1):
         seeds = Counter({kind: 0 for kind in kinds})
@@ -49,7 +49,7 @@ def test_at_any_time_no_combination_is_more_than_one_seed_ahead() -> None:
 
 
 def test_a_search_is_asked_every_preference_at_every_budget_and_the_dense_model_takes_part_once() -> None:
-    cells = schedule(["a"], CONTENDERS, [0.5, 0.2], [7])
+    cells = schedule(["a"], THREE, [0.5, 0.2], [7])
     assert Counter(cell.contender.method for cell in cells) == {"dense": 1, "flap": 2, "hybrid": 8}
     asked = {(cell.budget, cell.preference) for cell in cells if cell.contender.searches}
     assert asked == {(budget, each) for budget in (0.2, 0.5) for each in FOUR_PREFERENCES}
@@ -57,21 +57,21 @@ def test_a_search_is_asked_every_preference_at_every_budget_and_the_dense_model_
 
 
 def test_one_calibration_and_one_search_serve_all_cells_of_a_seed() -> None:
-    jobs = all_jobs(schedule(["a"], CONTENDERS, [0.5, 0.2], [0, 1]))
+    jobs = all_jobs(schedule(["a"], THREE, [0.5, 0.2], [0, 1]))
     assert Counter(type(job) for job in jobs) == {CalibrationJob: 2, SearchJob: 2, Cell: 22}
     for job in jobs:
         assert all(jobs.index(need) < jobs.index(job) for need in needs(job))
 
 
 def test_a_cell_needs_its_search_a_search_its_calibration_and_the_dense_model_nothing() -> None:
-    dense, flap, *_, hybrid = schedule(["a"], CONTENDERS, [0.5], [3])
+    dense, flap, *_, hybrid = schedule(["a"], THREE, [0.5], [3])
     calibration = CalibrationJob(model="a", seed=3)
     assert needs(dense) == ()
     assert needs(flap) == (calibration,)
-    assert needs(hybrid) == (SearchJob(model="a", contender=CONTENDERS[2], seed=3),)
+    assert needs(hybrid) == (SearchJob(model="a", contender=THREE[2], seed=3),)
     assert needs(needs(hybrid)[0]) == (calibration,)
 
 
 def test_a_free_budget_is_said_so() -> None:
-    cell = Cell(model="m/vlm", contender=CONTENDERS[2], budget=None, preference=FOUR_PREFERENCES[0], seed=2)
+    cell = Cell(model="m/vlm", contender=THREE[2], budget=None, preference=FOUR_PREFERENCES[0], seed=2)
     assert str(cell) == "vlm HiPP-Prune 1,0,0-free seed 2"

@@ -12,10 +12,10 @@ from hipp_prune.experiments.compare.run import claim, read_settings, run_cells
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
 from hipp_prune.experiments.compare.worker import claim_search
 from hipp_prune.files.writing import write_json, write_text
-from hipp_prune.recovery.settings import RecoveryConfig
+from hipp_prune.recovery.settings import RecoverySettings
 from tests.unit.experiments.compare.made import answers, cell_result
 
-SETTINGS = CompareSettings(limit=20, recovery=RecoveryConfig(steps=3))
+SETTINGS = CompareSettings(limit=20, recovery=RecoverySettings(steps=3))
 
 
 def test_settings_are_read_as_they_were_claimed(tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from hipp_prune.experiments.compare.scores import accuracies, auc, picture_counts, score_answers
+from hipp_prune.experiments.compare.scores import accuracies, auc, picture_counts, score_columns
 from tests.unit.experiments.compare.made import answers
 
 
 def test_scores_of_answers_worked_out_by_hand() -> None:
-    scores = score_answers(answers(yes=[1.0, 1.0, -1.0, 1.0], no=[1.0, -2.0], choice=[1.0, -1.0]))
+    scores = score_columns(answers(yes=[1.0, 1.0, -1.0, 1.0], no=[1.0, -2.0], choice=[1.0, -1.0]))
     assert scores.pope == pytest.approx((3 / 4 + 1 / 2) / 2)
     # random asks the first, third and fifth question, popular the others
     assert scores.splits == {"popular": pytest.approx((1 + 0) / 2), "random": pytest.approx((1 / 2 + 1) / 2)}
@@ -34,7 +34,7 @@ def test_counts_by_picture_give_the_accuracies_again() -> None:
     made = answers(
         yes=rng.normal(size=31).tolist(), no=rng.normal(size=17).tolist(), choice=rng.normal(size=9).tolist()
     )
-    counts, scores = picture_counts(made), score_answers(made)
+    counts, scores = picture_counts(made), score_columns(made)
     assert counts.shape == (29, 6)
     assert accuracies(counts.sum(axis=0)) == pytest.approx(
         [scores.pope, scores.choice, scores.mean, scores.mean]
@@ -46,7 +46,7 @@ def test_counts_by_picture_give_the_accuracies_again() -> None:
 
 
 def test_a_benchmark_that_was_not_asked_has_no_score() -> None:
-    scores = score_answers(answers(yes=[1.0], no=[1.0], choice=[]))
+    scores = score_columns(answers(yes=[1.0], no=[1.0], choice=[]))
     assert scores.pope == 1.0
     assert np.isnan(scores.choice)
     assert np.isnan(scores.mean)

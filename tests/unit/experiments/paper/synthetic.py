@@ -5,7 +5,7 @@ from zlib import crc32
 
 import numpy as np
 
-from hipp_prune.experiments.compare.cell_results import Answers, CellResult
+from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
 from hipp_prune.experiments.compare.cells import Cell
 from hipp_prune.plans.space import Ledger
 
@@ -14,7 +14,7 @@ POPE, CHOICE = 240, 120
 """Questions of each benchmark, four a picture."""
 
 
-def answers(pope: float, choice: float, *, by_split: Mapping[str, float] | None = None) -> Answers:
+def answers(pope: float, choice: float, *, by_split: Mapping[str, float] | None = None) -> AnswerColumns:
     """Answers of which these shares are right, the same questions first: what is better is right wherever worse is."""
     rank = np.random.default_rng(0).permutation(CHOICE) / CHOICE
     yes = np.arange(POPE) % 2 == 0
@@ -30,7 +30,7 @@ def answers(pope: float, choice: float, *, by_split: Mapping[str, float] | None 
     right = margin > 0
     gold = np.array(["Yes" if each else "No" for each in yes] + ["A"] * CHOICE)
     wrong = np.array(["No" if each else "Yes" for each in yes] + ["B"] * CHOICE)
-    return Answers(
+    return AnswerColumns(
         id=np.array([str(number) for number in range(POPE + CHOICE)]),
         benchmark=np.array(["pope"] * POPE + ["scienceqa"] * CHOICE),
         subset=np.concatenate([split, np.array(["natural"] * CHOICE)]),

@@ -17,9 +17,9 @@ from hipp_prune.experiments.search_bench.arenas import (
 from hipp_prune.experiments.search_bench.fronts import best_values, lattice
 from hipp_prune.files.writing import write_text
 from hipp_prune.search.session import random_ratios
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
-CONFIG = SearchConfig()
+CONFIG = SearchSettings()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hipp_prune.experiments.search_bench.landscape import Landscape
-from hipp_prune.plans.allocation import Floats, Ints
+from hipp_prune.plans.arrays import Floats, Ints
 
 
 def _asked(landscape: Landscape, kept: Ints, minibatch: str, size: int = 64) -> Floats:

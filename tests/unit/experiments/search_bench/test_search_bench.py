@@ -9,27 +9,27 @@ import pytest
 from hipp_prune.errors import IncompleteRunError, InputError, OutputExistsError, RunError
 from hipp_prune.experiments.search_bench import run as search_bench
 from hipp_prune.experiments.search_bench.arenas import ArenaSpec, LandscapeArena
-from hipp_prune.experiments.search_bench.run import FULL, BenchSettings, claim, read_results, run_cells
+from hipp_prune.experiments.search_bench.run import FULL, BenchSettings, claim, read_results, run_trials
 from hipp_prune.experiments.search_bench.trials import (
     LONG_METHODS,
-    Cell,
-    CellResult,
+    Trial,
+    TrialResult,
     finished,
-    run_cell,
+    run_trial,
     schedule,
 )
 from hipp_prune.files.writing import write_text
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
-BASE = SearchConfig(minibatch=8)
+BASE = SearchSettings(minibatch=8)
 SPECS = {"landscape": ArenaSpec(name="landscape", run=None)}
-CELL = Cell(problem="landscape", method="random", budget=8, seed=0)
+CELL = Trial(problem="landscape", method="random", budget=8, seed=0)
 
 
 @pytest.fixture(scope="module")
-def result() -> CellResult:
+def result() -> TrialResult:
     arena = LandscapeArena(0)
-    return run_cell(CELL, arena, CELL.config(BASE), name="landscape-0")
+    return run_trial(CELL, arena, CELL.config(BASE), name="landscape-0")
 
 
 def test_at_any_time_no_combination_is_more_than_one_seed_ahead() -> None:
@@ -54,60 +54,60 @@ def test_a_cell_is_the_search_of_its_method_budget_and_seed() -> None:
     assert SPECS["landscape"].adapt(config).unit == "coupled"
 
 
-def test_a_cell_answers_all_66_preferences_and_pays_its_budget(result: CellResult) -> None:
+def test_a_cell_answers_all_66_preferences_and_pays_its_budget(result: TrialResult) -> None:
     assert len(result.answers) == len(result.judged) == 66
     assert len(set(result.plans)) == len(result.plans)
     assert result.evaluations == 8
 
 
-def test_a_cell_is_the_same_when_searched_again(result: CellResult) -> None:
-    again = run_cell(CELL, LandscapeArena(0), CELL.config(BASE), name="landscape-0")
+def test_a_cell_is_the_same_when_searched_again(result: TrialResult) -> None:
+    again = run_trial(CELL, LandscapeArena(0), CELL.config(BASE), name="landscape-0")
     assert replace(again, seconds=0, judging=0) == replace(result, seconds=0, judging=0)
 
 
-def test_a_result_is_read_as_it_was_written(result: CellResult, tmp_path: Path) -> None:
+def test_a_result_is_read_as_it_was_written(result: TrialResult, tmp_path: Path) -> None:
     result.save(tmp_path)
     assert finished([CELL], tmp_path, [CELL.config(BASE)]) == {CELL: result}
 
 
-def test_a_damaged_result_is_named(result: CellResult, tmp_path: Path) -> None:
+def test_a_damaged_result_is_named(result: TrialResult, tmp_path: Path) -> None:
     write_text(CELL.path(tmp_path), "{}")
     with pytest.raises(IncompleteRunError, match=r"random-8-0\.json: expected a search of this benchmark"):
-        CellResult.load(CELL.path(tmp_path))
+        TrialResult.load(CELL.path(tmp_path))
 
 
-def test_a_result_of_other_settings_is_refused(result: CellResult, tmp_path: Path) -> None:
+def test_a_result_of_other_settings_is_refused(result: TrialResult, tmp_path: Path) -> None:
     result.save(tmp_path)
     with pytest.raises(RunError, match=r"other settings \(minibatch 8 → 16\); choose another --out"):
         finished([CELL], tmp_path, [replace(CELL.config(BASE), minibatch=16)])
 
 
-def test_a_setting_that_is_newer_than_the_result_had_its_default(result: CellResult, tmp_path: Path) -> None:
+def test_a_setting_that_is_newer_than_the_result_had_its_default(result: TrialResult, tmp_path: Path) -> None:
     older = {name: value for name, value in result.config.items() if name != "kappa"}
     replace(result, config=older).save(tmp_path)
     assert list(finished([CELL], tmp_path, [CELL.config(BASE)])) == [CELL]
 
 
-def test_a_benchmark_searches_what_is_missing_and_nothing_else(tmp_path: Path, result: CellResult) -> None:
+def test_a_benchmark_searches_what_is_missing_and_nothing_else(tmp_path: Path, result: TrialResult) -> None:
     result.save(tmp_path)
     before = CELL.path(tmp_path).stat().st_mtime_ns
     cells = schedule(("landscape",), ("random",), (8, 12), 2)
     lines: list[str] = []
-    assert run_cells(tmp_path, cells, SPECS, BASE, workers=1, say=lines.append) == {}
+    assert run_trials(tmp_path, cells, SPECS, BASE, workers=1, say=lines.append) == {}
     assert CELL.path(tmp_path).stat().st_mtime_ns == before
     results, references = read_results(tmp_path)
     assert {each.cell for each in results} == set(cells)
     assert set(references) == {"landscape-0", "landscape-1"}
     assert lines[0] == "1 of 4 searches are finished already"
     assert lines[-1].startswith("[4/4] landscape random 12 seed 1")
-    assert run_cells(tmp_path, cells, SPECS, BASE, say=lines.append) == {}
+    assert run_trials(tmp_path, cells, SPECS, BASE, say=lines.append) == {}
     assert len(lines) == 4
 
 
 def test_a_benchmark_out_of_time_leaves_whole_results_only(tmp_path: Path) -> None:
     cells = schedule(("landscape",), ("random",), (8,), 1)
     lines: list[str] = []
-    assert run_cells(tmp_path, cells, SPECS, BASE, workers=1, minutes=1e-9, say=lines.append) == {}
+    assert run_trials(tmp_path, cells, SPECS, BASE, workers=1, minutes=1e-9, say=lines.append) == {}
     assert lines == ["the time is over; started again, it goes on from here"]
     assert read_results(tmp_path) == ([], {})
 
@@ -115,7 +115,7 @@ def test_a_benchmark_out_of_time_leaves_whole_results_only(tmp_path: Path) -> No
 def test_a_search_that_fails_does_not_end_the_others(tmp_path: Path) -> None:
     specs = {**SPECS, "gone": ArenaSpec(name="gone", run=tmp_path / "gone")}
     cells = schedule(("gone", "landscape"), ("random",), (8,), 1)
-    failed = run_cells(tmp_path, cells, specs, BASE, workers=1, say=[].append)
+    failed = run_trials(tmp_path, cells, specs, BASE, workers=1, say=[].append)
     assert list(failed) == [cells[0]]
     assert "gone" in failed[cells[0]]
     assert [each.cell for each in read_results(tmp_path)[0]] == [cells[1]]

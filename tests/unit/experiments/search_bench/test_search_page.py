@@ -15,14 +15,14 @@ from hipp_prune.experiments.search_bench.page import (
     to_csv,
     verdict_lines,
 )
-from hipp_prune.experiments.search_bench.trials import Cell, CellResult
+from hipp_prune.experiments.search_bench.trials import Trial, TrialResult
 from hipp_prune.experiments.search_bench.verdicts import (
     MEASURES,
     Score,
     compare,
     duels,
     entries,
-    score_cells,
+    score_trials,
     verdicts,
 )
 from tests.unit.report.test_page import Page
@@ -52,10 +52,10 @@ REFERENCE = Reference(
 """Random plans do not differ in robustness and utility, so those keep their unit; σ of compression is √½."""
 
 
-def result(method: str, seed: int, *plans: JudgedPlan, budget: int = 100) -> CellResult:
+def result(method: str, seed: int, *plans: JudgedPlan, budget: int = 100) -> TrialResult:
     """A search that answers every preference with the last plan."""
-    return CellResult(
-        cell=Cell(problem="vlm", method=method, budget=budget, seed=seed),
+    return TrialResult(
+        cell=Trial(problem="vlm", method=method, budget=budget, seed=seed),
         arena="vlm",
         config={},
         evaluations=budget,
@@ -68,7 +68,7 @@ def result(method: str, seed: int, *plans: JudgedPlan, budget: int = 100) -> Cel
 
 def score(method: str, seed: int, regret: float, *, problem: str = "vlm", budget: int = 100) -> Score:
     return Score(
-        cell=Cell(problem=problem, method=method, budget=budget, seed=seed),
+        cell=Trial(problem=problem, method=method, budget=budget, seed=seed),
         regret=regret,
         hypervolume=1 - regret,
         return_hypervolume=1 - regret,
@@ -86,20 +86,20 @@ def standings(**regrets: list[float]) -> list[Score]:
 
 def test_regret_is_measured_against_the_best_plan_of_all_searches() -> None:
     good, bad = plan(-0.2, -0.2, 0.0), plan(-0.5, -0.5, 0.0)
-    scores = score_cells([result("hybrid", 0, good), result("random", 0, bad)], {"vlm": REFERENCE})
-    other = score_cells([result("random", 0, bad)], {"vlm": REFERENCE})[0]
+    scores = score_trials([result("hybrid", 0, good), result("random", 0, bad)], {"vlm": REFERENCE})
+    other = score_trials([result("random", 0, bad)], {"vlm": REFERENCE})[0]
     assert scores[1].regret - scores[0].regret == pytest.approx(0.3 * 2 / 3)
     assert other.regret < scores[1].regret
 
 
 def test_hypervolumes_count_from_guessing_and_from_poor_random_plans() -> None:
-    found = score_cells([result("hybrid", 0, plan(-0.5, -0.25, 0.5, accuracy=0.75))], {"vlm": REFERENCE})[0]
+    found = score_trials([result("hybrid", 0, plan(-0.5, -0.25, 0.5, accuracy=0.75))], {"vlm": REFERENCE})[0]
     assert found.hypervolume == pytest.approx(0.5 * 0.5 * 0.5)
     assert found.return_hypervolume == pytest.approx(0.5 * 0.75 * 0.5)
 
 
 def test_igd_plus_is_what_is_lacking_of_the_front_of_all_plans() -> None:
-    found = score_cells([result("hybrid", 0, plan(-0.5, -0.25, 0.5))], {"vlm": REFERENCE})[0]
+    found = score_trials([result("hybrid", 0, plan(-0.5, -0.25, 0.5))], {"vlm": REFERENCE})[0]
     own, random_but_sparser = 0.0, 1.0 - 0.5
     assert found.igd_plus == pytest.approx((own + random_but_sparser) / 2)
 
@@ -172,7 +172,7 @@ def test_a_cell_of_a_table_is_median_mean_and_sample_std() -> None:
 def test_the_facts_say_how_many_seeds_are_complete() -> None:
     scores = standings(hybrid=[0.1, 0.2], random=[0.3])
     cells = [
-        Cell(problem="vlm", method=method, budget=100, seed=seed)
+        Trial(problem="vlm", method=method, budget=100, seed=seed)
         for seed in (0, 1)
         for method in ("hybrid", "random")
     ]

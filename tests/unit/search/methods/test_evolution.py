@@ -10,7 +10,7 @@ from hipp_prune.search.archive import Archive, objective_matrix
 from hipp_prune.search.loop import search
 from hipp_prune.search.methods.evopress import mutate
 from hipp_prune.search.methods.nsga2 import decode
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 from tests.unit.plans.shapes import make_shape
 
 WORLD = Landscape(blocks=6, seed=1)
@@ -36,7 +36,7 @@ def test_a_plan_without_room_stays_as_it_is():
 
 
 def test_offspring_of_a_generation_answer_the_same_questions():
-    config = SearchConfig(evaluations=40).for_method("evopress")
+    config = SearchSettings(evaluations=40).for_method("evopress")
     archive = Archive()
     search(WORLD, config, archive)
     sizes = {}
@@ -49,7 +49,7 @@ def test_offspring_of_a_generation_answer_the_same_questions():
 
 def test_evopress_beats_uniform_pruning_without_noise():
     world = Landscape(blocks=6, seed=1, noise=0.0)
-    result = search(world, SearchConfig(evaluations=200).for_method("evopress"), Archive())
+    result = search(world, SearchSettings(evaluations=200).for_method("evopress"), Archive())
     preferences = np.array([[1.0, 0, 0], [0, 1.0, 0]])
     kept = result.answers.kept(preferences, np.full((2, 2), 0.3))
     uniform = world.objectives(np.full(6, 352 * 0.7))
@@ -60,7 +60,7 @@ def test_evopress_beats_uniform_pruning_without_noise():
 def test_the_last_generation_of_nsga2_is_nearer_to_the_front_than_the_first():
     archive = Archive()
     world = Landscape(blocks=6, seed=1, noise=0.0)
-    search(world, SearchConfig(evaluations=192).for_method("nsga2"), archive)
+    search(world, SearchSettings(evaluations=192).for_method("nsga2"), archive)
     values = objective_matrix(list(archive))
     dominates = (values[:, None] >= values).all(axis=2) & (values[:, None] > values).any(axis=2)
     times_dominated = dominates.sum(axis=0)
@@ -68,7 +68,7 @@ def test_the_last_generation_of_nsga2_is_nearer_to_the_front_than_the_first():
 
 
 def test_ratios_outside_the_budget_are_scaled_back_into_it():
-    config = SearchConfig(s_min=0.2, s_max=0.4)
+    config = SearchSettings(s_min=0.2, s_max=0.4)
     ratios = np.array([[0.1, 0.1, 0.1, 0.1], [0.8, 0.8, 0.0, 0.8], [0.3, 0.3, 0.3, 0.3]])
     kept = decode(ratios, SPACE, config)
     np.testing.assert_allclose(SPACE.sparsity(kept), [0.2, 0.4, 0.3], atol=1e-3)
@@ -85,4 +85,4 @@ def test_without_pymoo_nsga2_says_what_to_install(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without_pymoo)
     with pytest.raises(InputError, match=r"needs pymoo.*pip install 'hipp-prune\[rivals\]'"):
-        search(WORLD, SearchConfig(evaluations=4).for_method("nsga2"), Archive())
+        search(WORLD, SearchSettings(evaluations=4).for_method("nsga2"), Archive())

@@ -8,7 +8,7 @@ from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.methods.knapsack import measure_sensitivity, solve_knapsack
 from hipp_prune.search.session import Session
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 from tests.unit.plans.shapes import make_shape
 
 SPACE = PlanSpace(shape=make_shape((400, 400, 400)), r_max=0.8)
@@ -39,7 +39,7 @@ def test_heavy_units_are_weighed_in_the_knapsack():
 
 def test_sensitivities_of_a_noiseless_landscape_are_its_own():
     world = Landscape(blocks=4, noise=0.0)
-    config = SearchConfig(evaluations=17, method="knapsack")
+    config = SearchSettings(evaluations=17, method="knapsack")
     session = Session(problem=world, config=config, archive=Archive())
     damage = measure_sensitivity(session)
     assert session.spent == 17
@@ -50,7 +50,7 @@ def test_sensitivities_of_a_noiseless_landscape_are_its_own():
 def test_what_was_never_measured_is_interpolated():
     """Eight evaluations of eight questions: the dense model, and the largest levels of some units."""
     world = Landscape(blocks=12, noise=0.0)
-    config = SearchConfig(evaluations=1, minibatch=64, method="knapsack")
+    config = SearchSettings(evaluations=1, minibatch=64, method="knapsack")
     damage = measure_sensitivity(Session(problem=world, config=config, archive=Archive()))
     np.testing.assert_allclose(damage[:, 0], damage[:, 0, -1:] * np.linspace(0, 1, 5), atol=1e-9)
     assert (damage[:, :7, -1] > 0).all()

@@ -5,11 +5,11 @@ from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.methods.phases import propose, refit, warm_up
 from hipp_prune.search.session import Session, random_ratios
-from hipp_prune.search.settings import SearchConfig
+from hipp_prune.search.settings import SearchSettings
 
 
 def _session(noise: float = 0.05, **settings) -> Session:
-    config = SearchConfig(**{"evaluations": 60, "warm_up": 0.5, "proposals": 0.5, **settings})
+    config = SearchSettings(**{"evaluations": 60, "warm_up": 0.5, "proposals": 0.5, **settings})
     return Session(problem=Landscape(blocks=6, noise=noise), config=config, archive=Archive())
 
 

@@ -14,8 +14,8 @@ from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.policy.network import PlanPolicy
 from hipp_prune.search.query.planner import Planner
-from hipp_prune.search.settings import SearchConfig
-from hipp_prune.search.solutions import PolicyAnswers
+from hipp_prune.search.settings import SearchSettings
+from hipp_prune.search.solutions import PolicySolution
 from tests.unit.full_disk import full_disk
 from tests.unit.plans.shapes import make_shape
 
@@ -32,9 +32,9 @@ def _planner(unit: UnitKind = "coupled", blocks: int = 6) -> Planner:
     for head in (policy.budget_head, policy.allocation_head):
         torch.nn.init.normal_(head.weight, std=0.2)
     widths = (96,) if unit == "coupled" else (96, 96, 32)
-    config = SearchConfig(unit=unit, r_max=0.7, seed=3)
+    config = SearchSettings(unit=unit, r_max=0.7, seed=3)
     return Planner(
-        answers=PolicyAnswers(policy=policy.eval(), state=state, space=space, config=config),
+        answers=PolicySolution(policy=policy.eval(), state=state, space=space, config=config),
         space=space, config=config, state=state, features=("a", "b", "c", "d", "e"), scale=(0.1, 0.2, 0.3),
         orders=tuple(rng.permutation(width) for _ in range(blocks) for width in widths),
     )  # fmt: skip

@@ -37,7 +37,7 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Scorecard:
     """What one model answered on one set of questions, and its official scores."""
 
     label: str
@@ -67,7 +67,7 @@ class Evaluation:
         write_json(path, content)
 
     @classmethod
-    def load(cls, path: Path) -> "Evaluation":
+    def load(cls, path: Path) -> "Scorecard":
         """Reads an evaluation.
 
         Raises:
@@ -139,7 +139,7 @@ def evaluate_model(
     rule: PopeRule = "official",
     batch_size: int = 64,
     progress: Progress | None = None,
-) -> Evaluation:
+) -> Scorecard:
     """Official scores of a model on these questions.
 
     Raises:
@@ -147,7 +147,7 @@ def evaluate_model(
     """
     answers, seconds = answer_questions(adapter, questions, batch_size=batch_size, progress=progress)
     texts = {answer.id: answer.given for answer in answers}
-    return Evaluation(
+    return Scorecard(
         label=label,
         model=model,
         questions=tuple(specs),
