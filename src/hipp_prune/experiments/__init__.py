@@ -1,1 +1,5 @@
-"""experiments."""
+"""What measures hipp-prune itself: comparisons, the paper's tables, the embedded models' training.
+
+Needs the extra ``experiments``; no other room imports from here. Each experiment is a folder with its
+settings, its cells or trials, its page and its verb. What may be changed here alone: all of it.
+"""

@@ -1,1 +1,5 @@
-"""From a pruned checkpoint to what other runtimes load: one file a format."""
+"""From a pruned checkpoint to what other runtimes load: one file a format.
+
+In: a checkpoint folder. Out: the runtime's own files, whole or not at all. What may be changed here alone: a
+format.
+"""

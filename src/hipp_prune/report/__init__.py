@@ -1,4 +1,8 @@
-"""What a run found, as a page to read and as a table to print."""
+"""What a run found, as a page to read and as a table to print.
+
+In: a run directory, scorecards. Out: one HTML page without a network, tables and bars on a terminal. What may
+be changed here alone: how anything looks.
+"""
 
 from hipp_prune.report.page import write_report
 from hipp_prune.report.tables import print_summary, summary_rows

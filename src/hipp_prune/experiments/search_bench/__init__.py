@@ -1,1 +1,1 @@
-"""Official scores and wall time of dense and pruned models."""
+"""Searchers compared at equal numbers of evaluations: problems, trials, fronts and verdicts."""
