@@ -1,0 +1,69 @@
+"""One writer at a time: a lock on a run, a comparison or an output folder, released when its holder dies."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from hipp_prune.errors import RunError
+
+
+@contextmanager
+def sole_writer(target: Path) -> Iterator[None]:
+    """Holds the lock on ``target`` for the body; a stage inside a stage of the same process may ask again.
+
+    The lock file lies beside the target, ``.NAME.lock``, and is gone when the lock is released. A killed process leaves
+    the file, but not the lock.
+
+    Args:
+        target: the file or folder that the body writes; it need not exist yet.
+
+    Raises:
+        RunError: if another process holds the lock, saying which, where and since when; or if the place is not
+            writable.
+    """
+    path = target.absolute()
+    place = path.with_name(f".{path.name}.lock")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place, is_singleton=True)
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise RunError(
+            f"{target} is being written by {_holder(place)}; wait until that has ended, or stop it"
+        ) from error
+    except OSError as error:
+        raise RunError(f"cannot write beside {target}: {error.strerror or error}") from error
+    outermost = lock.lock_counter == 1
+    try:
+        if outermost:
+            place.write_text(_own_name(), encoding="utf-8")
+        yield
+    finally:
+        if outermost:
+            with suppress(OSError):
+                place.unlink()  # while it is held: who waits for it finds it gone, and tries again
+        lock.release()
+
+
+def _own_name() -> str:
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200]
+    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    return json.dumps(
+        {"process": os.getpid(), "machine": socket.gethostname(), "command": command, "since": since}
+    )
+
+
+def _holder(place: Path) -> str:
+    """Who holds a lock, as its file says."""
+    try:
+        said = json.loads(place.read_text(encoding="utf-8"))
+        return f"process {said['process']} on {said['machine']} since {said['since']} ({said['command']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

@@ -1,0 +1,169 @@
+"""A folder written whole or not at all, in place of one that we wrote before; whatever else lies there stays.
+
+A new folder is written beside its place under a temporary name. Once all of it is on the disk it is called
+``.NAME.new``: from here on the replacement *will* happen. The old folder, if any, becomes ``.NAME.old``; the new one
+takes its name; files that are not ours move from the old one into it; our old files are removed. Killed at any point,
+the next command calls ``settle``, which removes what was not finished or finishes what was.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from hipp_prune.errors import OutputExistsError, RunError
+from hipp_prune.files.manifest import MANIFEST, foreign_files, note, remove_own
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+
+
+def temporary_name(path: Path) -> Path:
+    """A name beside ``path`` under which it is written first."""
+    return path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a name is one of ``temporary_name``'s."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def clean(folder: Path, name: str = "*") -> None:
+    """Removes temporary files and folders that killed processes left in ``folder``; the caller is its sole writer.
+
+    Args:
+        folder: where they lie; nothing happens if it does not exist.
+        name: what they were to become; anything by default.
+    """
+    for path in folder.glob(f".{name}.*.tmp"):
+        if is_temporary(path):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    path.unlink()
+
+
+def check_folder(out: Path, *, force: bool) -> None:
+    """Refuses an output folder that must not be replaced, before any work is done.
+
+    Raises:
+        OutputExistsError: if there is something at ``out`` and ``force`` is false, or it is none of our folders.
+    """
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise OutputExistsError(f"{out} is no folder; choose another output")
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if not force:
+        raise OutputExistsError(f"{out} already exists; choose another output or add --force to replace it")
+    if not (out / MANIFEST).is_file():
+        raise OutputExistsError(
+            f"{out} has no {MANIFEST}, the list of the files we wrote, so --force does not replace it; choose another "
+            "output"
+        )
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yields an empty folder that takes the place of ``out`` once the body has succeeded.
+
+    The caller holds the lock on ``out`` and has called ``check_folder``.
+
+    Raises:
+        OutputExistsError: if a file of somebody else's has a name that we are about to write.
+        RunError: if writing fails.
+    """
+    settle(out)
+    parent = out.absolute().parent
+    folder = temporary_name(out.absolute())
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        _refuse_clashes(out, folder)
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                note(folder, path.relative_to(folder).as_posix(), path)
+        for path in (*folder.rglob("*"), folder):
+            flush(path)
+        folder.rename(_new(out))
+        flush(parent)
+        settle(out)
+    except OSError as error:
+        raise RunError(
+            f"cannot write {out}: {error.strerror or error}; free space or choose another place"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def settle(out: Path) -> None:
+    """Finishes or undoes a replacement of ``out`` that was cut off; nothing happens where none was.
+
+    Raises:
+        RunError: if a file cannot be moved or removed.
+    """
+    new, old = _new(out), _old(out)
+    try:
+        _empty(old, out)
+        if new.is_dir():
+            if out.exists():
+                out.rename(old)
+            new.rename(out)
+            flush(out.absolute().parent)
+            _empty(old, out)
+    except OSError as error:
+        raise RunError(f"cannot finish replacing {out}: {error.strerror or error}") from error
+    clean(out.absolute().parent, out.name)
+
+
+def flush(path: Path) -> None:
+    """Waits until a file or a folder's entries are on the disk."""
+    if not path.exists():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_clashes(out: Path, folder: Path) -> None:
+    if not out.is_dir():
+        return
+    for path in foreign_files(out):
+        name = path.relative_to(out)
+        if (folder / name).exists():
+            raise OutputExistsError(
+                f"{path} is not ours, and a file of that name was to be written; move it elsewhere or choose another "
+                "output"
+            )
+
+
+def _empty(old: Path, out: Path) -> None:
+    """Moves what is not ours from the old folder into the new one, and removes the rest.
+
+    Raises:
+        RunError: if something stays, because its name is taken in the new folder.
+    """
+    if not old.is_dir() or not out.is_dir():
+        return
+    for path in foreign_files(old):
+        target = out / path.relative_to(old)
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+    remove_own(old)
+    if old.exists():
+        raise RunError(
+            f"{old} holds files that are not ours, left over from {out}; move them elsewhere and start again"
+        )
+
+
+def _new(out: Path) -> Path:
+    return out.absolute().with_name(f".{out.name}.new")
+
+
+def _old(out: Path) -> Path:
+    return out.absolute().with_name(f".{out.name}.old")

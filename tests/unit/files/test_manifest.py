@@ -1,0 +1,99 @@
+"""The list of what we wrote: what is damaged is found, and nothing else is ever removed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hipp_prune.errors import RunError
+from hipp_prune.files.manifest import MANIFEST, faults, foreign_files, note, notes, own_files, remove_own
+
+FILES = {"run.json": "{}", "search/archive.jsonl": "line\n" * 10, "plans/a.json": "plan"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        path = tmp_path / "run" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        note(tmp_path / "run", name, path)
+    return tmp_path / "run"
+
+
+def test_a_sound_folder_has_no_faults(folder: Path) -> None:
+    assert list(faults(folder)) == []
+    assert {path.relative_to(folder).as_posix() for path in own_files(folder)} == {*FILES, MANIFEST}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "longer", "removed"])
+def test_any_damage_to_any_file_is_found(folder: Path, name: str, damage: str) -> None:
+    path = folder / name
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 1
+    after = {"cut": content[:-1], "empty": b"", "longer": content + b"x"}.get(damage, bytes(content))
+    path.write_bytes(after)
+    if damage == "removed":
+        path.unlink()
+    (sentence,) = faults(folder)
+    assert str(path) in sentence
+
+
+def test_any_flipped_bit_of_the_list_is_found(folder: Path) -> None:
+    whole = (folder / MANIFEST).read_bytes()
+    last = whole.rstrip(b"\n").rfind(b"\n")
+    for place in range(last):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << (place % 8)
+        (folder / MANIFEST).write_bytes(damaged)
+        with pytest.raises(RunError, match="damaged line"):
+            notes(folder)
+
+
+def test_a_line_cut_off_by_a_kill_is_passed_over(folder: Path) -> None:
+    with (folder / MANIFEST).open("ab") as file:
+        file.write(b'{"file": "plans/b.json", "byt')
+    assert set(notes(folder)) == set(FILES)
+
+
+def test_a_file_killed_before_it_took_its_name_is_whole_in_either_state(folder: Path) -> None:
+    temporary = folder / ".plan.tmp"
+    temporary.write_text("another plan")
+    note(folder, "plans/a.json", temporary)
+    assert list(faults(folder)) == []
+    temporary.rename(folder / "plans" / "a.json")
+    assert list(faults(folder)) == []
+
+
+def test_only_our_files_are_removed(folder: Path) -> None:
+    mine = [folder / "thesis.tex", folder / "plans" / "b.json", folder / "search" / "deep" / "notes.txt"]
+    for path in mine:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    assert foreign_files(folder) == sorted(mine)
+    remove_own(folder)
+    assert sorted(path for path in folder.rglob("*") if path.is_file()) == sorted(mine)
+    for path in mine:
+        path.unlink()
+
+
+def test_an_empty_folder_goes_with_its_last_file(folder: Path) -> None:
+    remove_own(folder)
+    assert not folder.exists()
+
+
+def test_a_file_that_is_gone_again_may_not_be_there(folder: Path) -> None:
+    (folder / "plans" / "a.json").unlink()
+    note(folder, "plans/a.json", None)
+    note(folder, "plans/a.json", None)
+    assert list(faults(folder)) == []
+    (folder / "plans" / "a.json").write_text("somebody's")
+    assert "found a file that we did not write" in next(faults(folder))
+    assert folder / "plans" / "a.json" not in own_files(folder)
+
+
+def test_the_lines_are_plain_json(folder: Path) -> None:
+    first = json.loads((folder / MANIFEST).read_text().splitlines()[0])
+    assert set(first) == {"file", "bytes", "sha256", "line"}

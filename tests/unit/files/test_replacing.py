@@ -1,0 +1,163 @@
+"""A folder is replaced whole or not at all, wherever the process dies, and what is not ours stays."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from hipp_prune.errors import OutputExistsError, RunError
+from hipp_prune.files import manifest, replacing
+from hipp_prune.files.manifest import MANIFEST, faults
+from hipp_prune.files.replacing import check_folder, is_temporary, new_folder, settle, temporary_name
+
+OLD = {"config.json": "old", "weights/a.bin": "old weights", "gone.txt": "only in the old one"}
+NEW = {"config.json": "new", "weights/a.bin": "new weights", "weights/b.bin": "more"}
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+def fill(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+
+
+def write(out: Path, files: dict[str, str]) -> None:
+    with new_folder(out) as folder:
+        fill(folder, files)
+
+
+@contextmanager
+def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The process dies just before the ``step``-th change of a name (rename, unlink, rmdir) or line of a list."""
+    done: list[str] = []
+
+    def counted(name: str, original: Callable[..., object]) -> Callable[..., object]:
+        def change(*arguments: object, **options: object) -> object:
+            if len(done) == step:
+                raise Killed
+            done.append(name)
+            return original(*arguments, **options)
+
+        return change
+
+    with monkeypatch.context() as patch:
+        for name in ("rename", "unlink", "rmdir"):
+            patch.setattr(Path, name, counted(name, getattr(Path, name)))
+        patch.setattr(replacing, "note", counted("note", manifest.note))
+        patch.setattr(replacing.shutil, "rmtree", lambda *_, **__: None)  # a dead process tidies nothing up
+        yield
+
+
+def test_a_new_folder_appears_whole_with_its_list(tmp_path: Path) -> None:
+    write(tmp_path / "out", NEW)
+    assert contents(tmp_path / "out") == NEW
+    assert list(faults(tmp_path / "out")) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_error_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> None:
+    write(tmp_path / "out", OLD)
+    with suppress(ZeroDivisionError), new_folder(tmp_path / "out") as folder:
+        fill(folder, NEW)
+        raise ZeroDivisionError
+    assert contents(tmp_path / "out") == OLD
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_is_not_ours_stays(tmp_path: Path) -> None:
+    write(tmp_path / "out", OLD)
+    fill(tmp_path / "out", {"thesis.tex": "mine", "weights/notes/a.txt": "mine too"})
+    write(tmp_path / "out", NEW)
+    assert contents(tmp_path / "out") == {**NEW, "thesis.tex": "mine", "weights/notes/a.txt": "mine too"}
+
+
+def test_a_foreign_file_of_a_name_that_we_need_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "out", OLD)
+    fill(tmp_path / "out", {"weights/b.bin": "mine"})
+    with pytest.raises(OutputExistsError, match=r"b\.bin is not ours"):
+        write(tmp_path / "out", NEW)
+    assert contents(tmp_path / "out") == {**OLD, "weights/b.bin": "mine"}
+
+
+@pytest.mark.parametrize("step", range(40))
+def test_killed_anywhere_the_next_command_finds_one_of_the_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    out = tmp_path / "out"
+    write(out, OLD)
+    fill(out, {"thesis.tex": "mine"})
+    finished = False
+    with killed_at(step, monkeypatch), suppress(Killed):
+        write(out, NEW)
+        finished = True
+    settle(out)
+    found = contents(out)
+    assert found.pop("thesis.tex") == "mine"
+    assert found in ([NEW] if finished else [OLD, NEW])
+    assert list(faults(out)) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_killed_while_it_settles_it_settles_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    for first in range(4, 12):
+        write(out, OLD)
+        fill(out, {"thesis.tex": "mine"})
+        with killed_at(first, monkeypatch), suppress(Killed):
+            write(out, NEW)
+        for step in range(12):
+            with killed_at(step, monkeypatch), suppress(Killed):
+                settle(out)
+        settle(out)
+        found = contents(out)
+        assert found.pop("thesis.tex") == "mine"
+        assert found in (OLD, NEW)
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_temporary_names_are_known_and_cleaned_and_nothing_else_is(tmp_path: Path) -> None:
+    ours = temporary_name(tmp_path / "plan.json")
+    assert is_temporary(ours)
+    for name in (ours.name, ".plan.json.tmp", "plan.json.0123abcd.tmp", ".plan.json.0123ABCD.tmp"):
+        (tmp_path / name).write_text("")
+    replacing.clean(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".plan.json.0123ABCD.tmp",
+        ".plan.json.tmp",
+        "plan.json.0123abcd.tmp",
+    ]
+
+
+def test_only_folders_of_ours_are_replaced_and_only_by_force(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    check_folder(out, force=False)
+    out.mkdir()
+    check_folder(out, force=False)
+    fill(out, {"run.json": "somebody's"})
+    with pytest.raises(OutputExistsError, match="add --force"):
+        check_folder(out, force=False)
+    with pytest.raises(OutputExistsError, match="the list of the files we wrote"):
+        check_folder(out, force=True)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(out)
+    for name in ("file", "link"):
+        with pytest.raises(OutputExistsError, match="is no folder"):
+            check_folder(tmp_path / name, force=True)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot write"):
+        write(tmp_path / "file" / "out", NEW)
