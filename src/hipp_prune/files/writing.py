@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from safetensors import SafetensorError
 
 from hipp_prune.errors import OutputExistsError, RunError
+from hipp_prune.files.replacing import temporary_name
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
@@ -51,14 +51,39 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
+def check_file(path: Path, *, force: bool) -> None:
+    """Refuses an output file that must not be replaced, before any work is done.
+
+    Raises:
+        OutputExistsError: if something is there and ``force`` is false, or it is no regular file.
+    """
+    check_replaceable(path)
+    if path.exists() and not force:
+        raise OutputExistsError(f"{path} already exists; choose another output or add --force to replace it")
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuses a path at which something else than a regular file is: a folder, a link, a device, a pipe.
+
+    Raises:
+        OutputExistsError: saying so.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise OutputExistsError(
+            f"{path} is no regular file, so nothing is written there; choose another output"
+        )
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside ``path`` and moves it there when the body succeeded.
 
     Raises:
         RunError: if writing fails, naming the path and the system's reason.
+        OutputExistsError: if something else than a regular file is there.
     """
-    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    check_replaceable(path)
+    temporary = temporary_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
