@@ -1,0 +1,58 @@
+"""A question that changed in anything that a score depends on gives another fingerprint; nothing else does."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hipp_prune.questions.fingerprint import fingerprint
+from hipp_prune.questions.question import Question
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> list[Question]:
+    (tmp_path / "a.png").write_bytes(b"a picture")
+    return [
+        Question(
+            benchmark="pope",
+            id=f"random/{index}",
+            prompt=f"Is there a cup {index}?",
+            image=(tmp_path / "a.png", None)[index % 2],
+            answers=("Yes", "No"),
+            gold=index % 2,
+            subset="random",
+            group=str(index),
+        )
+        for index in range(6)
+    ]
+
+
+def test_order_and_place_do_not_matter(questions: list[Question], tmp_path: Path) -> None:
+    moved = tmp_path / "moved.png"
+    moved.write_bytes((tmp_path / "a.png").read_bytes())
+    elsewhere = [replace(question, image=question.image and moved) for question in questions]
+    assert fingerprint(questions) == fingerprint(questions[::-1]) == fingerprint(elsewhere)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gold": 1},
+        {"prompt": "Is there a dog?"},
+        {"id": "random/9"},
+        {"answers": ("No", "Yes")},
+        {"image": None},
+    ],
+    ids=str,
+)
+def test_a_changed_question_is_noticed(questions: list[Question], change: dict[str, object]) -> None:
+    assert fingerprint([replace(questions[0], **change), *questions[1:]]) != fingerprint(questions)
+
+
+def test_a_missing_question_and_a_changed_picture_are_noticed(
+    questions: list[Question], tmp_path: Path
+) -> None:
+    before = fingerprint(questions)
+    assert fingerprint(questions[1:]) != before
+    (tmp_path / "a.png").write_bytes(b"another picture")
+    assert fingerprint(questions) != before
