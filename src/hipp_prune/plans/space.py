@@ -13,6 +13,8 @@ from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.choices import Allocation, Compression, UnitKind
 from hipp_prune.plans.costs import Costs, CostTable
 
+_ROUNDING = 1e-9
+"""Slack of a sparsity that was met exactly."""
 _BISECTIONS = 50
 """Halvings of [0, r_max] that find the parameters to remove for a saving in another measure."""
 
@@ -220,6 +222,27 @@ class PlanSpace:
             raise BudgetError(
                 f"with --align {align} the smallest sparsity is {least:.4f}, since widths are rounded down to "
                 f"multiples of it, but {asked:.4f} was asked for; use a smaller --align or more sparsity"
+            )
+
+    def check_met(self, kept: Ints, asked: float, *, align: int, together: bool = False) -> None:
+        """Refuses a plan that misses the sparsity asked for by more than half a step of its alignment.
+
+        Args:
+            kept: kept counts, [U].
+            asked: sparsity asked for.
+            align: kept counts are multiples of this.
+            together: whether all units step at once, as in plans of one width.
+
+        Raises:
+            BudgetError: saying what was asked for and what the nearest plan saves.
+        """
+        one_less = np.minimum(align / self.widths, 1.0)
+        steps = self.saved(one_less if together else np.diag(one_less))
+        got = float(self.sparsity(kept))
+        if abs(got - asked) > float(np.max(steps)) / 2 + _ROUNDING:
+            raise BudgetError(
+                f"with widths that are multiples of {align} the nearest plan saves {got:.4f}, but {asked:g} was asked "
+                f"for; use a smaller --align, or ask for {got:.4f}"
             )
 
     def sparsity(self, kept: Ints) -> Floats:

@@ -73,8 +73,10 @@ class Planner:
         if sparsity is not None:
             self.space.check_budget(sparsity)
             budget = (sparsity, sparsity)
-        kept = self.answers.kept(preference.vector[None], np.array([budget]), align=align)
-        return self.plan(kept[0], preference=preference, sparsity=sparsity, align=align)
+        kept = self.answers.kept(preference.vector[None], np.array([budget]), align=align)[0]
+        if sparsity is not None and config.allocation == "waterfill":
+            self.space.check_met(kept, sparsity, align=align)
+        return self.plan(kept, preference=preference, sparsity=sparsity, align=align)
 
     def plan(self, kept: Ints, *, preference: Preference | None = None, **notes: object) -> Plan:
         """A whole plan from kept counts [U], with the neurons this run's ranking keeps.

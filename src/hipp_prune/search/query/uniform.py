@@ -55,6 +55,8 @@ def best_uniform(
         excess = np.abs(saved - sparsity)
     values = predicted_returns(planner, fit_surrogate(archive, space), kept) @ preference.vector
     best = int(np.where(excess <= excess.min(), values, -np.inf).argmax())
+    if sparsity is not None:
+        space.check_met(kept[best], sparsity, align=align, together=True)
     return planner.plan(kept[best], preference=preference, sparsity=sparsity, align=align, uniform=True)
 
 

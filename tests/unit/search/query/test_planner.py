@@ -109,6 +109,14 @@ def test_sparsity_outside_the_box(planner, sparsity):
         planner.query(EVEN, sparsity=sparsity)
 
 
+def test_an_alignment_that_misses_the_sparsity_is_refused(planner):
+    width = int(planner.space.widths[0])
+    with pytest.raises(
+        BudgetError, match=r"nearest plan saves 0\.0000, but 0\.3 was asked for|no multiple of --align"
+    ):
+        planner.query(EVEN, sparsity=0.3, align=width)
+
+
 def test_align_that_leaves_no_width():
     with pytest.raises(BudgetError, match="no multiple of --align 200"):
         _planner().query(EVEN, align=200)
