@@ -1,1 +1,1 @@
-"""stages."""
+"""Each stage once, from names to results: what the command line, Python and the experiments call."""
