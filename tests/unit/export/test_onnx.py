@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from tests.tiny import tiny_idefics3, tiny_image, tiny_llava, tiny_qwen2_5_vl, t
 from tests.unit.checkpoints.tiny_plans import make_plan
 
 needs_runtime = pytest.mark.skipif(
-    any(onnx.find_spec(name) is None for name in onnx._PACKAGES),
+    any(find_spec(name) is None for name in onnx._PACKAGES),
     reason="onnx, onnxscript or onnxruntime is not installed; run `pip install '.[onnx]'`",
 )
 
