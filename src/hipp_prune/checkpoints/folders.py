@@ -1,12 +1,10 @@
 """Checkpoint folders: opened, copied with changes, and written whole or not at all."""
 
-import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from hipp_prune.checkpoints.card import write_card
 from hipp_prune.checkpoints.configs import read_config_file, with_old_rope, write_config_file
@@ -21,7 +19,9 @@ from hipp_prune.checkpoints.shards import (
     write_shard,
 )
 from hipp_prune.errors import CheckpointError, OutputExistsError
+from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.progress import Progress
+from hipp_prune.files.replacing import check_folder, new_folder
 from hipp_prune.models.uneven import REMOTE_CODE, write_code
 
 INDEX = "model.safetensors.index.json"
@@ -141,68 +141,32 @@ def check_output(source: Path, out: Path, *, force: bool) -> None:
     """Refuses an output that must not be replaced, before any work is done.
 
     Raises:
-        OutputExistsError: if ``out`` holds the source, or exists and ``force`` is false, or is no checkpoint.
+        OutputExistsError: if ``out`` holds the source, or exists and ``force`` is false, or is none of our folders.
     """
     if source.resolve().is_relative_to(out.resolve()):
         raise OutputExistsError(f"{out} is or contains the source {source}; choose another output")
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not force:
-        raise OutputExistsError(f"{out} already exists; choose another output or add --force to replace it")
-    if not (out / "config.json").is_file():
-        raise OutputExistsError(
-            f"{out} is no checkpoint, so --force does not replace it; remove it or choose another output"
-        )
+    check_folder(out, force=force)
 
 
 @contextmanager
 def whole_or_not_at_all(out: Path, *, needed: int) -> Iterator[Path]:
-    """Yields a folder beside ``out`` that takes its name once the body has succeeded and all is on the disk.
+    """Yields a folder that takes the place of ``out`` once the body has succeeded and all is on the disk.
 
     Raises:
         CheckpointError: if there is too little space, or writing fails.
+        RunError: if another process is writing ``out``.
     """
-    parent = out.absolute().parent
-    folder = parent / f".{out.name}.{uuid4().hex[:8]}.tmp"
-    try:
-        folder.mkdir(parents=True)
-        free = shutil.disk_usage(parent).free
+    with sole_writer(out):
+        free = shutil.disk_usage(out.absolute().parent).free
         if free < needed:
             raise CheckpointError(
                 f"{out} needs {needed:,} bytes, {free:,} are free; free space or choose another place"
             )
-        yield folder
-        for path in (*folder.rglob("*"), folder):
-            _flush(path)
-        _take_place(folder, out)
-        _flush(parent)
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot write {out}, which needs {needed:,} bytes: {error.strerror or error}; free space or "
-            "choose another place"
-        ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _take_place(folder: Path, out: Path) -> None:
-    """Renames ``folder`` to ``out``; what was there is deleted afterwards, or comes back if that fails."""
-    old = folder.with_suffix(".old") if out.exists() else None
-    if old is not None:
-        out.rename(old)
-    try:
-        folder.rename(out)
-    except OSError:
-        if old is not None:
-            old.rename(out)
-        raise
-    if old is not None:
-        shutil.rmtree(old)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        try:
+            with new_folder(out) as folder:
+                yield folder
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot write {out}, which needs {needed:,} bytes: {error.strerror or error}; free space or "
+                "choose another place"
+            ) from error

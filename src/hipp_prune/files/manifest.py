@@ -1,9 +1,10 @@
 """The list of the files that we wrote into a folder: only those are ever removed, and each is checked by its SHA-256.
 
 ``files.jsonl`` has a line a file written, appended, so that no moment has half a list:
-``{"file": "plans/1,0,0.json", "bytes": 812, "sha256": "…", "line": "…"}``; a file that we removed again has a line
-without bytes and checksum. ``line`` is the CRC of the line's other entries. A file is noted just *before* it takes its
-name, so a process killed in between leaves the file's last state or the one before: either is whole.
+``{"file": "plans/1,0,0.json", "bytes": 812, "sha256": "…", "grows": false, "line": "…"}``; a file that we removed again
+has a line without bytes and checksum. ``line`` is the CRC of the line's other entries. A file is noted just *before* it
+takes its name, so a process killed in between leaves the file's last state or the one before: either is whole. What
+``atomic_path`` writes anywhere below a folder with a list is noted there.
 """
 
 import hashlib
@@ -30,30 +31,79 @@ class Note:
     """Size; None for a file that is gone."""
     sha256: str | None
     """Hexadecimal; None for a file that is gone."""
+    grows: bool = False
+    """Whether more may have been appended since, as to an archive."""
 
     def describes(self, path: Path) -> bool:
-        """Whether the file at ``path`` is this one, byte for byte."""
+        """Whether the file at ``path`` is this one, byte for byte, or begins with it if it grows."""
         if self.bytes is None:
             return not path.exists()
-        return path.is_file() and path.stat().st_size == self.bytes and digest(path) == self.sha256
+        if not path.is_file():
+            return False
+        size = path.stat().st_size
+        fits = size >= self.bytes if self.grows else size == self.bytes
+        return fits and digest(path, self.bytes) == self.sha256
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    found = hashlib.sha256()
+def digest(path: Path, size: int | None = None) -> str:
+    """SHA-256 of a file, or of its first ``size`` bytes, hexadecimal."""
+    found, left = hashlib.sha256(), path.stat().st_size if size is None else size
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
+        while left and (chunk := file.read(min(left, _CHUNK))):
             found.update(chunk)
+            left -= len(chunk)
     return found.hexdigest()
 
 
-def note(folder: Path, name: str, content: Path | None) -> None:
+def listing_folder(path: Path) -> Path | None:
+    """The nearest folder above ``path`` that has a list; None where there is none."""
+    return next((folder for folder in path.absolute().parents if (folder / MANIFEST).is_file()), None)
+
+
+def start_list(folder: Path) -> None:
+    """Makes a folder one of ours: what is written below it is noted from now on.
+
+    Raises:
+        RunError: if the place is not writable.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MANIFEST).touch()
+    except OSError as error:
+        raise RunError(f"cannot write {folder}: {error.strerror or error}; choose another place") from error
+
+
+def note_growing(path: Path) -> None:
+    """Notes what a file that is appended to holds by now, in the nearest list if there is one."""
+    folder = listing_folder(path)
+    if folder is not None and path.is_file():
+        note(folder, path.absolute().relative_to(folder).as_posix(), path, grows=True)
+
+
+def check_whole(path: Path) -> None:
+    """Makes sure that a file is what we wrote, before it is read; one that no list names passes.
+
+    Raises:
+        RunError: if it has been changed, cut off or emptied since.
+    """
+    folder = listing_folder(path)
+    if folder is None or not path.is_file():
+        return
+    lines = notes(folder).get(path.absolute().relative_to(folder).as_posix(), [])
+    if lines and not any(each.describes(path) for each in lines[-2:]):
+        raise RunError(
+            f"{path} is not what we wrote ({_fault(path, lines[-1])}); bring it back from a copy, or make it again"
+        )
+
+
+def note(folder: Path, name: str, content: Path | None, *, grows: bool = False) -> None:
     """Adds a line to the list of ``folder``, on the disk before this returns.
 
     Args:
         folder: whose list; made if need be.
         name: path below the folder of the file that is about to be there, or gone.
         content: a file with its bytes, perhaps under a temporary name; None for a file that is about to be gone.
+        grows: whether more is going to be appended.
 
     Raises:
         RunError: if the list cannot be written.
@@ -62,6 +112,7 @@ def note(folder: Path, name: str, content: Path | None) -> None:
         file=name,
         bytes=None if content is None else content.stat().st_size,
         sha256=None if content is None else digest(content),
+        grows=grows,
     )
     try:
         with (folder / MANIFEST).open("ab") as file:
@@ -117,17 +168,28 @@ def foreign_files(folder: Path) -> list[Path]:
     ]
 
 
-def remove_own(folder: Path) -> None:
+def remove_own(folder: Path, below: str = "", *, keep_list: bool = False) -> None:
     """Removes our files, and the folders that are empty then; whatever else lies there stays.
+
+    Args:
+        folder: one with a list.
+        below: only what lies below this path in it.
+        keep_list: leaves the list, which then says of every file that it is gone.
 
     Raises:
         RunError: if the list is damaged, or a file cannot be removed.
     """
-    ours = own_files(folder)
+    top = folder / below
+    *ours, listed = own_files(folder) or [folder / MANIFEST]
     try:
         for path in ours:
-            path.unlink()
-        for path in sorted((*folder.rglob("*"), folder), key=lambda path: -len(path.parts)):
+            if path.is_relative_to(top):
+                if keep_list or below:
+                    note(folder, path.relative_to(folder).as_posix(), None)
+                path.unlink()
+        if not (keep_list or below):
+            listed.unlink(missing_ok=True)
+        for path in sorted((*top.rglob("*"), top), key=lambda path: -len(path.parts)):
             if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
                 path.rmdir()
     except OSError as error:
@@ -142,17 +204,18 @@ def faults(folder: Path) -> Iterator[str]:
     """
     for name, lines in notes(folder).items():
         path = folder / name
-        if any(each.describes(path) for each in lines[-2:]):
-            continue
-        size = lines[-1].bytes
-        if size is None:
-            yield f"{path}: expected it to be gone, found a file that we did not write"
-        elif not path.is_file():
-            yield f"{path}: expected {size:,} bytes, found no file"
-        elif path.stat().st_size != size:
-            yield f"{path}: expected {size:,} bytes, found {path.stat().st_size:,}"
-        else:
-            yield f"{path}: expected the bytes we wrote, found others (SHA-256 differs)"
+        if not any(each.describes(path) for each in lines[-2:]):
+            yield f"{path}: {_fault(path, lines[-1])}"
+
+
+def _fault(path: Path, line: Note) -> str:
+    if line.bytes is None:
+        return "expected it to be gone, found a file that we did not write"
+    if not path.is_file():
+        return f"expected {line.bytes:,} bytes, found no file"
+    if path.stat().st_size != line.bytes and not (line.grows and path.stat().st_size > line.bytes):
+        return f"expected {line.bytes:,} bytes, found {path.stat().st_size:,}"
+    return "expected the bytes we wrote, found others: SHA-256 differs"
 
 
 def _encode(line: Note) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from hipp_prune.errors import OutputExistsError, RunError
-from hipp_prune.files.manifest import MANIFEST, foreign_files, note, remove_own
+from hipp_prune.files.manifest import MANIFEST, foreign_files, note, notes, remove_own, start_list
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
@@ -73,27 +73,25 @@ def new_folder(out: Path) -> Iterator[Path]:
 
     Raises:
         OutputExistsError: if a file of somebody else's has a name that we are about to write.
-        RunError: if writing fails.
+        OSError: if writing fails; it is the caller's to say what it was that could not be written.
     """
     settle(out)
     parent = out.absolute().parent
     folder = temporary_name(out.absolute())
     try:
-        folder.mkdir(parents=True)
+        start_list(folder)
         yield folder
         _refuse_clashes(out, folder)
+        known = notes(folder)
         for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                note(folder, path.relative_to(folder).as_posix(), path)
+            name = path.relative_to(folder).as_posix()
+            if path.is_file() and name not in known and name != MANIFEST:
+                note(folder, name, path)
         for path in (*folder.rglob("*"), folder):
             flush(path)
         folder.rename(_new(out))
         flush(parent)
         settle(out)
-    except OSError as error:
-        raise RunError(
-            f"cannot write {out}: {error.strerror or error}; free space or choose another place"
-        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

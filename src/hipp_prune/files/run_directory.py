@@ -3,6 +3,7 @@
 ::
 
     RUN/
+      files.jsonl               every file that we wrote, with its checksum: nothing else is ever removed
       run.json                  the model, the questions, the seed and the versions (written first)
       calibration.safetensors   statistics of the dense model
       search/                   configuration, archive of evaluations, policy
@@ -18,8 +19,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hipp_prune.errors import IncompleteRunError, OutputExistsError
+from hipp_prune.files.manifest import MANIFEST, remove_own, start_list
 from hipp_prune.files.reading import read_json
-from hipp_prune.files.writing import refuse_existing, write_json
+from hipp_prune.files.replacing import clean, is_temporary
+from hipp_prune.files.writing import write_json
 
 _TRACKED = ("hipp-prune", "torch", "transformers", "safetensors", "numpy", "pillow")
 
@@ -120,19 +123,40 @@ class RunDirectory:
         """Drawn pictures of the embedded world and other things that can be made again."""
         return self.root / "cache"
 
-    def create(self, provenance: Provenance, *, force: bool = False) -> None:
-        """Makes the directory and writes its manifest; a calibration that was cut off is started over.
+    def check(self, *, force: bool) -> None:
+        """Refuses a place where no run may be started, before anything is computed; nothing is touched.
+
+        A calibration that was cut off is no run yet, and is started over.
 
         Raises:
-            OutputExistsError: if a run is already there and ``force`` is false.
+            OutputExistsError: if a run is already there and ``force`` is false, or something that is none of our runs.
         """
-        if self.root.is_dir() and any(self.root.iterdir()) and not self.manifest.exists():
+        if self.root.is_symlink() or (self.root.exists() and not self.root.is_dir()):
+            raise OutputExistsError(f"{self.root} is no folder; choose another run directory")
+        complete = self.manifest.exists() and self.calibration.exists()
+        if not self.root.is_dir() or all(is_temporary(path) for path in self.root.iterdir()):
+            return
+        if not (self.root / MANIFEST).is_file():
             raise OutputExistsError(
-                f"{self.root} holds files but no run.json, so it is no run directory and is left alone; choose another"
+                f"{self.root} has no {MANIFEST}, the list of the files we wrote, so it is no run directory and is left "
+                "alone; choose another"
             )
-        cut_off = self.manifest.exists() and not self.calibration.exists() and not self.search.root.exists()
-        refuse_existing(self.root, force=force or cut_off)
-        self.root.mkdir(parents=True)
+        if complete and not force:
+            raise OutputExistsError(
+                f"{self.root} already holds a run; choose another run directory or add --force to replace it"
+            )
+
+    def create(self, provenance: Provenance) -> None:
+        """Starts the run: what an earlier one left is removed, as far as we wrote it, and the manifest is written.
+
+        The caller is the sole writer, and has called ``check``.
+
+        Raises:
+            RunError: if something cannot be removed or written.
+        """
+        start_list(self.root)
+        clean(self.root)
+        remove_own(self.root, keep_list=True)
         write_json(self.manifest, asdict(provenance))
 
     def provenance(self) -> Provenance:

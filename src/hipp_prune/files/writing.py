@@ -11,6 +11,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from hipp_prune.errors import OutputExistsError, RunError
+from hipp_prune.files.manifest import listing_folder, note
 from hipp_prune.files.replacing import temporary_name
 
 
@@ -89,6 +90,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
+        if (folder := listing_folder(path)) is not None:
+            note(folder, path.absolute().relative_to(folder).as_posix(), temporary)
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error

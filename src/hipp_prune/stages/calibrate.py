@@ -6,6 +6,7 @@ from pathlib import Path
 from hipp_prune import distributed
 from hipp_prune.calibration import Calibration
 from hipp_prune.calibration import calibrate as measure
+from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.models.adapter import Adapter
@@ -13,7 +14,7 @@ from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
-from hipp_prune.stages.loading import load, meet
+from hipp_prune.stages.loading import load, meet, writing
 from hipp_prune.stages.settings import CalibrateSettings, LoadSettings
 
 
@@ -45,14 +46,18 @@ def calibrate(
         InputError: for bad questions, images or models; see ``errors``.
     """
     run, seed = RunDirectory(out), settings.seed
-    if distributed.is_first():
-        run.create(Provenance.now(model=model, questions=tuple(questions), seed=seed), force=force)
-    meet(run)
-    with distributed.first():
-        asked = load_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
-    sample = calibration_sample(asked, settings.count, seed=seed)
-    adapter = load(model, loading)
-    calibrate_model(adapter, sample, run.calibration, batch_size=settings.batch_size, progress=progress)
+    with writing(out):
+        run.check(force=force)
+        adapter = load(model, loading)
+        if distributed.is_first():
+            start_list(out)
+        with distributed.first():
+            asked = load_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
+        sample = calibration_sample(asked, settings.count, seed=seed)
+        if distributed.is_first():
+            run.create(Provenance.now(model=model, questions=tuple(questions), seed=seed))
+        meet(run)
+        calibrate_model(adapter, sample, run.calibration, batch_size=settings.batch_size, progress=progress)
     return run
 
 

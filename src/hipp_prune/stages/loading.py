@@ -1,13 +1,16 @@
 """How a model is loaded, what a calibrated run starts with, and where pictures are drawn."""
 
+import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from hipp_prune import distributed
 from hipp_prune.calibration import Calibration
+from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
@@ -16,6 +19,9 @@ from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.splits import Split
 from hipp_prune.stages.settings import LoadSettings
+
+_TEMPORARY = "hipp-prune-"
+"""How our folders in the system's temporary folder begin; the process comes next."""
 
 
 def load(model: str | Path, loading: LoadSettings = LoadSettings()) -> Adapter:
@@ -71,10 +77,40 @@ def meet(directory: RunDirectory) -> None:
 
 
 @contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Makes this command the sole writer of a run, a comparison or an output; of several workers, the first one.
+
+    Raises:
+        RunError: if another process is writing it, saying which and since when.
+    """
+    with sole_writer(target) if distributed.is_first() else nullcontext():
+        yield
+
+
+@contextmanager
 def cache_folder(cache: Path | None) -> Iterator[Path]:
-    """``cache``, or a temporary folder that is gone afterwards."""
+    """``cache``, or a temporary folder that is gone afterwards; those of processes that were killed go first."""
     if cache is not None:
         yield cache
         return
-    with TemporaryDirectory(prefix="hipp-prune-") as folder:
+    _sweep(Path(gettempdir()))
+    with TemporaryDirectory(prefix=f"{_TEMPORARY}{os.getpid()}-") as folder:
         yield Path(folder)
+
+
+def _sweep(temporary: Path) -> None:
+    """Removes our temporary folders whose process is gone."""
+    for folder in temporary.glob(f"{_TEMPORARY}*-*"):
+        process = folder.name.removeprefix(_TEMPORARY).partition("-")[0]
+        if process.isdecimal() and folder.is_dir() and not _is_alive(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -1,6 +1,5 @@
 """The policy, trained: a search of a calibrated model, and all it leaves."""
 
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from hipp_prune import distributed
 from hipp_prune.calibration import Calibration
 from hipp_prune.errors import InputError
 from hipp_prune.files.changes import refuse_changes
+from hipp_prune.files.manifest import listing_folder, note_growing, remove_own
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.run_directory import SearchFolder
@@ -29,7 +29,7 @@ from hipp_prune.search.model_space import plan_space
 from hipp_prune.search.query.forecast import known_forecast
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.settings import SearchSettings, require_method
-from hipp_prune.stages.loading import CalibratedRun, load, meet
+from hipp_prune.stages.loading import CalibratedRun, load, meet, writing
 from hipp_prune.stages.settings import AskSettings, LoadSettings
 
 
@@ -67,25 +67,26 @@ def search(
     calibrated = CalibratedRun.open(run)
     directory, folder = calibrated.directory, calibrated.directory.search
     settings = settings or SearchSettings(seed=calibrated.provenance.seed)
-    meet(directory)
-    if not force:
-        read_search(folder, settings, remedy="add --force to start over", may_grow=True)
-    planner = search_model(
-        load(calibrated.provenance.model, loading),
-        calibrated.calibration(),
-        calibrated.questions("search", skip_bad=skip_bad),
-        folder,
-        settings,
-        asking=asking,
-        features=directory.cache / "features",
-        force=force,
-        encoding=encoding,
-        progress=progress,
-    )
-    if distributed.is_first():
-        with suppress(InputError):  # too few evaluations to forecast from are no failed search
-            known_forecast(folder.forecast, Archive(folder.archive), planner.space)
-    distributed.barrier()
+    with writing(run):
+        meet(directory)
+        if not force:
+            read_search(folder, settings, remedy="add --force to start over", may_grow=True)
+        planner = search_model(
+            load(calibrated.provenance.model, loading),
+            calibrated.calibration(),
+            calibrated.questions("search", skip_bad=skip_bad),
+            folder,
+            settings,
+            asking=asking,
+            features=directory.cache / "features",
+            force=force,
+            encoding=encoding,
+            progress=progress,
+        )
+        if distributed.is_first():
+            with suppress(InputError):  # too few evaluations to forecast from are no failed search
+                known_forecast(folder.forecast, Archive(folder.archive), planner.space)
+        distributed.barrier()
     return planner
 
 
@@ -143,6 +144,7 @@ def search_model(
         problem.sorted.restore()
     planner = _planner(problem, result)
     if distributed.is_first():
+        note_growing(folder.archive)
         planner.save(folder.planner)
         write_json(folder.curve, [asdict(step) for step in result.curve])
         write_json(folder.record, _record(planner, result, seconds=time.perf_counter() - start))
@@ -207,8 +209,10 @@ def read_search(
 
 def _claim(folder: SearchFolder, settings: SearchSettings, *, force: bool) -> None:
     """Goes on with what is there, or starts anew."""
-    if force and folder.root.exists():
-        shutil.rmtree(folder.root)
+    listed = listing_folder(folder.root / "search.json")
+    if force and listed is not None:
+        remove_own(listed, folder.root.absolute().relative_to(listed).as_posix())
+    note_growing(folder.archive)
     write_json(folder.record, {"config": asdict(settings), "complete": False})
 
 

@@ -15,6 +15,7 @@ from hipp_prune.checkpoints.configs import with_old_rope
 from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.checkpoints.shards import stored_name
 from hipp_prune.errors import CheckpointError, OutputExistsError, PlanError, UnsupportedModelError
+from hipp_prune.files.manifest import MANIFEST, faults
 from hipp_prune.models import load_model, uneven
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.plan import Plan
@@ -78,7 +79,7 @@ def test_everything_but_the_mlps_is_copied(folder: Path, plan: Plan, tmp_path: P
     assert changed
     assert all(".layers." in name and ".mlp." in name and "vision" not in name for name in changed)
     assert all(torch.equal(before[name], after[name]) for name in before if name not in changed)
-    ours = {"plan.json", "README.md", uneven.REMOTE_CODE}
+    ours = {"plan.json", "README.md", uneven.REMOTE_CODE, MANIFEST}
     assert {path.name for path in out.iterdir()} == {path.name for path in folder.iterdir()} | ours
     for name in (
         "tokenizer.json",
@@ -205,16 +206,17 @@ def test_output_is_not_replaced_unasked(folder: Path, plan: Plan, tmp_path: Path
     prune_checkpoint(folder, plan, out)
     with pytest.raises(OutputExistsError, match=r"already exists; .*--force"):
         prune_checkpoint(folder, plan, out)
-    (out / "stale").touch()
+    (out / "thesis.tex").write_text("mine")
     prune_checkpoint(folder, plan, out, force=True)
-    assert not (out / "stale").exists()
+    assert (out / "thesis.tex").read_text() == "mine"
+    assert list(faults(out)) == []
     assert temporary_folders(tmp_path) == []
 
 
-def test_force_never_replaces_what_is_no_checkpoint(folder: Path, plan: Plan, tmp_path: Path) -> None:
+def test_force_never_replaces_what_we_did_not_write(folder: Path, plan: Plan, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.png").touch()
-    with pytest.raises(OutputExistsError, match="is no checkpoint"):
+    with pytest.raises(OutputExistsError, match="the list of the files we wrote"):
         prune_checkpoint(folder, plan, tmp_path / "photos", force=True)
     for out in (folder, folder.parent):
         with pytest.raises(OutputExistsError, match="is or contains the source"):

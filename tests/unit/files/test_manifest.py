@@ -6,7 +6,19 @@ from pathlib import Path
 import pytest
 
 from hipp_prune.errors import RunError
-from hipp_prune.files.manifest import MANIFEST, faults, foreign_files, note, notes, own_files, remove_own
+from hipp_prune.files.manifest import (
+    MANIFEST,
+    check_whole,
+    faults,
+    foreign_files,
+    listing_folder,
+    note,
+    note_growing,
+    notes,
+    own_files,
+    remove_own,
+)
+from hipp_prune.files.writing import write_text
 
 FILES = {"run.json": "{}", "search/archive.jsonl": "line\n" * 10, "plans/a.json": "plan"}
 
@@ -94,6 +106,36 @@ def test_a_file_that_is_gone_again_may_not_be_there(folder: Path) -> None:
     assert folder / "plans" / "a.json" not in own_files(folder)
 
 
+def test_a_file_that_grows_is_whole_as_long_as_it_begins_as_it_was(folder: Path) -> None:
+    path = folder / "search" / "archive.jsonl"
+    note_growing(path)
+    with path.open("a") as file:
+        file.write("another line\n")
+    assert list(faults(folder)) == []
+    check_whole(path)
+    path.write_text("line\n" * 9)
+    assert "expected 50 bytes, found 45" in next(faults(folder))
+    with pytest.raises(RunError, match="is not what we wrote"):
+        check_whole(path)
+
+
+def test_what_is_written_below_a_folder_with_a_list_is_noted_there(folder: Path, tmp_path: Path) -> None:
+    write_text(folder / "plans" / "deep" / "b.json", "a plan")
+    assert "plans/deep/b.json" in notes(folder)
+    write_text(tmp_path / "elsewhere.json", "no list above")
+    assert listing_folder(tmp_path / "elsewhere.json") is None
+
+
+def test_only_what_lies_below_a_path_is_removed(folder: Path) -> None:
+    remove_own(folder, "search")
+    assert not (folder / "search").exists()
+    assert (folder / "run.json").is_file()
+    assert list(faults(folder)) == []
+    remove_own(folder, keep_list=True)
+    assert [path.name for path in folder.iterdir()] == [MANIFEST]
+    assert list(faults(folder)) == []
+
+
 def test_the_lines_are_plain_json(folder: Path) -> None:
     first = json.loads((folder / MANIFEST).read_text().splitlines()[0])
-    assert set(first) == {"file", "bytes", "sha256", "line"}
+    assert set(first) == {"file", "bytes", "sha256", "grows", "line"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hipp_prune.errors import OutputExistsError, RunError
+from hipp_prune.errors import OutputExistsError
 from hipp_prune.files import manifest, replacing
 from hipp_prune.files.manifest import MANIFEST, faults
 from hipp_prune.files.replacing import check_folder, is_temporary, new_folder, settle, temporary_name
@@ -155,9 +155,3 @@ def test_only_folders_of_ours_are_replaced_and_only_by_force(tmp_path: Path) -> 
     for name in ("file", "link"):
         with pytest.raises(OutputExistsError, match="is no folder"):
             check_folder(tmp_path / name, force=True)
-
-
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot write"):
-        write(tmp_path / "file" / "out", NEW)
