@@ -14,12 +14,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import tyro
+from hipp_prune.evaluation.scoring import chance_level
 
 from hipp_prune import api
 from hipp_prune.calibration import Calibration
 from hipp_prune.evaluation.results import Results, score
 from hipp_prune.evaluation.scorecard import answer_questions, limit_questions
-from hipp_prune.evaluation.scoring import chance_level
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.objectives.returns import class_balanced_mean

@@ -23,7 +23,7 @@ from tests.tiny import tiny_llava, tiny_qwen2_5_vl
 
 pytestmark = pytest.mark.xdist_group("distributed")
 
-CONFIG = SearchSettings(minibatch=6, flow="chain", pope_share=1.0)
+CONFIG = SearchSettings(minibatch=6, flow="chain", robust_share=1.0)
 SECOND = ("model.language_model.layers.1", "model.language_model.norm", "lm_head")
 """What stands on the second device."""
 

@@ -87,10 +87,10 @@ class Evaluate:
 
 def _print_results(results: "Results") -> None:
     """Official tables, a benchmark each."""
+    from hipp_prune.questions.benchmarks import BENCHMARKS
     from hipp_prune.report.terminal import console, print_table
 
-    if results.pope:
-        print_table("POPE", results.rows("pope"))
-        console.print(f"mean F1 over subsets: {results.pope_mean('f1'):.4f}", highlight=False)
-    if results.scienceqa is not None:
-        print_table("ScienceQA", results.rows("scienceqa"))
+    for name, score in results.scores.items():
+        print_table(BENCHMARKS[name].title, score.rows())
+        if score.remark:
+            console.print(score.remark, highlight=False)

@@ -73,10 +73,10 @@ class SearchResearch:
     """Questions an evaluation."""
     probe: Count | None = 32
     """Questions that a plan is asked while the search learns, > 0; none for a whole ``minibatch``."""
-    pope_share: Share = 0.5
-    """Fraction of them from POPE, in [0, 1]."""
+    robust_share: Share = 0.5
+    """Fraction of them that serve robustness, in [0, 1]."""
     per_image: Count = 6
-    """Questions a benchmark asks about one picture before it turns to the next, ≥ 1; they share a sequence."""
+    """Questions a role asks about one picture before it turns to the next, ≥ 1; they share a sequence."""
     returns: ReturnKind = "log-sigmoid"
     """What a margin counts for (Eq. 11)."""
     tau: Positive = 2.0

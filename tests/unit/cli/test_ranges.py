@@ -1,6 +1,5 @@
 """Every number that a flag takes: in its declared range, or refused in one sentence before any work."""
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -9,7 +8,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 import pytest
 from annotated_types import Ge, Gt, Le, Lt
 
-from hipp_prune.cli.entry import main, parse
+from hipp_prune.cli.entry import parse
 from hipp_prune.cli.verbs import VERBS
 from hipp_prune.errors import InputError
 

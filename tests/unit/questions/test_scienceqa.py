@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hipp_prune.evaluation.scoring import chance_level
 
 from hipp_prune.errors import ImageError, QuestionError
-from hipp_prune.evaluation.scoring import chance_level
 from hipp_prune.questions.benchmarks import scienceqa
 from hipp_prune.questions.records import SkipBad
 

@@ -249,11 +249,11 @@ class _Full(Exception):
     """The process is killed here."""
 
 
-def test_only_the_pope_split_that_is_named_is_learnt_from(
+def test_only_the_only_subset_that_is_named_is_learnt_from(
     folder: Path, questions: list[Question], tmp_path: Path
 ):
     """The fixture's POPE questions are all ``random``: without them ScienceQA remains, and without that nothing."""
-    popular = replace(SHORT, pope_split="popular")
+    popular = replace(SHORT, only_subset="popular")
     learnt = recover_checkpoint(folder, load_model(folder), questions, tmp_path / "rest", popular)
     assert learnt.losses != recover(folder, tmp_path / "all", questions).losses
     only_pope = [question for question in questions if question.benchmark == "pope"]

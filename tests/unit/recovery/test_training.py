@@ -98,7 +98,7 @@ def weights_after(
             raise KeyboardInterrupt
 
     student, parts = prepare(folder, questions)
-    train(student, parts, questions, SHORT, pope_share=0.5, state=state, progress=stop)
+    train(student, parts, questions, SHORT, robust_share=0.5, state=state, progress=stop)
     return {name: parameter.detach().clone() for name, parameter in parts.parameters.items()}
 
 
@@ -115,7 +115,7 @@ def test_a_killed_recovery_comes_to_the_same_bits(folder: Path, questions: list[
 def test_training_lowers_the_loss(folder: Path, questions: list[Question], tmp_path: Path):
     config = replace(SHORT, steps=20)
     student, parts = prepare(folder, questions, config)
-    losses = train(student, parts, questions, config, pope_share=0.5, state=StateFile(tmp_path / "s", {}))
+    losses = train(student, parts, questions, config, robust_share=0.5, state=StateFile(tmp_path / "s", {}))
     assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
 
 
@@ -149,7 +149,7 @@ def test_a_teacher_with_another_vocabulary_is_refused(
             parts,
             questions,
             SHORT,
-            pope_share=0.5,
+            robust_share=0.5,
             state=StateFile(tmp_path / "s", {}),
             teacher=teacher,
         )
@@ -159,4 +159,4 @@ def test_a_loss_that_explodes_stops_the_recovery(folder: Path, questions: list[Q
     student, parts = prepare(folder, questions)
     next(iter(parts.whole.values())).data.fill_(float("nan"))
     with pytest.raises(InputError, match="loss became nan"):
-        train(student, parts, questions, SHORT, pope_share=0.5, state=StateFile(tmp_path / "s", {}))
+        train(student, parts, questions, SHORT, robust_share=0.5, state=StateFile(tmp_path / "s", {}))

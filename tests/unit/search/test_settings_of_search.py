@@ -40,7 +40,7 @@ def test_positive_settings(name, value):
 
 @pytest.mark.parametrize(
     "name",
-    ["warm_up", "proposals", "pope_share", "image_weight", "anchor_fraction", "annealing", "gate_floor"],
+    ["warm_up", "proposals", "robust_share", "image_weight", "anchor_fraction", "annealing", "gate_floor"],
 )
 @pytest.mark.parametrize("value", [-0.01, 1.01, float("nan")])
 def test_shares(name, value):

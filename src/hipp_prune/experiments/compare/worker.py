@@ -158,7 +158,7 @@ class Worker:
 
         Often two preferences, or two methods, have the same plan at a budget.
         """
-        share = self.settings.recovery.pope_share(None if plan is None else plan.preference)
+        share = self.settings.recovery.robust_share(None if plan is None else plan.preference)
         digest = hashlib.sha256(f"{cell.seed} {share}".encode())
         for file in sorted([checkpoint / "config.json", *checkpoint.glob("*.safetensors")]):
             with file.open("rb") as opened:

@@ -35,7 +35,7 @@ MEASURES: Mapping[Measure, str] = {
 }
 """What is measured of a search; of hypervolumes more is better, of the others less."""
 
-_POPE_CHANCE = 0.5
+_BALANCED_CHANCE = 0.5
 _POOR = 0.1
 """Share of random plans whose returns are too low to count; near the median, noise would decide."""
 
@@ -80,7 +80,7 @@ def score_trials(results: Sequence[TrialResult], references: Mapping[str, Refere
 def _score(
     result: TrialResult, reference: Reference, best: Floats, front: Floats, preferences: Floats
 ) -> Score:
-    accuracies = _table(result.plans, "pope", "scienceqa")
+    accuracies = np.array([(*plan.accuracies, plan.sparsity) for plan in result.plans])
     returns = _table(result.plans, "robustness", "utility")
     poor = np.quantile(_table(reference.random, "robustness", "utility"), _POOR, axis=0)
     dense = reference.dense
@@ -91,8 +91,8 @@ def _score(
         regret=query_regret(reference.objectives(result.judged), preferences, best),
         hypervolume=hypervolume(
             accuracies,
-            np.array([_POPE_CHANCE, reference.chance, reference.s_min]),
-            np.array([dense.pope, dense.scienceqa, reference.s_max]),
+            np.array([_BALANCED_CHANCE, reference.chance, reference.s_min]),
+            np.array([*dense.accuracies, reference.s_max]),
         ),
         return_hypervolume=hypervolume(returns, low, high),
         igd_plus=igd_plus(returns, front, low, high),

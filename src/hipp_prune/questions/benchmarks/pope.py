@@ -6,11 +6,21 @@ with ``question_id`` (unique within the file only), ``image``, ``text`` and ``la
 """
 
 import re
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from hipp_prune.errors import ImageError, QuestionError
+from hipp_prune.questions.benchmark import Benchmark, Loading
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import Record, SkipBad, read_records, skip_or_raise
+from hipp_prune.questions.yes_no import (
+    YES_NO,
+    class_balanced_mean,
+    predict_yes_no,
+    restore_yes_no,
+    score_yes_no,
+)
 
 SUBSETS = ("random", "popular", "adversarial")
 """How the absent objects were drawn: at random, from the frequent ones, from the co-occurring ones."""
@@ -18,8 +28,8 @@ SUBSETS = ("random", "popular", "adversarial")
 INSTRUCTION = "\nAnswer the question using a single word or phrase."
 """What LLaVA-1.5 appends to every question."""
 
-ANSWERS = ("Yes", "No")
-"""The two allowed answers, as emitted."""
+LLAVA_OFFSETS = {"adversarial": 0, "random": 10_000_000, "popular": 20_000_000}
+"""LLaVA numbers all POPE questions in one file: question_id plus its subset's offset."""
 
 _FILE_NAME = re.compile(r"_pope_.*?(random|popular|adversarial)\.json$")
 _PATTERN = "*_pope_*{random,popular,adversarial}.json"
@@ -86,7 +96,7 @@ def _question(record: Record, subset: str, images: Path) -> Question:
         id=f"{subset}/{record.identifier('question_id')}",
         prompt=record.text("text") + INSTRUCTION,
         image=image,
-        answers=ANSWERS,
+        answers=YES_NO,
         gold=("yes", "no").index(label),
         subset=subset,
         group=str(image),
@@ -133,3 +143,40 @@ def _image_folder(folder: Path, images: Path | None, *, need_images: bool) -> Pa
             "give theirs with images=, as in pope:PATH,images=DIR"
         )
     return candidates[0]
+
+
+def _load(path: Path, how: Loading) -> list[Question]:
+    return load(path, how.images, skip_bad=how.skip_bad, need_images=how.need_images)
+
+
+def stratum(question: Question) -> Hashable:
+    """Subset and label: minibatches are balanced by both."""
+    return question.subset, question.gold
+
+
+def aliases(questions: Sequence[Question]) -> Mapping[str, Question]:
+    """LLaVA's numbering over all subsets; the file's own number where one subset alone was asked."""
+    one_subset = len({question.subset for question in questions}) == 1
+    found: dict[str, Question] = {}
+    for question in questions:
+        number = question.id.rpartition("/")[2]
+        if number.isdecimal() and question.subset in LLAVA_OFFSETS:
+            found.setdefault(str(int(number) + LLAVA_OFFSETS[question.subset]), question)
+        if one_subset:
+            found.setdefault(number, question)
+    return found
+
+
+BENCHMARK = Benchmark(
+    name="pope",
+    title="POPE",
+    role="robustness",
+    instruction=INSTRUCTION,
+    load=_load,
+    parse=predict_yes_no,
+    score=partial(score_yes_no, "POPE"),
+    restore=restore_yes_no,
+    mean=class_balanced_mean,
+    stratum=stratum,
+    aliases=aliases,
+)

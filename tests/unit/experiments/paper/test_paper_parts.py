@@ -208,7 +208,7 @@ def test_halves_share_no_picture():
 def test_reward_is_the_return_of_equation_11():
     asked = result(proxy.cells(SMALL)[0], (0.7, 0.5)).before
     values = np.log(1 / (1 + np.exp(-asked.margin)))
-    pope, yes = asked.benchmark == "pope", asked.gold == "Yes"
+    pope, yes = asked.robust, asked.gold == "Yes"
     robustness = (values[pope & yes].mean() + values[pope & ~yes].mean()) / 2
     assert proxy.reward(asked) == pytest.approx((robustness + values[~pope].mean()) / 2)
 
