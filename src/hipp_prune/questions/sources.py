@@ -54,7 +54,9 @@ def parse_source(text: str) -> Source:
     """
     name, _, rest = text.partition(":")
     if name != TOYWORLD and name not in BENCHMARKS:
-        raise QuestionError(f"questions {text!r}: expected {_forms()}, found {name!r}; write one of these")
+        raise QuestionError(
+            f"questions {text!r}: expected {_forms()}, found source {name!r}; write one of these"
+        )
     allowed = () if name == TOYWORLD else (*BENCHMARKS[name].options, "images")
     path, *pairs = rest.split(",")
     options: dict[str, str] = {}

@@ -46,18 +46,18 @@ def test_returns_and_accuracies_balance_classes_and_average_utility():
     scores = AnswerScores(answers=answers, rest=np.zeros(6))
     linear = plan_scores(scores, questions, kind="margin")
     assert (linear.robustness, linear.utility) == pytest.approx(((0.0 - 4.0) / 2, 1.0))
-    assert (linear.pope, linear.scienceqa) == pytest.approx(((2 / 3 + 0) / 2, 1.0))
+    assert linear.accuracies == pytest.approx({"pope": (2 / 3 + 0) / 2, "scienceqa": 1.0})
     bounded = plan_scores(scores, questions, kind="tanh", tau=1.0)
     assert bounded.utility == pytest.approx((np.tanh(0.5) + np.tanh(1.5)) / 2)
 
 
-def test_a_benchmark_without_questions_scores_zero():
+def test_a_role_without_questions_scores_zero():
     scores = AnswerScores(answers=np.array([[1.0, 0.0]]), rest=np.zeros(1))
     assert plan_scores(scores, [pope(0, 0)], kind="margin") == PlanScores(
-        robustness=1.0, utility=0.0, pope=1.0, scienceqa=0.0
+        robustness=1.0, utility=0.0, accuracies={"pope": 1.0}
     )
     assert plan_scores(scores, [scienceqa(0, 0, "AB")], kind="margin") == PlanScores(
-        robustness=0.0, utility=1.0, pope=0.0, scienceqa=1.0
+        robustness=0.0, utility=1.0, accuracies={"scienceqa": 1.0}
     )
 
 

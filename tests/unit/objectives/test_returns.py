@@ -8,10 +8,10 @@ from hipp_prune.objectives.returns import (
     AnswerScores,
     RunningNormaliser,
     answer_returns,
-    class_balanced_mean,
     compression_return,
     log_margins,
 )
+from hipp_prune.questions.yes_no import class_balanced_mean
 
 finite = st.floats(-30, 30)
 

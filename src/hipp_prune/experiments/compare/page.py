@@ -199,8 +199,8 @@ def comparison_facts(results: Sequence[CellResult], settings: CompareSettings) -
         f"recovery: {recovery.steps} steps of {recovery.batch_size} questions, mixture {recovery.mixture}, rates "
         f"{recovery.rate:g} and {recovery.lora_rate:g} (LoRA, last {recovery.lora_blocks} blocks)",
         "percent, mean ± sample standard deviation over seeds (a search: of its mean over preferences); intervals: "
-        "bootstrap over seeds and pictures, of the accuracy asked for unless named otherwise: robustness and utility as "
-        "the preference weighs them, and for what answers no preference as those of the searches do on average",
+        "bootstrap over seeds and pictures, of the accuracy asked for unless named otherwise: robustness and utility "
+        "as the preference weighs them, and for what answers no preference as those of the searches do on average",
         f"{platform.machine()}, python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers")),
     ]

@@ -6,21 +6,15 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hipp_prune.evaluation.scoring import (
-    Rule,
-    YesNoCounts,
-    chance_level,
-    count_yes_no,
-    parse_letter,
-    parse_yes_no,
-    predict,
-    scienceqa_metrics,
-)
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hipp_prune.questions.benchmark import Rule
+from hipp_prune.questions.benchmarks.scienceqa import score as score_scienceqa
 from hipp_prune.questions.intervals import accuracy_interval, balanced_accuracy_interval
+from hipp_prune.questions.multiple_choice import chance_level, parse_letter, predict_letter
 from hipp_prune.questions.question import Question
+from hipp_prune.questions.yes_no import YesNoCounts, count_yes_no, parse_yes_no, predict_yes_no
 
 Answered = Sequence[tuple[bool, bool | None]]
 answered = st.lists(st.tuples(st.booleans(), st.sampled_from([True, False, None])), max_size=80)
@@ -99,7 +93,7 @@ def test_scienceqa_answers_are_read_as_llavas_script_does(
 
 
 def test_prediction_follows_the_benchmark() -> None:
-    assert predict(asking(1, 3, "natural science"), "B") == 1
+    assert predict_letter(asking(1, 3, "natural science"), "B") == 1
     pope = Question(
         benchmark="pope",
         id="random/1",
@@ -110,8 +104,8 @@ def test_prediction_follows_the_benchmark() -> None:
         subset="random",
         group="",
     )
-    assert [predict(pope, text) for text in ("Yes", "No", "No.")] == [0, 1, 1]
-    assert predict(pope, "No.", "lmms-eval") is None
+    assert [predict_yes_no(pope, text) for text in ("Yes", "No", "No.")] == [0, 1, 1]
+    assert predict_yes_no(pope, "No.", "lmms-eval") is None
 
 
 def test_metrics_on_a_worked_example() -> None:
@@ -175,7 +169,7 @@ def test_scienceqa_is_tallied_by_the_official_columns() -> None:
         asking(1, 4, "natural science", "NO", "G7-12"),
         asking(2, 4, "language science", "NO", "G1-6"),
     ]
-    result = scienceqa_metrics(questions, [0, 0, None])
+    result = score_scienceqa(questions, [0, 0, None])
     assert (result.overall.correct, result.overall.n, result.overall.failed) == (1, 3, 1)
     assert result.overall.chance == pytest.approx((1 / 2 + 1 / 4 + 1 / 4) / 3)
     assert list(result.parts) == ["NAT", "LAN", "TXT", "IMG", "NO", "G1-6", "G7-12"]
