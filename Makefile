@@ -24,7 +24,7 @@ test: $(READY)  ## the whole suite
 
 NUMERIC := tests/contract tests/distributed tests/unit/experiments/toy \
 	$(addprefix tests/unit/,baselines calibration checkpoints evaluation export models objectives pruning recovery search)
-OTHER := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem
+OTHER := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem OMP_WAIT_POLICY=passive
 test-isa: $(READY)  ## the numeric tests as another processor would round them: older instructions, two threads
 	$(OTHER) OMP_NUM_THREADS=2 $(BIN)/pytest --numprocesses 2 --dist loadgroup $(NUMERIC)
 
