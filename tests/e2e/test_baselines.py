@@ -97,7 +97,7 @@ class TestBadInput:
         self, llava: Path, benchmarks: Benchmarks, tmp_path: Path, refused: Refused
     ) -> None:
         told = ("--model", llava, "--questions", benchmarks.specs[0], "--count", 0, "--method", "uniform")
-        assert "at least one question" in refused(baseline(*told, "--out", tmp_path / "out"))
+        assert "--count to be at least 1" in refused(baseline(*told, "--out", tmp_path / "out"))
 
     @pytest.mark.parametrize(("method", "said"), [("uniform", "r_max"), ("llm-pruner", "blocks whole")])
     def test_more_than_the_method_can_remove(

@@ -35,7 +35,7 @@ class Search:
     research: SearchResearch = SearchResearch()
 
     def __post_init__(self) -> None:
-        assert self.settings  # making them checks them
+        _ = self.settings  # making them checks both groups together
 
     @classmethod
     def preset(cls, words: Sequence[str]) -> "Search":

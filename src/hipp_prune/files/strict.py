@@ -139,8 +139,15 @@ def check_settings(settings: object) -> None:
         first = wrong.errors(include_url=False)[0]
         flag = "--" + _path(first["loc"]).replace("_", "-")
         raise InputError(
-            f"expected {flag} to be {_expected(first)}, found {_shown(first['input'])}; correct it"
+            f"expected {flag} to be {_expected(first)}, found {_shown(first['input'])}; {_correction(first)}"
         ) from wrong
+
+
+def _correction(first: "ErrorDetails") -> str:
+    """What to do about a setting; whoever gives a share in percent is told it as a share."""
+    value = first["input"]
+    percent = first["type"] == "less_than_equal" and first.get("ctx") == {"le": 1.0} and value <= 100
+    return f"did you mean {value / 100:g}?" if percent else "correct it"
 
 
 def check_sound(

@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from hipp_prune.errors import RunError
+from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.writing import atomic_path
 
 _WEIGHT = "weight"
@@ -58,15 +59,7 @@ class StateFile:
             raise RunError(
                 f"{self.path} is damaged ({error}); add --force to start the recovery over"
             ) from error
-        if differs := sorted(
-            key
-            for key in settings.keys() | self.settings.keys()
-            if settings.get(key) != self.settings.get(key)
-        ):
-            raise RunError(
-                f"{self.path} holds a recovery with other settings ({', '.join(differs)}); repeat them to go on, or "
-                "add --force to start over"
-            )
+        refuse_changes(self.path, settings, self.settings, remedy="add --force to start over")
         for key, tensor in tensors.items():
             kind, name = key.split("/", maxsplit=1)
             parameter = parameters[name]

@@ -175,7 +175,7 @@ def test_graphs_that_say_something_else_than_torch_are_refused(
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(InputError, match=r"onnxscript.* not installed.*\.\[onnx\]"):
+    with pytest.raises(InputError, match=r"onnxscript.*not installed.*\.\[onnx\]"):
         write_onnx(tiny_llava(tmp_path), tmp_path / "graphs")
     assert not (tmp_path / "graphs").exists()
 

@@ -122,7 +122,7 @@ def test_a_state_of_other_settings_names_what_differs(
     folder: Path, questions: list[Question], tmp_path: Path
 ):
     weights_after(folder, questions, StateFile(tmp_path / "s", {"rate": 1, "seed": 0}))
-    with pytest.raises(RunError, match=r"other settings \(rate\)"):
+    with pytest.raises(RunError, match=r"other settings \(rate 1 → 2\)"):
         weights_after(folder, questions, StateFile(tmp_path / "s", {"rate": 2, "seed": 0}))
 
 

@@ -6,6 +6,10 @@ from hipp_prune.errors import BudgetError, InputError
 from hipp_prune.search.settings import METHODS, SearchSettings
 
 
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -34,7 +38,7 @@ def test_a_budget_of_one_point():
 )  # fmt: skip
 @pytest.mark.parametrize("value", [0, -1])
 def test_positive_settings(name, value):
-    with pytest.raises(InputError, match=f"{name} must be above zero, got {value}"):
+    with pytest.raises(InputError, match=f"--{_flag(name)} to be (above 0|at least 1), found {value}"):
         SearchSettings(**{name: value})
 
 
@@ -44,14 +48,16 @@ def test_positive_settings(name, value):
 )
 @pytest.mark.parametrize("value", [-0.01, 1.01, float("nan")])
 def test_shares(name, value):
-    with pytest.raises(InputError, match=rf"{name} must be a share in \[0, 1\]"):
+    with pytest.raises(
+        InputError, match=rf"--{_flag(name)} to be (at least 0|at most 1|a finite number), found"
+    ):
         SearchSettings(**{name: value})
 
 
 @pytest.mark.parametrize("name", ["budget_entropy", "allocation_entropy", "kl_weight"])
 def test_weights_are_not_negative(name):
     assert getattr(SearchSettings(**{name: 0.0}), name) == 0
-    with pytest.raises(InputError, match=f"{name} must not be negative, got -0.1"):
+    with pytest.raises(InputError, match=f"--{_flag(name)} to be at least 0, found -0.1"):
         SearchSettings(**{name: -0.1})
 
 
