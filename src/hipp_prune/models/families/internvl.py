@@ -10,7 +10,6 @@ class InternVLAdapter(Adapter):
 
     _markers = ("<img>", "</img>")
     _image_options: ClassVar[dict[str, Any]] = {"crop_to_patches": True}
-    _features_as_tensor = True
     _packs = True
 
     def _image_tokens(self, features: ImageFeatures) -> list[int]:
