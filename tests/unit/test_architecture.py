@@ -38,7 +38,9 @@ def test_the_story_is_the_layers_contract(drawing: ModuleType) -> None:
 
 def test_every_room_is_told(drawing: ModuleType) -> None:
     package = Path(hipp_prune.__file__).parent
-    found = {path.stem for path in package.glob("*.py")} | {path.parent.name for path in package.glob("*/__init__.py")}
+    found = {path.stem for path in package.glob("*.py")} | {
+        path.parent.name for path in package.glob("*/__init__.py")
+    }
     assert found - {"__init__", "__main__"} == set(drawing.rooms(hipp_prune.__doc__))
 
 

@@ -36,7 +36,7 @@ _FLAT_TOWER = re.compile(
 
 
 def stored_name(name: str) -> str:
-    """The name we write a tensor of a model with a CLIP or SigLIP tower under: the hub's, which transformers 4 and 5 know."""
+    """The hub's name of a tensor in a model with a CLIP or SigLIP tower, which transformers 4 and 5 both know."""
     return _FLAT_TOWER.sub("vision_model.", name)
 
 

@@ -8,6 +8,7 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.families.idefics3 import Idefics3Adapter
 from hipp_prune.models.families.internvl import InternVLAdapter
 from hipp_prune.models.families.llava import LlavaAdapter, LlavaNextAdapter
+from hipp_prune.models.families.mistral3 import Mistral3Adapter
 from hipp_prune.models.families.qwen2_5_vl import Qwen2VLAdapter
 from hipp_prune.models.loading import TOYS, find_source, load_weights, parse_device, parse_dtype, read_config
 from hipp_prune.models.processor import Processor
@@ -72,6 +73,12 @@ SUPPORTED = (
         model_type="llava_next",
         adapter=LlavaNextAdapter,
         tested="contract tests; inputs equal the stock processor's",
+    ),
+    Family(
+        name="Mistral Small 3.1",
+        model_type="mistral3",
+        adapter=Mistral3Adapter,
+        tested="contract tests",
     ),
 )
 """Families with a tested prompt format. Others load if their structure allows, with a warning."""

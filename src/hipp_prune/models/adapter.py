@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from hipp_prune.errors import QuestionError, UnsupportedModelError
+from hipp_prune.errors import ImageError, QuestionError, UnsupportedModelError
 from hipp_prune.models import packing, structure
 from hipp_prune.models.head import logits_at
 from hipp_prune.models.packing import PackedBatch
@@ -75,8 +75,6 @@ class Adapter:
     """The image's own start/end tokens."""
     _default_template: ClassVar[str | None] = None
     """Chat template for a checkpoint that has none; ``load_model`` reads it before the model is there."""
-    _image_options: ClassVar[dict[str, Any]] = {}
-    """What the stock processor asks of its image processor beyond the stored settings."""
     _images_per_call: ClassVar[int] = 1
     """Images encoded together; more than one only where ``pooler_output`` has one entry an image."""
     _kept_outputs: ClassVar[frozenset[str]] = frozenset()
@@ -277,6 +275,11 @@ class Adapter:
         """The stock model's position of every token, int64 [B, T], or [axes, B, T] where positions have axes."""
         return torch.arange(batch.input_ids.shape[1]).expand(batch.input_ids.shape)
 
+    @property
+    def _image_options(self) -> dict[str, Any]:
+        """What the stock processor asks of its image processor beyond the stored settings."""
+        return {}
+
     @cached_property
     def _features_as_tensor(self) -> bool:
         """Whether the stock forward wants all image features as one tensor, not as a list: as it makes them itself."""
@@ -298,7 +301,14 @@ class Adapter:
 
     def _encode_chunk(self, images: Sequence[Image.Image]) -> list[ImageFeatures]:
         inputs = self._pixels(images)
-        outputs = self._stock_features(inputs)
+        try:
+            outputs = self._stock_features(inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            sizes = ", ".join(f"{image.width}×{image.height}" for image in images[:4])
+            what = str(error).strip().split("\n", maxsplit=1)[0]
+            raise ImageError(f"the vision tower cannot encode an image of size {sizes}: {what}") from error
         if more := set(outputs) - _IMAGE_OUTPUTS:
             raise UnsupportedModelError(
                 f"{type(self.model).__name__} is not supported: its images carry {', '.join(sorted(more))} beside one "

@@ -126,7 +126,7 @@ def load_weights(
     if device is None:
         options |= {"device_map": "auto", "max_memory": _own_memory()}
     try:
-        with _quiet():
+        with quiet():
             model, info = model_class.from_pretrained(str(source), **options)
     except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
         if "use_safetensors" in str(error):
@@ -244,7 +244,7 @@ def _check_finite(source: Path | str, model: PreTrainedModel) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silences transformers' loading bar and report: what is wrong with a checkpoint is in our error."""
     was_enabled, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
