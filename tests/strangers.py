@@ -92,10 +92,12 @@ def _shrunk(settings: dict[str, Any], vocabulary: int) -> dict[str, Any]:
     small = _SMALL | {"vocab_size": vocabulary, "vocab_size_per_layer_input": vocabulary}
     result = {}
     for name, value in settings.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and name != "per_layer_config":
             result[name] = _shrunk(value, vocabulary)
         elif isinstance(value, list) and len(value) == blocks:
             result[name] = value[:2]
+        elif name == "per_layer_config":
+            result[name] = {1: next(iter(value.values()))} if value else value
         elif name == "sliding_window":
             result[name] = value and 64
         else:

@@ -209,6 +209,7 @@ def _model_class(source: Path | str, config: PreTrainedConfig, trust_remote_code
             f"does not list for image-text-to-text"
         )
     structure.check_class(stock)
+    structure.check_alike(config)
     try:
         return stock if is_stock(config) else uneven(stock)
     except ValueError as error:

@@ -139,7 +139,7 @@ def _tensor_types(source: Path) -> dict[str, str]:
 
 def _refuse_authors_layout(source: Path | str, config: Mapping[str, Any], types: Mapping[str, str]) -> None:
     """Refuses LLaVA as its authors' own program stores it."""
-    named = [name for name in types if "mm_projector" in name]
+    named = [name for name in types if "mm_projector" in name.split(".")]
     told = [key for key in ("mm_projector_type", "mm_vision_tower") if key in config]
     if not (named or told):
         return

@@ -87,7 +87,10 @@ def _features(
 ) -> dict[Path, ImageFeatures]:
     """The pictures behind the tower; without the flat one, if the stock model's tower cannot encode it."""
     with _step(model, "encoding a picture"):
-        features = {_ORDINARY: adapter.encode_images([pictures[_ORDINARY]])[0]}
+        try:
+            features = {_ORDINARY: adapter.encode_images([pictures[_ORDINARY]])[0]}
+        except ImageError as error:
+            raise _unsupported(model, str(error)) from error
         with suppress(ImageError):
             features[_FLAT] = adapter.encode_images([pictures[_FLAT]])[0]
     return features
