@@ -210,7 +210,7 @@ def checkpoint_rows(work: Workload, planner: Planner, rounds: int) -> Iterator[R
     pruned = []
     for number, plan in enumerate(plans):
         api.prune(str(work.checkpoint), plan, folder / f"pruned-{number}", force=True)
-        pruned.append(work.options.load(folder / f"pruned-{number}"))
+        pruned.append(work.open(folder / f"pruned-{number}"))
     asked = work.questions[
         : work.load.per_image
     ]  # short turns: what else the machine does changes from one to the next

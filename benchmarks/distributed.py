@@ -56,7 +56,9 @@ def main(settings: Settings) -> None:
     rates: dict[int, list[float]] = {1: [], settings.workers: []}
     costs: dict[int, list[float]] = {1: [], settings.workers: []}
     with TemporaryDirectory() as folder:
-        run = api.calibrate(settings.model, ["toyworld"], Path(folder) / "run", count=8).root
+        run = api.calibrate(
+            settings.model, ["toyworld"], Path(folder) / "run", api.CalibrateSettings(count=8)
+        ).root
         for _ in range(settings.rounds):
             for workers, measured in rates.items():
                 rate, cost, others = _launch(workers, run)

@@ -103,7 +103,7 @@ def measure(name: str, source: Path, folder: Path, *, align: int, rounds: int) -
     ids = np.random.default_rng(0).integers(5, 300, TOKENS - 1).tolist()
     files = {key: folder / f"{name}-{key}.gguf" for key in checkpoints}
     for key, checkpoint in checkpoints.items():
-        api.export(str(checkpoint), "gguf", files[key], token_ids=True, precision="f32")
+        api.export(str(checkpoint), "gguf", files[key], api.ExportSettings(token_ids=True, precision="f32"))
     adapters = {key: load_model(path) for key, path in checkpoints.items()}
     differences = {
         key: difference(serve(path, exact=True), adapters[key], ids) for key, path in files.items()

@@ -152,7 +152,7 @@ def describe(name: str, settings: Settings, folder: Path) -> Iterator[str]:
     seconds = []
     for seed in range(settings.seeds):
         start = time.perf_counter()
-        run = api.calibrate(name, ["toyworld"], folder / f"{name}-{seed}", seed=seed)
+        run = api.calibrate(name, ["toyworld"], folder / f"{name}-{seed}", api.CalibrateSettings(seed=seed))
         calibrated = time.perf_counter() - start
         planner = api.search(run.root, SearchSettings(evaluations=settings.evaluations, seed=seed))
         seconds.append((calibrated, time.perf_counter() - start - calibrated))

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hipp_prune import api
 from hipp_prune.calibration import Calibration, calibrate
 from hipp_prune.evaluation.evaluator import Evaluator
 from hipp_prune.evaluation.features import encode_image_files
+from hipp_prune.models import load_model
+from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.arrays import Ints
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.minibatches import draw_minibatch
@@ -51,14 +52,17 @@ class Workload:
 
     def __init__(self, load: Load, checkpoint: Path, root: Path) -> None:
         self.load, self.checkpoint = load, checkpoint
-        self.options = api.LoadSettings(device=load.device, dtype=load.dtype)
-        self.adapter = self.options.load(checkpoint)
+        self.adapter = self.open(checkpoint)
         self.questions = draw_questions(load, root)
         self.calibration = self._calibrate(root / f"{checkpoint.name}.safetensors")
         count = len(self.questions)
         self.config = SearchSettings(minibatch=count, per_image=load.per_image)
         self.problem = ModelProblem(self.adapter, self.calibration, self.questions, self.config)
         self.features = encode_image_files(self.adapter, self.questions)
+
+    def open(self, checkpoint: Path) -> Adapter:
+        """A model, loaded where and in the precision that the work asks for."""
+        return load_model(checkpoint, device=self.load.device, dtype=self.load.dtype)
 
     def _calibrate(self, path: Path) -> Calibration:
         if not path.exists():

@@ -1,4 +1,4 @@
-"""The public face: every stage as a function on a run directory. The command line calls these and nothing else.
+"""The public face: every stage as a function on a run directory; the command line calls the same ones.
 
 >>> from hipp_prune import api
 >>> run = api.calibrate("toy-llava", ["toyworld"], Path("run"))
@@ -10,22 +10,30 @@
 
 from hipp_prune.baselines.methods import plan_baseline, write_baseline
 from hipp_prune.stages.baseline import baseline
-from hipp_prune.stages.checkpoints import (
-    checkpoint_plan,
-    evaluate,
-    prune,
-    score_answers,
-    speedups,
-    update_card,
-)
+from hipp_prune.stages.calibrate import calibrate
+from hipp_prune.stages.evaluate import evaluate, score_answers, speedups, update_card
 from hipp_prune.stages.export import export, push
-from hipp_prune.stages.loading import LoadSettings
+from hipp_prune.stages.prune import checkpoint_plan, prune
+from hipp_prune.stages.query import plan_name, query
 from hipp_prune.stages.recover import recover
 from hipp_prune.stages.report import report
-from hipp_prune.stages.runs import calibrate, plan_name, query, search
+from hipp_prune.stages.search import search
+from hipp_prune.stages.settings import (
+    AskSettings,
+    CalibrateSettings,
+    EvaluateSettings,
+    ExportSettings,
+    LoadSettings,
+    QuerySettings,
+)
 
 __all__ = [
+    "AskSettings",
+    "CalibrateSettings",
+    "EvaluateSettings",
+    "ExportSettings",
     "LoadSettings",
+    "QuerySettings",
     "baseline",
     "calibrate",
     "checkpoint_plan",

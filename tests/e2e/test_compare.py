@@ -90,7 +90,7 @@ def test_a_checkpoint_that_was_judged_before_is_not_judged_again(
     def judge(variant: str, seed: int = 0, *, keep: bool = False) -> CellResult:
         contender = Contender(method="uniform", variant=variant)
         cell = Cell(model=str(model), contender=contender, budget=0.3, preference=None, seed=seed)
-        worker = Worker(tmp_path, settings, {}, keep)
+        worker = Worker(tmp_path, settings, keep=keep)
         worker(cell.calibration)
         worker(cell)
         return CellResult.load(cell.path(tmp_path))

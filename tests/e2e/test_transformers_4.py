@@ -59,7 +59,7 @@ def recovered(model: str, out: Path) -> None:
 def baseline(method: str, model: str, out: Path) -> None:
     heads = method == "llm-pruner"
     config = BaselineSettings(attention=heads, match="block" if heads else "mlp")
-    api.baseline(method, 0.2, out, model=model, questions=["toyworld"], count=16, config=config)  # type: ignore[arg-type]
+    api.baseline(method, 0.2, out, model=model, questions=["toyworld"], count=16, settings=config)  # type: ignore[arg-type]
 
 
 WRITERS: dict[str, Writer] = {

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from hipp_prune.checkpoints.folders import check_output, open_shards, write_folder
-from hipp_prune.checkpoints.ledger import LEDGER_FILE, Savings
-from hipp_prune.checkpoints.pruned import CheckpointReport, pruned_config
+from hipp_prune.checkpoints.folders import check_output, open_shards
+from hipp_prune.checkpoints.ledger import Savings
+from hipp_prune.checkpoints.pruned import CheckpointReport, pruned_config, write_beyond_neurons
 from hipp_prune.checkpoints.shards import Cut, find_tensors
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, Block
@@ -111,21 +111,16 @@ def write_heads(
     }
     places = find_tensors(shards, {name: parameters[name] for name in cuts})
     kept = [int(keep.sum()) for keep in planned.heads]
-    savings = Savings(ledger=planned.ledger, shape=planned.shape, notes=planned.notes)
-    before, after = write_folder(
+    return write_beyond_neurons(
         source,
         out,
         shards,
+        savings=Savings(ledger=planned.ledger, shape=planned.shape, notes=planned.notes),
+        widths=planned.neurons.kept,
         changes={places[name][1].name: cut for name, cut in cuts.items()},
-        values={shard.path: {} for shard in shards},
         config=pruned_config(source, planned.neurons.kept, heads=kept),
-        records={LEDGER_FILE: savings.to_json()},
         progress=progress,
     )
-    return CheckpointReport(
-        path=out, unit="coupled", widths=planned.neurons.kept, bytes_before=before, bytes_after=after,
-        predicted_bytes=after, remote_code=True,
-    )  # fmt: skip
 
 
 def _block_cuts(block: Block, neurons: Mask, heads: Mask) -> Mapping[str, Cut]:

@@ -7,7 +7,7 @@ wide it is a stock model that needs no remote code.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from torch import Tensor
 
 from hipp_prune.checkpoints.configs import auto_map, nested_config, read_config_file
 from hipp_prune.checkpoints.folders import check_output, open_shards, write_folder
-from hipp_prune.checkpoints.ledger import PLAN_FILE
-from hipp_prune.checkpoints.shards import FLOATS, Cut, Entry, Shard, Values
+from hipp_prune.checkpoints.ledger import LEDGER_FILE, PLAN_FILE, Savings
+from hipp_prune.checkpoints.shards import FLOATS, Change, Cut, Entry, Shard, Values
 from hipp_prune.errors import CheckpointError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model
@@ -123,6 +123,50 @@ def prune_checkpoint(
     return CheckpointReport(
         path=out, unit=plan.unit, widths=tuple(widths), bytes_before=before, bytes_after=after,
         predicted_bytes=predicted, remote_code="auto_map" in config,
+    )  # fmt: skip
+
+
+def write_beyond_neurons(
+    source: Path,
+    out: Path,
+    shards: Sequence[Shard],
+    *,
+    savings: Savings,
+    widths: Sequence[int],
+    changes: Mapping[str, Change],
+    config: Mapping[str, Any],
+    values: Mapping[Path, Mapping[str, Values]] | None = None,
+    dropped: Collection[str] = (),
+    progress: Progress | None = None,
+) -> CheckpointReport:
+    """Writes a checkpoint that no plan of neurons describes: a ledger of its own lies in it instead.
+
+    Args:
+        source: checkpoint folder with safetensors weights.
+        out: folder to write.
+        shards: the source's.
+        savings: what ``ledger.json`` says.
+        widths: MLP neurons that each block has now.
+        changes: what happens to a stored tensor, by its name.
+        config: ``config.json``.
+        values: what each file gains.
+        dropped: stored tensors that leave.
+        progress: called with (files written, files).
+    """
+    before, after = write_folder(
+        source,
+        out,
+        shards,
+        changes=changes,
+        values=values or {shard.path: {} for shard in shards},
+        config=config,
+        records={LEDGER_FILE: savings.to_json()},
+        dropped=dropped,
+        progress=progress,
+    )
+    return CheckpointReport(
+        path=out, unit="coupled", widths=tuple(widths), bytes_before=before, bytes_after=after,
+        predicted_bytes=after, remote_code=True,
     )  # fmt: skip
 
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hipp_prune.checkpoints.configs import auto_map, nested_config
-from hipp_prune.checkpoints.folders import check_output, open_shards, write_folder
-from hipp_prune.checkpoints.ledger import LEDGER_FILE, Savings
-from hipp_prune.checkpoints.pruned import CheckpointReport
+from hipp_prune.checkpoints.folders import check_output, open_shards
+from hipp_prune.checkpoints.ledger import Savings
+from hipp_prune.checkpoints.pruned import CheckpointReport, write_beyond_neurons
 from hipp_prune.checkpoints.shards import FLOATS, Place, Shard, Values, find_tensors, read_tensor
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.files.progress import Progress
@@ -203,22 +203,18 @@ def write_sliced(
         entry.name: _rotation(touch, slicing.bases, places, entry.dtype)
         for touch, (_, entry) in ((touch, places[name]) for name, touch in touches.items())
     }
-    savings = Savings(ledger=slicing.ledger, shape=slicing.shape, notes=slicing.notes)
-    before, after = write_folder(
+    return write_beyond_neurons(
         source,
         out,
         shards,
+        savings=Savings(ledger=slicing.ledger, shape=slicing.shape, notes=slicing.notes),
+        widths=slicing.shape.neurons,
         changes=changes,
-        values=_added(adapter, slicing, shards, places),
         config=_config(source, slicing.width),
-        records={LEDGER_FILE: savings.to_json()},
+        values=_added(adapter, slicing, shards, places),
         dropped={places[norm][1].name for norm in norms},
         progress=progress,
     )
-    return CheckpointReport(
-        path=out, unit="coupled", widths=slicing.shape.neurons, bytes_before=before, bytes_after=after,
-        predicted_bytes=after, remote_code=True,
-    )  # fmt: skip
 
 
 def _rotation(touch: Touch, bases: Sequence[Tensor], places: Mapping[str, Place], dtype: str) -> Rotation:

@@ -1,4 +1,4 @@
-"""The command line: one subcommand a stage, each a thin caller of ``hipp_prune.api``."""
+"""The command line: a module a verb, which parses, calls one stage and prints what came of it."""
 
 from hipp_prune.cli.entry import main
 

@@ -1,17 +1,17 @@
-"""The subcommand that prunes with a heuristic; as in ``commands``, nothing heavy is imported here."""
+"""The verb that prunes with a heuristic."""
 
 import shlex
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from hipp_prune.baselines.settings import BaselineSettings
-from hipp_prune.cli.commands import ModelFlags
 from hipp_prune.files.progress import Progress
 from hipp_prune.plans.choices import Baseline
+from hipp_prune.stages.settings import LoadSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,33 +41,26 @@ class PruneBaseline:
     """Replace an existing folder."""
     skip_bad: bool = False
     """Leave out (and count) broken questions and pictures instead of stopping."""
-    load: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
-    config: tyro.conf.OmitArgPrefixes[BaselineSettings] = field(default_factory=BaselineSettings)
+    settings: BaselineSettings = BaselineSettings()
+    loading: LoadSettings = LoadSettings()
 
     def run(self) -> None:
-        """Calls ``api.baseline``."""
-        from hipp_prune import api
-        from hipp_prune.cli.output import (
-            console,
-            describe_ledger,
-            model_options,
-            next_steps,
-            print_plan,
-            skipping,
-        )
+        """Calls ``stages.baseline``."""
         from hipp_prune.plans.plan import Plan
+        from hipp_prune.report.terminal import console, describe_ledger, next_steps, print_plan, skipping
+        from hipp_prune.stages.baseline import baseline
 
         with skipping(self.skip_bad) as skip_bad, self._bar() as progress:
-            planned, report = api.baseline(
+            planned, report = baseline(
                 self.method,
                 self.sparsity,
                 self.out,
+                self.settings,
                 run=self.calibrated,
                 model=self.model,
                 questions=self.questions,
                 count=self.count,
-                config=self.config,
-                options=model_options(self.load),
+                loading=self.loading,
                 force=self.force,
                 skip_bad=skip_bad,
                 progress=progress,
@@ -87,6 +80,6 @@ class PruneBaseline:
 
     def _bar(self) -> AbstractContextManager[Progress | None]:
         """A bar for the calibration, where there is one."""
-        from hipp_prune.cli.output import progress_bar
+        from hipp_prune.report.terminal import progress_bar
 
         return progress_bar("calibrating") if self.calibrated is None else nullcontext()

@@ -1,23 +1,24 @@
-"""Parses the command line, runs a subcommand, and turns what goes wrong into one sentence."""
+"""Parses the command line, runs a verb, and turns what goes wrong into one sentence."""
 
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
+from dataclasses import make_dataclass
+from difflib import get_close_matches
+from io import StringIO
 from typing import Annotated, Any, Union
 
 import tyro
-from tyro.conf import subcommand
 
 from hipp_prune import distributed
-from hipp_prune.cli import baseline, commands, export, extras, recover
+from hipp_prune.cli.verbs import VERBS, Command
 from hipp_prune.errors import HippPruneError, InputError
-from hipp_prune.experiments.compare import verb as compare
-from hipp_prune.experiments.paper import verb as paper
-from hipp_prune.search.settings import METHODS, SearchSettings
 
 DESCRIPTION = """Make a vision-language model smaller without making it hallucinate.
 
 Start here: hipp-prune quickstart. With your own model: calibrate, search, query, prune, evaluate, report.
+`hipp-prune VERB --help` says what a verb takes, with examples; `hipp-prune --version` which version this is.
 """
 
 
@@ -32,17 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    command: Any = tyro.cli(
-        _subcommands(words),
-        prog="hipp-prune",
-        description=DESCRIPTION,
-        args=words or ["--help"],
-        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
-    )
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
+        if words == ["--version"]:
+            _print_version()
+            return 0
+        command = parse(words)
         with distributed.workers():
-            _check_launch(command)
+            _check_launch(words[0])
             command.run()
     except HippPruneError as error:
         return _fail(str(error), 2)
@@ -51,13 +49,81 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _check_launch(command: Any) -> None:
+def parse(words: Sequence[str]) -> Command:
+    """The command that the words mean; prints help, and exits, where they ask for it.
+
+    Raises:
+        InputError: if there is no such verb, or a value is not in its range.
+        SystemExit: after help (0), and after saying which flag is unknown, missing or malformed (2).
+    """
+    verb, *flags = words
+    if verb in ("-h", "--help"):
+        _print_help()
+    if verb not in VERBS:
+        raise InputError(_unknown(verb))
+    command: Any = VERBS[verb].load()
+    preset = getattr(command, "preset", None)
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            parsed: Command = tyro.cli(
+                command,
+                prog=f"hipp-prune {verb}",
+                args=flags,
+                default=preset(flags) if preset else None,
+                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
+            )
+            return parsed
+    except SystemExit as end:
+        if (sentence := _ours(end)) is not None:
+            raise InputError(sentence) from end
+        sys.stderr.write(said.getvalue())
+        raise
+
+
+def _ours(end: BaseException) -> str | None:
+    """What one of our settings objected to, if that is why the parser gave up."""
+    cause = end.__context__
+    while cause is not None and not isinstance(cause, HippPruneError):
+        cause = cause.__context__
+    return None if cause is None else str(cause)
+
+
+def _print_help() -> None:
+    """The verbs and what each is for; none of them is imported."""
+    verbs = [
+        Annotated[
+            make_dataclass(verb.name, ()),
+            tyro.conf.subcommand(name, prefix_name=False, description=verb.summary),
+        ]
+        for name, verb in VERBS.items()
+    ]
+    every: Any = Union[tuple(verbs)]  # noqa: UP007 (made of values)
+    tyro.cli(every, prog="hipp-prune", description=DESCRIPTION, args=["--help"])
+
+
+def _print_version() -> None:
+    from importlib.metadata import version
+
+    sys.stdout.write(f"hipp-prune {version('hipp-prune')}\n")
+
+
+def _unknown(word: str) -> str:
+    """Why a word is no verb, and which one may have been meant."""
+    if word.startswith("-"):
+        return f"a verb comes before its flags, found {word} first; `hipp-prune --help` lists the verbs"
+    near = get_close_matches(word, VERBS, n=1)
+    hint = f"did you mean `hipp-prune {near[0]}`?" if near else "`hipp-prune --help` lists them all"
+    return f"there is no verb {word!r}; {hint}"
+
+
+def _check_launch(verb: str) -> None:
     """Refuses several workers where one does all the work."""
-    shared = (commands.Calibrate, commands.Search)
-    if distributed.launched() > 1 and not isinstance(command, shared):
+    if distributed.launched() > 1 and not VERBS[verb].shares:
+        shared = " and ".join(name for name, each in VERBS.items() if each.shares)
         raise InputError(
-            "only calibrate and search share their work among the workers that torchrun starts; start this command "
-            "without torchrun"
+            f"only {shared} share their work among the workers that torchrun starts; start this command without "
+            "torchrun"
         )
 
 
@@ -66,37 +132,3 @@ def _fail(sentence: str, status: int) -> int:
     if distributed.speaks():
         sys.stderr.write(f"hipp-prune: {sentence}\n")
     return status
-
-
-def _subcommands(words: Sequence[str]) -> Any:
-    """The union of subcommands; a method's settings become the defaults that single flags then override."""
-    method = _value_of("--method", words)
-    config = SearchSettings().for_method(method) if method in METHODS else SearchSettings()
-    search = commands.Search(run_directory=tyro.MISSING, config=config)
-    return Union[  # noqa: UP007
-        Annotated[extras.Quickstart, subcommand("quickstart", prefix_name=False)],
-        Annotated[commands.Calibrate, subcommand("calibrate", prefix_name=False)],
-        Annotated[commands.Search, subcommand("search", prefix_name=False, default=search)],
-        Annotated[commands.Query, subcommand("query", prefix_name=False)],
-        Annotated[commands.Prune, subcommand("prune", prefix_name=False)],
-        Annotated[recover.Recover, subcommand("recover", prefix_name=False)],
-        Annotated[commands.Evaluate, subcommand("evaluate", prefix_name=False)],
-        Annotated[baseline.PruneBaseline, subcommand("baseline", prefix_name=False)],
-        Annotated[export.Export, subcommand("export", prefix_name=False)],
-        Annotated[export.Push, subcommand("push", prefix_name=False)],
-        Annotated[compare.Compare, subcommand("compare", prefix_name=False)],
-        Annotated[extras.BenchSearch, subcommand("bench-search", prefix_name=False)],
-        Annotated[paper.Paper, subcommand("paper", prefix_name=False)],
-        Annotated[commands.Report, subcommand("report", prefix_name=False)],
-        Annotated[extras.Models, subcommand("models", prefix_name=False)],
-        Annotated[extras.Toy, subcommand("toy", prefix_name=False)],
-    ]
-
-
-def _value_of(flag: str, words: Sequence[str]) -> Any:
-    for index, word in enumerate(words):
-        if word == flag and index + 1 < len(words):
-            return words[index + 1]
-        if word.startswith(f"{flag}="):
-            return word.removeprefix(f"{flag}=")
-    return None

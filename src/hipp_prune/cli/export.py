@@ -1,7 +1,4 @@
-"""The subcommands that write other runtimes' formats and push to the hub.
-
-As in ``commands``, nothing heavy is imported here.
-"""
+"""The verbs that write other runtimes' formats and push to the hub."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from hipp_prune.plans.choices import ExportFormat, GgufPrecision
+from hipp_prune.plans.choices import ExportFormat
+from hipp_prune.stages.settings import ExportSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,32 +25,20 @@ class Export:
     onnx: a folder of graphs for ONNX Runtime, with an example that runs them."""
     out: Path
     """File or folder to make."""
-    masked: bool = False
-    """Export a checkpoint whose rows were zeroed too; it saves nothing."""
-    precision: GgufPrecision = "stored"
-    """Of the matrices in a GGUF file; stored is the checkpoint's own, q8_0 needs --align 32."""
-    token_ids: bool = False
-    """Write a GGUF file that takes token ids alone, where llama.cpp cannot cut text as the tokenizer does."""
     force: bool = False
     """Replace what is there."""
+    settings: ExportSettings = ExportSettings()
 
     def run(self) -> None:
-        """Calls ``api.export``."""
-        from hipp_prune import api
-        from hipp_prune.cli.output import console, progress_bar
+        """Calls ``stages.export``."""
+        from hipp_prune.report.terminal import progress_bar, say
+        from hipp_prune.stages.export import export
 
         with progress_bar("exporting") as progress:
-            exported = api.export(
-                self.checkpoint,
-                self.format,
-                self.out,
-                masked=self.masked,
-                precision=self.precision,
-                token_ids=self.token_ids,
-                force=self.force,
-                progress=progress,
+            exported = export(
+                self.checkpoint, self.format, self.out, self.settings, force=self.force, progress=progress
             )
-        console.print(exported.summary, highlight=False, soft_wrap=True)
+        say(exported.summary)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +56,9 @@ class Push:
     """Make it for its owner alone."""
 
     def run(self) -> None:
-        """Calls ``api.push``."""
-        from hipp_prune import api
-        from hipp_prune.cli.output import console, next_steps
+        """Calls ``stages.export.push``."""
+        from hipp_prune.report.terminal import next_steps, say
+        from hipp_prune.stages.export import push
 
-        console.print(
-            api.push(self.checkpoint, self.name, private=self.private), highlight=False, soft_wrap=True
-        )
+        say(push(self.checkpoint, self.name, private=self.private))
         next_steps(f"hipp-prune evaluate --model {self.name} --questions SPEC")

@@ -1,15 +1,14 @@
-"""All stages on one run directory, with a bar for each and a table at the end."""
+"""The verb that runs all stages on one run directory, with a bar for each and a table at the end."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hipp_prune import api
-from hipp_prune.cli.extras import Quickstart
-from hipp_prune.cli.output import console, model_options, next_steps, progress_bar, progress_bars
-from hipp_prune.evaluation.scorecard import Scorecard
-from hipp_prune.files.run_directory import RunDirectory
-from hipp_prune.plans.preference import Preference
-from hipp_prune.report.tables import print_summary
-from hipp_prune.search.settings import SearchSettings
+from hipp_prune.stages.settings import CalibrateSettings, EvaluateSettings, LoadSettings
+
+if TYPE_CHECKING:
+    from hipp_prune.evaluation.scorecard import Scorecard
+    from hipp_prune.files.run_directory import RunDirectory
 
 PREFERENCES = ("1,0,0", "0,1,0", "1,1,2")
 """Robustness alone, utility alone, and both against compression."""
@@ -17,76 +16,113 @@ PREFERENCES = ("1,0,0", "0,1,0", "1,1,2")
 _SPEED_QUESTIONS = 256
 
 
-def quickstart(command: Quickstart) -> None:
-    """Calibrate, search, query three preferences, prune, evaluate, measure, report."""
-    options = model_options(command.load)
-    with progress_bar("calibrate") as progress:
-        run = api.calibrate(
-            command.model,
-            command.questions,
-            command.out,
-            seed=command.seed,
-            options=options,
-            force=command.force,
-            progress=progress,
+@dataclass(frozen=True, kw_only=True)
+class Quickstart:
+    """See it all on an embedded model in minutes: calibrate, search, query, prune, evaluate, report.
+
+    Example: hipp-prune quickstart --out demo
+    """
+
+    out: Path = Path("demo")
+    """Run directory to make."""
+    model: str = "toy-llava"
+    """toy-llava, toy-qwen2.5-vl, or a model of your own."""
+    questions: tuple[str, ...] = ("toyworld",)
+    """Question specifications."""
+    evaluations: int = 400
+    """Plans the search evaluates."""
+    limit: int = 600
+    """Test questions a benchmark."""
+    seed: int = 0
+    """Of everything."""
+    force: bool = False
+    """Replace an existing run."""
+    loading: LoadSettings = LoadSettings()
+
+    def run(self) -> None:
+        """Calibrates, searches, queries three preferences, prunes, evaluates, measures and reports."""
+        from hipp_prune.report.tables import print_summary
+        from hipp_prune.report.terminal import console, next_steps, say
+        from hipp_prune.stages.report import report
+
+        run = self._search()
+        scorecards = [self._evaluate(run, self.model, "dense")]
+        scorecards += [self._prune(run, preference) for preference in PREFERENCES]
+        scorecards = self._with_speedups(run, scorecards)
+        page = report(run.root)
+        print_summary(scorecards, console)
+        say(f"report: {page.resolve().as_uri()}")
+        next_steps(
+            "hipp-prune calibrate --model YOUR/MODEL --questions pope:DIR scienceqa:DIR --out run",
+            "hipp-prune search run",
+            "hipp-prune query run --preference 2,1,1 --sparsity 0.3 --out plan.json",
+            "hipp-prune prune --model YOUR/MODEL --plan plan.json --out smaller",
+            "hipp-prune evaluate --model smaller --questions pope:DIR scienceqa:DIR",
         )
-    config = SearchSettings(evaluations=command.evaluations, seed=command.seed)
-    with progress_bars("encode pictures", "search") as (encoding, progress):
-        api.search(run.root, config, options=options, encoding=encoding, progress=progress)
-    evaluations = [_evaluate(command, run, command.model, "dense", options)]
-    for text in PREFERENCES:
+
+    def _search(self) -> "RunDirectory":
+        """Calibrates and searches."""
+        from hipp_prune.report.terminal import progress_bar, progress_bars
+        from hipp_prune.search.settings import SearchSettings
+        from hipp_prune.stages.calibrate import calibrate
+        from hipp_prune.stages.search import search
+
+        settings = SearchSettings(evaluations=self.evaluations, seed=self.seed)
+        sample = CalibrateSettings(seed=self.seed)
+        with progress_bar("calibrate") as progress:
+            run = calibrate(
+                self.model,
+                self.questions,
+                self.out,
+                sample,
+                loading=self.loading,
+                force=self.force,
+                progress=progress,
+            )
+        with progress_bars("encode pictures", "search") as (encoding, progress):
+            search(run.root, settings, loading=self.loading, encoding=encoding, progress=progress)
+        return run
+
+    def _prune(self, run: "RunDirectory", text: str) -> "Scorecard":
+        """Queries a preference, writes its checkpoint and evaluates that."""
+        from hipp_prune.plans.preference import Preference
+        from hipp_prune.stages.prune import prune_searched
+        from hipp_prune.stages.query import plan_name
+
         preference = Preference.parse(text)
-        plan = api.query(run.root, preference)
-        checkpoint = run.root / "checkpoints" / api.plan_name(preference)
-        api.prune(command.model, plan, checkpoint, force=command.force)
-        evaluations.append(_evaluate(command, run, str(checkpoint), str(preference), options))
-    evaluations = _with_speedups(command, run, evaluations, options)
-    page = api.report(run.root)
-    print_summary(evaluations, console)
-    console.print(f"report: {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
-    next_steps(
-        "hipp-prune calibrate --model YOUR/MODEL --questions pope:DIR scienceqa:DIR --out run",
-        "hipp-prune search run",
-        "hipp-prune query run --preference 2,1,1 --sparsity 0.3 --out plan.json",
-        "hipp-prune prune --model YOUR/MODEL --plan plan.json --out smaller",
-        "hipp-prune evaluate --model smaller --questions pope:DIR scienceqa:DIR",
-    )
+        checkpoint = run.root / "checkpoints" / plan_name(preference)
+        prune_searched(run.root, preference, checkpoint, force=self.force)
+        return self._evaluate(run, str(checkpoint), str(preference))
 
+    def _evaluate(self, run: "RunDirectory", model: str, label: str) -> "Scorecard":
+        from hipp_prune.report.terminal import progress_bar
+        from hipp_prune.stages.evaluate import evaluate
 
-def _evaluate(
-    command: Quickstart, run: RunDirectory, model: str, label: str, options: api.LoadSettings
-) -> Scorecard:
-    with progress_bar(f"evaluate {label}") as progress:
-        return api.evaluate(
-            model,
-            command.questions,
-            limit=command.limit,
-            label=label,
-            seed=command.seed,
-            options=options,
-            cache=run.cache,
-            progress=progress,
-        )
+        settings = EvaluateSettings(limit=self.limit, label=label, seed=self.seed)
+        with progress_bar(f"evaluate {label}") as progress:
+            return evaluate(
+                model, self.questions, settings, loading=self.loading, cache=run.cache, progress=progress
+            )
 
+    def _with_speedups(self, run: "RunDirectory", scorecards: "list[Scorecard]") -> "list[Scorecard]":
+        """Measures each checkpoint's speed against dense and saves every scorecard in the run."""
+        from hipp_prune.report.terminal import progress_bar
+        from hipp_prune.stages.evaluate import speedups, update_card
 
-def _with_speedups(
-    command: Quickstart, run: RunDirectory, evaluations: list[Scorecard], options: api.LoadSettings
-) -> list[Scorecard]:
-    """Measures each checkpoint's speed against dense and saves every evaluation in the run."""
-    dense, *pruned = evaluations
-    with progress_bar("measure speed") as progress:
-        speedups = api.speedups(
-            command.model,
-            [evaluation.model for evaluation in pruned],
-            command.questions,
-            limit=_SPEED_QUESTIONS,
-            options=options,
-            cache=run.cache,
-            progress=progress,
-        )
-    measured = [dense, *(replace(e, speedup=ratio) for e, ratio in zip(pruned, speedups, strict=True))]
-    for evaluation in measured:
-        evaluation.save(run.results / f"{evaluation.label}.json")
-        if evaluation is not measured[0]:
-            api.update_card(evaluation)
-    return measured
+        dense, *pruned = scorecards
+        with progress_bar("measure speed") as progress:
+            ratios = speedups(
+                self.model,
+                [scorecard.model for scorecard in pruned],
+                self.questions,
+                limit=_SPEED_QUESTIONS,
+                loading=self.loading,
+                cache=run.cache,
+                progress=progress,
+            )
+        measured = [replace(card, speedup=ratio) for card, ratio in zip(pruned, ratios, strict=True)]
+        for scorecard in (dense, *measured):
+            scorecard.save(run.results / f"{scorecard.label}.json")
+        for scorecard in measured:
+            update_card(scorecard)
+        return [dense, *measured]

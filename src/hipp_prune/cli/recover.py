@@ -1,14 +1,14 @@
-"""The subcommand that trains a pruned checkpoint back; as in ``commands``, nothing heavy is imported here."""
+"""The verb that trains a pruned checkpoint back."""
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from hipp_prune.cli.commands import ModelFlags
 from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.stages.settings import FULL_PRECISION, LoadSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,31 +35,31 @@ class Recover:
     """Replace an existing folder, and start an interrupted recovery over."""
     skip_bad: bool = False
     """Leave out (and count) broken questions and pictures instead of stopping."""
-    load: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=lambda: ModelFlags(dtype="float32"))
-    config: tyro.conf.OmitArgPrefixes[RecoverySettings] = field(default_factory=RecoverySettings)
+    settings: RecoverySettings = RecoverySettings()
+    loading: LoadSettings = FULL_PRECISION
 
     def run(self) -> None:
-        """Calls ``api.recover``."""
-        from hipp_prune import api
-        from hipp_prune.cli.output import console, model_options, next_steps, progress_bars, skipping
+        """Calls ``stages.recover``."""
+        from hipp_prune.report.terminal import next_steps, progress_bars, say, skipping
+        from hipp_prune.stages.recover import recover
 
         with (
             skipping(self.skip_bad) as skip_bad,
             progress_bars("encoding pictures", "recovering") as (encoding, progress),
         ):
-            report = api.recover(
+            report = recover(
                 self.checkpoint,
                 self.questions,
                 self.out,
-                self.config,
+                self.settings,
                 teacher=self.teacher,
                 keep_adapter=self.keep_adapter,
-                options=model_options(self.load),
+                loading=self.loading,
                 force=self.force,
                 skip_bad=skip_bad,
                 encoding=encoding,
                 progress=progress,
             )
-        console.print(report.summary, highlight=False, soft_wrap=True)
+        say(report.summary)
         questions = " ".join(shlex.quote(spec) for spec in self.questions)
         next_steps(f"hipp-prune evaluate --model {shlex.quote(str(self.out))} --questions {questions}")

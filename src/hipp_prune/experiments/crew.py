@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from hipp_prune.errors import HippPruneError, RunError
+from hipp_prune.experiments.settings import CrewSettings
 
 JobT = TypeVar("JobT", bound=Hashable)
 ResultT = TypeVar("ResultT")
@@ -40,8 +41,7 @@ def run_jobs(
     finish: Callable[[JobT, ResultT], None],
     *,
     needs: Callable[[JobT], Iterable[JobT]] = lambda job: (),  # noqa: ARG005
-    workers: int = 2,
-    minutes: float | None = None,
+    crew: CrewSettings = CrewSettings(),
     say: Say,
 ) -> dict[JobT, str]:
     """Does jobs in worker processes of one torch thread each, in order, and returns why some failed, if they did.
@@ -51,19 +51,18 @@ def run_jobs(
         start: called once in every worker, which it reaches by pickling; makes what does the jobs there.
         finish: called here with every result.
         needs: which other jobs have to be over before a job begins, whether they failed or not.
-        workers: processes.
-        minutes: time after which jobs under way are given up.
+        crew: how many processes, and the time after which jobs under way are given up.
         say: told when a job fails, and when the time is over.
 
     Raises:
         RunError: if a worker dies.
     """
-    end = None if minutes is None else time.monotonic() + 60 * minutes
+    end = None if crew.minutes is None else time.monotonic() + 60 * crew.minutes
     failed: dict[JobT, str] = {}
     queue = _Queue(waiting=list(jobs), needs=needs)
-    with _crew(min(workers, len(jobs)), start) as crew:
-        queue.hand_out(crew)
-        while busy := {worker.pipe: worker for worker in crew if worker.job is not None}:
+    with _crew(min(crew.workers, len(jobs)), start) as workers:
+        queue.hand_out(workers)
+        while busy := {worker.pipe: worker for worker in workers if worker.job is not None}:
             left = None if end is None else end - time.monotonic()
             ready = wait(list(busy), timeout=None if left is None else max(0.0, left))
             if not ready or (left is not None and left <= 0):
@@ -77,7 +76,7 @@ def run_jobs(
                     say(f"{job} failed: {outcome.reason}")
                 else:
                     finish(job, outcome)
-            queue.hand_out(crew)
+            queue.hand_out(workers)
     return failed
 
 

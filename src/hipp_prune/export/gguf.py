@@ -8,7 +8,6 @@ pruning does not change: take the base model's.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,10 @@ from torch import Tensor, nn
 
 from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.checkpoints.folders import open_shards
-from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
+from hipp_prune.errors import CheckpointError, UnsupportedModelError
 from hipp_prune.export.exported import Exported, check_file, check_widths
 from hipp_prune.export.vocabulary import Vocabulary, read_vocabulary
+from hipp_prune.files.packages import require_packages
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.models import load_model
@@ -107,10 +107,7 @@ def write_gguf(
 
 
 def _package() -> Any:
-    if find_spec("gguf") is None:
-        raise InputError(
-            "GGUF files are written by the package gguf, which is not installed; run `pip install 'hipp-prune[gguf]'`"
-        )
+    require_packages("--format gguf", ["gguf"], extra="gguf")
     return import_module("gguf")
 
 

@@ -1,6 +1,6 @@
 """lmms-eval's model ``hipp_prune``: any checkpoint that we load, pruned ones included and without remote code.
 
-``pip install hipp-prune lmms-eval`` is all it takes: lmms-eval finds ``MANIFEST`` by the entry point
+``pip install . lmms-eval`` in a clone is all it takes: lmms-eval finds ``MANIFEST`` by the entry point
 ``lmms_eval.models``. Then::
 
     python -m lmms_eval --model hipp_prune --model_args pretrained=CKPT --tasks pope,scienceqa_img --batch_size 8

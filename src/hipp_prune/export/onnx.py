@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -20,9 +19,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from hipp_prune.checkpoints.folders import check_output, copy_companions, whole_or_not_at_all
-from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
+from hipp_prune.errors import CheckpointError, UnsupportedModelError
 from hipp_prune.export.exported import Exported, check_widths
 from hipp_prune.export.onnx_graphs import AnySizeVision, Decoder, Embedding, FixedSizeVision
+from hipp_prune.files.packages import require_packages
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model, structure
 from hipp_prune.models.adapter import Adapter, Batch
@@ -73,7 +73,7 @@ def write_onnx(source: Path, out: Path, *, force: bool = False, progress: Progre
         CheckpointError: if ``out`` cannot be written, or ONNX Runtime computes something else than torch.
     """
     check_output(source, out, force=force)
-    _check_packages()
+    require_packages("--format onnx", _PACKAGES, extra="onnx")
     adapter = load_model(source, dtype="float32")
     check_widths(source, adapter)
     graphs = _graphs(source, adapter)
@@ -251,15 +251,6 @@ def _picture(width: int, height: int) -> Image.Image:
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randint(0, 256, (6, 10, 3), generator=generator, dtype=torch.uint8)
     return Image.fromarray(coarse.numpy()).resize((width, height), Image.Resampling.BICUBIC)
-
-
-def _check_packages() -> None:
-    missing = [name for name in _PACKAGES if find_spec(name) is None]
-    if missing:
-        raise InputError(
-            f"--format onnx needs {', '.join(_PACKAGES)}, and {', '.join(missing)} is not installed; run `pip install "
-            "'hipp-prune[onnx]'`"
-        )
 
 
 @contextmanager

@@ -1,11 +1,11 @@
-"""vLLM's own Llama and Qwen2 models with blocks of uneven width, which ``pip install hipp-prune`` adds to vLLM.
+"""vLLM's own Llama and Qwen2 models with blocks of uneven width, which an installation of hipp-prune adds to vLLM.
 
 vLLM builds every block from the width in the text config, which a pruned checkpoint has block by block. It finds
 ``register`` by the entry point ``vllm.general_plugins`` and calls it in each of its processes; from then on the
 constructor of a block is given the config of that block. Other checkpoints are built as before.
 
 Nothing but the standard library is imported here, so that a process of vLLM pays for no part of hipp-prune that it does
-not use, and ``pip install --no-deps hipp-prune`` is enough beside vLLM.
+not use, and ``pip install --no-deps .`` is enough beside vLLM.
 """
 
 from collections.abc import Callable

@@ -46,6 +46,40 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class SearchFolder:
+    """Paths of what a search leaves, in a run directory or elsewhere."""
+
+    root: Path
+    latency: Path
+    """Seconds by block width, measured by the first search that saves seconds."""
+
+    @property
+    def record(self) -> Path:
+        """The settings, and once it is complete, what it spent."""
+        return self.root / "search.json"
+
+    @property
+    def archive(self) -> Path:
+        """Every evaluation paid for, a line each."""
+        return self.root / "archive.jsonl"
+
+    @property
+    def curve(self) -> Path:
+        """The learning curve."""
+        return self.root / "curve.json"
+
+    @property
+    def forecast(self) -> Path:
+        """What predicts accuracies from the archive."""
+        return self.root / "forecast.json"
+
+    @property
+    def planner(self) -> Path:
+        """What answers queries, written last."""
+        return self.root / "planner.safetensors"
+
+
+@dataclass(frozen=True)
 class RunDirectory:
     """Paths inside a run directory, and whether its stages are complete."""
 
@@ -62,14 +96,9 @@ class RunDirectory:
         return self.root / "calibration.safetensors"
 
     @property
-    def search(self) -> Path:
-        """Folder of the search."""
-        return self.root / "search"
-
-    @property
-    def latency(self) -> Path:
-        """Seconds by block width, measured by the first search that saves seconds."""
-        return self.root / "latency.json"
+    def search(self) -> "SearchFolder":
+        """What the search leaves; what it measured of the machine lies beside it and outlives it."""
+        return SearchFolder(self.root / "search", latency=self.root / "latency.json")
 
     @property
     def plans(self) -> Path:
@@ -101,7 +130,7 @@ class RunDirectory:
             raise OutputExistsError(
                 f"{self.root} holds files but no run.json, so it is no run directory and is left alone; choose another"
             )
-        cut_off = self.manifest.exists() and not self.calibration.exists() and not self.search.exists()
+        cut_off = self.manifest.exists() and not self.calibration.exists() and not self.search.root.exists()
         refuse_existing(self.root, force=force or cut_off)
         self.root.mkdir(parents=True)
         write_json(self.manifest, asdict(provenance))

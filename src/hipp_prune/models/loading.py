@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from transformers.utils import logging
 
 from hipp_prune import distributed
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
+from hipp_prune.files.packages import require_packages
 from hipp_prune.models import structure
 from hipp_prune.models.refusals import NO_SAFETENSORS
 from hipp_prune.models.uneven import is_stock, uneven
@@ -146,11 +146,7 @@ def load_weights(
 
 def _own_memory() -> dict[int | str, int]:
     """Bytes free on each of this worker's GPUs, and in the machine's memory."""
-    if find_spec("accelerate") is None:
-        raise InputError(
-            "--device auto splits a model by means of accelerate, which is not installed; run `pip install "
-            "'hipp-prune[auto]'`, or name one device"
-        )
+    require_packages("--device auto", ["accelerate"], extra="auto")
     from accelerate.utils import get_max_memory
 
     own = distributed.gpus(torch.cuda.device_count()) if torch.cuda.is_available() else ()

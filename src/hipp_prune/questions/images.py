@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from hipp_prune.errors import ImageError
@@ -24,13 +25,19 @@ _DECODING_ERRORS = (
 )
 
 
+_WHITE = 65535
+"""The largest grey value of 16 bits."""
+
+
 def read_image(path: Path) -> Image.Image:
     """The picture in RGB, fully decoded, the file closed again.
 
-    An EXIF rotation is not applied, as in the official evaluations; transparency is dropped.
+    An EXIF rotation is not applied, as in the official evaluations; transparency is dropped. Grey values of 16 bits
+    and floats in [0, 1] are scaled to 8 bits, where Pillow alone would cut them off to white or black.
 
     Raises:
-        ImageError: the file is missing, is no picture, or ends before the picture does.
+        ImageError: the file is missing, is no picture, ends before the picture does, or has grey values on no known
+            scale.
     """
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
@@ -40,12 +47,27 @@ def read_image(path: Path) -> Image.Image:
             image.load()
             if image.mode == "P" and "transparency" in image.info:
                 return image.convert("RGBA").convert("RGB")
-            return image.convert("RGB")
+            return _eight_bits(image, path).convert("RGB")
     except _DECODING_ERRORS as error:
         raise ImageError(
             f"{path}: expected a complete image, found one that cannot be decoded ({error}); "
             "copy it again or skip bad records"
         ) from error
+
+
+def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
+    """A grey picture of more than 8 bits in 8; any other as it is."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image, dtype=np.float64)
+    least, most = float(values.min()), float(values.max())
+    white = 1.0 if image.mode == "F" else _WHITE
+    if not 0 <= least <= most <= white:  # false for NaN too
+        raise ImageError(
+            f"{path}: expected grey values in [0, {white:g}], found {least:g} to {most:g}, whose scale nothing tells; "
+            "save the picture with 8 bits a channel"
+        )
+    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
 
 
 def check_images(questions: Iterable[Question], skip_bad: SkipBad | None = None) -> list[Question]:

@@ -3,8 +3,3 @@
 In: a run directory, scorecards. Out: one HTML page without a network, tables and bars on a terminal. What may
 be changed here alone: how anything looks.
 """
-
-from hipp_prune.report.page import write_report
-from hipp_prune.report.tables import print_summary, summary_rows
-
-__all__ = ["print_summary", "summary_rows", "write_report"]

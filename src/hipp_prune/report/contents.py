@@ -85,11 +85,11 @@ def read_contents(run: RunDirectory) -> Contents:
     if calibration is not None:
         contents.sensitivity = _sensitivity(calibration)
         contents.num_questions = calibration.num_questions
-    searched = _try(contents, run.search / "search.json", _read_search)
+    searched = _try(contents, run.search.record, _read_search)
     if searched is not None:
         contents.config, contents.space = searched
-    contents.archive = _try(contents, run.search / "archive.jsonl", _read_archive) or []
-    contents.curve = _try(contents, run.search / "curve.json", _read_curve) or []
+    contents.archive = _try(contents, run.search.archive, _read_archive) or []
+    contents.curve = _try(contents, run.search.curve, _read_curve) or []
     plans = _try_all(contents, run.plans, Plan.load)
     contents.plans = dict(sorted(plans.items(), key=lambda item: _plan_order(item[1])))
     evaluations = _try_all(contents, run.results, Scorecard.load)

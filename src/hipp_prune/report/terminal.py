@@ -1,8 +1,10 @@
-"""Progress bars with the time left, and how numbers are shown to people."""
+"""What several commands print: bars with the time left, tables, plans, and what to run next."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -13,9 +15,13 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 from hipp_prune.distributed import speaks
 from hipp_prune.files.progress import Progress as ProgressCallback
+from hipp_prune.plans.plan import Plan
+from hipp_prune.plans.space import Ledger
+from hipp_prune.questions.records import SkipBad
 
 console = Console(quiet=not speaks())
 """Results go here, standard output; of several workers only the first one prints."""
@@ -50,3 +56,70 @@ def progress_bar(description: str) -> Iterator[ProgressCallback]:
 
 def _advance(bar: Progress, task: TaskID) -> ProgressCallback:
     return lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def skipping(wanted: bool) -> Iterator[SkipBad | None]:
+    """A counter of bad records for ``--skip-bad``, printed at the end; None where they are errors."""
+    counter = SkipBad() if wanted else None
+    yield counter
+    if counter is not None and counter.count:
+        notes.print(counter.summary(), highlight=False)
+
+
+def say(line: str) -> None:
+    """A result's line, as it is: nothing in it is coloured, and it wraps where the terminal does."""
+    console.print(line, highlight=False, soft_wrap=True)
+
+
+def remark(line: str) -> None:
+    """A remark's line, as it is."""
+    notes.print(line, highlight=False, soft_wrap=True)
+
+
+def next_steps(*commands: str) -> None:
+    """Says what to run next."""
+    notes.print("next:", style="dim")
+    for command in commands:
+        remark(f"  {command}")
+
+
+def print_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
+    """A table whose first row is its header, and whose first column is text."""
+    header, *body = rows
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column, name in enumerate(header):
+        table.add_column(name, justify="left" if column == 0 else "right", overflow="fold")
+    for row in body:
+        table.add_row(*row)
+    console.print(table)
+
+
+def print_plan(plan: Plan, path: Path) -> None:
+    """What a plan saves on every denominator, and its ratios."""
+    console.print(describe_ledger(plan.ledger), highlight=False)
+    for name, table in (("FLOPs", plan.tables.flops), ("latency", plan.tables.latency)):
+        if table is not None:
+            console.print(f"{name} of {table.conditions}", highlight=False)
+    if (measure := plan.notes.get("compression", "parameters")) != "parameters":
+        console.print(f"compression: searched and asked for in {measure}", highlight=False)
+    for name, accuracy in plan.notes.get("predicted", {}).items():
+        mean, margin = accuracy["mean"], accuracy["margin"]
+        required = plan.notes["require"].get(name)
+        met = "" if required is None else f", which meets {required:g}"
+        console.print(
+            f"predicted {name}: {mean:.3f} ± {margin:.3f}, so at least {max(0.0, mean - margin):.3f}{met}",
+            highlight=False,
+        )
+    console.print("removed a unit: " + " ".join(f"{ratio:.0%}" for ratio in plan.ratios), highlight=False)
+    say(f"plan: {path}")
+
+
+def describe_ledger(ledger: Ledger) -> str:
+    """Sparsity on every denominator that is known, in a line."""
+    forward = {"FLOPs": ledger.flops, "latency": ledger.latency}
+    known = "".join(f", {saved:.2%} of {name}" for name, saved in forward.items() if saved is not None)
+    return (
+        f"sparsity: {ledger.mlp:.2%} of MLP parameters, {ledger.block:.2%} of blocks, "
+        f"{ledger.language:.2%} of the language model, {ledger.model:.2%} of the model{known}"
+    )

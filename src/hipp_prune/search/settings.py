@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hipp_prune.errors import BudgetError, InputError
+from hipp_prune.files.packages import require_packages
 from hipp_prune.plans.choices import (
     Action,
     AdvantageKind,
@@ -35,19 +36,17 @@ _SHARES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchSettings:
-    """Settings of one search. ``docs/method.md`` says for each where its value comes from."""
+class SearchChoices:
+    """What everyone decides who searches: by which method, at what price, for which savings."""
 
     method: Method = "hybrid"
-    """Which searcher; a method is nothing but a set of the fields below (see ``for_method``)."""
+    """Which searcher; a method is nothing but a set of research settings (see ``for_method``)."""
     evaluations: int | None = None
     """Evaluations of a plan on a whole minibatch, > 0; 400, or without limit where minutes are given."""
     minutes: float | None = None
     """Minutes that evaluations may take in all, > 0; whichever limit comes first ends the search."""
     seed: int = 0
     """Seed of every random choice."""
-    unit: UnitKind = "coupled"
-    """What a ratio removes: whole neurons, or the paper's rows."""
     compression: Compression = "parameters"
     """What a sparsity is a fraction of: prunable MLP parameters, or FLOPs or measured seconds of a forward pass."""
     s_min: float = 0.1
@@ -56,6 +55,14 @@ class SearchSettings:
     """Largest sparsity searched, in [s_min, r_max]."""
     r_max: float = 0.8
     """Largest fraction one unit may lose, in (0, 1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchResearch:
+    """What experiments vary; ``docs/method.md`` says for each setting where its value comes from."""
+
+    unit: UnitKind = "coupled"
+    """What a ratio removes: whole neurons, or the paper's rows."""
     kappa: float = 1.0
     """Concentration κ of the allocation, > 0."""
     action: Action = "hierarchical"
@@ -127,6 +134,11 @@ class SearchSettings:
     intervals: bool = True
     """Whether training also draws parts and points of the budget range, or always the whole of it (the paper's)."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings(SearchResearch, SearchChoices):
+    """Settings of one search."""
+
     def __post_init__(self) -> None:
         if not 0 <= self.s_min <= self.s_max <= self.r_max < 1:
             raise BudgetError(
@@ -175,6 +187,19 @@ class SearchSettings:
 
 FROM_SCRATCH: dict[str, Any] = {"warm_up": 0.0, "proposals": 0.0, "learning_rate": 1e-3}
 """Of policies that start from nothing: the default learning rate, a tenth of theirs, is for refining a clone."""
+
+PACKAGES: dict[Method, tuple[str, ...]] = {"nsga2": ("pymoo",)}
+"""What some methods need that an installation without extras leaves out."""
+
+
+def require_method(method: Method) -> None:
+    """Makes sure that what a method needs is installed.
+
+    Raises:
+        InputError: naming what is missing and the command that installs it.
+    """
+    require_packages(f"--method {method}", PACKAGES.get(method, ()), extra="experiments")
+
 
 METHODS: dict[Method, dict[str, Any]] = {
     "hybrid": {},

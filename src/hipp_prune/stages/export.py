@@ -10,17 +10,16 @@ from hipp_prune.export.onnx import write_onnx
 from hipp_prune.export.pad import write_padded
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.loading import find_source, local_folder
-from hipp_prune.plans.choices import ExportFormat, GgufPrecision
+from hipp_prune.plans.choices import ExportFormat
+from hipp_prune.stages.settings import ExportSettings
 
 
 def export(
     checkpoint: str,
     format: ExportFormat,
     out: Path,
+    settings: ExportSettings = ExportSettings(),
     *,
-    masked: bool = False,
-    precision: GgufPrecision = "stored",
-    token_ids: bool = False,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Exported:
@@ -30,9 +29,7 @@ def export(
         checkpoint: a checkpoint that ``prune``, ``baseline`` or ``recover`` wrote, or any other model.
         format: which.
         out: file or folder to make.
-        masked: exports a checkpoint whose rows were zeroed too, which saves nothing.
-        precision: of the matrices in a GGUF file.
-        token_ids: whether a GGUF file may take token ids alone, where llama.cpp lacks the tokenizer.
+        settings: what the formats may be told.
         force: replaces what is there.
         progress: told (parts done, parts in all).
 
@@ -41,12 +38,13 @@ def export(
         InputError: if the runtime cannot take such a model, a package is missing that writes its format, or another
             format than GGUF is asked for what only that has.
     """
+    precision, token_ids = settings.precision, settings.token_ids
     if format != "gguf" and (precision != "stored" or token_ids):
         raise InputError(
             f"--precision and --token-ids are about GGUF files, not {format}; leave them out, or give --format gguf"
         )
     source = local_folder(checkpoint)
-    check_plan(source, masked=masked)
+    check_plan(source, masked=settings.masked)
     if format == "gguf":
         return write_gguf(
             source, out, precision=precision, token_ids=token_ids, force=force, progress=progress

@@ -7,25 +7,24 @@ from pathlib import Path
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import Provenance
 from hipp_prune.models.loading import local_folder
+from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.recovery.recover import RecoveryReport, recover_checkpoint
 from hipp_prune.recovery.settings import RecoverySettings
-from hipp_prune.stages.loading import LoadSettings, cache_folder
-
-FULL_PRECISION = LoadSettings(dtype="float32")
-"""Small updates get lost in 16 bits; what is written keeps the checkpoint's precision."""
+from hipp_prune.stages.loading import cache_folder, load
+from hipp_prune.stages.settings import FULL_PRECISION, LoadSettings
 
 
 def recover(
     model: str,
     questions: Sequence[str],
     out: Path,
-    config: RecoverySettings | None = None,
+    settings: RecoverySettings = RecoverySettings(),
     *,
     teacher: str | None = None,
     keep_adapter: bool = False,
-    options: LoadSettings = FULL_PRECISION,
+    loading: LoadSettings = FULL_PRECISION,
     cache: Path | None = None,
     force: bool = False,
     skip_bad: SkipBad | None = None,
@@ -40,10 +39,10 @@ def recover(
         model: a checkpoint that ``prune`` wrote, or any other model.
         questions: specifications.
         out: checkpoint folder to make.
-        config: settings; our defaults if none are given.
+        settings: what is trained, on what, how long, and for which loss.
         teacher: the dense model, whose answers are distilled.
         keep_adapter: whether LoRA is kept apart too, in ``OUT/adapter``.
-        options: how the models are loaded.
+        loading: how the models are loaded.
         cache: where the embedded world is drawn; a temporary folder by default.
         force: replaces a checkpoint that is there, and starts an interrupted recovery over.
         skip_bad: as in ``calibrate``.
@@ -55,22 +54,69 @@ def recover(
         InputError: for bad questions, images, models or settings; see ``errors``.
         RunError: if the disk is full, or an interrupted recovery to ``out`` had other settings.
     """
-    config = config or RecoverySettings()
-    source = local_folder(model)
-    provenance = Provenance.now(model=model, questions=tuple(questions), seed=config.seed)
+    provenance = Provenance.now(model=model, questions=tuple(questions), seed=settings.seed)
     with cache_folder(cache) as folder:
-        asked = load_questions(questions, "recovery", cache=folder, seed=config.seed, skip_bad=skip_bad)
-        return recover_checkpoint(
-            source,
-            options.load(source),
-            asked,
+        return recover_on(
+            load_questions(questions, "recovery", cache=folder, seed=settings.seed, skip_bad=skip_bad),
+            local_folder(model),
             out,
-            config,
-            teacher=None if teacher is None else options.load(teacher),
-            features=folder / "features",
+            settings,
+            provenance=provenance,
+            teacher=teacher,
             keep_adapter=keep_adapter,
+            loading=loading,
+            features=folder / "features",
             force=force,
-            record={**asdict(provenance), "teacher": teacher},
             encoding=encoding,
             progress=progress,
         )
+
+
+def recover_on(
+    questions: Sequence[Question],
+    checkpoint: Path,
+    out: Path,
+    settings: RecoverySettings,
+    *,
+    provenance: Provenance,
+    teacher: str | None = None,
+    keep_adapter: bool = False,
+    loading: LoadSettings = FULL_PRECISION,
+    features: Path | None = None,
+    force: bool = False,
+    encoding: Progress | None = None,
+    progress: Progress | None = None,
+) -> RecoveryReport:
+    """``recover`` on questions that have been loaded; it takes the same arguments but for these.
+
+    Args:
+        questions: the recovery split.
+        checkpoint: folder of the model.
+        out: checkpoint folder to make.
+        settings: what is trained, on what, how long, and for which loss.
+        provenance: what ``recovery.json`` says of where the result comes from.
+        teacher: the dense model, whose answers are distilled.
+        keep_adapter: whether LoRA is kept apart too, in ``OUT/adapter``.
+        loading: how the models are loaded.
+        features: folder for encoded pictures that memory does not hold.
+        force: replaces a checkpoint that is there, and starts an interrupted recovery over.
+        encoding: told (pictures encoded, pictures in all), before the first step.
+        progress: told (steps done, steps).
+
+    Raises:
+        HippPruneError: see ``recover``.
+    """
+    return recover_checkpoint(
+        checkpoint,
+        load(checkpoint, loading),
+        questions,
+        out,
+        settings,
+        teacher=None if teacher is None else load(teacher, loading),
+        features=features,
+        keep_adapter=keep_adapter,
+        force=force,
+        record={**asdict(provenance), "teacher": teacher},
+        encoding=encoding,
+        progress=progress,
+    )

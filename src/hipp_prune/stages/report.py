@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hipp_prune.files.run_directory import RunDirectory
-from hipp_prune.report import write_report
+from hipp_prune.report.page import write_report
 
 
 def report(run: Path) -> Path:

@@ -1,6 +1,7 @@
 """GGUF files: what llama.cpp computes from them, and what is refused."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -232,8 +233,8 @@ def test_a_sliced_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gguf, "find_spec", lambda _: None)
-    with pytest.raises(InputError, match=r"pip install 'hipp-prune\[gguf\]'"):
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(InputError, match=r"pip install '\.\[gguf\]'"):
         write_gguf(tiny_llava(tmp_path), tmp_path / "model.gguf")
 
 

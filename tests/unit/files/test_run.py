@@ -30,9 +30,14 @@ def test_manifest_round_trip(tmp_path):
 
 def test_paths_lie_inside_the_run(tmp_path):
     run = RunDirectory(tmp_path)
-    paths = [run.manifest, run.calibration, run.search, run.plans, run.results, run.report, run.cache]
+    search = run.search
+    paths = [run.manifest, run.calibration, search.root, search.latency]
+    paths += [run.plans, run.results, run.report, run.cache]
     assert len(set(paths)) == len(paths)
     assert all(path.parent == tmp_path for path in paths)
+    found = [search.record, search.archive, search.curve, search.forecast, search.planner]
+    assert len(set(found)) == len(found)
+    assert all(path.parent == search.root for path in found)
 
 
 def test_create_refuses_an_existing_run(tmp_path):

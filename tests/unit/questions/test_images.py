@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -42,6 +43,34 @@ def test_a_palette_with_transparency_is_read_without_a_warning(tmp_path: Path) -
     path = tmp_path / "a.png"
     Image.new("P", (4, 4)).save(path, transparency=bytes([0, 128, 255]))
     assert read_image(path).mode == "RGB"
+
+
+RAMP = np.linspace(0.0, 1.0, 256).reshape(16, 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("sixteen.png", (RAMP * 65535).astype(np.uint16)),
+        ("sixteen.tif", (RAMP * 65535).astype(np.uint16)),
+        ("integer.tif", (RAMP * 65535).astype(np.int32)),
+        ("float.tif", RAMP.astype(np.float32)),
+    ],
+)
+def test_grey_values_of_more_than_eight_bits_keep_their_contrast(
+    tmp_path: Path, name: str, values: np.ndarray
+) -> None:
+    Image.fromarray(values).save(tmp_path / name)
+    read = np.asarray(read_image(tmp_path / name))
+    assert read.shape == (16, 16, 3)
+    np.testing.assert_allclose(read, np.rint(255 * RAMP)[..., None].repeat(3, axis=2), atol=1)
+
+
+@pytest.mark.parametrize("values", [RAMP * 300, RAMP - 0.5, np.full((4, 4), np.nan)])
+def test_floats_on_no_known_scale_are_refused(tmp_path: Path, values: np.ndarray) -> None:
+    Image.fromarray(values.astype(np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=r"a\.tif: expected grey values in \[0, 1\]"):
+        read_image(tmp_path / "a.tif")
 
 
 def test_a_missing_picture_is_named(tmp_path: Path) -> None:

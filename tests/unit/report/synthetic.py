@@ -213,9 +213,9 @@ def make_calibration(blocks: int = BLOCKS) -> Calibration:
 def write_search(run: RunDirectory, *, unit: UnitKind = "coupled") -> None:
     config = SearchSettings(evaluations=200, s_max=0.6, unit=unit, relabel=False, clip=None)
     write_json(
-        run.search / "search.json",
+        run.search.record,
         {"config": asdict(config), "shape": asdict(shape()), "scale": [0.1, 0.1, 0.3], "features": ["depth"]},
     )
     lines = [json.dumps(asdict(each)) for each in make_archive(noise=0.02)]
-    write_text(run.search / "archive.jsonl", "\n".join(lines) + "\n")
-    write_json(run.search / "curve.json", [asdict(step) for step in make_curve()])
+    write_text(run.search.archive, "\n".join(lines) + "\n")
+    write_json(run.search.curve, [asdict(step) for step in make_curve()])

@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tyro
 
-from hipp_prune.cli import commands as cli
-from hipp_prune.cli.entry import _subcommands
+from hipp_prune.cli.calibrate import Calibrate
+from hipp_prune.cli.entry import parse
+from hipp_prune.cli.evaluate import Evaluate
+from hipp_prune.cli.prune import Prune
+from hipp_prune.cli.query import Query
 from hipp_prune.evaluation.results import score
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.plans.choices import Method
 from hipp_prune.questions.question import Question
 from hipp_prune.report import commands
 from hipp_prune.search.settings import SearchSettings
+from hipp_prune.stages.settings import CalibrateSettings, EvaluateSettings, QuerySettings
 from tests.unit.report.synthetic import make_evaluation, make_plan
 
 RUN = RunDirectory(Path("my runs/a b"))
@@ -31,16 +34,20 @@ PROVENANCE = Provenance(
 def parsed(line: str) -> Any:
     program, *words = shlex.split(line)
     assert program == "hipp-prune"
-    return tyro.cli(_subcommands(words), args=words, config=(tyro.conf.FlagCreatePairsOff,))
+    return parse(words)
 
 
 def test_calibrate() -> None:
     command = parsed(commands.calibrate_command(RUN, PROVENANCE, 99))
-    expected = cli.Calibrate(
-        model=PROVENANCE.model, questions=PROVENANCE.questions, out=RUN.root, seed=3, count=99
+    expected = Calibrate(
+        model=PROVENANCE.model,
+        questions=PROVENANCE.questions,
+        out=RUN.root,
+        settings=CalibrateSettings(seed=3, count=99),
     )
     assert command == expected
-    assert parsed(commands.calibrate_command(RUN, PROVENANCE)) == replace(expected, count=128)
+    usual = replace(expected, settings=CalibrateSettings(seed=3, count=128))
+    assert parsed(commands.calibrate_command(RUN, PROVENANCE)) == usual
 
 
 @pytest.mark.parametrize("method", ["hybrid", "grpo", "grpo-paper"])
@@ -53,7 +60,7 @@ def test_search_repeats_every_setting(method: Method) -> None:
     ):
         config = replace(usual, **changed)
         command = parsed(commands.search_command(RUN, config))
-        assert command == cli.Search(run_directory=RUN.root, config=config)
+        assert (command.run_directory, command.settings) == (RUN.root, config)
 
 
 def test_search_names_only_what_differs() -> None:
@@ -65,41 +72,47 @@ def test_search_names_only_what_differs() -> None:
 def test_query() -> None:
     plan = make_plan((2.0, 1.0, 1.0), 0.3)
     out = RUN.plans / "mine.json"
-    expected = cli.Query(run_directory=RUN.root, preference="0.5,0.25,0.25", out=out)
+    expected = Query(run_directory=RUN.root, preference="0.5,0.25,0.25", out=out)
     assert parsed(commands.query_command(RUN, "mine", replace(plan, notes={}))) == expected
     free = replace(plan, notes={"sparsity": None, "align": 1, "seed": 3})
     assert parsed(commands.query_command(RUN, "mine", free)) == expected
     fixed = replace(plan, notes={"sparsity": 0.3, "align": 8})
-    assert parsed(commands.query_command(RUN, "mine", fixed)) == replace(expected, sparsity=0.3, align=8)
+    assert parsed(commands.query_command(RUN, "mine", fixed)) == replace(
+        expected, settings=QuerySettings(sparsity=0.3, align=8)
+    )
     even = replace(plan, notes={"sparsity": None, "align": 1, "uniform": True})
-    assert parsed(commands.query_command(RUN, "mine", even)) == replace(expected, uniform=True)
+    assert parsed(commands.query_command(RUN, "mine", even)) == replace(
+        expected, settings=QuerySettings(uniform=True)
+    )
     assert parsed(commands.query_command(RUN, "NAME", None)).preference == "R,U,C"
 
 
 def test_prune() -> None:
     command = parsed(commands.prune_command(RUN, PROVENANCE, "mine", "out"))
-    assert command == cli.Prune(model=PROVENANCE.model, plan=RUN.plans / "mine.json", out=Path("out"))
+    assert command == Prune(model=PROVENANCE.model, plan=RUN.plans / "mine.json", out=Path("out"))
 
 
 def test_evaluate_asks_the_same_questions_again(questions: list[Question]) -> None:
     evaluation = replace(make_evaluation(questions, "1,0,0", errors=[]), split="validation")
     command = parsed(commands.evaluate_command(RUN, PROVENANCE, "mine", "out", evaluation))
-    assert command == cli.Evaluate(
+    assert command == Evaluate(
         model="out",
         questions=("toyworld",),
-        split="validation",
-        label="1,0,0",
-        limit=12,
-        seed=3,
+        settings=EvaluateSettings(split="validation", label="1,0,0", limit=12, seed=3),
         out=RUN.results / "mine.json",
     )
     texts = {question.id: "yes" for question in questions}
     other = replace(evaluation, results=score(questions, texts, rule="lmms-eval"))
-    assert parsed(commands.evaluate_command(RUN, PROVENANCE, "mine", "out", other)).rule == "lmms-eval"
+    assert (
+        parsed(commands.evaluate_command(RUN, PROVENANCE, "mine", "out", other)).settings.rule == "lmms-eval"
+    )
     nothing = replace(evaluation, results=score([], {}))
-    assert parsed(commands.evaluate_command(RUN, PROVENANCE, "mine", "out", nothing)).limit is None
+    assert parsed(commands.evaluate_command(RUN, PROVENANCE, "mine", "out", nothing)).settings.limit is None
 
 
 def test_evaluate_what_has_not_been_evaluated() -> None:
     command = parsed(commands.evaluate_command(RUN, PROVENANCE, "dense", PROVENANCE.model))
-    assert (command.questions, command.split, command.label) == (PROVENANCE.questions, "test", None)
+    assert (command.questions, command.settings) == (
+        PROVENANCE.questions,
+        EvaluateSettings(seed=3),
+    )

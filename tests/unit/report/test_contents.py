@@ -53,7 +53,7 @@ def test_no_manifest_is_no_run(tmp_path: Path) -> None:
 
 
 def test_reading_leaves_a_line_that_is_being_written_alone(finished: RunDirectory) -> None:
-    archive = finished.search / "archive.jsonl"
+    archive = finished.search.archive
     with archive.open("a", encoding="utf-8") as file:
         file.write('{"kept": [1, 2')
     before = archive.read_bytes()
@@ -65,9 +65,9 @@ def test_reading_leaves_a_line_that_is_being_written_alone(finished: RunDirector
 
 def test_damaged_files_are_named_and_the_rest_is_read(finished: RunDirectory) -> None:
     finished.calibration.write_bytes(finished.calibration.read_bytes()[:100])
-    write_text(finished.search / "archive.jsonl", "nonsense\n{}\n")
-    write_json(finished.search / "curve.json", [{"phase": "policy"}])
-    write_json(finished.search / "search.json", {"config": {"surprise": 1}})
+    write_text(finished.search.archive, "nonsense\n{}\n")
+    write_json(finished.search.curve, [{"phase": "policy"}])
+    write_json(finished.search.record, {"config": {"surprise": 1}})
     write_text(finished.plans / "small.json", "{")
     write_text(finished.results / "small.json", '{"label": "x"}')
     contents = read_contents(finished)

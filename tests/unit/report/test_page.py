@@ -13,7 +13,7 @@ from hipp_prune.files.writing import write_json, write_text
 from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.question import Question
 from hipp_prune.report import page as pages
-from hipp_prune.report import write_report
+from hipp_prune.report.page import write_report
 from tests.unit.report.synthetic import (
     BLOCKS,
     make_archive,
@@ -122,9 +122,9 @@ def test_a_searched_run_shows_curve_and_cloud(started: RunDirectory) -> None:
 
 def test_a_search_that_is_still_running_shows_its_plans(started: RunDirectory) -> None:
     write_search(started)
-    (started.search / "curve.json").unlink()
-    config = json.loads((started.search / "search.json").read_text(encoding="utf-8"))["config"]
-    write_json(started.search / "search.json", {"config": config, "complete": False})
+    (started.search.curve).unlink()
+    config = json.loads((started.search.record).read_text(encoding="utf-8"))["config"]
+    write_json(started.search.record, {"config": config, "complete": False})
     page = written(started)
     assert "--s-max 0.6" in page.text
     assert list(page.charts) == ["cloud"]
@@ -152,7 +152,7 @@ def test_a_plan_is_to_be_evaluated_as_the_dense_model_was(
 def test_plans_out_of_view_are_counted(started: RunDirectory) -> None:
     write_search(started)
     bad = replace(make_archive()[0], kept=(1,) * BLOCKS, robustness=-900.0, utility=-900.0, sparsity=0.1)
-    with (started.search / "archive.jsonl").open("a", encoding="utf-8") as file:
+    with (started.search.archive).open("a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(bad)) + "\n")
     assert "1 too bad to be in view" in written(started).text
 
@@ -196,8 +196,8 @@ def test_what_files_say_cannot_become_markup(finished: RunDirectory, questions: 
     write_json(finished.manifest, {**manifest, "model": hostile, "versions": {"torch": hostile}})
     plan = replace(make_plan((1.0, 0.0, 0.0), 0.3), preference=None)
     write_text(finished.plans / "a<b>.json", Plan.to_json(plan))
-    curve = [{**step, "phase": hostile} for step in json.loads((finished.search / "curve.json").read_text())]
-    write_json(finished.search / "curve.json", curve)
+    curve = [{**step, "phase": hostile} for step in json.loads((finished.search.curve).read_text())]
+    write_json(finished.search.curve, curve)
     evaluation = make_evaluation(questions, hostile, errors=[3])
     answers = [
         {**asdict(answer), "prompt": hostile, "gold": "Yes", "given": hostile}
@@ -214,7 +214,7 @@ def test_what_files_say_cannot_become_markup(finished: RunDirectory, questions: 
 
 
 def test_damage_is_named_and_the_rest_is_shown(finished: RunDirectory) -> None:
-    write_text(finished.search / "curve.json", '[{"phase": "pol')
+    write_text(finished.search.curve, '[{"phase": "pol')
     page = written(finished)
     assert list(page.charts) == ["blocks", "cloud"]
     assert "search/curve.json: " in page.text

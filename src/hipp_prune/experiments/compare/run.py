@@ -1,7 +1,7 @@
 """Runs the cells of a comparison in worker processes; killed and started again, it goes on cell by cell."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -11,12 +11,15 @@ from hipp_prune.errors import IncompleteRunError, InputError, OutputExistsError
 from hipp_prune.experiments.compare.cell_results import CellResult
 from hipp_prune.experiments.compare.cells import CalibrationJob, Cell, Job, SearchJob, all_jobs, needs
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
-from hipp_prune.experiments.compare.worker import Done, Worker, claim_search, refuse_changes
+from hipp_prune.experiments.compare.worker import OTHERWISE, Done, Worker, finished_search
 from hipp_prune.experiments.crew import Clock, Say, run_jobs
+from hipp_prune.experiments.settings import CrewSettings
+from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.writing import write_json
 from hipp_prune.questions.question import Question
 from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.stages.settings import LoadSettings
 
 
 def run_cells(
@@ -24,10 +27,9 @@ def run_cells(
     cells: Sequence[Cell],
     settings: CompareSettings = DEFAULT_SETTINGS,
     *,
-    workers: int = 2,
-    minutes: float | None = None,
+    crew: CrewSettings = CrewSettings(),
     keep: bool = False,
-    load: Mapping[str, Any] | None = None,
+    loading: LoadSettings = LoadSettings(),
     say: Say,
 ) -> dict[Job, str]:
     """Does every cell that has no result yet, in this order, and returns why some failed, if they did.
@@ -36,10 +38,10 @@ def run_cells(
         root: folder to make, or to go on in.
         cells: what to do; the calibrations and searches they need are done once for all.
         settings: what they share.
-        workers: processes, one torch thread each.
-        minutes: time after which cells under way are given up; searches and recoveries go on from there next time.
+        crew: who works, and the time after which cells under way are given up; searches and recoveries go on from
+            there next time.
         keep: whether checkpoints stay in ``checkpoints/`` of the folder.
-        load: keyword arguments of ``load_model``.
+        loading: how models are loaded.
         say: told a line a job.
 
     Raises:
@@ -47,7 +49,7 @@ def run_cells(
         RunError: if it holds cells of other settings, or a worker dies; finished cells are kept.
         InputError: for bad questions, models or settings; see ``errors``.
     """
-    start = partial(Worker, root, settings, dict(load or {}), keep)
+    start = partial(Worker, root, settings, loading, keep)
     _check_names(cells)
     _check_budgets(cells, settings)
     claim(root, settings)
@@ -57,13 +59,13 @@ def run_cells(
     waiting = [job for job in all_jobs(cell for cell in cells if cell not in done) if job not in done]
     if done and waiting:
         say(f"{len(done)} of {len(jobs)} calibrations, searches and cells are finished already")
-    clock = Clock(jobs=jobs, workers=workers, kinds=_kinds, seconds=done)
+    clock = Clock(jobs=jobs, workers=crew.workers, kinds=_kinds, seconds=done)
 
     def finish(job: Job, result: Done) -> None:
         clock.took(job, result.seconds)
         say(clock.line(job, f"{result.seconds:.1f} s, {result.words}"))
 
-    return run_jobs(waiting, start, finish, needs=needs, workers=workers, minutes=minutes, say=say)
+    return run_jobs(waiting, start, finish, needs=needs, crew=crew, say=say)
 
 
 def seconds_spent(
@@ -89,7 +91,7 @@ def claim(root: Path, settings: CompareSettings) -> None:
     now = _flat(settings)
     if path.exists():
         before = read_json(path, made_by="hipp-prune compare")
-        refuse_changes(path, {**_flat(DEFAULT_SETTINGS), **before}, now)
+        refuse_changes(path, {**_flat(DEFAULT_SETTINGS), **before}, now, remedy=OTHERWISE)
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise OutputExistsError(
             f"{root} is there but has no compare.json, so it is no comparison and is left alone; choose another"
@@ -131,7 +133,7 @@ def _claim_questions(root: Path, questions: Sequence[Question]) -> None:
     now = {"number": len(questions), "digest": hashlib.sha256(lines.encode()).hexdigest()[:16]}
     path = root / "questions.json"
     if path.exists():
-        refuse_changes(path, read_json(path, made_by="hipp-prune compare"), now)
+        refuse_changes(path, read_json(path, made_by="hipp-prune compare"), now, remedy=OTHERWISE)
     else:
         write_json(path, now)
 
@@ -165,18 +167,15 @@ def _finished(job: Job, root: Path, settings: CompareSettings) -> float | None:
     if isinstance(job, CalibrationJob):
         return 0.0 if job.path(root).exists() else None
     if isinstance(job, SearchJob):
-        path = job.folder(root) / "search.json"
-        if not path.exists():
-            return None
-        config = settings.search_config(job.contender, job.seed)
-        spent = claim_search(job.folder(root), config)
+        spent = finished_search(job, root, settings)
         return None if spent is None else spent["seconds"]
     path = job.path(root)
     if not path.exists():
         return None
     result = CellResult.load(path)
     usual = settings.told(replace(job.contender, overrides={}), job.seed)
-    refuse_changes(path, {**usual, **result.settings}, settings.told(job.contender, job.seed))
+    told = settings.told(job.contender, job.seed)
+    refuse_changes(path, {**usual, **result.settings}, told, remedy=OTHERWISE)
     return sum(result.seconds.values())
 
 

@@ -1,7 +1,6 @@
 """Ways to prune, compared under one budget, one recovery and one set of questions."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from hipp_prune.errors import IncompleteRunError, RunError
@@ -11,7 +10,8 @@ from hipp_prune.experiments.compare.page import comparison_facts, write_comparis
 from hipp_prune.experiments.compare.run import read_settings, run_cells
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
 from hipp_prune.experiments.crew import Say
-from hipp_prune.stages.loading import DEFAULT_LOADING, LoadSettings
+from hipp_prune.experiments.settings import CrewSettings
+from hipp_prune.stages.settings import LoadSettings
 
 
 def compare(
@@ -19,11 +19,10 @@ def compare(
     cells: Sequence[Cell],
     settings: CompareSettings = DEFAULT_SETTINGS,
     *,
-    workers: int = 2,
-    minutes: float | None = None,
+    crew: CrewSettings = CrewSettings(),
     keep: bool = False,
     results: Path | None = None,
-    options: LoadSettings = DEFAULT_LOADING,
+    loading: LoadSettings = LoadSettings(),
     say: Say = lambda line: None,  # noqa: ARG005
 ) -> list[CellResult]:
     """Prunes models in many ways, and asks what is left before and after the same recovery.
@@ -34,11 +33,10 @@ def compare(
         out: folder to make, and to go on in; ``compare.html`` is written there.
         cells: what to prune how; ``schedule`` makes them.
         settings: what all cells share.
-        workers: processes, one thread each.
-        minutes: time after which it stops.
+        crew: who works, and for how long.
         keep: whether checkpoints stay, in ``out/checkpoints``.
         results: where ``compare.md`` and ``compare.csv`` are written; ``out`` by default.
-        options: how models are loaded.
+        loading: how models are loaded.
         say: told a line a job.
 
     Returns:
@@ -48,16 +46,7 @@ def compare(
         RunError: if ``out`` is something else, has other settings, a worker died, or a cell failed.
         InputError: for bad questions, models or settings; see ``errors``.
     """
-    failed = run_cells(
-        out,
-        cells,
-        settings,
-        workers=workers,
-        minutes=minutes,
-        keep=keep,
-        load=asdict(options),
-        say=say,
-    )
+    failed = run_cells(out, cells, settings, crew=crew, keep=keep, loading=loading, say=say)
     found = read_results(out)
     if found:
         tabulate(out, results=results)

@@ -3,26 +3,22 @@
 import hashlib
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from hipp_prune.baselines.methods import plan_baseline, write_baseline
 from hipp_prune.baselines.setting import Setting
-from hipp_prune.calibration import Calibration, calibrate
+from hipp_prune.calibration import Calibration
 from hipp_prune.checkpoints.ledger import checkpoint_ledger
-from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.errors import RunError
 from hipp_prune.evaluation.scorecard import answer_questions, limit_questions
 from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
 from hipp_prune.experiments.compare.cells import DENSE, CalibrationJob, Cell, Job, SearchJob
 from hipp_prune.experiments.compare.settings import CompareSettings
 from hipp_prune.files.reading import read_json
-from hipp_prune.files.run_directory import Provenance
+from hipp_prune.files.run_directory import Provenance, SearchFolder
 from hipp_prune.files.writing import write_json
-from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import local_folder
 from hipp_prune.plans.choices import Baseline
@@ -32,16 +28,20 @@ from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.splits import Split
-from hipp_prune.recovery.recover import recover_checkpoint
-from hipp_prune.search.archive import Archive
-from hipp_prune.search.loop import search
-from hipp_prune.search.model_problem import ModelProblem
-from hipp_prune.search.model_space import plan_space
 from hipp_prune.search.query.planner import Planner
-from hipp_prune.search.settings import SearchSettings
+from hipp_prune.stages.baseline import prune_by
+from hipp_prune.stages.calibrate import calibrate_model
+from hipp_prune.stages.loading import load
+from hipp_prune.stages.prune import prune
+from hipp_prune.stages.recover import recover_on
+from hipp_prune.stages.search import read_search, search_model
+from hipp_prune.stages.settings import LoadSettings
 
 NOTHING = Ledger(mlp=0.0, block=0.0, language=0.0, model=0.0)
 """What the dense model saves."""
+
+OTHERWISE = "choose another --out, or delete what was made with them"
+"""What helps where a comparison's folder holds results of other settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +59,8 @@ class Worker:
     root: Path
     """The comparison's folder."""
     settings: CompareSettings
-    load: Mapping[str, Any]
-    """How ``load_model`` is called."""
+    loading: LoadSettings = LoadSettings()
+    """How models are loaded."""
     keep: bool = False
     """Whether checkpoints stay, in ``checkpoints/``."""
     _questions: dict[Split, list[Question]] = field(default_factory=dict)
@@ -83,28 +83,23 @@ class Worker:
 
     def calibrate(self, job: CalibrationJob) -> str:
         """Measures the dense model on the sample of a seed."""
-        statistics = calibrate(self.dense(job.model), self.sample(job.seed))
-        statistics.save(job.path(self.root))
+        statistics = calibrate_model(self.dense(job.model), self.sample(job.seed), job.path(self.root))
         return f"{statistics.num_questions} questions"
 
     def search(self, job: SearchJob) -> str:
         """Searches; killed, it goes on from its last evaluation."""
-        folder, config = job.folder(self.root), self.settings.search_config(job.contender, job.seed)
-        claim_search(folder, config)
-        start = time.perf_counter()
-        adapter, statistics = self.dense(job.model), self.statistics(job.model, job.seed)
-        space = plan_space(adapter, statistics, config, latency=folder / "latency.json")
-        questions = self.questions("search")
-        features = self.root / "cache" / "features"
-        problem = ModelProblem(adapter, statistics, questions, config, space=space, features=features)
-        try:
-            result = search(problem, config, Archive(folder / "archive.jsonl"))
-        finally:
-            problem.sorted.restore()
-        Planner.of_search(problem, result).save(planner_path(folder))
-        spent = {"seconds": round(time.perf_counter() - start, 3), "evaluations": result.spent}
-        write_json(folder / "search.json", {"config": asdict(config), "spent": spent})
-        return f"{result.spent:.0f} evaluations"
+        finished_search(job, self.root, self.settings)
+        search_model(
+            self.dense(job.model),
+            self.statistics(job.model, job.seed),
+            self.questions("search"),
+            search_folder(job, self.root),
+            self.settings.search_config(job.contender, job.seed),
+            features=self.root / "cache" / "features",
+        )
+        spent = finished_search(job, self.root, self.settings)
+        assert spent is not None, "a search that is over says what it spent"
+        return f"{spent['evaluations']:.0f} evaluations"
 
     def run(self, cell: Cell) -> str:
         """Plans, writes, asks, recovers, and asks again."""
@@ -133,17 +128,15 @@ class Worker:
         """Asks, recovers and asks again."""
         before = self.ask(checkpoint)
         clock.lap("evaluate")
-        recover_checkpoint(
-            checkpoint,
-            load_model(checkpoint, **{**self.load, "dtype": "float32"}),
+        recover_on(
             self.questions("recovery"),
+            checkpoint,
             recovered,
             self.settings.recovery_config(cell.seed),
+            provenance=Provenance.now(model=cell.model, questions=self.settings.questions, seed=cell.seed),
+            loading=replace(self.loading, dtype="float32"),
             features=self.root / "cache" / "features",
             force=recovered.exists(),
-            record=asdict(
-                Provenance.now(model=cell.model, questions=self.settings.questions, seed=cell.seed)
-            ),
         )
         clock.lap("recover")
         after = self.ask(recovered)
@@ -191,11 +184,11 @@ class Worker:
     def _query(self, cell: Cell, search: SearchJob, out: Path) -> Plan:
         """Asks a search that is over, and writes the checkpoint."""
         assert cell.preference is not None, "a search is asked for a preference"
-        planner = Planner.load(planner_path(search.folder(self.root)))
+        planner = Planner.load(search_folder(search, self.root).planner)
         shape, budget = planner.space.shape, cell.budget
         sparsity = None if budget is None else self.settings.share(budget, "mlp", shape)
         plan = planner.query(cell.preference, sparsity=sparsity)
-        prune_checkpoint(local_folder(cell.model), plan, out, shape=shape, force=True)
+        prune(cell.model, plan, out, shape=shape, force=True)
         return plan
 
     def _plan(self, cell: Cell, out: Path) -> Plan | None:
@@ -210,20 +203,16 @@ class Worker:
             sparsity=self.settings.share(cell.budget, config.match, adapter.shape),
             config=config,
         )
-        planned = plan_baseline(method, setting)
-        write_baseline(method, setting, planned, local_folder(cell.model), out, force=True)
+        planned, _ = prune_by(method, setting, local_folder(cell.model), out, force=True)
         return planned if isinstance(planned, Plan) else None
 
     def _spent(self, cell: Cell) -> dict[str, float] | None:
-        if cell.search is None:
-            return None
-        config = self.settings.search_config(cell.contender, cell.seed)
-        return claim_search(cell.search.folder(self.root), config)
+        return None if cell.search is None else finished_search(cell.search, self.root, self.settings)
 
     def ask(self, checkpoint: Path) -> AnswerColumns:
         """What a checkpoint answers."""
         questions = self.judging
-        answers, _ = answer_questions(load_model(checkpoint, **self.load), questions)
+        answers, _ = answer_questions(load(checkpoint, self.loading), questions)
         return AnswerColumns.of(questions, answers)
 
     def questions(self, split: Split) -> list[Question]:
@@ -254,7 +243,7 @@ class Worker:
         """
         if self._dense is None or self._dense[0] != model:
             self._dense = None
-            self._dense = model, load_model(model, **self.load)
+            self._dense = model, load(model, self.loading)
             self._check_fingerprint(model, self._dense[1].shape.fingerprint)
         return self._dense[1]
 
@@ -269,40 +258,20 @@ class Worker:
             )
 
 
-def planner_path(folder: Path) -> Path:
-    """Where a search leaves what it has learnt."""
-    return folder / "planner.safetensors"
+def search_folder(job: SearchJob, root: Path) -> SearchFolder:
+    """Where a search keeps its archive and leaves what it has learnt."""
+    folder = job.folder(root)
+    return SearchFolder(folder, latency=folder / "latency.json")
 
 
-def claim_search(folder: Path, config: SearchSettings) -> dict[str, float] | None:
-    """Starts a search or goes on with one of the same settings; the seconds and evaluations of one that is finished.
-
-    Raises:
-        RunError: if the folder holds one with other settings.
-    """
-    path = folder / "search.json"
-    if not path.exists():
-        write_json(path, {"config": asdict(config), "spent": None})
-        return None
-    content = read_json(path, made_by="hipp-prune compare")
-    refuse_changes(path, {**asdict(SearchSettings()), **content["config"]}, asdict(config))
-    spent: dict[str, float] | None = content["spent"]
-    return spent
-
-
-def refuse_changes(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuses to mix results of different settings.
+def finished_search(job: SearchJob, root: Path, settings: CompareSettings) -> dict[str, float] | None:
+    """The seconds and evaluations of a search that is over; None where it is still to be done.
 
     Raises:
-        RunError: naming what has changed.
+        RunError: if it was begun with other settings.
     """
-    changed = sorted(name for name in now if before.get(name) != now[name])
-    if changed:
-        differences = ", ".join(f"{name} {before.get(name)!r} → {now[name]!r}" for name in changed)
-        raise RunError(
-            f"{path} was made with other settings ({differences}); repeat them, choose another --out, or delete what "
-            "was made with them"
-        )
+    folder, config = search_folder(job, root), settings.search_config(job.contender, job.seed)
+    return read_search(folder, config, remedy=OTHERWISE)
 
 
 @dataclass

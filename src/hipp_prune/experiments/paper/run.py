@@ -2,11 +2,11 @@
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.compare.cells import Job
@@ -24,9 +24,11 @@ from hipp_prune.experiments.paper import (
 from hipp_prune.experiments.paper.part import Part
 from hipp_prune.experiments.paper.settings import PaperSettings
 from hipp_prune.experiments.paper.tables import bullets, paragraphs
+from hipp_prune.experiments.settings import CrewSettings
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.writing import write_json, write_text
 from hipp_prune.report.grids import Rows, markdown_table
+from hipp_prune.stages.settings import LoadSettings
 
 PARTS: tuple[Part, ...] = (
     *tables12.PARTS,
@@ -62,9 +64,8 @@ def run_paper(
     parts: Sequence[Part],
     *,
     command: str,
-    workers: int = 2,
-    minutes: float | None = None,
-    load: Mapping[str, Any] | None = None,
+    crew: CrewSettings = CrewSettings(),
+    loading: LoadSettings = LoadSettings(),
     say: Say,
 ) -> dict[str, str]:
     """Does what is missing, part by part, and writes every part's page from its finished cells.
@@ -75,9 +76,8 @@ def run_paper(
         settings: how large everything is.
         parts: which of ``PARTS``.
         command: how the pages can be made again, for their head.
-        workers: processes, one thread each.
-        minutes: time after which the rest is left for the next time.
-        load: keyword arguments of ``load_model``.
+        crew: who works, and the time after which the rest is left for the next time.
+        loading: how models are loaded.
         say: told a line a job, and the time of each part.
 
     Returns:
@@ -89,7 +89,7 @@ def run_paper(
     start = time.monotonic()
     failed: dict[str, str] = {}
     for part in (each for each in parts if each.cells(settings)):
-        left = None if minutes is None else minutes - (time.monotonic() - start) / 60
+        left = None if crew.minutes is None else crew.minutes - (time.monotonic() - start) / 60
         if not part.only_reads and (left is None or left > 0):
             say(f"{part.title} ({part.name})")
             with _timed(out, part, say) as timed_say:
@@ -97,9 +97,8 @@ def run_paper(
                     part.folder(out),
                     part.cells(settings),
                     part.compare(settings),
-                    workers=workers,
-                    minutes=left,
-                    load=load,
+                    crew=replace(crew, minutes=left),
+                    loading=loading,
                     say=timed_say,
                 )
             failed |= {str(job): reason for job, reason in found.items()}

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args
+
+import tyro
 
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.compare.cells import Cell, Contender, schedule
@@ -28,16 +30,18 @@ EMBEDDED = {"toy-llava": (0.225, 0.7), "toy-qwen2.5-vl": (0.225, 0.35, 0.7)}
 class PaperSettings:
     """What is run, part by part."""
 
-    budgets: Mapping[str, tuple[float, ...]] = field(default_factory=lambda: EMBEDDED)
+    budgets: tyro.conf.Suppress[Mapping[str, tuple[float, ...]]] = field(default_factory=lambda: EMBEDDED)
     """Of each model, for Table 1 and Table 2."""
     baselines: tuple[Baseline, ...] = BASELINES
-    searches: tuple[str, ...] = SEARCHES
+    """Heuristics that take part."""
+    searches: Annotated[tuple[str, ...], tyro.conf.arg(metavar="{" + ",".join(SEARCHES) + "}")] = SEARCHES
+    """Searches that take part."""
     seeds: int = 5
-    """Of the tables."""
+    """How many: those of the tables."""
     ablation_seeds: int = 3
-    """Of what changes one setting at a time."""
+    """How many where one setting changes at a time."""
     first_seed: int = 200
-    """Fresh ones: what was tuned was tuned on seeds below."""
+    """The first of consecutive seeds; fresh ones, since what was tuned was tuned on seeds below."""
     lattice: int = 6
     """Fig. 2 asks for all preferences whose weights are multiples of 1/lattice."""
     long: int | None = 2000

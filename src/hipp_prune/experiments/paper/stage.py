@@ -1,13 +1,13 @@
 """The paper's tables and figures, made again."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from hipp_prune.errors import RunError
 from hipp_prune.experiments.paper.run import Say, choose_parts, run_paper
 from hipp_prune.experiments.paper.settings import FULL, PaperSettings
-from hipp_prune.stages.loading import DEFAULT_LOADING, LoadSettings
+from hipp_prune.experiments.settings import CrewSettings
+from hipp_prune.stages.settings import LoadSettings
 
 
 def paper(
@@ -17,9 +17,8 @@ def paper(
     *,
     parts: Sequence[str] = (),
     command: str = "hipp-prune paper",
-    workers: int = 2,
-    minutes: float | None = None,
-    options: LoadSettings = DEFAULT_LOADING,
+    crew: CrewSettings = CrewSettings(),
+    loading: LoadSettings = LoadSettings(),
     say: Say = lambda line: None,  # noqa: ARG005
 ) -> None:
     """Runs the paper's parts on both embedded models; interrupted, it goes on from its last cell.
@@ -30,9 +29,8 @@ def paper(
         settings: how large everything is; ``QUICK`` shows that it runs.
         parts: names of those to run; all by default.
         command: what the pages say they were made with.
-        workers: processes, one thread each.
-        minutes: time after which it stops.
-        options: how models are loaded.
+        crew: who works, and for how long.
+        loading: how models are loaded.
         say: told a line a job, and the time of each part.
 
     Raises:
@@ -45,9 +43,8 @@ def paper(
         settings,
         choose_parts(parts),
         command=command,
-        workers=workers,
-        minutes=minutes,
-        load=asdict(options),
+        crew=crew,
+        loading=loading,
         say=say,
     )
     for job, reason in failed.items():

@@ -1,14 +1,18 @@
-"""The subcommand that makes the paper's tables and figures; as in ``commands``, nothing heavy is imported here."""
+"""The verb that makes the paper's tables and figures."""
 
 import shlex
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
-from hipp_prune.cli.commands import ModelFlags
+from hipp_prune.experiments.paper.settings import FULL, QUICK, PaperSettings
+from hipp_prune.experiments.settings import CrewSettings, require_extra
+from hipp_prune.stages.settings import LoadSettings
+
+_QUICK_MINUTES = 19
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,43 +37,34 @@ class Paper:
     """One for Table 1, and one for Table 2: checkpoint folders or hub names; the embedded ones by default."""
     budgets: tuple[float, ...] = (0.225, 0.7)
     """Shares of the MLP neurons to remove from --models; where one setting changes, the largest."""
-    questions: tuple[str, ...] = ("toyworld",)
-    """Question specifications, as for calibrate."""
-    split: Literal["validation", "test"] | None = None
-    """Whose questions judge: test once, at the end, which is the default; validation for --quick and while something is
-    improved."""
-    first_seed: int | None = None
-    """The first of consecutive seeds, 200 by default: fresh, since tuning used those below; 0 for --quick."""
-    workers: int = 2
-    """Processes, one thread each."""
-    minutes: float | None = None
-    """Stop after this time; without it, when everything is done."""
-    load: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
+    settings: PaperSettings = field(default_factory=lambda: FULL)
+    crew: CrewSettings = CrewSettings()
+    loading: LoadSettings = LoadSettings()
+
+    @classmethod
+    def preset(cls, words: Sequence[str]) -> "Paper":
+        """What ``--quick`` stands for."""
+        if "--quick" not in words:
+            return cls(out=tyro.MISSING, results=tyro.MISSING)
+        crew = CrewSettings(minutes=_QUICK_MINUTES)
+        return cls(out=tyro.MISSING, results=tyro.MISSING, settings=QUICK, crew=crew)
 
     def run(self) -> None:
-        """Calls ``api.paper``."""
-        from dataclasses import replace
-
-        from hipp_prune.cli.output import console, model_options
-        from hipp_prune.experiments.paper.settings import FULL, QUICK
-        from hipp_prune.experiments.paper.stage import paper
-
-        settings = QUICK if self.quick else FULL
-        settings = replace(settings, compare=replace(settings.compare, questions=self.questions))
-        if self.split is not None:
-            settings = replace(settings, compare=replace(settings.compare, split=self.split))
+        """Calls ``paper.stage.paper``."""
+        require_extra("paper", *self.settings.searches)
+        settings = self.settings
         if self.models:
             settings = replace(settings, budgets=dict.fromkeys(self.models, self.budgets))
-        if self.first_seed is not None:
-            settings = replace(settings, first_seed=self.first_seed)
+        from hipp_prune.experiments.paper.stage import paper
+        from hipp_prune.report.terminal import say
+
         paper(
             self.out,
             self.results,
             settings,
             parts=self.parts,
             command=shlex.join(["hipp-prune", *sys.argv[1:]]),
-            workers=self.workers,
-            minutes=19 if self.quick and self.minutes is None else self.minutes,
-            options=model_options(self.load),
-            say=lambda line: console.print(line, highlight=False, soft_wrap=True),
+            crew=self.crew,
+            loading=self.loading,
+            say=say,
         )

@@ -7,31 +7,29 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hipp_prune.calibration import Calibration
 from hipp_prune.errors import IncompleteRunError, InputError
 from hipp_prune.evaluation.evaluator import Evaluator, plan_scores
 from hipp_prune.evaluation.scoring import chance_level
 from hipp_prune.experiments.search_bench.fronts import lattice
 from hipp_prune.experiments.search_bench.landscape import Landscape
+from hipp_prune.experiments.search_bench.settings import FULL, LANDSCAPE
+from hipp_prune.experiments.settings import HeldOut
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import write_json
-from hipp_prune.models import load_model
 from hipp_prune.objectives.returns import compression_return
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.plan import pack_masks
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.questions.minibatches import draw_minibatch
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.sources import load_questions
-from hipp_prune.questions.splits import Split
 from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.problem import Problem
 from hipp_prune.search.session import random_ratios
 from hipp_prune.search.settings import SearchSettings
-
-LANDSCAPE = "landscape"
-"""Name of the synthetic problem; every seed is another landscape."""
+from hipp_prune.stages.loading import CalibratedRun, load
+from hipp_prune.stages.search import open_problem
+from hipp_prune.stages.settings import LoadSettings
 
 _RANDOM_PLANS = 64
 """Random plans that every arena judges: they fix its units, and are what a search must beat."""
@@ -136,13 +134,12 @@ class ArenaSpec:
     """Of the problem."""
     run: Path | None
     """A calibrated run directory; None for the landscape."""
-    split: Split = "validation"
+    split: HeldOut = FULL.split
     """Whose questions judge."""
-    limit: int = 300
+    limit: int = FULL.limit
     """Questions of each benchmark, or all there are."""
-    device: str = "cpu"
-    dtype: str = "auto"
-    trust_remote_code: bool = False
+    loading: LoadSettings = LoadSettings()
+    """How its model is loaded."""
 
     def instance(self, seed: int) -> str:
         """Name of what is searched with this seed: the same model each time, another landscape."""
@@ -185,22 +182,13 @@ class ModelArena:
     """A calibrated model, searched on its search split and judged on another."""
 
     def __init__(self, run: Path, spec: ArenaSpec) -> None:
-        directory = RunDirectory(run)
-        provenance = directory.provenance()
-        directory.require(directory.calibration, made_by=f"hipp-prune calibrate … --out {run} --force")
-        self._calibration = Calibration.load(directory.calibration)
-        self._questions, held_out = (
-            load_questions(provenance.questions, split, cache=directory.cache, seed=provenance.seed)
-            for split in ("search", spec.split)
-        )
-        self._adapter = load_model(
-            provenance.model,
-            device=spec.device,
-            dtype=spec.dtype,
-            trust_remote_code=spec.trust_remote_code,
-        )
+        calibrated = CalibratedRun.open(run)
+        self._search = calibrated.directory.search
+        self._calibration = calibrated.calibration()
+        self._questions = calibrated.questions("search")
+        self._held_out = draw_held_out(calibrated.questions(spec.split), spec.limit)
+        self._adapter = load(calibrated.provenance.model, spec.loading)
         self.fingerprint = self._adapter.shape.fingerprint
-        self._held_out = draw_held_out(held_out, spec.limit)
         self._evaluator = Evaluator(self._adapter, self._held_out)
         self._prepared = self._evaluator.prepare()
         self._open: ModelProblem | None = None
@@ -210,7 +198,7 @@ class ModelArena:
         """See ``Arena``."""
         if self._open is not None:
             self._open.sorted.restore()
-        self._open = ModelProblem(self._adapter, self._calibration, self._questions, config)
+        self._open = open_problem(self._adapter, self._calibration, self._questions, self._search, config)
         return self._open
 
     def judge(self, kept: Ints) -> list[JudgedPlan]:

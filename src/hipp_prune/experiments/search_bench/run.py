@@ -1,81 +1,20 @@
 """Runs the searches of a benchmark in worker processes; killed and started again, it goes on cell by cell."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from hipp_prune.errors import InputError, OutputExistsError, RunError
+from hipp_prune.errors import OutputExistsError, RunError
 from hipp_prune.experiments.crew import Clock, Say, run_jobs
-from hipp_prune.experiments.search_bench.arenas import (
-    LANDSCAPE,
-    Arena,
-    ArenaSpec,
-    Reference,
-    arena_specs,
-    measure_reference,
-)
-from hipp_prune.experiments.search_bench.trials import Trial, TrialResult, finished, run_trial, schedule
+from hipp_prune.experiments.search_bench.arenas import Arena, ArenaSpec, Reference, measure_reference
+from hipp_prune.experiments.search_bench.trials import Trial, TrialResult, finished, run_trial
+from hipp_prune.experiments.settings import CrewSettings
+from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.writing import write_json
-from hipp_prune.models import TOYS
-from hipp_prune.plans.choices import Method
-from hipp_prune.questions.splits import Split
 from hipp_prune.search.settings import SearchSettings
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchSettings:
-    """What is compared, and who judges."""
-
-    problems: tuple[str, ...] = (*TOYS, LANDSCAPE)
-    """Calibrated run directories, models to calibrate on ``questions``, or ``landscape``."""
-    methods: tuple[Method, ...] = get_args(Method)
-    budgets: tuple[int, ...] = (100, 250, 500, 1000, 2000)
-    """Evaluations a search; above 1,000 only for methods that learn a policy."""
-    seeds: int = 5
-    """Searches of each kind, seeds 0, 1, …"""
-    questions: tuple[str, ...] = ("toyworld",)
-    """Specifications, for models that have not been calibrated."""
-    split: Split = "validation"
-    """Whose questions judge the answers."""
-    limit: int = 300
-    """How many of them a benchmark."""
-    s_min: float = SearchSettings().s_min
-    """Smallest sparsity searched."""
-    s_max: float = SearchSettings().s_max
-    """Largest sparsity searched."""
-
-    def __post_init__(self) -> None:
-        if min(self.budgets, default=0) < 1 or self.seeds < 1 or self.limit < 1:
-            raise InputError(
-                f"a search benchmark needs budgets, seeds and a limit ≥ 1, got budgets {self.budgets}, "
-                f"{self.seeds} seeds and limit {self.limit}"
-            )
-
-    def specs(self, out: Path, **load: Any) -> dict[str, ArenaSpec]:
-        """How to open each problem, by name; ``load`` says how models are loaded.
-
-        Raises:
-            InputError: if two problems have one name.
-        """
-        return arena_specs(out, self.problems, split=self.split, limit=self.limit, **load)
-
-    @property
-    def base(self) -> SearchSettings:
-        """What every method starts from."""
-        return SearchSettings(s_min=self.s_min, s_max=self.s_max)
-
-    def cells(self, problems: Iterable[str]) -> list[Trial]:
-        """All searches of the problems with these names, in their order."""
-        return schedule(tuple(problems), self.methods, self.budgets, self.seeds)
-
-
-FULL = BenchSettings()
-"""Hours on two cores."""
-QUICK = BenchSettings(budgets=(100, 250), seeds=2, limit=100)
-"""Minutes on two cores."""
 
 
 def reference_path(root: Path, instance: str) -> Path:
@@ -99,13 +38,7 @@ def claim(root: Path, specs: Mapping[str, ArenaSpec], base: SearchSettings) -> N
             f"{root} is there but has no bench.json, so it is no search benchmark and is left alone; choose another"
         )
     now = {name: _judged_by(spec, root, base) for name, spec in specs.items()}
-    changed = [name for name in now if before.get(name, now[name]) != now[name]]
-    if changed:
-        differences = "; ".join(f"{name} {before[name]} → {now[name]}" for name in changed)
-        raise RunError(
-            f"{root} holds a benchmark that judges otherwise ({differences}); repeat its settings or choose another "
-            "--out"
-        )
+    refuse_changes(root, {**now, **before}, {**before, **now}, remedy="choose another --out")
     write_json(path, {**before, **now})
 
 
@@ -125,8 +58,7 @@ def run_trials(
     specs: Mapping[str, ArenaSpec],
     base: SearchSettings,
     *,
-    workers: int = 2,
-    minutes: float | None = None,
+    crew: CrewSettings = CrewSettings(),
     say: Say,
 ) -> dict[Trial, str]:
     """Searches every cell that has no result yet, in this order, and returns why some failed, if they did.
@@ -136,8 +68,7 @@ def run_trials(
         cells: what to search.
         specs: how to open each problem.
         base: settings that every method starts from.
-        workers: processes, one torch thread each.
-        minutes: time after which searches under way are given up; they are done anew the next time.
+        crew: who works, and the time after which searches under way are given up; they are done anew the next time.
         say: told a line a cell.
 
     Raises:
@@ -148,7 +79,7 @@ def run_trials(
     waiting = [cell for cell in cells if cell not in done]
     if done and waiting:
         say(f"{len(done)} of {len(cells)} searches are finished already")
-    clock = Clock(jobs=cells, workers=workers, kinds=_kinds, size=lambda cell: cell.budget)
+    clock = Clock(jobs=cells, workers=crew.workers, kinds=_kinds, size=lambda cell: cell.budget)
     for cell, result in done.items():
         clock.took(cell, result.seconds + result.judging)
 
@@ -159,7 +90,7 @@ def run_trials(
         say(clock.line(cell, f"{result.seconds:.1f} s, {judging}"))
 
     start = partial(_Searcher, root, dict(specs), base)
-    return run_jobs(waiting, start, finish, workers=workers, minutes=minutes, say=say)
+    return run_jobs(waiting, start, finish, crew=crew, say=say)
 
 
 def _kinds(cell: Trial) -> tuple[tuple[str, ...], ...]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from hipp_prune.errors import IncompleteRunError, RunError
+from hipp_prune.errors import IncompleteRunError
 from hipp_prune.experiments.search_bench.arenas import Arena, JudgedPlan, read_plans
 from hipp_prune.experiments.search_bench.fronts import lattice
+from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.writing import write_json
 from hipp_prune.plans.choices import Method
@@ -150,13 +151,8 @@ def finished(
         if not path.exists():
             continue
         result = TrialResult.load(path)
-        before, now = {**asdict(SearchSettings()), **result.config}, asdict(config)
-        changed = sorted(name for name in now if before[name] != now[name])
-        if changed:
-            differences = ", ".join(f"{name} {before[name]!r} → {now[name]!r}" for name in changed)
-            raise RunError(
-                f"{path} holds a search with other settings ({differences}); choose another --out, or delete "
-                "the cells of that method"
-            )
+        before = {**asdict(SearchSettings()), **result.config}
+        remedy = "choose another --out, or delete the cells of that method"
+        refuse_changes(path, before, asdict(config), remedy=remedy)
         done[cell] = result
     return done

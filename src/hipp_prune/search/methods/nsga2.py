@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from hipp_prune.errors import InputError
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Evaluation, kept_matrix, objective_matrix
 from hipp_prune.search.session import Session, random_ratios
-from hipp_prune.search.settings import SearchSettings
+from hipp_prune.search.settings import SearchSettings, require_method
 from hipp_prune.search.solutions import TableSolution
 
 _POPULATION = 32
@@ -19,13 +18,10 @@ def search_nsga2(session: Session) -> TableSolution:
     Raises:
         InputError: if pymoo is not installed.
     """
-    try:
-        from pymoo.algorithms.moo.nsga2 import NSGA2
-        from pymoo.core.problem import Problem
-    except ImportError as error:
-        raise InputError(
-            "the method nsga2 needs pymoo, which is not installed; run `pip install 'hipp-prune[rivals]'`"
-        ) from error
+    require_method("nsga2")
+    from pymoo.algorithms.moo.nsga2 import NSGA2
+    from pymoo.core.problem import Problem
+
     config, space = session.config, session.problem.space
     algorithm = NSGA2(
         pop_size=_POPULATION, sampling=random_ratios(session.problem, config, _POPULATION, session.rng(2))

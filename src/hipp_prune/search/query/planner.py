@@ -18,8 +18,6 @@ from hipp_prune.plans.costs import Costs
 from hipp_prune.plans.plan import Plan, keep_masks, pack_masks
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape, PlanSpace
-from hipp_prune.search.loop import SearchResult
-from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.search.solutions import Solution, restore_solution
 
@@ -43,19 +41,6 @@ class Planner:
     """Ranking behind each mask of a plan, most important first (``Plan.masks`` says which)."""
     scale: tuple[float, float, float]
     """σ of (R_rob, R_util, R_comp): the units in which a preference weighs objectives."""
-
-    @classmethod
-    def of_search(cls, problem: ModelProblem, result: SearchResult) -> "Planner":
-        """What a finished search of a problem has learnt."""
-        return cls(
-            answers=result.answers,
-            space=problem.space,
-            config=problem.config,
-            state=problem.state,
-            features=problem.states.names,
-            orders=tuple(problem.sorted.rankings),
-            scale=result.scale,
-        )
 
     def query(self, preference: Preference, *, sparsity: float | None = None, align: int = 1) -> Plan:
         """The plan for a preference (Eq. 4): one policy call, its mean action, whole neurons.

@@ -10,7 +10,7 @@ from hipp_prune.experiments.compare import run
 from hipp_prune.experiments.compare.cells import Cell, Contender, SearchJob, schedule
 from hipp_prune.experiments.compare.run import claim, read_settings, run_cells
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
-from hipp_prune.experiments.compare.worker import claim_search
+from hipp_prune.experiments.compare.worker import finished_search, search_folder
 from hipp_prune.files.writing import write_json, write_text
 from hipp_prune.recovery.settings import RecoverySettings
 from tests.unit.experiments.compare.made import answers, cell_result
@@ -63,12 +63,16 @@ def test_a_search_goes_on_only_with_the_settings_it_was_begun_with(tmp_path: Pat
     job = SearchJob(model="a", contender=Contender(method="hybrid"), seed=1)
     assert run._finished(job, tmp_path, SETTINGS) is None
     config = SETTINGS.search_config(job.contender, 1)
-    assert claim_search(job.folder(tmp_path), config) is None
+    record = search_folder(job, tmp_path).record
+    write_json(record, {"config": vars(config), "complete": False})
+    assert finished_search(job, tmp_path, SETTINGS) is None
     assert run._finished(job, tmp_path, SETTINGS) is None
-    with pytest.raises(RunError, match="kappa"):
-        claim_search(job.folder(tmp_path), replace(config, kappa=2.0))
+    other = replace(job, contender=Contender(method="hybrid", overrides={"kappa": 2.0}))
+    write_json(search_folder(other, tmp_path).record, {"config": vars(config), "complete": False})
+    with pytest.raises(RunError, match=r"kappa 1\.0 → 2\.0"):
+        finished_search(other, tmp_path, SETTINGS)
     spent = {"seconds": 8.0, "evaluations": 500.0}
-    write_json(job.folder(tmp_path) / "search.json", {"config": vars(config), "spent": spent})
+    write_json(record, {"config": vars(config), "spent": spent, "complete": True})
     assert run._finished(job, tmp_path, SETTINGS) == 8.0
 
 

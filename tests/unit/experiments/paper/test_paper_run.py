@@ -14,6 +14,7 @@ from hipp_prune.experiments.compare.settings import CompareSettings
 from hipp_prune.experiments.paper import run
 from hipp_prune.experiments.paper.settings import QUICK
 from hipp_prune.experiments.paper.stage import paper
+from hipp_prune.experiments.settings import CrewSettings
 from tests.unit.experiments.paper.synthetic import result
 
 SETTINGS = replace(
@@ -87,7 +88,7 @@ def test_when_the_time_is_over_nothing_more_is_run_but_pages_are_written(
 ):
     instant = Instant()
     monkeypatch.setattr(run, "run_cells", instant)
-    paper(tmp_path / "out", tmp_path / "pages", SETTINGS, minutes=0.0)
+    paper(tmp_path / "out", tmp_path / "pages", SETTINGS, crew=CrewSettings(minutes=1e-9))
     assert not instant.called
     assert _pages(tmp_path / "pages") == {part.name for part in run.PARTS if part.cells(SETTINGS)}
 

@@ -11,6 +11,7 @@ import pytest
 from hipp_prune.errors import RunError
 from hipp_prune.experiments import crew
 from hipp_prune.experiments.crew import Clock, run_jobs
+from hipp_prune.experiments.settings import CrewSettings
 
 
 @dataclass
@@ -28,7 +29,13 @@ class Divider:
 def test_a_worker_keeps_what_it_has_from_one_job_to_the_next_and_outlives_a_failure() -> None:
     lines: list[str] = []
     results: dict[int, str] = {}
-    failed = run_jobs([3, 0, 4], partial(Divider, "it is"), results.__setitem__, workers=1, say=lines.append)
+    failed = run_jobs(
+        [3, 0, 4],
+        partial(Divider, "it is"),
+        results.__setitem__,
+        crew=CrewSettings(workers=1),
+        say=lines.append,
+    )
     assert results == {3: "it is 4 after []", 4: "it is 3 after [3, 0]"}
     assert list(failed) == [0]
     assert "ZeroDivisionError" in failed[0]

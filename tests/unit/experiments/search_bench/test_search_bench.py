@@ -9,7 +9,8 @@ import pytest
 from hipp_prune.errors import IncompleteRunError, InputError, OutputExistsError, RunError
 from hipp_prune.experiments.search_bench import run as search_bench
 from hipp_prune.experiments.search_bench.arenas import ArenaSpec, LandscapeArena
-from hipp_prune.experiments.search_bench.run import FULL, BenchSettings, claim, read_results, run_trials
+from hipp_prune.experiments.search_bench.run import claim, read_results, run_trials
+from hipp_prune.experiments.search_bench.settings import FULL, BenchSettings
 from hipp_prune.experiments.search_bench.trials import (
     LONG_METHODS,
     Trial,
@@ -18,6 +19,7 @@ from hipp_prune.experiments.search_bench.trials import (
     run_trial,
     schedule,
 )
+from hipp_prune.experiments.settings import CrewSettings
 from hipp_prune.files.writing import write_text
 from hipp_prune.search.settings import SearchSettings
 
@@ -42,7 +44,7 @@ def test_at_any_time_no_combination_is_more_than_one_seed_ahead() -> None:
 
 
 def test_only_methods_that_learn_a_policy_get_more_than_a_thousand() -> None:
-    cells = FULL.cells(["a"])
+    cells = schedule(["a"], FULL.methods, FULL.budgets, FULL.seeds)
     assert {cell.method for cell in cells if cell.budget == 1000} == set(FULL.methods)
     assert {cell.method for cell in cells if cell.budget == 2000} == set(LONG_METHODS) & set(FULL.methods)
 
@@ -78,7 +80,7 @@ def test_a_damaged_result_is_named(result: TrialResult, tmp_path: Path) -> None:
 
 def test_a_result_of_other_settings_is_refused(result: TrialResult, tmp_path: Path) -> None:
     result.save(tmp_path)
-    with pytest.raises(RunError, match=r"other settings \(minibatch 8 → 16\); choose another --out"):
+    with pytest.raises(RunError, match=r"other settings \(minibatch 8 → 16\).* choose another --out"):
         finished([CELL], tmp_path, [replace(CELL.config(BASE), minibatch=16)])
 
 
@@ -93,7 +95,7 @@ def test_a_benchmark_searches_what_is_missing_and_nothing_else(tmp_path: Path, r
     before = CELL.path(tmp_path).stat().st_mtime_ns
     cells = schedule(("landscape",), ("random",), (8, 12), 2)
     lines: list[str] = []
-    assert run_trials(tmp_path, cells, SPECS, BASE, workers=1, say=lines.append) == {}
+    assert run_trials(tmp_path, cells, SPECS, BASE, crew=CrewSettings(workers=1), say=lines.append) == {}
     assert CELL.path(tmp_path).stat().st_mtime_ns == before
     results, references = read_results(tmp_path)
     assert {each.cell for each in results} == set(cells)
@@ -107,7 +109,10 @@ def test_a_benchmark_searches_what_is_missing_and_nothing_else(tmp_path: Path, r
 def test_a_benchmark_out_of_time_leaves_whole_results_only(tmp_path: Path) -> None:
     cells = schedule(("landscape",), ("random",), (8,), 1)
     lines: list[str] = []
-    assert run_trials(tmp_path, cells, SPECS, BASE, workers=1, minutes=1e-9, say=lines.append) == {}
+    assert (
+        run_trials(tmp_path, cells, SPECS, BASE, crew=CrewSettings(workers=1, minutes=1e-9), say=lines.append)
+        == {}
+    )
     assert lines == ["the time is over; started again, it goes on from here"]
     assert read_results(tmp_path) == ([], {})
 
@@ -115,7 +120,7 @@ def test_a_benchmark_out_of_time_leaves_whole_results_only(tmp_path: Path) -> No
 def test_a_search_that_fails_does_not_end_the_others(tmp_path: Path) -> None:
     specs = {**SPECS, "gone": ArenaSpec(name="gone", run=tmp_path / "gone")}
     cells = schedule(("gone", "landscape"), ("random",), (8,), 1)
-    failed = run_trials(tmp_path, cells, specs, BASE, workers=1, say=[].append)
+    failed = run_trials(tmp_path, cells, specs, BASE, crew=CrewSettings(workers=1), say=[].append)
     assert list(failed) == [cells[0]]
     assert "gone" in failed[cells[0]]
     assert [each.cell for each in read_results(tmp_path)[0]] == [cells[1]]
@@ -143,7 +148,7 @@ def test_a_benchmark_takes_more_problems_but_no_other_judge(tmp_path: Path) -> N
     claim(tmp_path, SPECS, BASE)
     claim(tmp_path, {**SPECS, "vlm": model}, BASE)
     claim(tmp_path, SPECS, BASE)
-    with pytest.raises(RunError, match=r"judges otherwise \(vlm .*'limit': 300.*'limit': 20"):
+    with pytest.raises(RunError, match=r"other settings \(vlm .*'limit': 300.*'limit': 20"):
         claim(tmp_path, {"vlm": replace(model, limit=20)}, BASE)
 
 

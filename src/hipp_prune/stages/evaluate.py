@@ -1,13 +1,11 @@
-"""From a plan to a smaller checkpoint, and what a model scores."""
+"""What a model scores, how fast it is, and what anyone's answers score."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from hipp_prune.checkpoints.card import write_scores
-from hipp_prune.checkpoints.ledger import PLAN_FILE, checkpoint_ledger
-from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
+from hipp_prune.checkpoints.ledger import checkpoint_ledger
 from hipp_prune.evaluation.results import Results, score_answers_file
 from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions, weight_bytes
 from hipp_prune.evaluation.scoring import PopeRule
@@ -18,36 +16,18 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
-from hipp_prune.questions.splits import Split
 from hipp_prune.report.grids import markdown_table
-from hipp_prune.stages.loading import DEFAULT_LOADING, LoadSettings, cache_folder
-
-
-def prune(
-    model: str, plan: Plan | Path, out: Path, *, force: bool = False, progress: Progress | None = None
-) -> CheckpointReport:
-    """Writes the smaller checkpoint that a plan describes.
-
-    Raises:
-        PlanError: if the plan was made for another model.
-        OutputExistsError: if ``out`` is there and ``force`` is false.
-        CheckpointError: if the source is damaged or the disk is full.
-    """
-    loaded = Plan.load(plan) if isinstance(plan, Path) else plan
-    return prune_checkpoint(local_folder(model), loaded, out, force=force, progress=progress)
+from hipp_prune.stages.loading import cache_folder, load
+from hipp_prune.stages.prune import checkpoint_plan
+from hipp_prune.stages.settings import EvaluateSettings, LoadSettings
 
 
 def evaluate(
     model: str,
     questions: Sequence[str],
+    settings: EvaluateSettings = EvaluateSettings(),
     *,
-    split: Split | Literal["all"] = "test",
-    limit: int | None = None,
-    label: str | None = None,
-    rule: PopeRule = "official",
-    batch_size: int = 64,
-    seed: int = 0,
-    options: LoadSettings = DEFAULT_LOADING,
+    loading: LoadSettings = LoadSettings(),
     cache: Path | None = None,
     skip_bad: SkipBad | None = None,
     progress: Progress | None = None,
@@ -57,13 +37,8 @@ def evaluate(
     Args:
         model: as in ``calibrate``, or a checkpoint that ``prune`` wrote.
         questions: specifications.
-        split: which of our splits, or ``all`` of an official file.
-        limit: at most this many questions a benchmark, drawn with ``seed``.
-        label: name in tables; ``dense`` or the plan's preference if none is given.
-        rule: how POPE answers are parsed.
-        batch_size: questions a forward pass.
-        seed: of the splits and of ``limit``.
-        options: how the model is loaded.
+        settings: which questions are asked, and how they are scored.
+        loading: how the model is loaded.
         cache: where the embedded world is drawn; a temporary folder by default.
         skip_bad: as in ``calibrate``.
         progress: told (questions done, questions in all).
@@ -72,19 +47,20 @@ def evaluate(
         InputError: for bad questions, images or models; see ``errors``.
     """
     with cache_folder(cache) as folder:
+        split, seed = settings.split, settings.seed
         asked = load_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
-        asked = limit_questions(asked, limit, seed=seed)
+        asked = limit_questions(asked, settings.limit, seed=seed)
         plan = checkpoint_plan(model)
         ledger = checkpoint_ledger(local_folder(model))
         evaluation = evaluate_model(
-            options.load(model),
+            load(model, loading),
             asked,
-            label=label or _label(plan, ledger),
+            label=settings.label or _label(plan, ledger),
             model=model,
             specs=questions,
             split=split,
-            rule=rule,
-            batch_size=batch_size,
+            rule=settings.rule,
+            batch_size=settings.batch_size,
             progress=progress,
         )
     preference = None if plan is None or plan.preference is None else tuple(plan.preference.vector.tolist())
@@ -102,14 +78,24 @@ def speedups(
     questions: Sequence[str],
     *,
     limit: int = 256,
-    options: LoadSettings = DEFAULT_LOADING,
+    loading: LoadSettings = LoadSettings(),
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> list[float]:
-    """Dense wall time over each pruned model's on the same test questions, measured in turns."""
+    """Dense wall time over each pruned model's on the same test questions, measured in turns.
+
+    Args:
+        dense: the dense model.
+        pruned: the models that are compared with it.
+        questions: specifications.
+        limit: questions asked in all.
+        loading: how the models are loaded.
+        cache: where the embedded world is drawn; a temporary folder by default.
+        progress: told (rounds done, rounds in all).
+    """
     with cache_folder(cache) as folder:
         asked = limit_questions(load_questions(questions, "test", cache=folder), limit // 2)
-        adapters = [options.load(model) for model in (dense, *pruned)]
+        adapters = [load(model, loading) for model in (dense, *pruned)]
         return measure_speedups(adapters[0], adapters[1:], asked, progress=progress)
 
 
@@ -144,9 +130,3 @@ def _label(plan: Plan | None, ledger: Ledger | None) -> str:
     if ledger is None:
         return "dense"
     return "pruned" if plan is None or plan.preference is None else str(plan.preference)
-
-
-def checkpoint_plan(model: str) -> Plan | None:
-    """The plan a checkpoint was pruned by; None for a dense or a sliced model."""
-    path = local_folder(model) / PLAN_FILE
-    return Plan.load(path) if path.is_file() else None

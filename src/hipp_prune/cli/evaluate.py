@@ -1,0 +1,96 @@
+"""The verb that scores a model, or anyone's answers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hipp_prune.errors import InputError
+from hipp_prune.stages.settings import EvaluateSettings, LoadSettings
+
+if TYPE_CHECKING:
+    from hipp_prune.evaluation.results import Results
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Score a model or a pruned checkpoint officially, or anyone's answers without a model.
+
+    Examples: hipp-prune evaluate --model smaller --questions toyworld --out results.json;
+    hipp-prune evaluate --answers answers.jsonl --questions pope:DIR
+    """
+
+    questions: tuple[str, ...]
+    """toyworld, pope:DIR[,images=DIR], scienceqa:DIR[,split=test]; several may follow."""
+    model: str | None = None
+    """A model or checkpoint."""
+    answers: Path | None = None
+    """Instead of a model: its answers as JSON lines {question_id, text}."""
+    out: Path | None = None
+    """Where the results are written as JSON."""
+    card: bool = False
+    """Put the scores into the checkpoint's model card."""
+    skip_bad: bool = False
+    """Leave out (and count) broken questions and pictures instead of stopping."""
+    settings: EvaluateSettings = EvaluateSettings()
+    loading: LoadSettings = LoadSettings()
+
+    def run(self) -> None:
+        """Calls ``stages.evaluate`` or ``stages.evaluate.score_answers``."""
+        if (self.model is None) == (self.answers is None):
+            raise InputError(
+                "evaluate needs either --model MODEL or --answers FILE, not both and not neither"
+            )
+        if self.model is not None:
+            self._ask(self.model)
+        if self.answers is not None:
+            self._score(self.answers)
+
+    def _ask(self, model: str) -> None:
+        """Asks a model; answers and scores are written and printed."""
+        from hipp_prune.report.terminal import console, describe_ledger, progress_bar, say, skipping
+        from hipp_prune.stages.evaluate import evaluate, update_card
+
+        if self.out is not None:
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+        with skipping(self.skip_bad) as skip_bad, progress_bar("evaluating") as progress:
+            scorecard = evaluate(
+                model,
+                self.questions,
+                self.settings,
+                loading=self.loading,
+                skip_bad=skip_bad,
+                progress=progress,
+            )
+        _print_results(scorecard.results)
+        if scorecard.ledger is not None:
+            console.print(describe_ledger(scorecard.ledger), highlight=False)
+        console.print(f"weights on disk: {scorecard.bytes or 0:,} bytes", highlight=False)
+        if self.out is not None:
+            scorecard.save(self.out)
+            say(f"results: {self.out}")
+        if self.card:
+            update_card(scorecard)
+
+    def _score(self, answers: Path) -> None:
+        """Scores answers that somebody else has."""
+        from hipp_prune.files.writing import write_text
+        from hipp_prune.report.terminal import say, skipping
+        from hipp_prune.stages.evaluate import score_answers
+
+        with skipping(self.skip_bad) as skip_bad:
+            results = score_answers(answers, self.questions, rule=self.settings.rule, skip_bad=skip_bad)
+        _print_results(results)
+        if self.out is not None:
+            write_text(self.out, results.to_json())
+            say(f"results: {self.out}")
+
+
+def _print_results(results: "Results") -> None:
+    """Official tables, a benchmark each."""
+    from hipp_prune.report.terminal import console, print_table
+
+    if results.pope:
+        print_table("POPE", results.rows("pope"))
+        console.print(f"mean F1 over subsets: {results.pope_mean('f1'):.4f}", highlight=False)
+    if results.scienceqa is not None:
+        print_table("ScienceQA", results.rows("scienceqa"))

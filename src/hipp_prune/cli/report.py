@@ -1,0 +1,25 @@
+"""The verb that writes a run's page."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Write RUN/report.html: one page with the table, the curves, the plans, the front and examples.
+
+    Example: hipp-prune report run
+    """
+
+    run_directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """A run directory."""
+
+    def run(self) -> None:
+        """Calls ``stages.report``."""
+        from hipp_prune.report.terminal import say
+        from hipp_prune.stages.report import report
+
+        say(f"report: {report(self.run_directory).resolve().as_uri()}")

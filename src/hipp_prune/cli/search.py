@@ -1,0 +1,88 @@
+"""The verb that trains the policy."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import tyro
+
+from hipp_prune.search.settings import METHODS, SearchChoices, SearchResearch, SearchSettings
+from hipp_prune.stages.settings import AskSettings, LoadSettings
+
+GroupT = TypeVar("GroupT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Train the policy: once a model, afterwards every preference is a query of milliseconds.
+
+    Interrupted or killed, it goes on from its last evaluation when started again.
+
+    Example: hipp-prune search run --evaluations 800
+    """
+
+    run_directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """A calibrated run directory."""
+    force: bool = False
+    """Throw away an earlier search with other settings."""
+    skip_bad: bool = False
+    """Leave out (and count) broken questions and pictures instead of stopping."""
+    search: SearchChoices = SearchChoices()
+    asking: AskSettings = AskSettings()
+    loading: LoadSettings = LoadSettings()
+    research: SearchResearch = SearchResearch()
+
+    @classmethod
+    def preset(cls, words: Sequence[str]) -> "Search":
+        """A method's settings, as the defaults that single flags then override."""
+        method: Any = _value_of("--method", words)
+        settings = SearchSettings().for_method(method) if method in METHODS else SearchSettings()
+        return cls(
+            run_directory=tyro.MISSING,
+            search=_part(SearchChoices, settings),
+            research=_part(SearchResearch, settings),
+        )
+
+    @property
+    def settings(self) -> SearchSettings:
+        """Both groups of flags together."""
+        return SearchSettings(**asdict(self.search), **asdict(self.research))
+
+    def run(self) -> None:
+        """Calls ``stages.search``."""
+        settings = self.settings
+        from hipp_prune.report.terminal import next_steps, progress_bars, skipping
+        from hipp_prune.stages.search import search
+
+        with (
+            skipping(self.skip_bad) as skip_bad,
+            progress_bars("encoding pictures", "searching") as (encoding, progress),
+        ):
+            search(
+                self.run_directory,
+                settings,
+                asking=self.asking,
+                loading=self.loading,
+                force=self.force,
+                skip_bad=skip_bad,
+                encoding=encoding,
+                progress=progress,
+            )
+        run = shlex.quote(str(self.run_directory))
+        next_steps(f"hipp-prune query {run} --preference 1,1,1 --out plan.json")
+
+
+def _part(group: type[GroupT], settings: SearchSettings) -> GroupT:
+    """Those of the settings that a group of flags holds."""
+    return group(**{field.name: getattr(settings, field.name) for field in fields(group)})  # type: ignore[arg-type]
+
+
+def _value_of(flag: str, words: Sequence[str]) -> str | None:
+    for index, word in enumerate(words):
+        if word == flag and index + 1 < len(words):
+            return words[index + 1]
+        if word.startswith(f"{flag}="):
+            return word.removeprefix(f"{flag}=")
+    return None

@@ -1,0 +1,121 @@
+"""The table of verbs: what each is for, and where it lies; only the one that is used is imported."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol
+
+
+class Command(Protocol):
+    """A verb with its flags: a frozen dataclass whose fields are the flags and whose docstring is the help.
+
+    A class may have a method ``preset(words)``: the defaults that a flag among the words stands for, which single
+    flags then override.
+    """
+
+    def run(self) -> None:
+        """Does it and prints what came of it; whatever is heavy is imported here, so that ``--help`` is quick."""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """Where a verb's class lies."""
+
+    module: str
+    name: str
+    summary: str
+    """The first line of its docstring."""
+    shares: bool = False
+    """Whether the workers that torchrun starts share its work."""
+
+    def load(self) -> type[Command]:
+        """Imports the class."""
+        command: type[Command] = getattr(import_module(self.module), self.name)
+        return command
+
+
+VERBS: Mapping[str, Verb] = {
+    "quickstart": Verb(
+        "hipp_prune.cli.quickstart",
+        "Quickstart",
+        "See it all on an embedded model in minutes: calibrate, search, query, prune, evaluate, report.",
+    ),
+    "calibrate": Verb(
+        "hipp_prune.cli.calibrate",
+        "Calibrate",
+        "Start a run: measure the dense model (activations, visual sensitivity, gradients).",
+        shares=True,
+    ),
+    "search": Verb(
+        "hipp_prune.cli.search",
+        "Search",
+        "Train the policy: once a model, afterwards every preference is a query of milliseconds.",
+        shares=True,
+    ),
+    "query": Verb(
+        "hipp_prune.cli.query",
+        "Query",
+        "Ask a trained run for the plan of a preference, or for the best plan that is predicted to meet requirements.",
+    ),
+    "prune": Verb(
+        "hipp_prune.cli.prune",
+        "Prune",
+        "Write the smaller checkpoint that a plan describes; it loads like any other.",
+    ),
+    "recover": Verb(
+        "hipp_prune.cli.recover",
+        "Recover",
+        "Fine-tune a pruned checkpoint briefly: head, final norm, projector, and LoRA on the last blocks.",
+    ),
+    "evaluate": Verb(
+        "hipp_prune.cli.evaluate",
+        "Evaluate",
+        "Score a model or a pruned checkpoint officially, or anyone's answers without a model.",
+    ),
+    "baseline": Verb(
+        "hipp_prune.cli.baseline",
+        "PruneBaseline",
+        "Prune with a heuristic instead of a search, to the same budget; docs/baselines.md says what each is.",
+    ),
+    "export": Verb(
+        "hipp_prune.cli.export",
+        "Export",
+        "Write a checkpoint for another runtime; docs/serving.md says what each can do.",
+    ),
+    "push": Verb(
+        "hipp_prune.cli.export",
+        "Push",
+        "Put a checkpoint and its model card on the Hugging Face hub, where from_pretrained finds it by name.",
+    ),
+    "compare": Verb(
+        "hipp_prune.experiments.compare.verb",
+        "Compare",
+        "Prune models in many ways to one budget, and ask what is left before and after the same recovery.",
+    ),
+    "bench-search": Verb(
+        "hipp_prune.experiments.search_bench.verb",
+        "BenchSearch",
+        "Compare search methods at equal numbers of evaluations, on held-out questions.",
+    ),
+    "paper": Verb(
+        "hipp_prune.experiments.paper.verb",
+        "Paper",
+        "Make every table and figure of the paper, and what the paper lacks, on the embedded models or your own.",
+    ),
+    "report": Verb(
+        "hipp_prune.cli.report",
+        "Report",
+        "Write RUN/report.html: one page with the table, the curves, the plans, the front and examples.",
+    ),
+    "models": Verb(
+        "hipp_prune.cli.models",
+        "Models",
+        "List the embedded models and the families that are supported.",
+    ),
+    "toy": Verb(
+        "hipp_prune.experiments.toy.verb",
+        "Toy",
+        "Rebuild the embedded data and models from nothing.",
+    ),
+}
+"""Every verb, in the order of the help."""

@@ -1,0 +1,35 @@
+"""What all experiments are told; free of torch, so that the command line lists it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hipp_prune.files.packages import require_packages
+from hipp_prune.search.settings import PACKAGES
+
+HeldOut = Literal["validation", "test"]
+"""The splits that may judge: test once, at the end; validation while something is improved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrewSettings:
+    """Who does the work, and for how long."""
+
+    workers: int = 2
+    """Processes, one thread each."""
+    minutes: float | None = None
+    """Stop after this time; without it, when everything is done."""
+
+
+def require_extra(verb: str, *methods: str) -> None:
+    """Makes sure that the packages of the extra ``experiments`` are there, before any work is done.
+
+    Args:
+        verb: the experiment.
+        methods: who takes part; some need a package of their own.
+
+    Raises:
+        InputError: naming what is missing and the command that installs it.
+    """
+    own = {package for method, needed in PACKAGES.items() if method in methods for package in needed}
+    packages = ["moocore", "pyarrow", *sorted(own)]
+    require_packages(f"hipp-prune {verb}", packages, extra="experiments")

@@ -1,0 +1,76 @@
+"""The verbs that make the embedded world and the embedded models."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Union
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyMake:
+    """Draw the embedded world and write its questions in the benchmarks' official file formats.
+
+    Example: hipp-prune toy make --out toyworld
+    """
+
+    out: Path
+    """Folder to make; use it as --questions toyworld:FOLDER."""
+    seed: int = 0
+    """Of the world."""
+
+    def run(self) -> None:
+        """Calls ``toyworld.write``."""
+        from hipp_prune.questions import toyworld
+        from hipp_prune.report.terminal import next_steps, say
+
+        root = toyworld.write(self.out, seed=self.seed)
+        say(f"written: {root}")
+        next_steps(f"hipp-prune evaluate --model toy-llava --questions toyworld:{root}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyTrain:
+    """Train an embedded model from nothing, as the shipped ones were.
+
+    Example: hipp-prune toy train --model toy-llava --out my-toy-llava
+    """
+
+    model: Literal["toy-llava", "toy-qwen2.5-vl"]
+    """Which one."""
+    out: Path
+    """Checkpoint folder to make."""
+    log: Path | None = None
+    """Where the training log goes; OUT/train.log by default."""
+    seed: int = 0
+    """Of data and weights."""
+
+    def run(self) -> None:
+        """Calls ``toy.train``."""
+        from hipp_prune.experiments.toy.train import train
+        from hipp_prune.files.writing import refuse_existing
+        from hipp_prune.report.terminal import next_steps, notes
+
+        refuse_existing(self.out, force=False)
+        train(
+            self.model,
+            self.out,
+            seed=self.seed,
+            log=self.log,
+            progress=lambda line: notes.print(line, highlight=False),
+        )
+        next_steps(f"hipp-prune evaluate --model {self.out} --questions toyworld")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy:
+    """Rebuild the embedded data and models from nothing."""
+
+    action: Union[  # noqa: UP007 (tyro reads the annotations at run time)
+        Annotated[ToyMake, tyro.conf.subcommand("make", prefix_name=False)],
+        Annotated[ToyTrain, tyro.conf.subcommand("train", prefix_name=False)],
+    ]
+
+    def run(self) -> None:
+        """Runs what was chosen."""
+        self.action.run()

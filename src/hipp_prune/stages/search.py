@@ -1,0 +1,236 @@
+"""The policy, trained: a search of a calibrated model, and all it leaves."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hipp_prune import distributed
+from hipp_prune.calibration import Calibration
+from hipp_prune.errors import InputError
+from hipp_prune.files.changes import refuse_changes
+from hipp_prune.files.progress import Progress
+from hipp_prune.files.reading import read_json
+from hipp_prune.files.run_directory import SearchFolder
+from hipp_prune.files.writing import write_json
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.records import SkipBad
+from hipp_prune.search.archive import Archive, shared_archive
+from hipp_prune.search.loop import SearchResult
+from hipp_prune.search.loop import search as run_search
+from hipp_prune.search.model_problem import ModelProblem
+from hipp_prune.search.model_space import plan_space
+from hipp_prune.search.query.forecast import known_forecast
+from hipp_prune.search.query.planner import Planner
+from hipp_prune.search.settings import SearchSettings, require_method
+from hipp_prune.stages.loading import CalibratedRun, load, meet
+from hipp_prune.stages.settings import AskSettings, LoadSettings
+
+
+def search(
+    run: Path,
+    settings: SearchSettings | None = None,
+    *,
+    asking: AskSettings = AskSettings(),
+    loading: LoadSettings = LoadSettings(),
+    force: bool = False,
+    skip_bad: SkipBad | None = None,
+    encoding: Progress | None = None,
+    progress: Progress | None = None,
+) -> Planner:
+    """Trains the policy of a run on its search split; interrupted, it goes on from its last evaluation.
+
+    Args:
+        run: a calibrated run directory.
+        settings: of the search; the run's seed and our defaults if none are given.
+        asking: how fast questions are asked, and in how much memory.
+        loading: how the model is loaded.
+        force: throws away what an earlier search with other settings evaluated.
+        skip_bad: as in ``calibrate``.
+        encoding: told (pictures encoded, pictures in all), before the first evaluation.
+        progress: told (evaluations done, evaluations in all).
+
+    Raises:
+        IncompleteRunError: if the run has not been calibrated.
+        RunError: if an earlier search had other settings and ``force`` is false.
+        BudgetError: if no plan saves ``settings.s_max`` in ``settings.compression``.
+        InputError: if the method needs a package that is not installed.
+    """
+    if settings is not None:
+        require_method(settings.method)
+    calibrated = CalibratedRun.open(run)
+    directory, folder = calibrated.directory, calibrated.directory.search
+    settings = settings or SearchSettings(seed=calibrated.provenance.seed)
+    meet(directory)
+    if not force:
+        read_search(folder, settings, remedy="add --force to start over", may_grow=True)
+    planner = search_model(
+        load(calibrated.provenance.model, loading),
+        calibrated.calibration(),
+        calibrated.questions("search", skip_bad=skip_bad),
+        folder,
+        settings,
+        asking=asking,
+        features=directory.cache / "features",
+        force=force,
+        encoding=encoding,
+        progress=progress,
+    )
+    if distributed.is_first():
+        with suppress(InputError):  # too few evaluations to forecast from are no failed search
+            known_forecast(folder.forecast, Archive(folder.archive), planner.space)
+    distributed.barrier()
+    return planner
+
+
+def search_model(
+    adapter: Adapter,
+    calibration: Calibration,
+    questions: Sequence[Question],
+    folder: SearchFolder,
+    settings: SearchSettings,
+    *,
+    asking: AskSettings = AskSettings(),
+    features: Path | None = None,
+    force: bool = False,
+    encoding: Progress | None = None,
+    progress: Progress | None = None,
+) -> Planner:
+    """Searches a loaded model and leaves archive, curve, record and planner in a folder.
+
+    Args:
+        adapter: the dense model; its neurons are sorted while the search lasts.
+        calibration: its statistics.
+        questions: the search split.
+        folder: what an earlier search of the same settings left, or nothing.
+        settings: of the search.
+        asking: how fast questions are asked, and in how much memory.
+        features: folder for encoded pictures that memory does not hold.
+        force: throws away what is in ``folder``.
+        encoding: told (pictures encoded, pictures in all), before the first evaluation.
+        progress: told (evaluations done, evaluations in all).
+
+    Raises:
+        BudgetError: if no plan saves ``settings.s_max`` in ``settings.compression``.
+    """
+    start = time.perf_counter()
+    problem = open_problem(
+        adapter,
+        calibration,
+        questions,
+        folder,
+        settings,
+        asking=asking,
+        features=features,
+        force=force,
+        encoding=encoding,
+    )
+    if distributed.is_first():
+        _claim(folder, settings, force=force)
+    distributed.agree(
+        "the order of neurons",
+        b"".join([problem.state.tobytes(), *map(np.ndarray.tobytes, problem.sorted.rankings)]),
+    )
+    try:
+        result = run_search(problem, settings, shared_archive(folder.archive), progress=progress)
+    finally:
+        problem.sorted.restore()
+    planner = _planner(problem, result)
+    if distributed.is_first():
+        planner.save(folder.planner)
+        write_json(folder.curve, [asdict(step) for step in result.curve])
+        write_json(folder.record, _record(planner, result, seconds=time.perf_counter() - start))
+    distributed.barrier()
+    return planner
+
+
+def open_problem(
+    adapter: Adapter,
+    calibration: Calibration,
+    questions: Sequence[Question],
+    folder: SearchFolder,
+    settings: SearchSettings,
+    *,
+    asking: AskSettings = AskSettings(),
+    features: Path | None = None,
+    force: bool = False,
+    encoding: Progress | None = None,
+) -> ModelProblem:
+    """What a search of a loaded model searches; see ``search_model``, which takes the same arguments."""
+    space = plan_space(
+        adapter, calibration, settings, latency=folder.latency, batch_size=asking.batch_size, force=force
+    )
+    return ModelProblem(
+        adapter,
+        calibration,
+        questions,
+        settings,
+        space=space,
+        batch_size=asking.batch_size,
+        features=features,
+        image_memory=asking.image_bytes,
+        progress=encoding,
+    )
+
+
+def read_search(
+    folder: SearchFolder, settings: SearchSettings, *, remedy: str, may_grow: bool = False
+) -> dict[str, float] | None:
+    """The seconds and evaluations of a search that is complete; None where it is still to be done.
+
+    Args:
+        folder: where a search was begun, or nothing is.
+        settings: those it is to have.
+        remedy: what else than repeating its settings helps; see ``refuse_changes``.
+        may_grow: whether more evaluations may be asked for than it was begun with.
+
+    Raises:
+        RunError: if it was begun with other settings.
+    """
+    if not folder.record.exists():
+        return None
+    record = read_json(folder.record, made_by="hipp-prune search")
+    now = asdict(settings)
+    before = {**asdict(SearchSettings()), **record["config"]}
+    if may_grow:
+        before["evaluations"] = now["evaluations"]
+    refuse_changes(folder.root, before, now, remedy=remedy)
+    spent: dict[str, float] | None = record.get("spent")
+    return spent
+
+
+def _claim(folder: SearchFolder, settings: SearchSettings, *, force: bool) -> None:
+    """Goes on with what is there, or starts anew."""
+    if force and folder.root.exists():
+        shutil.rmtree(folder.root)
+    write_json(folder.record, {"config": asdict(settings), "complete": False})
+
+
+def _planner(problem: ModelProblem, result: SearchResult) -> Planner:
+    """What a finished search has learnt."""
+    return Planner(
+        answers=result.answers,
+        space=problem.space,
+        config=problem.config,
+        state=problem.state,
+        features=problem.states.names,
+        orders=tuple(problem.sorted.rankings),
+        scale=result.scale,
+    )
+
+
+def _record(planner: Planner, result: SearchResult, *, seconds: float) -> dict[str, Any]:
+    return {
+        "config": asdict(planner.config),
+        "shape": asdict(planner.space.shape),
+        "features": planner.features,
+        "scale": planner.scale,
+        "spent": {"seconds": round(seconds, 3), "evaluations": result.spent},
+        "complete": True,
+    }

@@ -1,0 +1,94 @@
+"""Settings of the stages that have none in a room of their own; free of torch, so that the command line lists them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hipp_prune.evaluation.scoring import PopeRule
+from hipp_prune.plans.choices import GgufPrecision
+from hipp_prune.questions.splits import Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadSettings:
+    """How a model is loaded."""
+
+    device: str = "cpu"
+    """cpu, cuda, cuda:1 …; auto splits a model that is larger than one GPU."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """auto keeps the checkpoint's."""
+    trust_remote_code: bool = False
+    """Let code that comes with the checkpoint run. Our own pruned checkpoints never need it here."""
+
+
+FULL_PRECISION = LoadSettings(dtype="float32")
+"""For training: small updates get lost in 16 bits; what is written keeps the checkpoint's precision."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateSettings:
+    """What the dense model is measured on."""
+
+    count: int = 128
+    """Calibration questions drawn, balanced over benchmarks and answers."""
+    batch_size: int = 16
+    """Questions a forward pass."""
+    seed: int = 0
+    """Of the draw, the splits, and everything the run does later."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskSettings:
+    """How fast questions are asked, and in how much memory; it changes no result."""
+
+    batch_size: int = 64
+    """Questions a forward pass."""
+    image_memory: float = 1.0
+    """GiB of encoded pictures that stay in memory; the rest lie in the run's cache."""
+
+    @property
+    def image_bytes(self) -> int:
+        """``image_memory`` in bytes."""
+        return int(self.image_memory * 2**30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuerySettings:
+    """What a queried plan must look like, whatever the preference."""
+
+    sparsity: float | None = None
+    """Fix the fraction saved (of MLP parameters, or what the search's --compression says) instead of leaving it to
+    the policy."""
+    uniform: bool = False
+    """Leave all blocks equally wide, for runtimes that know one width only: the best single one for the preference."""
+    align: int = 1
+    """Keep a multiple of this many neurons in every block (8, 64, 128 suit GPUs)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings:
+    """Which questions are asked, and how they are scored."""
+
+    split: Split | Literal["all"] = "test"
+    """Our split by image; all takes the whole official file."""
+    limit: int | None = None
+    """At most this many questions a benchmark, the same for every model."""
+    label: str | None = None
+    """Name in tables; dense or the plan's preference by default."""
+    rule: PopeRule = "official"
+    """Whose rule parses POPE answers."""
+    batch_size: int = 64
+    """Questions a forward pass."""
+    seed: int = 0
+    """Of the splits and of --limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings:
+    """What a checkpoint becomes in another runtime's format."""
+
+    masked: bool = False
+    """Export a checkpoint whose rows were zeroed too; it saves nothing."""
+    precision: GgufPrecision = "stored"
+    """Of the matrices in a GGUF file; stored is the checkpoint's own, q8_0 needs --align 32."""
+    token_ids: bool = False
+    """Write a GGUF file that takes token ids alone, where llama.cpp cannot cut text as the tokenizer does."""

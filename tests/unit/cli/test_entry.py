@@ -1,0 +1,105 @@
+"""What the command line says before it does anything."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from hipp_prune.cli import main
+from hipp_prune.cli.verbs import VERBS
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_table_says_what_the_verb_says(name: str) -> None:
+    verb = VERBS[name]
+    summary, *_ = (verb.load().__doc__ or "").splitlines()
+    assert verb.summary == summary
+
+
+def test_the_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["--help"]):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        assert end.value.code == 0
+        printed = " ".join(capsys.readouterr().out.replace("│", "").split())
+        assert all(verb.summary in printed for verb in VERBS.values())
+
+
+def test_the_help_imports_no_verb_and_nothing_heavy() -> None:
+    code = "import sys; from hipp_prune.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "heavy = {'numpy', 'torch', 'transformers', 'rich', 'pydantic'} & set(sys.modules)\n"
+    code += "stages = {module for module in sys.modules if module.startswith('hipp_prune.stages')}\n"
+    code += "assert not heavy | stages, heavy | stages"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_help_of_a_verb_needs_no_torch(name: str) -> None:
+    code = f"import sys; from hipp_prune.cli import main\ntry: main([{name!r}, '--help'])\nexcept SystemExit: pass\n"
+    code += "heavy = {'torch', 'transformers', 'plotly'} & set(sys.modules)\nassert not heavy, heavy"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_misspelt_verb_is_answered_with_the_one_that_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serach", "run"]) == 2
+    assert capsys.readouterr().err == (
+        "hipp-prune: there is no verb 'serach'; did you mean `hipp-prune search`?\n"
+    )
+
+
+def test_a_word_like_no_verb_is_answered_with_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["xyzzy"]) == 2
+    assert "`hipp-prune --help` lists them all" in capsys.readouterr().err
+    assert main(["--force", "search"]) == 2
+    assert "a verb comes before its flags, found --force first" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"hipp-prune {version('hipp-prune')}\n"
+
+
+def test_research_has_a_group_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["search", "--help"])
+    everyday, research = capsys.readouterr().out.split(" research options ")
+    for flag in ("--method", "--evaluations", "--minutes", "--seed", "--compression", "--s-min", "--r-max"):
+        assert flag in everyday
+    for flag in ("--kappa", "--warm-up", "--clip", "--gate", "--unit"):
+        assert flag in research
+        assert flag not in everyday
+
+
+def test_a_method_brings_its_settings_and_single_flags_change_them() -> None:
+    from hipp_prune.cli.entry import parse
+    from hipp_prune.cli.search import Search
+    from hipp_prune.search.settings import SearchSettings
+
+    command = parse(["search", "run", "--method=grpo", "--groups", "3"])
+    assert isinstance(command, Search)
+    expected = {**vars(SearchSettings().for_method("grpo")), "groups": 3}
+    assert command.settings == SearchSettings(**expected)
+
+
+def test_quick_stands_for_settings_that_single_flags_change() -> None:
+    from hipp_prune.cli.entry import parse
+    from hipp_prune.experiments.paper.settings import QUICK as QUICK_PAPER
+    from hipp_prune.experiments.paper.verb import Paper
+    from hipp_prune.experiments.search_bench.settings import QUICK
+    from hipp_prune.experiments.search_bench.verb import BenchSearch
+
+    bench = parse(["bench-search", "--out", "o", "--quick", "--seeds", "4"])
+    assert isinstance(bench, BenchSearch)
+    assert (bench.settings.budgets, bench.settings.seeds, bench.crew.minutes) == (QUICK.budgets, 4, 14)
+    paper = parse(["paper", "--out", "o", "--results", "r", "--quick", "--minutes", "3"])
+    assert isinstance(paper, Paper)
+    assert (paper.settings, paper.crew.minutes) == (QUICK_PAPER, 3)
+
+
+def test_one_setting_against_another_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["recover", "ckpt", "--out", "o", "--questions", "toyworld", "--no-head", "--no-norm"]
+    assert main([*words, "--no-projector", "--lora-blocks", "0"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("hipp-prune: nothing is left to train")
+    assert said.count("\n") == 1
