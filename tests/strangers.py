@@ -24,6 +24,7 @@ _SMALL: dict[str, Any] = {
     "global_attn_indexes": [1], "fullatt_block_indexes": [1], "position_embedding_size": 64, "pooling_kernel_size": 1,
     "vision_feature_layer": -1, "deepstack_visual_indexes": [0], "num_image_tokens": 16, "embed_dim_per_head": 16,
     "pad_token_id": None, "bos_token_id": None, "eos_token_id": None, "head_size": 8,
+    "mrope_section": [2, 1, 1],
 }  # fmt: skip
 _OWN: dict[str, dict[str, Any]] = {
     "gemma4": {"audio_config": None, "text_config": {"layer_types": ["sliding_attention", "full_attention"]}},
@@ -47,6 +48,15 @@ _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 """Image processors, where the family's own with 56 pixels a side is not it."""
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "idefics2": {"image_seq_len": 4},
+    "vipllava": {
+        "patch_size": 14,
+        "num_additional_image_tokens": 1,
+        "vision_feature_select_strategy": "default",
+    },
+}
+"""What stands in ``processor_config.json``."""
 _ADDED = ("<image>", "[IMG]", "[IMG_BREAK]", "[IMG_END]", "<fake_token_around_image>", "<end_of_utterance>")
 _IMAGES = {"mistral3": "[IMG]", "lighton_ocr": "[IMG]", "video_llama_3": "<|image_pad|>"}
 """The image token where it is not ``<image>``."""
@@ -73,16 +83,23 @@ def tiny_stranger(tmp: Path, model_type: str, **options: Any) -> Path:
     template = _CHATML.replace("IMAGE", image)
     seed = options.pop("seed", 0)
     model_class = getattr(transformers, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[model_type])
+    image_processor = getattr(transformers, name)(**arguments)
     return _save(
-        tmp, options.pop("name", model_type), model_class, config_class(**settings), tokenizer,
-        getattr(transformers, name)(**arguments), seed, {}, {"chat_template": template, **options},
+        tmp, options.pop("name", model_type), model_class, config_class(**settings), tokenizer, image_processor, seed,
+        _SETTINGS.get(model_type, {}), {"chat_template": template, **options},
     )  # fmt: skip
 
 
 def _processor(model_type: str) -> tuple[str, dict[str, Any]]:
+    """The family's own image processor without torchvision, with settings for pictures of 56 to 112 pixels a side."""
     if model_type in _PROCESSORS:
         return _PROCESSORS[model_type]
     names: Any = IMAGE_PROCESSOR_MAPPING_NAMES[model_type]
+    keys = set(dict(getattr(getattr(transformers, names["pil"]), "size", None) or {}))
+    if keys == {"shortest_edge", "longest_edge"}:
+        return names["pil"], {"size": {"shortest_edge": 56 * 56, "longest_edge": 112 * 112}}
+    if keys == {"shortest_edge"}:
+        return names["pil"], {"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56}}
     return names["pil"], {"size": {"height": 56, "width": 56}}
 
 

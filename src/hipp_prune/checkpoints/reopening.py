@@ -4,7 +4,7 @@ What a whole checkpoint of many gigabytes can fail at shows in two blocks: names
 stock class does not take, a part of the model that a plan cannot reach.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -128,4 +128,4 @@ def _shortened(config: Mapping[str, Any], blocks: int) -> dict[str, Any]:
 
 
 def _head(value: Any, blocks: int) -> Any:
-    return value[:BLOCKS] if isinstance(value, Sequence) and len(value) == blocks else value
+    return value[:BLOCKS] if isinstance(value, list) and len(value) == blocks else value

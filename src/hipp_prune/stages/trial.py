@@ -214,8 +214,9 @@ def _step(model: str | Path, doing: str) -> Iterator[None]:
 
 
 def _gist(error: Exception) -> str:
-    """Kind and first line."""
-    return f"{type(error).__name__}: {str(error).strip().split(chr(10), maxsplit=1)[0]}"
+    """Kind and first sentence."""
+    line = str(error).strip().split("\n", maxsplit=1)[0]
+    return f"{type(error).__name__}: {line.split('. ', maxsplit=1)[0]}"
 
 
 def _unsupported(model: str | Path, what: str) -> UnsupportedModelError:
