@@ -34,6 +34,9 @@ class Search:
     loading: LoadSettings = LoadSettings()
     research: SearchResearch = SearchResearch()
 
+    def __post_init__(self) -> None:
+        assert self.settings  # making them checks them
+
     @classmethod
     def preset(cls, words: Sequence[str]) -> "Search":
         """A method's settings, as the defaults that single flags then override."""

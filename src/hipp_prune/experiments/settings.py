@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hipp_prune.files.packages import require_packages
+from hipp_prune.files.ranges import Count, Positive
+from hipp_prune.files.strict import check_settings
 from hipp_prune.search.settings import PACKAGES
 
 HeldOut = Literal["validation", "test"]
@@ -14,10 +16,13 @@ HeldOut = Literal["validation", "test"]
 class CrewSettings:
     """Who does the work, and for how long."""
 
-    workers: int = 2
+    workers: Count = 2
     """Processes, one thread each."""
-    minutes: float | None = None
+    minutes: Positive | None = None
     """Stop after this time; without it, when everything is done."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def require_extra(verb: str, *methods: str) -> None:
