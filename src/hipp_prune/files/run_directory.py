@@ -120,7 +120,7 @@ class RunDirectory:
         """Drawn pictures of the embedded world and other things that can be made again."""
         return self.root / "cache"
 
-    def check_free(self, *, force: bool = False) -> None:
+    def check(self, *, force: bool = False) -> None:
         """Refuses to start a run where it must not, before any work is done; a run that was cut off is started over.
 
         Raises:
@@ -146,9 +146,9 @@ class RunDirectory:
         """Makes the directory and writes its manifest.
 
         Raises:
-            OutputExistsError: as ``check_free``.
+            OutputExistsError: as ``check``.
         """
-        self.check_free(force=force)
+        self.check(force=force)
         refuse_existing(self.root, force=force or not self._is_taken)
         self.root.mkdir(parents=True)
         write_json(self.manifest, asdict(provenance))

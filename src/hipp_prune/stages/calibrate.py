@@ -49,7 +49,7 @@ def calibrate(
     """
     run, seed = RunDirectory(out), settings.seed
     if distributed.is_first():
-        run.check_free(force=force)
+        run.check(force=force)
     adapter = load(model, loading)
     if distributed.is_first():
         try_model(adapter, model)
