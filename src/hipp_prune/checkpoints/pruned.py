@@ -27,8 +27,9 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import ModelShape
 
 _MLP = re.compile(r"(?:^|\.)layers\.(\d+)\.mlp\.(gate|up|down)_proj\.(weight|bias)$")
-_OTHER_TOWER = re.compile(r"vision|visual|image|audio")
-"""Qwen's vision blocks have gate, up and down projections too: such names are never the language model's."""
+_OTHER_PART = re.compile(r"vision|visual|image|audio|connector|projector|resampler|perceiver|merger")
+"""Qwen's vision blocks and Idefics2's connector have gate, up and down projections too; the language model's tensors
+are never below such a name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +179,7 @@ def mlp_entries(shards: Sequence[Shard], shape: ModelShape) -> dict[tuple[int, s
     found: dict[tuple[int, str, str], Entry] = {}
     for entry in (entry for shard in shards for entry in shard.entries):
         match = _MLP.search(entry.name)
-        if match is None or _OTHER_TOWER.search(entry.name[: match.start()]):
+        if match is None or _OTHER_PART.search(entry.name[: match.start()]):
             continue
         key = (int(match[1]), match[2], match[3])
         if key in found:

@@ -110,7 +110,7 @@ VERBS: Mapping[str, Verb] = {
     "models": Verb(
         "hipp_prune.cli.models",
         "Models",
-        "List the embedded models and the families that are supported.",
+        "List the embedded models and the families that are supported, or try one model.",
     ),
     "toy": Verb(
         "hipp_prune.experiments.toy.verb",

@@ -120,18 +120,36 @@ class RunDirectory:
         """Drawn pictures of the embedded world and other things that can be made again."""
         return self.root / "cache"
 
-    def create(self, provenance: Provenance, *, force: bool = False) -> None:
-        """Makes the directory and writes its manifest; a calibration that was cut off is started over.
+    def check(self, *, force: bool = False) -> None:
+        """Refuses to start a run where it must not, before any work is done; a run that was cut off is started over.
 
         Raises:
-            OutputExistsError: if a run is already there and ``force`` is false.
+            OutputExistsError: if a run is already there and ``force`` is false, or if it is no run.
         """
         if self.root.is_dir() and any(self.root.iterdir()) and not self.manifest.exists():
             raise OutputExistsError(
                 f"{self.root} holds files but no run.json, so it is no run directory and is left alone; choose another"
             )
-        cut_off = self.manifest.exists() and not self.calibration.exists() and not self.search.root.exists()
-        refuse_existing(self.root, force=force or cut_off)
+        if self._is_taken and not force:
+            raise OutputExistsError(
+                f"{self.root} already exists; choose another output or add --force to replace it"
+            )
+
+    @property
+    def _is_taken(self) -> bool:
+        """Whether something is there that is more than an empty folder or a calibration that was cut off."""
+        if self.root.is_dir():
+            return self.calibration.exists() or self.search.root.exists()
+        return self.root.exists()
+
+    def create(self, provenance: Provenance, *, force: bool = False) -> None:
+        """Makes the directory and writes its manifest.
+
+        Raises:
+            OutputExistsError: as ``check``.
+        """
+        self.check(force=force)
+        refuse_existing(self.root, force=force or not self._is_taken)
         self.root.mkdir(parents=True)
         write_json(self.manifest, asdict(provenance))
 

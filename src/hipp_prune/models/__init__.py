@@ -8,9 +8,11 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.families.idefics3 import Idefics3Adapter
 from hipp_prune.models.families.internvl import InternVLAdapter
 from hipp_prune.models.families.llava import LlavaAdapter, LlavaNextAdapter
+from hipp_prune.models.families.mistral3 import Mistral3Adapter
 from hipp_prune.models.families.qwen2_5_vl import Qwen2VLAdapter
 from hipp_prune.models.loading import TOYS, find_source, load_weights, parse_device, parse_dtype, read_config
 from hipp_prune.models.processor import Processor
+from hipp_prune.models.refusals import refuse_early
 
 __all__ = ["SUPPORTED", "TOYS", "Family", "load_model"]
 
@@ -72,6 +74,12 @@ SUPPORTED = (
         adapter=LlavaNextAdapter,
         tested="contract tests; inputs equal the stock processor's",
     ),
+    Family(
+        name="Mistral Small 3.1",
+        model_type="mistral3",
+        adapter=Mistral3Adapter,
+        tested="contract tests",
+    ),
 )
 """Families with a tested prompt format. Others load if their structure allows, with a warning."""
 
@@ -91,13 +99,15 @@ def load_model(
         The family's adapter, model in evaluation mode.
 
     Raises:
-        CheckpointError: if there is no such checkpoint, or a file or tensor is missing, damaged or of the wrong shape.
+        CheckpointError: if there is no such checkpoint, it is quantised, a file or tensor is missing, damaged or of the
+            wrong shape, or a weight is no number.
         UnsupportedModelError: naming what the model lacks.
         InputError: for an unknown dtype, a device this machine does not have, or GPUs too small for the model.
     """
     target = None if device == "auto" else parse_device(device)
     parse_dtype(dtype)
     source = find_source(name)
+    refuse_early(source, trust_remote_code=trust_remote_code)
     config = read_config(source, trust_remote_code=trust_remote_code)
     family = next((family for family in SUPPORTED if family.model_type == config.model_type), None)
     adapter_class = Adapter if family is None else family.adapter

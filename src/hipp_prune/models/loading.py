@@ -22,6 +22,7 @@ from hipp_prune import distributed
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.files.packages import require_packages
 from hipp_prune.models import structure
+from hipp_prune.models.refusals import NO_SAFETENSORS
 from hipp_prune.models.uneven import is_stock, uneven
 
 TOYS = ("toy-llava", "toy-qwen2.5-vl")
@@ -106,7 +107,8 @@ def load_weights(
     over this worker's GPUs.
 
     Raises:
-        CheckpointError: if a tensor is missing, unexpected or of the wrong shape, or a file is damaged or absent.
+        CheckpointError: if a tensor is missing, unexpected, of the wrong shape or not finite, or a file is damaged or
+            absent.
         UnsupportedModelError: if it is no image-text-to-text model, or one that cannot take encoded images.
         InputError: if the GPUs do not hold the model.
     """
@@ -124,9 +126,11 @@ def load_weights(
     if device is None:
         options |= {"device_map": "auto", "max_memory": _own_memory()}
     try:
-        with _quiet():
+        with quiet():
             model, info = model_class.from_pretrained(str(source), **options)
     except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
+        if "use_safetensors" in str(error):
+            raise CheckpointError(f"{source}: {NO_SAFETENSORS}") from error
         raise CheckpointError(
             f"{source}: the weights cannot be loaded ({type(error).__name__}: {_gist(error)}); a file is missing "
             f"or damaged, get or write the checkpoint again"
@@ -136,6 +140,7 @@ def load_weights(
     if device is None:
         _check_split(source, model)
     loaded: PreTrainedModel = model if device is None else model.to(device)
+    _check_finite(source, loaded)
     return loaded
 
 
@@ -149,7 +154,7 @@ def _own_memory() -> dict[int | str, int]:
 
 
 def _check_split(source: Path | str, model: PreTrainedModel) -> None:
-    """Refuses a model part of which stayed outside the GPUs, and lets an index reach the end of a split one.
+    """Refuses a model part of which stayed outside the GPUs.
 
     Args:
         source: its name in the error.
@@ -161,9 +166,6 @@ def _check_split(source: Path | str, model: PreTrainedModel) -> None:
             f"{source}: the GPUs of this worker have no room for {outside} of its tensors, and pruning cannot reach "
             "weights that are fetched anew for every pass; use more GPUs a worker (fewer workers), or --dtype bfloat16"
         )
-    if hook := getattr(model, "_hf_hook", None):
-        # it would move every argument to the first GPU, but these positions index what is computed on the last one
-        hook.skip_keys = {*(hook.skip_keys or ()), "logits_to_keep"}
 
 
 def parse_dtype(dtype: str) -> Any:
@@ -203,6 +205,7 @@ def _model_class(source: Path | str, config: PreTrainedConfig, trust_remote_code
             f"does not list for image-text-to-text"
         )
     structure.check_class(stock)
+    structure.check_alike(config)
     try:
         return stock if is_stock(config) else uneven(stock)
     except ValueError as error:
@@ -223,8 +226,22 @@ def _check_complete(source: Path | str, info: dict[str, Any]) -> None:
         )
 
 
+def _check_finite(source: Path | str, model: PreTrainedModel) -> None:
+    """Refuses weights that are no numbers: one pass, which takes as long as reading them (a second for 12 GB)."""
+    for name, parameter in model.named_parameters():
+        if not parameter.is_floating_point() or not parameter.numel():
+            continue
+        ends = torch.stack(parameter.detach().aminmax()).float()
+        if not ends.isfinite().all():
+            what = "NaN" if ends.isnan().any() else "infinite values"
+            raise CheckpointError(
+                f"{source}: expected finite weights, found {what} in {name}; the checkpoint was damaged in training or "
+                f"conversion, get it again"
+            )
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silences transformers' loading bar and report: what is wrong with a checkpoint is in our error."""
     was_enabled, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()

@@ -15,6 +15,7 @@ from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.stages.loading import load, meet
 from hipp_prune.stages.settings import CalibrateSettings, LoadSettings
+from hipp_prune.stages.trial import try_model
 
 
 def calibrate(
@@ -29,6 +30,8 @@ def calibrate(
     progress: Progress | None = None,
 ) -> RunDirectory:
     """Starts a run: measures the dense model on the calibration split (activations, Eq. 5–6, Taylor).
+
+    Before anything is written, the model is tried: see ``try_model``.
 
     Args:
         model: ``toy-llava``, ``toy-qwen2.5-vl``, a checkpoint folder or a hub name.
@@ -46,12 +49,15 @@ def calibrate(
     """
     run, seed = RunDirectory(out), settings.seed
     if distributed.is_first():
+        run.check(force=force)
+    adapter = load(model, loading)
+    if distributed.is_first():
+        try_model(adapter, model)
         run.create(Provenance.now(model=model, questions=tuple(questions), seed=seed), force=force)
     meet(run)
     with distributed.first():
         asked = load_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
     sample = calibration_sample(asked, settings.count, seed=seed)
-    adapter = load(model, loading)
     calibrate_model(adapter, sample, run.calibration, batch_size=settings.batch_size, progress=progress)
     return run
 
