@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hipp_prune.errors import PlanError
-from hipp_prune.files.ranges import Natural, Share
+from hipp_prune.files.ranges import Count, Natural, Share
 from hipp_prune.files.reading import read_text
-from hipp_prune.files.strict import parse_json
+from hipp_prune.files.strict import check_value, parse_json
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import UnitKind
+from hipp_prune.plans.choices import Compression, UnitKind
 from hipp_prune.plans.costs import Costs
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import Ledger, ModelShape, PlanSpace
@@ -46,6 +46,18 @@ class _PlanFile:
     model: ModelShape
     notes: dict[str, Any]
     masks: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ReadNotes:
+    """The notes that are read again; whatever else stands among them is for people."""
+
+    compression: Compression = "parameters"
+    sparsity: float | None = None
+    align: Count = 1
+    uniform: bool = False
+    require: dict[str, float] = field(default_factory=dict)
+    predicted: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +153,8 @@ class Plan:
             PlanError: if it is not JSON, lacks a field, holds an unknown one, or contradicts itself.
         """
         content = parse_json(text, _PlanFile, where=source, remedy=_REMEDY, error=PlanError)
+        notes = f"{source}, notes"
+        check_value(content.notes, _ReadNotes, where=notes, remedy=_REMEDY, error=PlanError, foreign=True)
         try:
             masks = tuple(base64.b64decode(mask, validate=True) for mask in content.masks)
         except ValueError as error:

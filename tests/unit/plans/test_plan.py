@@ -190,6 +190,7 @@ def test_missing_field(tmp_path, field):
         ({"kept": [4.0, 12]}, r"'kept\[0\]' to be an integer, found 4.0"),
         ({"kept": [True, 12]}, r"'kept\[0\]' to be an integer, found True"),
         ({"kept": None}, "'kept' to be a list, found None"),
+        ({"notes": {"require": [1]}}, "notes: expected field 'require' to be an object, found a list of 1"),
         ({"colour": "blue"}, "no field 'colour'"),
         ({"masks": ["AAA=", "////"]}, "masks"),
         ({"masks": ["!", "!"]}, "masks in base64"),
