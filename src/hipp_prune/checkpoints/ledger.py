@@ -30,10 +30,18 @@ class _LedgerFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _RecoverySettings:
+    """The setting of a recovery that is read again."""
+
+    projector: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class _RecoveryFile:
-    """The entry of ``recovery.json`` that is read again."""
+    """What of ``recovery.json`` is read again."""
 
     untied_parameters: Large
+    settings: _RecoverySettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +88,26 @@ def added_parameters(folder: Path) -> int:
     Raises:
         CheckpointError: if its ``recovery.json`` is damaged.
     """
+    record = _recovery(folder)
+    return 0 if record is None else record.untied_parameters
+
+
+def trained_projector(folder: Path) -> bool:
+    """Whether a recovery has changed a checkpoint's multimodal projector.
+
+    Raises:
+        CheckpointError: if its ``recovery.json`` is damaged.
+    """
+    record = _recovery(folder)
+    return record is not None and record.settings.projector
+
+
+def _recovery(folder: Path) -> _RecoveryFile | None:
     path = folder / RECOVERY_FILE
     if not path.is_file():
-        return 0
+        return None
     remedy = "recover the checkpoint again with `hipp-prune recover`"
-    return read_document(
-        path, _RecoveryFile, remedy=remedy, error=CheckpointError, foreign=True
-    ).untied_parameters
+    return read_document(path, _RecoveryFile, remedy=remedy, error=CheckpointError, foreign=True)
 
 
 def checkpoint_ledger(folder: Path) -> Ledger | None:
