@@ -341,7 +341,7 @@ class TestBadSources:
 
     def test_config_that_is_no_json(self, broken: Path, plan: Plan) -> None:
         (broken / "config.json").write_text("{")
-        self.refuse(broken, plan, "config.json is missing or not JSON")
+        self.refuse(broken, plan, r"config\.json: expected JSON")
 
     def edit(self, source: Path, change: dict[str, torch.Tensor | None]) -> None:
         """Replaces (or removes) the tensors whose names end like the keys."""

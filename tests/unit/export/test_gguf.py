@@ -200,7 +200,9 @@ def test_the_file_says_widths_and_heads_of_each_block_where_they_differ(tmp_path
 def test_a_projector_that_recovery_trained_needs_an_mmproj_of_its_own(trained: bool, tmp_path: Path) -> None:
     pytest.importorskip("gguf")
     source = uneven(tmp_path)
-    (source / "recovery.json").write_text(json.dumps({"settings": {"projector": trained}}))
+    (source / "recovery.json").write_text(
+        json.dumps({"settings": {"projector": trained}, "untied_parameters": 0})
+    )
     summary = write_gguf(source, tmp_path / "model.gguf").summary
     assert ("mmproj file does not fit" in summary) == trained
     assert ("add the base model's mmproj file" in summary) != trained

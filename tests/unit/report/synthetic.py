@@ -213,7 +213,13 @@ def write_search(run: RunDirectory, *, unit: UnitKind = "coupled") -> None:
     config = SearchSettings(evaluations=200, s_max=0.6, unit=unit, relabel=False, clip=None)
     write_json(
         run.search.record,
-        {"config": asdict(config), "shape": asdict(shape()), "scale": [0.1, 0.1, 0.3], "features": ["depth"]},
+        {
+            "config": asdict(config),
+            "shape": asdict(shape()),
+            "scale": [0.1, 0.1, 0.3],
+            "features": ["depth"],
+            "complete": True,
+        },
     )
     lines = [json.dumps(asdict(each)) for each in make_archive(noise=0.02)]
     write_text(run.search.archive, "\n".join(lines) + "\n")

@@ -123,12 +123,8 @@ def test_a_requirement_that_this_run_cannot_judge():
     ]
     forecast = fit_forecast(only_choices, WORLD.space)
     with pytest.raises(InputError, match=r"pope cannot be required.*search with questions that measure pope"):
-        meet_requirements(
-            PLANNER, fit_forecast(only_choices, WORLD.space), only_choices, [Requirement.parse("pope=0.5")]
-        )
-    plan = meet_requirements(
-        PLANNER, fit_forecast(only_choices, WORLD.space), only_choices, [Requirement.parse("sparsity=0.3")]
-    )
+        meet_requirements(PLANNER, forecast, only_choices, [Requirement.parse("pope=0.5")])
+    plan = meet_requirements(PLANNER, forecast, only_choices, [Requirement.parse("sparsity=0.3")])
     assert list(plan.notes["predicted"]) == ["scienceqa"]
 
 
