@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 import pytest
 from annotated_types import Ge, Gt, Le, Lt
 
-from hipp_prune.cli.entry import parse
+from hipp_prune.cli.entry import main, parse
 from hipp_prune.cli.verbs import VERBS
 from hipp_prune.errors import InputError
 

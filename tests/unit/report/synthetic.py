@@ -19,6 +19,7 @@ from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape, PlanSpace
 from hipp_prune.questions.benchmarks import pope, scienceqa
 from hipp_prune.questions.question import Question
+from hipp_prune.questions.yes_no import YES_NO
 from hipp_prune.search import archive as archives
 from hipp_prune.search.loop import Step
 from hipp_prune.search.settings import SearchSettings
@@ -84,7 +85,7 @@ def make_questions(folder: Path) -> list[Question]:
             id=f"{subset}/{index}",
             prompt=f"Is there a <b>cup</b> in image {index}?{pope.INSTRUCTION}",
             image=folder / f"{index % 6}.png",
-            answers=pope.ANSWERS,
+            answers=YES_NO,
             gold=index % 2,
             subset=subset,
             group=str(index % 6),
@@ -121,6 +122,7 @@ def make_evaluation(questions: Sequence[Question], label: str, errors: Sequence[
         results=score(questions, given),
         answers=tuple(
             Answer(
+                benchmark=question.benchmark,
                 id=question.id,
                 prompt=question.prompt,
                 image=None if question.image is None else str(question.image),
