@@ -24,7 +24,7 @@ class Evaluate:
     model: str | None = None
     """A model or checkpoint."""
     answers: Path | None = None
-    """Instead of a model: its answers as JSON lines {question_id, text}."""
+    """Instead of a model: its answers as JSON lines {question_id, text}, or what --out wrote."""
     out: Path | None = None
     """Where the results are written as JSON."""
     card: bool = False
@@ -94,3 +94,6 @@ def _print_results(results: "Results") -> None:
         print_table(BENCHMARKS[name].title, score.rows())
         if score.remark:
             console.print(score.remark, highlight=False)
+        if name in results.unasked:
+            left_out = f"left out, because they were never asked: {results.unasked[name]} questions"
+            console.print(left_out, highlight=False)

@@ -1,22 +1,16 @@
-"""Answers of a model to a set of questions → official results, ready to print, save and compare.
-
-Answers and questions are paired by id, never by order: LLaVA's 2,910 random POPE answers scored by
-order against the 3,000-question file of the same name silently give an accuracy of .5017.
-"""
+"""Answers of a model to a set of questions → official results, ready to print, save and compare."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hipp_prune.errors import InputError, QuestionError
+from hipp_prune.errors import InputError
+from hipp_prune.evaluation.answers import read_answers, unasked
 from hipp_prune.questions.benchmark import Rule, Score
 from hipp_prune.questions.benchmarks import BENCHMARKS, asked
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import Record, read_records
-
-_EXAMPLES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +21,15 @@ class Results:
     """By ``Benchmark.name``, in the order of names."""
     rule: Rule = "official"
     """Whose reading of the answers."""
+    unasked: Mapping[str, int] = field(default_factory=dict)
+    """Questions left out because the edition that was asked does not hold them, by ``Benchmark.name``."""
 
     def to_json(self) -> str:
         """The rule, and each benchmark's counts and metrics."""
         document: dict[str, Any] = {"rule": self.rule}
         document |= {name: score.to_json() for name, score in self.scores.items()}
+        if self.unasked:
+            document["unasked"] = dict(self.unasked)
         return json.dumps(document, indent=2)
 
     @classmethod
@@ -43,9 +41,9 @@ class Results:
         """
         try:
             document = json.loads(text)
-            rule = document.pop("rule")
+            rule, left_out = document.pop("rule"), document.pop("unasked", {})
             scores = {name: BENCHMARKS[name].restore(content) for name, content in document.items()}
-            return cls(scores=scores, rule=rule)
+            return cls(scores=scores, rule=rule, unasked=left_out)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"results: expected the JSON that Results.to_json wrote, found {error!r}; score again"
@@ -69,67 +67,21 @@ def score(questions: Sequence[Question], texts: Mapping[str, str], *, rule: Rule
     return Results(scores=scores, rule=rule)
 
 
-def score_answers_file(answers: Path, questions: Sequence[Question], *, rule: Rule = "official") -> Results:
-    """Results of an answers file in LLaVA's format, see :func:`read_answers`."""
-    return score(questions, read_answers(answers, questions), rule=rule)
+def score_answers_file(
+    answers: Path,
+    questions: Sequence[Question],
+    editions: Mapping[str, Sequence[Question]] = {},
+    *,
+    rule: Rule = "official",
+) -> Results:
+    """Results of a file of answers, see :func:`read_answers`; questions that were never asked are left out.
 
-
-def read_answers(answers: Path, questions: Sequence[Question]) -> dict[str, str]:
-    """The text for each ``Question.id`` from JSON lines: ``question_id``, ``text``, perhaps ``prompt``.
-
-    An id may be written as ``Question.id``; for POPE also in LLaVA's numbering over all subsets, or as
-    the file's own number where only one subset was asked. A ``prompt``, where given, must contain the
-    question's text (its last line, the instruction, may differ): ids alone do not tell two editions
-    of a benchmark apart.
-
-    Raises:
-        QuestionError: a record that cannot be read, an answer to no question or to one already
-            answered, a question without answer, or a prompt that asks something else.
+    Args:
+        answers: the file.
+        questions: that are scored.
+        editions: what was asked in place of a corrected edition, by the name of that.
+        rule: whose reading of answers, where a benchmark has several.
     """
-    by_alias = _aliases(questions)
-    texts: dict[str, str] = {}
-    unknown: list[str] = []
-    repeated: list[str] = []
-    misasked: list[str] = []
-    for record in read_records(answers):
-        written = record.identifier("question_id")
-        question = by_alias.get(written)
-        if question is None:
-            unknown.append(written)
-            continue
-        if question.id in texts:
-            repeated.append(written)
-        if _asks_something_else(record, question):
-            misasked.append(written)
-        texts[question.id] = record.text("text")
-    missing = [question.id for question in questions if question.id not in texts]
-    complaints = [
-        f"{what}: {len(ids)} ({', '.join(ids[:_EXAMPLES])}{', …' if len(ids) > _EXAMPLES else ''})"
-        for ids, what in (
-            (unknown, "answers to no such question"),
-            (repeated, "repeated answers"),
-            (misasked, "answers to a differently worded prompt"),
-            (missing, "questions without an answer"),
-        )
-        if ids
-    ]
-    if complaints:
-        raise QuestionError(
-            f"{answers}: expected one answer to each of the {len(questions)} questions, "
-            f"found {', '.join(complaints)}; give the very questions that were asked"
-        )
-    return texts
-
-
-def _aliases(questions: Sequence[Question]) -> dict[str, Question]:
-    by_alias = {question.id: question for question in questions}
-    for benchmark in asked(questions):
-        own = [question for question in questions if question.benchmark == benchmark.name]
-        for alias, question in benchmark.aliases(own).items():
-            by_alias.setdefault(alias, question)
-    return by_alias
-
-
-def _asks_something_else(record: Record, question: Question) -> bool:
-    body = question.prompt.rpartition("\n")[0]
-    return "prompt" in record.fields and body not in record.text("prompt")
+    texts = read_answers(answers, questions, editions)
+    results = score([question for question in questions if question.id in texts], texts, rule=rule)
+    return replace(results, unasked=unasked(questions, texts))

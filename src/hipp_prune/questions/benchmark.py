@@ -79,7 +79,8 @@ class Benchmark:
     """As its authors write it."""
     role: Role
     options: tuple[str, ...] = ()
-    """Names that may follow the path of a source as ``,NAME=VALUE``, besides ``images``."""
+    """Names that may follow the path of a source as ``,NAME=VALUE``, besides those that go by
+    themselves (``source_options``)."""
     instruction: str
     """What the official prompt ends with, the same for all questions."""
     load: Callable[[Path, Loading], list[Question]]
@@ -96,6 +97,11 @@ class Benchmark:
     """What minibatches are balanced by."""
     aliases: Callable[[Sequence[Question]], Mapping[str, Question]]
     """Other ids under which stored answers name these questions."""
-    partial: bool = False
-    """Whether stored answers may hold more than its questions, which are then told by picture and text: a corrected
-    edition of another benchmark."""
+    corrects: str | None = None
+    """Name of the benchmark of which this is a corrected edition: the same questions, fewer and with other labels, so
+    that answers to the one score the other. Its sources take ``asked=PATH``, the edition that was asked."""
+
+    @property
+    def source_options(self) -> tuple[str, ...]:
+        """Names that may follow the path of a source."""
+        return (*self.options, "images", *(("asked",) if self.corrects else ()))

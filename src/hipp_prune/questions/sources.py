@@ -7,7 +7,8 @@
 =============================================== ==========================================================
 
 ``NAME`` is one of ``questions.benchmarks``, e.g. ``pope`` or ``scienceqa``, whose option ``split`` is a key of
-``pid_splits.json``.
+``pid_splits.json``. The corrected edition of a benchmark has an option ``asked``: the edition of that benchmark which
+stored answers were asked, where only answers are scored.
 
 The toyworld has splits of its own. The official benchmarks are divided by :func:`~.splits.assign` into
 calibration, search, validation, recovery and test, no picture in two of them, so a plan found on one
@@ -57,7 +58,7 @@ def parse_source(text: str) -> Source:
         raise QuestionError(
             f"questions {text!r}: expected {_forms()}, found source {name!r}; write one of these"
         )
-    allowed = () if name == TOYWORLD else (*BENCHMARKS[name].options, "images")
+    allowed = () if name == TOYWORLD else BENCHMARKS[name].source_options
     path, *pairs = rest.split(",")
     options: dict[str, str] = {}
     for pair in pairs:
@@ -76,7 +77,7 @@ def parse_source(text: str) -> Source:
 def _forms() -> str:
     """The forms that a source may have."""
     forms = [
-        f"{name}:PATH{''.join(f'[,{option}=…]' for option in (*benchmark.options, 'images'))}"
+        f"{name}:PATH{''.join(f'[,{option}=…]' for option in benchmark.source_options)}"
         for name, benchmark in BENCHMARKS.items()
     ]
     return f"{TOYWORLD}, {TOYWORLD}:DIR, {', '.join(forms[:-1])} or {forms[-1]}"
@@ -124,6 +125,23 @@ def load_questions(
             owners[question.id] = text
         questions += loaded
     return questions
+
+
+def load_asked(specs: Sequence[str]) -> dict[str, list[Question]]:
+    """What was asked instead of a corrected edition, by the name of that: the questions behind ``asked=PATH``.
+
+    Raises:
+        QuestionError: a spec or file that cannot be read.
+    """
+    found: dict[str, list[Question]] = {}
+    for source in map(parse_source, specs):
+        if "asked" in source.options:
+            corrected = BENCHMARKS[source.name].corrects
+            assert corrected is not None, "parse_source allows asked= of corrected editions only"
+            how = Loading(options={}, need_images=False)
+            asked = BENCHMARKS[corrected].load(Path(source.options["asked"]), how)
+            found.setdefault(source.name, []).extend(asked)
+    return found
 
 
 def _load(

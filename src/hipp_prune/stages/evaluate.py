@@ -15,7 +15,7 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.sources import load_asked, load_questions
 from hipp_prune.report.grids import markdown_table
 from hipp_prune.stages.loading import cache_folder, load
 from hipp_prune.stages.prune import checkpoint_plan
@@ -104,12 +104,20 @@ def score_answers(
 ) -> Results:
     """Official scores of anyone's answers, paired with the questions by id; no model and no picture is opened.
 
+    Answers to a benchmark score its corrected editions too, see ``evaluation.answers``.
+
+    Args:
+        answers: a file of answers, or of results with the answers.
+        questions: specifications; one of a corrected edition may name what was asked with ``asked=``.
+        rule: whose reading of answers, where a benchmark has several.
+        skip_bad: as in ``calibrate``.
+
     Raises:
         QuestionError: if the answers do not belong to the questions.
     """
     with cache_folder(None) as folder:
         asked = load_questions(questions, "all", cache=folder, skip_bad=skip_bad, need_images=False)
-    return score_answers_file(answers, asked, rule=rule)
+    return score_answers_file(answers, asked, load_asked(questions), rule=rule)
 
 
 def update_card(evaluation: Scorecard) -> None:

@@ -23,6 +23,10 @@ def _load() -> dict[str, Benchmark]:
             f"{__name__}.{module.name}: another module is {benchmark.name!r} already"
         )
         found[benchmark.name] = benchmark
+    for benchmark in found.values():
+        assert benchmark.corrects is None or benchmark.corrects in found, (
+            f"{benchmark.name}: expected to correct a benchmark, found {benchmark.corrects!r}, which is none"
+        )
     return found
 
 
