@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from hipp_prune.baselines.settings import BaselineSettings
-from hipp_prune.calibration import Calibration, Moments
+from hipp_prune.calibration import Calibration
 from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.forward_cost import flops_table
@@ -142,8 +142,3 @@ def standardised(scores: Sequence[Tensor]) -> list[Tensor]:
     tiny = 1e-300
     doubles = [score.double() for score in scores]
     return [(score - score.mean()) / score.std().clamp(min=tiny) for score in doubles]
-
-
-def image_share(moments: Moments) -> float:
-    """The image weight under which every token counts alike: the share of image tokens."""
-    return float(moments.count[0] / moments.count.sum())

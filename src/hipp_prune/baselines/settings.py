@@ -7,7 +7,8 @@ from annotated_types import Gt, Lt
 
 from hipp_prune.files.ranges import Count, Seed, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.choices import Criterion, Element, Match, UnitKind
+from hipp_prune.plans.choices import Element, Match, UnitKind
+from hipp_prune.pruning.criteria import Criterion
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """The same ratio in every block, with the common criterion or with weights alone."""
 
 from hipp_prune.baselines.setting import Setting, make_plan, rank, uniform_counts
-from hipp_prune.plans.choices import Criterion
 from hipp_prune.plans.plan import Plan
+from hipp_prune.pruning.criteria import Criterion
 from hipp_prune.pruning.importance import score_neurons
 
 

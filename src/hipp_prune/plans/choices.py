@@ -15,9 +15,6 @@ Compression = Literal["parameters", "flops", "latency"]
 Allocation = Literal["waterfill", "paper"]
 """Eq. 8. ``waterfill`` meets the budget exactly; ``paper`` clips and lets the sparsity drift."""
 
-Criterion = Literal["coupled", "paper", "magnitude", "wanda-sp", "flap", "taylor"]
-"""What ranks neurons (Eq. 10); see ``pruning.importance`` for each."""
-
 ReturnKind = Literal["log-sigmoid", "tanh", "margin", "paper-literal"]
 """How a margin m becomes a return (Eq. 11): log σ(m), tanh(m/τ), m itself (the paper's), or the literal reading
 of the paper's T_x and C_x, which measures the answer's *format* only."""

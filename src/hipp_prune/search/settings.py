@@ -13,7 +13,6 @@ from hipp_prune.plans.choices import (
     Allocation,
     BandKind,
     Compression,
-    Criterion,
     FlowKind,
     GateKind,
     HeadReduction,
@@ -22,6 +21,7 @@ from hipp_prune.plans.choices import (
     UnitKind,
     VisualState,
 )
+from hipp_prune.pruning.criteria import Criterion
 
 DEFAULT_EVALUATIONS = 400
 """Evaluations of a search that is told neither a number nor a time."""

@@ -12,7 +12,6 @@ from hipp_prune.baselines import ecoflap, flap, llm_pruner, owl, uniform, wanda
 from hipp_prune.baselines.setting import (
     Setting,
     global_counts,
-    image_share,
     rank,
     shifted_ratios,
     standardised,
@@ -70,7 +69,7 @@ class TestAllocation:
                 square=torch.tensor([[9.0], [41.0]]), maximum=torch.zeros(2, 1),
             )
         )  # fmt: skip
-        assert moments.rms(image_share(moments)).square().item() == pytest.approx(50 / 10)
+        assert moments.rms(None).square().item() == pytest.approx(50 / 10)
 
 
 class TestOwl:
@@ -185,8 +184,7 @@ class TestFlap:
         plan = flap.flap(llava)
         weight = llava.adapter.blocks[0].down.weight.double()
         neurons = llava.calibration.neurons[0]
-        share = image_share(neurons)
-        spread = neurons.rms(share).square() - neurons.mean(share).square()
+        spread = neurons.rms(None).square() - neurons.mean(None).square()
         scores = (spread * weight.square().sum(0)).detach()
         keep = plan.keep_masks()[0]
         assert scores[keep].min() >= scores[~keep].max()

@@ -7,7 +7,7 @@ import pytest
 from hipp_prune.plans import choices
 
 KINDS = [
-    "UnitKind", "Compression", "Allocation", "Criterion", "ReturnKind", "BandKind", "FlowKind", "AdvantageKind",
+    "UnitKind", "Compression", "Allocation", "ReturnKind", "BandKind", "FlowKind", "AdvantageKind",
     "GateKind", "Method",
 ]  # fmt: skip
 
@@ -24,7 +24,7 @@ def test_first_name_is_the_default():
 
     config = SearchSettings()
     fields = {
-        "unit": "UnitKind", "compression": "Compression", "allocation": "Allocation", "importance": "Criterion",
+        "unit": "UnitKind", "compression": "Compression", "allocation": "Allocation",
         "returns": "ReturnKind", "band": "BandKind", "flow": "FlowKind", "advantage": "AdvantageKind",
         "gate": "GateKind", "method": "Method",
     }  # fmt: skip
