@@ -43,21 +43,6 @@ VisualState = Literal["on", "off", "shuffled"]
 HeadReduction = Literal["mean", "max", "sum"]
 """How attention heads' masses on the image become one (Eq. 5): the paper takes the mean."""
 
-Method = Literal[
-    "hybrid",
-    "grpo",
-    "grpo-paper",
-    "grpo-per-preference",
-    "surrogate",
-    "knapsack",
-    "evopress",
-    "nsga2",
-    "random",
-]
-"""``hybrid``: surrogate, then a cloned policy, then GRPO; ``grpo``: ours from scratch; ``grpo-paper``: the
-paper's choices throughout; ``grpo-per-preference``: a policy for each anchor; ``surrogate``: no policy;
-``knapsack``: one unit at a time; ``evopress``, ``nsga2`` (needs pymoo): evolution; ``random``: random plans."""
-
 Baseline = Literal[
     "uniform",
     "magnitude",

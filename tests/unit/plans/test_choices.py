@@ -8,7 +8,7 @@ from hipp_prune.plans import choices
 
 KINDS = [
     "UnitKind", "Compression", "Allocation", "ReturnKind", "BandKind", "FlowKind", "AdvantageKind",
-    "GateKind", "Method",
+    "GateKind",
 ]  # fmt: skip
 
 
@@ -26,16 +26,10 @@ def test_first_name_is_the_default():
     fields = {
         "unit": "UnitKind", "compression": "Compression", "allocation": "Allocation",
         "returns": "ReturnKind", "band": "BandKind", "flow": "FlowKind", "advantage": "AdvantageKind",
-        "gate": "GateKind", "method": "Method",
+        "gate": "GateKind",
     }  # fmt: skip
     for field, kind in fields.items():
         assert getattr(config, field) == get_args(getattr(choices, kind))[0], field
-
-
-def test_every_method_has_its_settings():
-    from hipp_prune.search.settings import METHODS
-
-    assert set(METHODS) == set(get_args(choices.Method))
 
 
 def test_needs_no_torch():
