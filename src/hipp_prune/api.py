@@ -8,7 +8,7 @@
 >>> api.evaluate("smaller", ["toyworld"])
 """
 
-from hipp_prune.baselines.methods import plan_baseline, write_baseline
+from hipp_prune.baselines.planning import plan_baseline, write_baseline
 from hipp_prune.stages.baseline import baseline
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.evaluate import evaluate, score_answers, speedups, update_card

@@ -16,6 +16,8 @@ from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.costs import Costs
 from hipp_prune.plans.plan import Plan, keep_masks, pack_masks
 from hipp_prune.plans.space import ModelShape, PlanSpace
+from hipp_prune.pruning.criteria import Criterion
+from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.questions.question import Question
 
 
@@ -112,6 +114,13 @@ def uniform_counts(space: PlanSpace, sparsity: float) -> Ints:
     """Neurons kept by each unit, [U], where all lose the same fraction; on budget to one neuron."""
     result: Ints = space.kept(np.full((1, space.num_units), sparsity))[0]
     return result
+
+
+def uniform_plan(setting: Setting, criterion: Criterion) -> Plan:
+    """The plan where all blocks lose the same fraction, neurons by a named criterion."""
+    space = setting.space()
+    scores = score_neurons(setting.adapter, setting.calibration, criterion, setting.config.image_weight)
+    return make_plan(space, uniform_counts(space, setting.mlp_sparsity), rank(scores), importance=criterion)
 
 
 def shifted_ratios(space: PlanSpace, ratios: Floats, sparsity: float) -> Floats:

@@ -1,7 +1,6 @@
-"""Wanda (Sun et al. 2024), structured: S_ij = |W_ij| · ‖x_j‖ summed to rows or to whole neurons.
+"""Wanda (Sun et al. 2024), structured: S_ij = |W_ij| · ‖x_j‖ summed to rows or to whole neurons, block by block.
 
-Like the original, ``rows`` and ``coupled`` go block by block, and each block is scored on what it sees after the
-blocks before it have been pruned.
+As in the original, each block is scored on what it sees after the blocks before it have been pruned.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,38 +8,28 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
-from hipp_prune.baselines.setting import Setting, global_counts, make_plan, rank, standardised, uniform_counts
+from hipp_prune.baselines.setting import Setting, make_plan, rank, uniform_counts
 from hipp_prune.calibration import observe
 from hipp_prune.plans.arrays import Ints
 from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.plan import Plan, keep_masks
-from hipp_prune.pruning.criteria import Neurons, wanda_sp
-from hipp_prune.pruning.importance import block_neurons, block_rows, score_neurons
+from hipp_prune.pruning.criteria import Neurons
+from hipp_prune.pruning.importance import block_neurons
 from hipp_prune.pruning.masking import apply_masks
 
 Score = Callable[[Neurons], Sequence[Tensor]]
 """Scores behind each mask of a block."""
 
 
-def rows(setting: Setting) -> Plan:
-    """(A) The lowest rows of each projection by Σ_j S_ij, a uniform ratio; nothing gets smaller (Eq. 9)."""
-    return _block_by_block(setting, "rows", block_rows, importance="paper")
+def block_by_block(setting: Setting, unit: UnitKind, score: Score, *, importance: str) -> Plan:
+    """A uniform plan by the scores of each block, in turn.
 
-
-def coupled(setting: Setting) -> Plan:
-    """(B) Wanda-sp: the lowest neurons by mean_i |W_down[i, j]| · ‖a_j‖, a uniform ratio."""
-    return _block_by_block(setting, "coupled", lambda block: [wanda_sp(block)], importance="wanda-sp")
-
-
-def globally(setting: Setting) -> Plan:
-    """(C) The scores of (B) on the dense model, standardised within each block, one global threshold."""
-    space = setting.space()
-    scores = score_neurons(setting.adapter, setting.calibration, "wanda-sp", image_weight=None)
-    kept = global_counts(space, standardised(scores), setting.mlp_sparsity)
-    return make_plan(space, kept, rank(scores), importance="wanda-sp")
-
-
-def _block_by_block(setting: Setting, unit: UnitKind, score: Score, *, importance: str) -> Plan:
+    Args:
+        setting: what every baseline is given.
+        unit: what a ratio removes.
+        score: what ranks the neurons (``rows``: the rows of gate, up and down) of one block.
+        importance: its name, for the plan.
+    """
     space = setting.space(unit)
     kept = uniform_counts(space, setting.mlp_sparsity)
     of_block = kept.reshape(space.shape.num_blocks, -1)

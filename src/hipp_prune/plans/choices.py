@@ -43,22 +43,6 @@ VisualState = Literal["on", "off", "shuffled"]
 HeadReduction = Literal["mean", "max", "sum"]
 """How attention heads' masses on the image become one (Eq. 5): the paper takes the mean."""
 
-Baseline = Literal[
-    "uniform",
-    "magnitude",
-    "random",
-    "random-neurons",
-    "wanda-rows",
-    "wanda-coupled",
-    "wanda-global",
-    "llm-pruner",
-    "flap",
-    "owl",
-    "ecoflap",
-    "slicegpt",
-]
-"""Heuristics that plan without a search; ``docs/baselines.md`` says what each is."""
-
 Element = Literal["param_first", "vectorize", "param_mix"]
 """LLM-Pruner's Taylor term of a neuron: Σ|W ⊙ g|, |Σ W ⊙ g| of each projection, or Σ|W ⊙ g − ½ W ⊙ F ⊙ W|."""
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hipp_prune.baselines import ecoflap, flap, llm_pruner, owl, uniform, wanda
+from hipp_prune.baselines.methods import ecoflap, flap, llm_pruner, magnitude, owl, wanda_coupled, wanda_rows
 from hipp_prune.baselines.setting import (
     Setting,
     global_counts,
@@ -181,7 +181,7 @@ def stock_loss(setting: Setting, question: Question) -> float:
 
 class TestFlap:
     def test_a_constant_neuron_goes_before_one_that_varies(self, llava: Setting) -> None:
-        plan = flap.flap(llava)
+        plan = flap.plan(llava)
         weight = llava.adapter.blocks[0].down.weight.double()
         neurons = llava.calibration.neurons[0]
         spread = neurons.rms(None).square() - neurons.mean(None).square()
@@ -190,7 +190,7 @@ class TestFlap:
         assert scores[keep].min() >= scores[~keep].max()
 
     def test_the_bias_keeps_the_mean_of_the_output(self, setting: Setting) -> None:
-        plan = flap.flap(setting)
+        plan = flap.plan(setting)
         for index, (bias, keep) in enumerate(
             zip(flap.down_biases(setting, plan), plan.keep_masks(), strict=True)
         ):
@@ -203,7 +203,7 @@ class TestFlap:
 
 class TestWanda:
     def test_each_block_is_scored_after_the_blocks_before_it_are_pruned(self, llava: Setting) -> None:
-        plan = wanda.coupled(llava)
+        plan = wanda_coupled.plan(llava)
         masks = plan.keep_masks()
         for index, block in enumerate(llava.adapter.blocks):
             before = masks[:index] + [np.ones(48, dtype=bool)] * (3 - index)
@@ -216,7 +216,7 @@ class TestWanda:
             )
 
     def test_rows_masks_the_lowest_rows_of_each_projection(self, llava: Setting) -> None:
-        plan = wanda.rows(llava)
+        plan = wanda_rows.plan(llava)
         moments = llava.calibration.inputs[0]
         norms = (moments.square.sum(0) / moments.count.sum()).sqrt()
         gate = llava.adapter.blocks[0].gate.weight.detach().double().abs() @ norms
@@ -226,9 +226,9 @@ class TestWanda:
 
 
 def test_magnitude_ignores_what_was_measured(llava: Setting) -> None:
-    plan = uniform.magnitude(llava)
+    plan = magnitude.plan(llava)
     other = replace(llava, calibration=replace(llava.calibration, neurons=llava.calibration.neurons[::-1]))
-    assert uniform.magnitude(other).masks == plan.masks
+    assert magnitude.plan(other).masks == plan.masks
     block = llava.adapter.blocks[1]
     parts = (block.gate.weight, block.up.weight, block.down.weight.T)
     norms = torch.cat([part.detach().double() for part in parts], dim=1).norm(dim=1)

@@ -9,7 +9,7 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.importance import score_neurons
 
 
-def flap(setting: Setting) -> Plan:
+def plan(setting: Setting) -> Plan:
     """q(j) = Var(a_j) · ‖W_down[:, j]‖², standardised within each block, one global threshold."""
     space = setting.space()
     scores = score_neurons(setting.adapter, setting.calibration, "flap", image_weight=None)

@@ -17,7 +17,7 @@ SPREAD = 0.08
 """λ: keep ratios differ by up to 2 λ."""
 
 
-def owl(setting: Setting) -> Plan:
+def plan(setting: Setting) -> Plan:
     """Ratios from the blocks' shares of outliers; neurons by the common criterion."""
     space = setting.space()
     calibration = setting.calibration
