@@ -7,15 +7,14 @@ import numpy as np
 from torch import Tensor
 
 from hipp_prune.baselines.settings import BaselineSettings
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.forward_cost import flops_table
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.costs import Costs
 from hipp_prune.plans.plan import Plan, keep_masks, pack_masks
-from hipp_prune.plans.space import ModelShape, PlanSpace
+from hipp_prune.plans.space import ModelShape, PlanSpace, UnitKind
 from hipp_prune.pruning.criteria import Criterion
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.questions.question import Question

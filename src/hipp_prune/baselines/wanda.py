@@ -9,10 +9,10 @@ import numpy as np
 from torch import Tensor
 
 from hipp_prune.baselines.setting import Setting, make_plan, rank, uniform_counts
-from hipp_prune.calibration import observe
+from hipp_prune.calibration.measurement import observe
 from hipp_prune.plans.arrays import Ints
-from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.plan import Plan, keep_masks
+from hipp_prune.plans.space import UnitKind
 from hipp_prune.pruning.criteria import Neurons
 from hipp_prune.pruning.importance import block_neurons
 from hipp_prune.pruning.masking import apply_masks

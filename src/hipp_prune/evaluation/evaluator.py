@@ -16,9 +16,14 @@ from torch import Tensor
 from hipp_prune.evaluation.features import IMAGE_MEMORY, encode_image_files
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures, PackedBatch
-from hipp_prune.objectives.returns import AnswerScores, PlanScores, answer_returns, class_balanced_mean
+from hipp_prune.objectives.returns import (
+    AnswerScores,
+    PlanScores,
+    ReturnKind,
+    answer_returns,
+    class_balanced_mean,
+)
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import ReturnKind
 from hipp_prune.questions.question import Question
 
 _PASS = 128

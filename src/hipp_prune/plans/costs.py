@@ -7,11 +7,14 @@ throughout, so two widths say it all. ``models.costs`` makes the tables of a loa
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from hipp_prune.plans.arrays import Floats
+
+Compression = Literal["parameters", "flops", "latency"]
+"""What a saving is a fraction of: prunable MLP parameters, or FLOPs or seconds of the language model's forward pass."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from hipp_prune.errors import PlanError
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.costs import Costs
 from hipp_prune.plans.preference import Preference
-from hipp_prune.plans.space import Ledger, ModelShape, PlanSpace
+from hipp_prune.plans.space import Ledger, ModelShape, PlanSpace, UnitKind
 
 PLAN_FORMAT = 2
 """Version of the plan file; a reader refuses any other. 2: cost tables and what they say a plan saves."""

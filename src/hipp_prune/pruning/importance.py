@@ -6,7 +6,8 @@ by ``image_weight`` (see ``Moments.rms``).
 
 from torch import Tensor
 
-from hipp_prune.calibration import Calibration, Moments
+from hipp_prune.calibration.activations import Moments
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.errors import InputError
 from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.pruning.criteria import CRITERIA, Criterion, Neurons, row_scores

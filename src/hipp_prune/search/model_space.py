@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hipp_prune import distributed
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.errors import IncompleteRunError
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter

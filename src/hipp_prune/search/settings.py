@@ -1,29 +1,27 @@
 """What a search may be told: one frozen table of defaults, and the named methods as changes to it."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+from hipp_prune.calibration.reductions import HeadReduction
 from hipp_prune.errors import BudgetError, InputError
 from hipp_prune.files.ranges import Count, NotNegative, Positive, Seed, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.choices import (
-    Action,
-    AdvantageKind,
-    Allocation,
-    BandKind,
-    Compression,
-    FlowKind,
-    GateKind,
-    HeadReduction,
-    ReturnKind,
-    UnitKind,
-    VisualState,
-)
+from hipp_prune.objectives.band import BandKind
+from hipp_prune.objectives.returns import ReturnKind
+from hipp_prune.plans.allocation import Allocation
+from hipp_prune.plans.costs import Compression
+from hipp_prune.plans.space import UnitKind
 from hipp_prune.pruning.criteria import Criterion
 from hipp_prune.search.methods import Method, load_method
+from hipp_prune.search.policy.variants import Action, AdvantageKind, GateKind, VisualState
 
 DEFAULT_EVALUATIONS = 400
 """Evaluations of a search that is told neither a number nor a time."""
+
+FlowKind = Literal["block", "chain"]
+"""Eq. 13. ``block``: logs of each block's flow, summed (a look-up a plan); ``chain``: the flow through all
+weights, literally."""
 
 FROM_SCRATCH: dict[str, Any] = {"warm_up": 0.0, "proposals": 0.0, "learning_rate": 1e-3}
 """Settings of policies that start from nothing: the default learning rate, a tenth of theirs, is for refining a

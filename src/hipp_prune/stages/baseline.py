@@ -7,7 +7,7 @@ from hipp_prune.baselines.methods import Baseline, load_baseline
 from hipp_prune.baselines.planning import Planned, plan_baseline, write_baseline
 from hipp_prune.baselines.setting import Setting, mlp_fraction
 from hipp_prune.baselines.settings import BaselineSettings
-from hipp_prune.calibration import calibrate as measure
+from hipp_prune.calibration.measurement import calibrate as measure
 from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.checkpoints.pruned import CheckpointReport
 from hipp_prune.errors import InputError, RunError

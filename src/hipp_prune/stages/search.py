@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hipp_prune import distributed
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.errors import InputError
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.progress import Progress

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hipp_prune.evaluation.scoring import PopeRule
+from hipp_prune.export.formats import GgufPrecision
 from hipp_prune.files.ranges import Count, NotNegative, Seed, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.choices import GgufPrecision
 from hipp_prune.questions.splits import Split
 
 

@@ -17,11 +17,12 @@ from hipp_prune.baselines.setting import (
     standardised,
     uniform_counts,
 )
-from hipp_prune.calibration import Moments, observe
+from hipp_prune.baselines.settings import Element
+from hipp_prune.calibration.activations import Moments
+from hipp_prune.calibration.measurement import observe
 from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.structure import Block
-from hipp_prune.plans.choices import Element
 from hipp_prune.plans.space import ModelShape, PlanSpace
 from hipp_prune.pruning.masking import apply_masks
 from hipp_prune.questions.question import Question

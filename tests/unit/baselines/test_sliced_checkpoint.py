@@ -15,7 +15,7 @@ from torch import Tensor
 from hipp_prune.baselines.methods import slicegpt
 from hipp_prune.baselines.setting import Setting
 from hipp_prune.baselines.settings import BaselineSettings
-from hipp_prune.calibration import calibrate
+from hipp_prune.calibration.measurement import calibrate
 from hipp_prune.checkpoints.ledger import checkpoint_ledger, read_savings
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
 from hipp_prune.checkpoints.residual import sliced_shapes, write_sliced

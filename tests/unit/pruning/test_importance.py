@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from hipp_prune.calibration import Calibration, Moments, VisualSensitivity
+from hipp_prune.calibration.activations import Moments
+from hipp_prune.calibration.measurement import Calibration
+from hipp_prune.calibration.visual import VisualSensitivity
 from hipp_prune.errors import InputError
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hipp_prune.experiments.search_bench.landscape import Landscape
+from hipp_prune.objectives.band import StabilityBand
 from hipp_prune.objectives.returns import PlanScores
-from hipp_prune.objectives.stability import StabilityBand
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.search.archive import Archive, Evaluation
 from hipp_prune.search.loop import SearchResult, search

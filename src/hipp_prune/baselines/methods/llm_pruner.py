@@ -14,13 +14,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from hipp_prune.baselines.setting import Setting, make_plan, rank
-from hipp_prune.baselines.settings import BaselineSettings
+from hipp_prune.baselines.settings import BaselineSettings, Element
 from hipp_prune.calibration.gradients import only_mlp_gradients
 from hipp_prune.checkpoints.heads import HeadPlan, count_heads, head_flops, head_parameters
 from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import Element
 from hipp_prune.plans.plan import Plan, keep_masks
 from hipp_prune.plans.space import Ledger, PlanSpace
 from hipp_prune.questions.images import read_image

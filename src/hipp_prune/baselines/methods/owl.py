@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from hipp_prune.baselines.setting import Setting, make_plan, rank, shifted_ratios
-from hipp_prune.calibration import Moments
+from hipp_prune.calibration.activations import Moments
 from hipp_prune.models.adapter import Block
 from hipp_prune.plans.arrays import Floats
 from hipp_prune.plans.plan import Plan

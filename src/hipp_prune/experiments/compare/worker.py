@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hipp_prune.baselines.setting import Setting
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.checkpoints.ledger import checkpoint_ledger
 from hipp_prune.errors import RunError
 from hipp_prune.evaluation.scorecard import answer_questions, limit_questions
