@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 
 from hipp_prune import api
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.evaluation.evaluator import Evaluator
 from hipp_prune.models import load_model
 from hipp_prune.objectives.returns import AnswerScores, answer_returns

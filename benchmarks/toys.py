@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 
 from hipp_prune import api
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.evaluation.results import Results, score
 from hipp_prune.evaluation.scorecard import answer_questions, limit_questions
 from hipp_prune.models import load_model

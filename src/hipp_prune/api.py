@@ -8,7 +8,7 @@
 >>> api.evaluate("smaller", ["toyworld"])
 """
 
-from hipp_prune.baselines.methods import plan_baseline, write_baseline
+from hipp_prune.baselines.planning import plan_baseline, write_baseline
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from accelerate import dispatch_model
 
-from hipp_prune.calibration import calibrate, observe
+from hipp_prune.calibration.measurement import calibrate, observe
 from hipp_prune.errors import InputError
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipp_prune.calibration import Calibration, calibrate
+from hipp_prune.calibration.measurement import Calibration, calibrate
 from hipp_prune.cli import main
 from hipp_prune.evaluation.evaluator import Evaluator, PreparedBatch
 from hipp_prune.evaluation.scorecard import Scorecard, limit_questions

@@ -16,9 +16,8 @@ from torch import Tensor
 from hipp_prune.evaluation.features import IMAGE_MEMORY, encode_image_files
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures, PackedBatch
-from hipp_prune.objectives.returns import AnswerScores, PlanScores, answer_returns
+from hipp_prune.objectives.returns import AnswerScores, PlanScores, ReturnKind, answer_returns
 from hipp_prune.plans.arrays import Ints
-from hipp_prune.plans.choices import ReturnKind
 from hipp_prune.questions.benchmark import ROLES, Role
 from hipp_prune.questions.benchmarks import asked
 from hipp_prune.questions.question import Question

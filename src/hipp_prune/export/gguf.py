@@ -20,6 +20,7 @@ from hipp_prune.checkpoints.folders import open_shards
 from hipp_prune.checkpoints.ledger import trained_projector
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
 from hipp_prune.export.exported import Exported, check_file, check_widths
+from hipp_prune.export.formats import GgufPrecision
 from hipp_prune.export.vocabulary import Vocabulary, read_vocabulary
 from hipp_prune.files.packages import require_packages
 from hipp_prune.files.progress import Progress
@@ -28,7 +29,6 @@ from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.structure import Block
 from hipp_prune.models.uneven import is_stock, residual_width
-from hipp_prune.plans.choices import GgufPrecision
 
 _STORED = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 _K_BLOCK = 256

@@ -1,11 +1,15 @@
 """Returns of a plan: log-margins, their class-balanced means, compression, running normalisation (Eq. 11–12)."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import ReturnKind
+
+ReturnKind = Literal["log-sigmoid", "tanh", "margin", "paper-literal"]
+"""How a margin m becomes a return (Eq. 11): log σ(m), tanh(m/τ), m itself (the paper's), or the literal reading
+of the paper's T_x and C_x, which measures the answer's *format* only."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ throughout, so two widths say it all. ``models.costs`` makes the tables of a loa
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -15,6 +15,8 @@ from hipp_prune.plans.arrays import Floats
 
 Cost = Annotated[float, Ge(0), Le(1e30)]
 """FLOPs or seconds."""
+Compression = Literal["parameters", "flops", "latency"]
+"""What a saving is a fraction of: prunable MLP parameters, or FLOPs or seconds of the language model's forward pass."""
 
 
 @dataclass(frozen=True, kw_only=True)

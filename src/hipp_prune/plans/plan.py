@@ -19,10 +19,9 @@ from hipp_prune.files.ranges import Count, Natural, Share
 from hipp_prune.files.reading import read_text
 from hipp_prune.files.strict import check_value, parse_json
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import Compression, UnitKind
-from hipp_prune.plans.costs import Costs
+from hipp_prune.plans.costs import Compression, Costs
 from hipp_prune.plans.preference import Preference
-from hipp_prune.plans.space import Ledger, ModelShape, PlanSpace
+from hipp_prune.plans.space import Ledger, ModelShape, PlanSpace, UnitKind
 
 PLAN_FORMAT = 2
 """Version of the plan file; a reader refuses any other. 2: cost tables and what they say a plan saves."""

@@ -4,23 +4,26 @@ Nothing here needs torch.
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Le, Len
 
 from hipp_prune.errors import BudgetError
 from hipp_prune.files.ranges import Count, Large
-from hipp_prune.plans.allocation import kept_counts, paper_ratios, waterfill_ratios
+from hipp_prune.plans.allocation import Allocation, kept_counts, paper_ratios, waterfill_ratios
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import Allocation, Compression, UnitKind
-from hipp_prune.plans.costs import Costs, CostTable
+from hipp_prune.plans.costs import Compression, Costs, CostTable
 
 Saving = Annotated[float, Le(1)]
 """A fraction saved; negative where more was added than removed."""
 
 _BISECTIONS = 50
 """Halvings of [0, r_max] that find the parameters to remove for a saving in another measure."""
+
+UnitKind = Literal["coupled", "rows"]
+"""What a ratio removes. ``coupled``: neuron j is row j of gate and up and column j of down; ``rows``: the
+paper's independent row masks of gate, up and down."""
 
 
 @dataclass(frozen=True, kw_only=True)

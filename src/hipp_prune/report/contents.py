@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from hipp_prune.calibration import Calibration
-from hipp_prune.calibration.visual import TOKEN_REDUCTIONS
+from hipp_prune.calibration.measurement import Calibration
+from hipp_prune.calibration.reductions import TOKEN_REDUCTIONS
 from hipp_prune.errors import HippPruneError, IncompleteRunError
 from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.reading import read_document

@@ -7,7 +7,7 @@ from zlib import crc32
 import numpy as np
 from torch import Tensor
 
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.evaluation.evaluator import Evaluator, PreparedBatch, plan_scores
 from hipp_prune.evaluation.features import IMAGE_MEMORY
 from hipp_prune.files.progress import Progress

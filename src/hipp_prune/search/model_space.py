@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hipp_prune import distributed
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.errors import IncompleteRunError
 from hipp_prune.files.reading import read_text
 from hipp_prune.files.strict import parse_json

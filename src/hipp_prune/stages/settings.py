@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from hipp_prune.export.formats import GgufPrecision
 from hipp_prune.files.ranges import Count, NotNegative, Seed, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.choices import GgufPrecision
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.splits import Split
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
-from hipp_prune.baselines.llm_pruner import group_counts, group_scores
-from hipp_prune.baselines.methods import plan_baseline, write_baseline
+from hipp_prune.baselines.methods.llm_pruner import group_counts, group_scores
+from hipp_prune.baselines.planning import plan_baseline, write_baseline
 from hipp_prune.baselines.setting import Setting
 from hipp_prune.baselines.settings import BaselineSettings
-from hipp_prune.calibration import calibrate
+from hipp_prune.calibration.measurement import calibrate
 from hipp_prune.checkpoints.heads import HeadPlan, count_heads
 from hipp_prune.checkpoints.ledger import checkpoint_ledger
 from hipp_prune.checkpoints.pruned import prune_checkpoint

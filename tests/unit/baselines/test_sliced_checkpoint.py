@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from hipp_prune.baselines.methods import slicegpt
 from hipp_prune.baselines.setting import Setting
 from hipp_prune.baselines.settings import BaselineSettings
-from hipp_prune.baselines.slicegpt import slicegpt
-from hipp_prune.calibration import calibrate
+from hipp_prune.calibration.measurement import calibrate
 from hipp_prune.checkpoints.ledger import checkpoint_ledger, read_savings
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
 from hipp_prune.checkpoints.residual import sliced_shapes, write_sliced
@@ -85,7 +85,7 @@ def calibrated(source: Path, tmp: Path) -> Setting:
 
 
 def write(source: Path, out: Path, setting: Setting) -> CheckpointReport:
-    return write_sliced(source, setting.adapter, slicegpt(setting), out)
+    return write_sliced(source, setting.adapter, slicegpt.plan(setting), out)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_a_sliced_block_is_the_stock_block_on_projected_states(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setting = calibrated(folder / "source", tmp_path)
-    model, bases = setting.adapter.model, [basis.float() for basis in slicegpt(setting).bases]
+    model, bases = setting.adapter.model, [basis.float() for basis in slicegpt.plan(setting).bases]
     for index, layer in enumerate(model.get_decoder().layers):
         monkeypatch.setattr(layer, "forward", project(layer, *bases[2 * index : 2 * index + 2]))
     inputs = folder / "inputs.safetensors"
@@ -234,7 +234,7 @@ def test_it_is_not_pruned_further(folder: Path, tmp_path: Path, settings: dict[s
     with pytest.raises(UnsupportedModelError, match="was sliced to 20 coordinates"):
         calibrate(adapter, ask(tmp_path))
     with pytest.raises(UnsupportedModelError, match="was sliced to 20 coordinates"):
-        slicegpt(replace(settings["llava"], adapter=adapter))
+        slicegpt.plan(replace(settings["llava"], adapter=adapter))
 
 
 def test_a_damaged_ledger_is_named(folder: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hipp_prune.calibration import Calibration, calibrate, observe
+from hipp_prune.calibration.measurement import Calibration, calibrate, observe
 from hipp_prune.errors import (
     CheckpointError,
     HippPruneError,

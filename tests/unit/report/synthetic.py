@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hipp_prune.calibration import Calibration, Moments, VisualSensitivity
+from hipp_prune.calibration.activations import Moments
+from hipp_prune.calibration.measurement import Calibration
+from hipp_prune.calibration.visual import VisualSensitivity
 from hipp_prune.evaluation.results import score
 from hipp_prune.evaluation.scorecard import Answer, Scorecard
 from hipp_prune.files.run_directory import RunDirectory

@@ -3,7 +3,8 @@ from dataclasses import fields
 import pytest
 
 from hipp_prune.errors import BudgetError, InputError
-from hipp_prune.search.settings import METHODS, SearchSettings
+from hipp_prune.search.methods import METHODS, load_method
+from hipp_prune.search.settings import SearchSettings
 
 
 def _flag(name: str) -> str:
@@ -78,14 +79,15 @@ def test_a_surrogate_needs_something_to_be_fitted_to():
         SearchSettings(warm_up=0.0, proposals=0.5)
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", METHODS)
 def test_methods_are_sets_of_fields(method):
     names = {field.name for field in fields(SearchSettings)}
-    assert set(METHODS[method]) <= names
+    settings = load_method(method).settings
+    assert set(settings) <= names
     config = SearchSettings(evaluations=77, seed=5).for_method(method)
     assert config.method == method
     assert (config.evaluations, config.seed) == (77, 5)
-    assert all(getattr(config, name) == value for name, value in METHODS[method].items())
+    assert all(getattr(config, name) == value for name, value in settings.items())
 
 
 def test_the_paper_method_is_the_paper_throughout():

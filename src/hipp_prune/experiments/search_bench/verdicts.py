@@ -6,7 +6,7 @@ Everything is computed anew from the cells: the best known plan, and with it eve
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from hipp_prune.experiments.search_bench.fronts import (
 )
 from hipp_prune.experiments.search_bench.trials import Trial, TrialResult
 from hipp_prune.plans.arrays import Floats
-from hipp_prune.plans.choices import Method
+from hipp_prune.search.methods import METHODS
 
 Standing = Literal["ahead", "tied", "behind"]
 Measure = Literal["regret", "hypervolume", "return_hypervolume", "igd_plus"]
@@ -130,7 +130,7 @@ def entries(scores: Sequence[Score]) -> list[Entry]:
     groups: dict[tuple[str, int, str], list[Score]] = defaultdict(list)
     for score in scores:
         groups[score.cell.problem, score.cell.budget, score.cell.method].append(score)
-    methods: tuple[str, ...] = get_args(Method)
+    methods: tuple[str, ...] = METHODS
     ordered = sorted(groups.items(), key=lambda item: (*item[0][:2], methods.index(item[0][2])))
     return [
         Entry(

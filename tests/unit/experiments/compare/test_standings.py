@@ -153,7 +153,7 @@ def test_the_runner_up_is_the_best_other_that_prunes() -> None:
         cell_result("dense", budget=None, after=answers([1.0], [1.0], [1.0])),
         exact("flap", 0, 5),
         exact("wanda-rows", 0, 7),
-        exact("hybrid", 0, 9, "1,0,0"),
+        exact("hybrid", 0, 9, "0,1,0"),
     ]
     rows = make_rows(results, "after")
     ours = champion_row(rows)

@@ -8,10 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hipp_prune.errors import BudgetError, IncompleteRunError, RunError
-from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
-from hipp_prune.plans.space import PlanSpace
+from hipp_prune.plans.space import PlanSpace, UnitKind
 from hipp_prune.search.policy.network import PlanPolicy
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.settings import SearchSettings
