@@ -216,6 +216,32 @@ def tiny_llava_next(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any
     )  # fmt: skip
 
 
+def tiny_mistral3(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any) -> Path:
+    """Builds a Mistral-Small-3.1-like model: a Pixtral tower, 2 × 2 patches a token, a mark behind each row."""
+    tokenizer = _qwen_tokenizer(("[IMG]", "[IMG_BREAK]", "[IMG_END]"))
+    vision = {
+        "model_type": "pixtral", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "head_dim": 16, "image_size": 112, "patch_size": 14,
+    }  # fmt: skip
+    config = transformers.Mistral3Config(
+        vision_config=vision,
+        text_config=_text_config(
+            "mistral", tokenizer, blocks, options, num_key_value_heads=2, sliding_window=None
+        ),
+        image_token_index=tokenizer.convert_tokens_to_ids("[IMG]"),
+        spatial_merge_size=2,
+        tie_word_embeddings=False,
+    )
+    processor = transformers.PixtralImageProcessorPil(
+        size={"longest_edge": 112}, patch_size={"height": 14, "width": 14}
+    )
+    options.setdefault("chat_template", _CHATML.replace("IMAGE", "[IMG]"))
+    return _save(
+        tmp, "mistral3", transformers.Mistral3ForConditionalGeneration, config, tokenizer, processor, seed,
+        {"patch_size": 14, "spatial_merge_size": 2}, options,
+    )  # fmt: skip
+
+
 FAMILIES: dict[str, Callable[..., Path]] = {
     "llava": tiny_llava,
     "qwen2_5_vl": tiny_qwen2_5_vl,
@@ -224,6 +250,7 @@ FAMILIES: dict[str, Callable[..., Path]] = {
     "smolvlm": tiny_smolvlm,
     "internvl": tiny_internvl,
     "llava_next": tiny_llava_next,
+    "mistral3": tiny_mistral3,
 }
 """A builder for every family in the table of supported models."""
 

@@ -15,16 +15,15 @@ from hipp_prune.checkpoints.shards import (
     Values,
     changed_bytes,
     read_shard,
-    stored_name,
     write_shard,
 )
 from hipp_prune.errors import CheckpointError, OutputExistsError
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.replacing import check_folder, new_folder
+from hipp_prune.models.declared import INDEX, read_index
 from hipp_prune.models.uneven import REMOTE_CODE, write_code
 
-INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
 _COPIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "LICENSE*", "NOTICE*")
 """Tokenizer, processor, chat template, generation config, licence; never weights of another format."""
@@ -37,9 +36,10 @@ def open_shards(source: Path) -> list[Shard]:
     Raises:
         CheckpointError: if there are none, or one that the index names is missing or cut off.
     """
+    hub_names = _tower(source) in (None, "clip_vision_model", "siglip_vision_model")
     if (source / INDEX).is_file():
-        weight_map: dict[str, str] = read_config_file(source / INDEX)["weight_map"]
-        shards = [read_shard(source / name) for name in sorted(set(weight_map.values()))]
+        weight_map = read_index(source).weight_map
+        shards = [read_shard(source / name, hub_names=hub_names) for name in sorted(set(weight_map.values()))]
         missing = set(weight_map) - {entry.name for shard in shards for entry in shard.entries}
         if missing:
             raise CheckpointError(
@@ -48,7 +48,7 @@ def open_shards(source: Path) -> list[Shard]:
             )
         return shards
     if (source / _SINGLE).is_file():
-        return [read_shard(source / _SINGLE)]
+        return [read_shard(source / _SINGLE, hub_names=hub_names)]
     if any(source.glob("*.bin")):
         raise CheckpointError(
             f"{source} has PyTorch .bin weights, expected safetensors; convert them first: load the model "
@@ -57,6 +57,13 @@ def open_shards(source: Path) -> list[Shard]:
     raise CheckpointError(
         f"{source} has no {_SINGLE} and no {INDEX}; expected a folder with a complete checkpoint"
     )
+
+
+def _tower(source: Path) -> str | None:
+    """The model type of a checkpoint's vision tower; None if its configuration leaves it to the family."""
+    path = source / "config.json"
+    vision = read_config_file(path).get("vision_config") if path.is_file() else None
+    return vision.get("model_type") if isinstance(vision, dict) else None
 
 
 def write_folder(
@@ -116,8 +123,8 @@ def _write_weights(
     for done, shard in enumerate(shards, start=1):
         own = values[shard.path]
         written += write_shard(shard, folder / shard.path.name, changes, own, dropped)
-        names = {entry.name for entry in shard.entries} - set(dropped) | own.keys()
-        files |= dict.fromkeys(map(stored_name, names), shard.path.name)
+        names = {entry.stored for entry in shard.entries if entry.name not in dropped} | own.keys()
+        files |= dict.fromkeys(names, shard.path.name)
         if progress is not None:
             progress(done, len(shards))
     if (source / INDEX).is_file():

@@ -22,13 +22,13 @@ from hipp_prune.errors import CheckpointError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model
 from hipp_prune.models.uneven import DOWN_BIAS, KEY_VALUE_HEADS
-from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.plan import Plan
-from hipp_prune.plans.space import ModelShape
+from hipp_prune.plans.space import ModelShape, UnitKind
 
 _MLP = re.compile(r"(?:^|\.)layers\.(\d+)\.mlp\.(gate|up|down)_proj\.(weight|bias)$")
-_OTHER_TOWER = re.compile(r"vision|visual|image|audio")
-"""Qwen's vision blocks have gate, up and down projections too: such names are never the language model's."""
+_OTHER_PART = re.compile(r"vision|visual|image|audio|connector|projector|resampler|perceiver|merger")
+"""Qwen's vision blocks and Idefics2's connector have gate, up and down projections too; the language model's tensors
+are never below such a name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +178,7 @@ def mlp_entries(shards: Sequence[Shard], shape: ModelShape) -> dict[tuple[int, s
     found: dict[tuple[int, str, str], Entry] = {}
     for entry in (entry for shard in shards for entry in shard.entries):
         match = _MLP.search(entry.name)
-        if match is None or _OTHER_TOWER.search(entry.name[: match.start()]):
+        if match is None or _OTHER_PART.search(entry.name[: match.start()]):
             continue
         key = (int(match[1]), match[2], match[3])
         if key in found:

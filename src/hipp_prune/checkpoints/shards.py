@@ -21,6 +21,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from hipp_prune.errors import CheckpointError
+from hipp_prune.files.ranges import Large, Natural
+from hipp_prune.files.strict import check_value, sound_json
+from hipp_prune.models.declared import REMEDY
 
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 """Floating-point types as the format spells them."""
@@ -36,7 +39,7 @@ _FLAT_TOWER = re.compile(
 
 
 def stored_name(name: str) -> str:
-    """The name we write a tensor under: the hub's, which transformers 4 and 5 both know."""
+    """The hub's name of a tensor in a model with a CLIP or SigLIP tower, which transformers 4 and 5 both know."""
     return _FLAT_TOWER.sub("vision_model.", name)
 
 
@@ -45,6 +48,8 @@ class Entry:
     """One tensor of a file."""
 
     name: str
+    stored: str
+    """The name it is written under, see ``stored_name``."""
     dtype: str
     """As the format spells it, e.g. ``BF16``."""
     shape: tuple[int, ...]
@@ -117,8 +122,21 @@ class Shard:
         return sum(entry.num_bytes for entry in self.entries)
 
 
-def read_shard(path: Path) -> Shard:
+@dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """What the header of a safetensors file says of a tensor."""
+
+    dtype: str
+    shape: tuple[Natural, ...]
+    data_offsets: tuple[Large, Large]
+
+
+def read_shard(path: Path, *, hub_names: bool = True) -> Shard:
     """Reads the header of a safetensors file.
+
+    Args:
+        path: the file.
+        hub_names: whether its model has a tower whose tensors are written under ``stored_name``.
 
     Raises:
         CheckpointError: if the file is missing, cut off or not safetensors.
@@ -128,22 +146,35 @@ def read_shard(path: Path) -> Shard:
             pass
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header: dict[str, Any] = json.loads(file.read(length))
-    except (OSError, SafetensorError) as error:
+            text = file.read(length).decode("utf-8")
+    except (OSError, SafetensorError, UnicodeDecodeError) as error:
         raise CheckpointError(
             f"{path} cannot be read as safetensors ({error}): missing or cut off; download the model again"
         ) from error
-    metadata = header.pop("__metadata__", None)
-    entries = [_entry(name, info, data_begin=8 + length) for name, info in header.items()]
+    header = sound_json(text, where=str(path), remedy=REMEDY, error=CheckpointError)
+    told = header.pop("__metadata__", None)
+    metadata = (
+        None
+        if told is None
+        else check_value(
+            told, dict[str, str], where=f"{path}, metadata", remedy=REMEDY, error=CheckpointError
+        )
+    )
+    tensors = check_value(header, dict[str, _Stored], where=str(path), remedy=REMEDY, error=CheckpointError)
+    entries = [
+        _entry(name, stored_name(name) if hub_names else name, info, data_begin=8 + length)
+        for name, info in tensors.items()
+    ]
     return Shard(path=path, entries=tuple(sorted(entries, key=lambda entry: entry.begin)), metadata=metadata)
 
 
-def _entry(name: str, info: Mapping[str, Any], data_begin: int) -> Entry:
-    begin, end = info["data_offsets"]
+def _entry(name: str, stored: str, info: _Stored, data_begin: int) -> Entry:
+    begin, end = info.data_offsets
     return Entry(
         name=name,
-        dtype=info["dtype"],
-        shape=tuple(info["shape"]),
+        stored=stored,
+        dtype=info.dtype,
+        shape=info.shape,
         begin=data_begin + begin,
         num_bytes=end - begin,
     )
@@ -214,7 +245,7 @@ def write_shard(
     values: Mapping[str, Values] | None = None,
     dropped: Collection[str] = (),
 ) -> int:
-    """Copies a file with the named tensors changed; order, dtypes and metadata stay, and names but for ``stored_name``.
+    """Copies a file with the named tensors changed; order, dtypes and metadata stay, and names are those ``stored``.
 
     Args:
         shard: the file to copy.
@@ -268,11 +299,11 @@ def _header(
 ) -> bytes:
     """The header's bytes, padded so that the tensors begin at a multiple of eight."""
     content: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
-    tensors = [(e.name, e.dtype, shapes[e.name], _scaled(e, shapes[e.name])) for e in entries]
+    tensors = [(e.stored, e.dtype, shapes[e.name], _scaled(e, shapes[e.name])) for e in entries]
     tensors += [(name, value.dtype, value.shape, len(value.content)) for name, value in values.items()]
     offset = 0
     for name, dtype, shape, size in tensors:
-        content[stored_name(name)] = {
+        content[name] = {
             "dtype": dtype,
             "shape": list(shape),
             "data_offsets": [offset, offset + size],

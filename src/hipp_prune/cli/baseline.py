@@ -8,9 +8,11 @@ from typing import Annotated
 
 import tyro
 
+from hipp_prune.baselines.methods import Baseline
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.files.progress import Progress
-from hipp_prune.plans.choices import Baseline
+from hipp_prune.files.ranges import Count, Share
+from hipp_prune.files.strict import check_settings
 from hipp_prune.stages.settings import LoadSettings
 
 
@@ -25,7 +27,7 @@ class PruneBaseline:
     method: Baseline
     """Which one. random draws ratios, random-neurons draws neurons; wanda-rows saves nothing; flap adds biases;
     slicegpt cuts the residual stream."""
-    sparsity: float
+    sparsity: Share
     """Fraction to remove, of the MLP parameters or of what --match says."""
     out: Path
     """Checkpoint folder to make; the plan, or the ledger of what is none, is in it."""
@@ -35,7 +37,7 @@ class PruneBaseline:
     """Without a run: toy-llava, toy-qwen2.5-vl, a checkpoint folder, or a hub name."""
     questions: tuple[str, ...] = ()
     """Without a run: what calibration questions are drawn from, as for calibrate."""
-    count: int = 128
+    count: Count = 128
     """Calibration questions drawn."""
     force: bool = False
     """Replace an existing folder."""
@@ -43,6 +45,9 @@ class PruneBaseline:
     """Leave out (and count) broken questions and pictures instead of stopping."""
     settings: BaselineSettings = BaselineSettings()
     loading: LoadSettings = LoadSettings()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def run(self) -> None:
         """Calls ``stages.baseline``."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hipp_prune.files.ranges import Count, Seed
+from hipp_prune.files.strict import check_settings
 from hipp_prune.stages.settings import CalibrateSettings, EvaluateSettings, LoadSettings
 
 if TYPE_CHECKING:
@@ -29,15 +31,18 @@ class Quickstart:
     """toy-llava, toy-qwen2.5-vl, or a model of your own."""
     questions: tuple[str, ...] = ("toyworld",)
     """Question specifications."""
-    evaluations: int = 400
+    evaluations: Count = 400
     """Plans the search evaluates."""
-    limit: int = 600
+    limit: Count = 600
     """Test questions a benchmark."""
-    seed: int = 0
+    seed: Seed = 0
     """Of everything."""
     force: bool = False
     """Replace an existing run."""
     loading: LoadSettings = LoadSettings()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def run(self) -> None:
         """Calibrates, searches, queries three preferences, prunes, evaluates, measures and reports."""

@@ -77,6 +77,11 @@ VERBS: Mapping[str, Verb] = {
         "PruneBaseline",
         "Prune with a heuristic instead of a search, to the same budget; docs/baselines.md says what each is.",
     ),
+    "check": Verb(
+        "hipp_prune.cli.check",
+        "Check",
+        "Compare every file of a run, a comparison or a checkpoint with what was written: sizes and checksums.",
+    ),
     "export": Verb(
         "hipp_prune.cli.export",
         "Export",
@@ -110,7 +115,7 @@ VERBS: Mapping[str, Verb] = {
     "models": Verb(
         "hipp_prune.cli.models",
         "Models",
-        "List the embedded models and the families that are supported.",
+        "List the embedded models and the families that are supported, or try one model.",
     ),
     "toy": Verb(
         "hipp_prune.experiments.toy.verb",

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hipp_prune.files.packages import require_packages
-from hipp_prune.search.settings import PACKAGES
+from hipp_prune.files.ranges import Count, Positive
+from hipp_prune.files.strict import check_settings
+from hipp_prune.search.methods import METHODS, load_method
 
 HeldOut = Literal["validation", "test"]
 """The splits that may judge: test once, at the end; validation while something is improved."""
@@ -14,10 +16,13 @@ HeldOut = Literal["validation", "test"]
 class CrewSettings:
     """Who does the work, and for how long."""
 
-    workers: int = 2
+    workers: Count = 2
     """Processes, one thread each."""
-    minutes: float | None = None
+    minutes: Positive | None = None
     """Stop after this time; without it, when everything is done."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def require_extra(verb: str, *methods: str) -> None:
@@ -30,6 +35,6 @@ def require_extra(verb: str, *methods: str) -> None:
     Raises:
         InputError: naming what is missing and the command that installs it.
     """
-    own = {package for method, needed in PACKAGES.items() if method in methods for package in needed}
+    own = {package for method in methods if method in METHODS for package in load_method(method).needs}
     packages = ["moocore", "pyarrow", *sorted(own)]
     require_packages(f"hipp-prune {verb}", packages, extra="experiments")

@@ -1,10 +1,57 @@
-"""Files that an earlier stage wrote, read back."""
+"""Text and JSON files, read back with one sentence for whatever is wrong with them."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from hipp_prune.errors import IncompleteRunError
+from hipp_prune.errors import HippPruneError, IncompleteRunError
+from hipp_prune.files.strict import parse_json
+
+LARGEST = 2**28
+"""Bytes of a text file; none that we read comes near."""
+
+Kind = TypeVar("Kind")
+
+
+def read_text(path: Path, *, remedy: str, error: type[HippPruneError]) -> str:
+    """The text of a UTF-8 file, without a byte-order mark.
+
+    Raises:
+        HippPruneError: ``error``, if it is missing, unreadable, larger than ``LARGEST`` or not UTF-8.
+    """
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise error(f"{path}: expected at most {LARGEST:,} bytes of text, found {size:,}; {remedy}")
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as missing:
+        raise error(f"{path} does not exist; {remedy}") from missing
+    except UnicodeDecodeError as foreign:
+        raise error(
+            f"{path}: expected UTF-8 text, found byte {foreign.start} that is none; {remedy}"
+        ) from foreign
+    except OSError as unreadable:
+        reason = unreadable.strerror or str(unreadable)
+        raise error(f"{path}: expected a readable file, found: {reason}; {remedy}") from unreadable
+
+
+def read_document(
+    path: Path, kind: type[Kind], *, remedy: str, error: type[HippPruneError], foreign: bool = False
+) -> Kind:
+    """What a JSON file says, as ``kind``; see ``strict.parse_json``.
+
+    Args:
+        path: a JSON file.
+        kind: what it must hold.
+        remedy: what the user can do if it does not, the end of the sentence.
+        error: class of the error.
+        foreign: whether others define its format, so that undeclared keys are passed over.
+
+    Raises:
+        HippPruneError: ``error``, if the file cannot be read or is no ``kind``.
+    """
+    text = read_text(path, remedy=remedy, error=error)
+    return parse_json(text, kind, where=str(path), remedy=remedy, error=error, foreign=foreign)
 
 
 def read_json(path: Path, *, made_by: str) -> Any:

@@ -6,6 +6,7 @@ language blocks have gate/up/down MLPs; a family overrides only what differs (se
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,8 +16,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from hipp_prune.errors import QuestionError, UnsupportedModelError
+from hipp_prune.errors import ImageError, QuestionError, UnsupportedModelError
 from hipp_prune.models import packing, structure
+from hipp_prune.models.head import logits_at
 from hipp_prune.models.packing import PackedBatch
 from hipp_prune.models.processor import Processor
 from hipp_prune.models.structure import Block
@@ -73,14 +75,10 @@ class Adapter:
     """The image's own start/end tokens."""
     _default_template: ClassVar[str | None] = None
     """Chat template for a checkpoint that has none; ``load_model`` reads it before the model is there."""
-    _image_options: ClassVar[dict[str, Any]] = {}
-    """What the stock processor asks of its image processor beyond the stored settings."""
     _images_per_call: ClassVar[int] = 1
     """Images encoded together; more than one only where ``pooler_output`` has one entry an image."""
     _kept_outputs: ClassVar[frozenset[str]] = frozenset()
     """Outputs of the image processor that ``_image_tokens`` needs, beside those the forward takes."""
-    _features_as_tensor: ClassVar[bool] = False
-    """Whether the stock forward wants all image features as one tensor [1, tokens, hidden], not as a list."""
     _packs: ClassVar[bool] = False
     """Whether ``_positions`` are the stock model's own, so that questions can share a sequence (contract tests)."""
 
@@ -97,7 +95,6 @@ class Adapter:
         self.model = model.eval()
         self.processor = processor
         self.blocks = structure.find_blocks(model)
-        self._end = list(model.get_decoder().parameters())[-1].device
         self._image_token = structure.image_token_id(model.config)
         self._forward_arguments = structure.forward_arguments(model)
         self._image_arguments = structure.image_arguments(model)
@@ -211,9 +208,10 @@ class Adapter:
 
     def answer_logits(self, batch: Batch | PackedBatch, images: Sequence[ImageFeatures]) -> Tensor:
         """Logits of the first answer token, float32 [B, V]: the head runs at the questions' last tokens only."""
-        kept = (batch.is_last if isinstance(batch, PackedBatch) else batch.last[:, None]).to(self._end)
-        logits: Tensor = self.model(**self._forward_inputs(batch, images), logits_to_keep=kept).logits
-        return (logits[batch.order] if isinstance(batch, PackedBatch) else logits[:, 0]).float()
+        inputs = self._forward_inputs(batch, images)
+        if isinstance(batch, PackedBatch):
+            return logits_at(self.model, batch.is_last, **inputs)[batch.order].float()
+        return logits_at(self.model, batch.last[:, None], **inputs).float()
 
     @torch.no_grad()
     def generate(self, batch: Batch, images: Sequence[ImageFeatures], **options: Any) -> list[str]:
@@ -277,13 +275,40 @@ class Adapter:
         """The stock model's position of every token, int64 [B, T], or [axes, B, T] where positions have axes."""
         return torch.arange(batch.input_ids.shape[1]).expand(batch.input_ids.shape)
 
-    def _encode_chunk(self, images: Sequence[Image.Image]) -> list[ImageFeatures]:
+    @property
+    def _image_options(self) -> dict[str, Any]:
+        """What the stock processor asks of its image processor beyond the stored settings."""
+        return {}
+
+    @cached_property
+    def _features_as_tensor(self) -> bool:
+        """Whether the stock forward wants all image features as one tensor, not as a list: as it makes them itself."""
+        with torch.no_grad():
+            outputs = self._stock_features(self._pixels([Image.new("RGB", (64, 64))]))
+        return torch.is_tensor(outputs.pooler_output)
+
+    def _pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
+        """What the image processor makes of pictures, on the model's device, pixels in its precision."""
         pixels = self.processor.pixels(images, **self._image_options)
         inputs = {key: value.to(self.device) for key, value in pixels.items()}
-        inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
-        outputs = self.model.base_model.get_image_features(
+        return {**inputs, "pixel_values": inputs["pixel_values"].to(self.model.dtype)}
+
+    def _stock_features(self, inputs: Mapping[str, Tensor]) -> Any:
+        """The vision tower's and the projector's outputs, as the stock forward would take them from pixels."""
+        return self.model.base_model.get_image_features(
             **{key: value for key, value in inputs.items() if key in self._image_arguments}, return_dict=True
         )
+
+    def _encode_chunk(self, images: Sequence[Image.Image]) -> list[ImageFeatures]:
+        inputs = self._pixels(images)
+        try:
+            outputs = self._stock_features(inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            sizes = ", ".join(f"{image.width}×{image.height}" for image in images[:4])
+            what = str(error).strip().split("\n", maxsplit=1)[0]
+            raise ImageError(f"the vision tower cannot encode an image of size {sizes}: {what}") from error
         if more := set(outputs) - _IMAGE_OUTPUTS:
             raise UnsupportedModelError(
                 f"{type(self.model).__name__} is not supported: its images carry {', '.join(sorted(more))} beside one "
@@ -330,7 +355,7 @@ class Adapter:
     def _forward_inputs(self, batch: Batch | PackedBatch, images: Sequence[ImageFeatures]) -> dict[str, Any]:
         mask = batch.tree_mask(self.model.dtype) if isinstance(batch, PackedBatch) else batch.attention_mask
         tokens: Any = [images[index].tokens for index in batch.images]
-        if self._features_as_tensor and tokens:
+        if tokens and self._features_as_tensor:
             tokens = torch.cat(tokens)[None]
         outputs = {"image": BaseModelOutputWithPooling(pooler_output=tokens)} if batch.images else None
         return {

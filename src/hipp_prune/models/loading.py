@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     AutoConfig,
@@ -22,10 +23,15 @@ from hipp_prune import distributed
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.files.packages import require_packages
 from hipp_prune.models import structure
+from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
+from hipp_prune.models.refusals import NO_SAFETENSORS
 from hipp_prune.models.uneven import is_stock, uneven
 
 TOYS = ("toy-llava", "toy-qwen2.5-vl")
 """Models that come with the package."""
+
+_LARGER = 4
+"""How often a model may hold the parameters of its files: a tied head counts twice before it is tied."""
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -71,6 +77,8 @@ def read_config(source: Path | str, *, trust_remote_code: bool = False) -> PreTr
         UnsupportedModelError: if transformers does not know the model type.
     """
     local = isinstance(source, Path)
+    if isinstance(source, Path):
+        check_config(source)
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(
             str(source), trust_remote_code=trust_remote_code, local_files_only=local
@@ -84,11 +92,13 @@ def read_config(source: Path | str, *, trust_remote_code: bool = False) -> PreTr
         raise CheckpointError(f"{source}: {what} ({_gist(error)})") from error
     except StrictDataclassError as error:
         raise CheckpointError(f"{source}: its config.json is not valid ({_gist(error)})") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever transformers comes to over a config that is not its own
         raise UnsupportedModelError(
             f"{source}: transformers cannot read its configuration ({_gist(error)}); a model with code of its "
             f"own needs --trust-remote-code"
         ) from error
+    if not local:
+        check_from_hub(config.to_json_string(use_diff=False), ModelSettings, where=f"{source}, config.json")
     return config
 
 
@@ -106,11 +116,14 @@ def load_weights(
     over this worker's GPUs.
 
     Raises:
-        CheckpointError: if a tensor is missing, unexpected or of the wrong shape, or a file is damaged or absent.
+        CheckpointError: if a tensor is missing, unexpected, of the wrong shape or not finite, or a file is damaged or
+            absent.
         UnsupportedModelError: if it is no image-text-to-text model, or one that cannot take encoded images.
         InputError: if the GPUs do not hold the model.
     """
     model_class = _model_class(source, config, trust_remote_code)
+    if isinstance(source, Path) and model_class is not AutoModelForImageTextToText:
+        _check_size(source, config, model_class)
     options: dict[str, Any] = {
         "config": config,
         "dtype": parse_dtype(dtype),
@@ -124,9 +137,11 @@ def load_weights(
     if device is None:
         options |= {"device_map": "auto", "max_memory": _own_memory()}
     try:
-        with _quiet():
+        with quiet():
             model, info = model_class.from_pretrained(str(source), **options)
-    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
+    except Exception as error:  # whatever transformers comes to over files that do not fit together
+        if "use_safetensors" in str(error):
+            raise CheckpointError(f"{source}: {NO_SAFETENSORS}") from error
         raise CheckpointError(
             f"{source}: the weights cannot be loaded ({type(error).__name__}: {_gist(error)}); a file is missing "
             f"or damaged, get or write the checkpoint again"
@@ -136,6 +151,7 @@ def load_weights(
     if device is None:
         _check_split(source, model)
     loaded: PreTrainedModel = model if device is None else model.to(device)
+    _check_finite(source, loaded)
     return loaded
 
 
@@ -149,7 +165,7 @@ def _own_memory() -> dict[int | str, int]:
 
 
 def _check_split(source: Path | str, model: PreTrainedModel) -> None:
-    """Refuses a model part of which stayed outside the GPUs, and lets an index reach the end of a split one.
+    """Refuses a model part of which stayed outside the GPUs.
 
     Args:
         source: its name in the error.
@@ -161,9 +177,6 @@ def _check_split(source: Path | str, model: PreTrainedModel) -> None:
             f"{source}: the GPUs of this worker have no room for {outside} of its tensors, and pruning cannot reach "
             "weights that are fetched anew for every pass; use more GPUs a worker (fewer workers), or --dtype bfloat16"
         )
-    if hook := getattr(model, "_hf_hook", None):
-        # it would move every argument to the first GPU, but these positions index what is computed on the last one
-        hook.skip_keys = {*(hook.skip_keys or ()), "logits_to_keep"}
 
 
 def parse_dtype(dtype: str) -> Any:
@@ -203,10 +216,43 @@ def _model_class(source: Path | str, config: PreTrainedConfig, trust_remote_code
             f"does not list for image-text-to-text"
         )
     structure.check_class(stock)
+    structure.check_alike(config)
     try:
         return stock if is_stock(config) else uneven(stock)
     except ValueError as error:
         raise CheckpointError(f"{source}: {error}") from error
+
+
+def _check_size(source: Path, config: PreTrainedConfig, model_class: Any) -> None:
+    """Refuses a configuration that describes no model, or one far larger than its files, before memory is taken."""
+    try:
+        with torch.device("meta"):
+            model: PreTrainedModel = model_class(config)
+    except Exception as error:  # whatever a stock class comes to over settings that contradict each other
+        raise CheckpointError(
+            f"{source}: its config.json describes no model ({type(error).__name__}: {_gist(error)}); {REMEDY}"
+        ) from error
+    described = sum(parameter.numel() for parameter in model.parameters())
+    stored = _stored_elements(source)
+    if 0 < _LARGER * stored < described and getattr(config, "quantization_config", None) is None:
+        raise CheckpointError(
+            f"{source}: its config.json describes a model of {described:,} parameters, but its files hold {stored:,}; "
+            f"{REMEDY}"
+        )
+
+
+def _stored_elements(source: Path) -> int:
+    """Elements of all tensors in a folder's safetensors files."""
+    count = 0
+    try:
+        for path in source.glob("*.safetensors"):
+            with safe_open(path, framework="pt") as file:
+                count += sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path}: the weights cannot be loaded ({error}); the file is missing or damaged, {REMEDY}"
+        ) from error
+    return count
 
 
 def _check_complete(source: Path | str, info: dict[str, Any]) -> None:
@@ -223,8 +269,22 @@ def _check_complete(source: Path | str, info: dict[str, Any]) -> None:
         )
 
 
+def _check_finite(source: Path | str, model: PreTrainedModel) -> None:
+    """Refuses weights that are no numbers: one pass, which takes as long as reading them (a second for 12 GB)."""
+    for name, parameter in model.named_parameters():
+        if not parameter.is_floating_point() or not parameter.numel():
+            continue
+        ends = torch.stack(parameter.detach().aminmax()).float()
+        if not ends.isfinite().all():
+            what = "NaN" if ends.isnan().any() else "infinite values"
+            raise CheckpointError(
+                f"{source}: expected finite weights, found {what} in {name}; the checkpoint was damaged in training or "
+                f"conversion, get it again"
+            )
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silences transformers' loading bar and report: what is wrong with a checkpoint is in our error."""
     was_enabled, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()

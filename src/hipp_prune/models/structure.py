@@ -82,6 +82,22 @@ def check_class(model_class: type[PreTrainedModel]) -> None:
         )
 
 
+def check_alike(config: PreTrainedConfig) -> None:
+    """Refuses a configuration whose blocks differ in more than their MLP neurons (Gemma 4), before any weight is read.
+
+    Raises:
+        UnsupportedModelError: naming what some blocks have of their own.
+    """
+    blocks = config.get_text_config(decoder=True).to_dict().get("per_layer_config") or {}
+    own = {name: block for block, sizes in blocks.items() for name in sizes if name != "intermediate_size"}
+    if own:
+        name, block = next(iter(own.items()))
+        raise UnsupportedModelError(
+            f"{config.model_type} is not supported: some blocks have sizes of their own ({name} in block {block}), "
+            f"expected blocks that are alike but for the neurons of their MLPs"
+        )
+
+
 def check_prunable(model: PreTrainedModel) -> None:
     """Refuses a sliced model (SliceGPT): its blocks read and write different numbers of coordinates.
 

@@ -1,83 +1,71 @@
 """Settings of a recovery; free of torch, so that the command line can read them."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from hipp_prune.errors import InputError
+from hipp_prune.files.ranges import Count, Natural, NotNegative, Seed, Share
+from hipp_prune.files.strict import check_settings
 from hipp_prune.plans.preference import Preference
 
 BIASED = 2 / 3
-"""Share of POPE questions at the paper's 2 : 1."""
+"""Share of robustness questions at the paper's 2 : 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecoverySettings:
     """What is trained, on what, how long, and for which loss."""
 
-    steps: int = 800
+    steps: Count = 800
     """Updates."""
-    batch_size: int = 32
+    batch_size: Count = 32
     """Questions an update."""
-    pass_size: int = 32
+    pass_size: Count = 32
     """Questions a forward pass; where a batch has more, each is asked twice, for the same gradient in less memory."""
-    per_image: int = 4
+    per_image: Count = 4
     """Questions of a batch about one picture; they share a sequence, so they cost little more than one."""
     mixture: str = "biased"
-    """POPE against ScienceQA: biased (2:1), plan (as λ_rob : λ_util of the checkpoint's plan, 1:1 where both are 0),
-    or the share of POPE questions as a number in [0, 1]."""
-    pope_split: Literal["random", "popular", "adversarial"] | None = None
-    """The one POPE split it learns from; all by default. The others then show hallucination beyond what was taught."""
+    """Questions that serve robustness against those that serve utility: biased (2:1), plan (as λ_rob : λ_util of the
+    checkpoint's plan, 1:1 where both are 0), or the share of robustness questions as a number in [0, 1]."""
+    only_subset: str | None = None
+    """The one subset of the robustness questions it learns from, e.g. POPE's random; all by default. The others then
+    show hallucination beyond what was taught."""
     head: bool = True
     """Whether the LM head is trained; one that is tied to the embeddings is untied."""
     norm: bool = True
     """Whether the final norm is trained."""
     projector: bool = True
     """Whether the multimodal projector is trained."""
-    lora_blocks: int = 4
+    lora_blocks: Natural = 4
     """How many of the last language blocks are trained through LoRA; 0 for none."""
-    lora_rank: int = 16
+    lora_rank: Count = 16
     """Rank of LoRA's two factors."""
-    lora_alpha: int = 32
+    lora_alpha: Count = 32
     """LoRA's scale times its rank."""
-    rate: float = 1e-4
+    rate: NotNegative = 1e-4
     """Learning rate of head, norm and projector."""
-    lora_rate: float = 1e-3
+    lora_rate: NotNegative = 1e-3
     """Learning rate of LoRA."""
-    warm_up: float = 0.05
+    warm_up: Share = 0.05
     """Share of the steps in which the learning rate rises; afterwards it falls linearly to 0."""
-    next_token: float = 1.0
+    next_token: NotNegative = 1.0
     """Weight of the next-token loss on the answer."""
-    yes_no: float = 1.0
+    yes_no: NotNegative = 1.0
     """Weight of the class-balanced Yes/No loss."""
-    hinge: float = 0.5
+    hinge: NotNegative = 0.5
     """Weight of max(0, δ − m(x)), m the log-margin of Eq. 11."""
-    margin: float = 1.0
+    margin: NotNegative = 1.0
     """δ of the hinge, in nats."""
-    yes_rate: float = 1.0
+    yes_rate: NotNegative = 1.0
     """Weight of (Yes-rate − ½)²."""
-    distill: float = 1.0
+    distill: NotNegative = 1.0
     """Weight of KL(teacher ∥ model) at the answer; without a teacher there is none."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the splits, the batches and LoRA's first weights."""
-    save_every: int = 50
+    save_every: Count = 50
     """Steps after which the state is written; a recovery that was killed goes on from there."""
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("steps", 1),
-            ("batch_size", 1),
-            ("pass_size", 1),
-            ("per_image", 1),
-            ("lora_rank", 1),
-            ("save_every", 1),
-        ):
-            if getattr(self, name) < least:
-                raise InputError(f"{_flag(name)} must be at least {least}, got {getattr(self, name)}")
-        for name in ("rate", "lora_rate", "warm_up", "next_token", "yes_no", "hinge", "yes_rate", "distill"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise InputError(f"{_flag(name)} must be a finite number ≥ 0, got {getattr(self, name)}")
-        if self.warm_up > 1:
-            raise InputError(f"--warm-up must be a share of the steps in [0, 1], got {self.warm_up:g}")
+        check_settings(self)
         if not (self.head or self.norm or self.projector or self.lora_blocks):
             raise InputError(
                 "nothing is left to train: keep one of head, norm and projector, or give --lora-blocks at least 1"
@@ -85,8 +73,8 @@ class RecoverySettings:
         if self.mixture not in ("biased", "plan"):
             _parse_share(self.mixture)
 
-    def pope_share(self, preference: Preference | None) -> float:
-        """Share of POPE questions in a batch, in [0, 1].
+    def robust_share(self, preference: Preference | None) -> float:
+        """Share of robustness questions in a batch, in [0, 1].
 
         Args:
             preference: λ of the checkpoint's plan, if it has one.
@@ -101,7 +89,7 @@ class RecoverySettings:
         if preference is None:
             raise InputError(
                 "--mixture plan follows the preference of the checkpoint's plan.json, which has none; use biased, or "
-                "the share of POPE questions as a number"
+                "the share of robustness questions as a number"
             )
         both = preference.robustness + preference.utility
         return preference.robustness / both if both else 0.5
@@ -114,10 +102,6 @@ def _parse_share(text: str) -> float:
         share = -1.0
     if not 0 <= share <= 1:
         raise InputError(
-            f"--mixture must be biased, plan or a share of POPE questions in [0, 1], got {text!r}"
+            f"--mixture must be biased, plan or a share of robustness questions in [0, 1], got {text!r}"
         )
     return share
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from hipp_prune.checkpoints.card import write_card
 from hipp_prune.checkpoints.configs import nested_config, read_config_file, with_old_rope, write_config_file
-from hipp_prune.checkpoints.folders import INDEX, copy_companions, whole_or_not_at_all
+from hipp_prune.checkpoints.folders import copy_companions, whole_or_not_at_all
 from hipp_prune.checkpoints.ledger import LEDGER_FILE, PLAN_FILE, RECOVERY_FILE
-from hipp_prune.checkpoints.shards import Place, Shard, Values, stored_name, write_shard
+from hipp_prune.checkpoints.shards import Place, Shard, Values, write_shard
+from hipp_prune.models.declared import INDEX
 from hipp_prune.models.uneven import write_code
 from hipp_prune.recovery.parts import HEAD, Parts
 
@@ -55,7 +56,9 @@ def write_checkpoint(
     with whole_or_not_at_all(out, needed=added + sum(shard.num_bytes for shard in shards)) as folder:
         written = sum(write_shard(s, folder / s.path.name, {}, values[s.path]) for s in shards)
         if (source / INDEX).is_file():
-            write_config_file(folder / INDEX, _index(read_config_file(source / INDEX), values, written))
+            write_config_file(
+                folder / INDEX, _index(read_config_file(source / INDEX), shards, values, written)
+            )
         copy_companions(source, folder)
         for name in (PLAN_FILE, LEDGER_FILE):
             if (source / name).is_file():
@@ -82,10 +85,11 @@ def _remark(record: Mapping[str, Any], parts: Parts) -> str:
 
 
 def _index(
-    index: dict[str, Any], values: Mapping[Path, Mapping[str, Values]], written: int
+    index: dict[str, Any], shards: Sequence[Shard], values: Mapping[Path, Mapping[str, Values]], written: int
 ) -> dict[str, Any]:
     files = index["weight_map"] | {name: path.name for path, own in values.items() for name in own}
-    weight_map = {stored_name(name): file for name, file in files.items()}
+    stored = {entry.name: entry.stored for shard in shards for entry in shard.entries}
+    weight_map = {stored.get(name, name): file for name, file in files.items()}
     return {**index, "metadata": {"total_size": written}, "weight_map": weight_map}
 
 

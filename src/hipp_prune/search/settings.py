@@ -1,38 +1,31 @@
 """What a search may be told: one frozen table of defaults, and the named methods as changes to it."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+from hipp_prune.calibration.reductions import HeadReduction
 from hipp_prune.errors import BudgetError, InputError
-from hipp_prune.files.packages import require_packages
-from hipp_prune.plans.choices import (
-    Action,
-    AdvantageKind,
-    Allocation,
-    BandKind,
-    Compression,
-    Criterion,
-    FlowKind,
-    GateKind,
-    HeadReduction,
-    Method,
-    ReturnKind,
-    UnitKind,
-    VisualState,
-)
+from hipp_prune.files.ranges import Count, NotNegative, Positive, Seed, Share
+from hipp_prune.files.strict import check_settings
+from hipp_prune.objectives.band import BandKind
+from hipp_prune.objectives.returns import ReturnKind
+from hipp_prune.plans.allocation import Allocation
+from hipp_prune.plans.costs import Compression
+from hipp_prune.plans.space import UnitKind
+from hipp_prune.pruning.criteria import Criterion
+from hipp_prune.search.methods import Method, load_method
+from hipp_prune.search.policy.variants import Action, AdvantageKind, GateKind, VisualState
 
 DEFAULT_EVALUATIONS = 400
 """Evaluations of a search that is told neither a number nor a time."""
 
-_POSITIVE = (
-    "evaluations", "minutes", "minibatch", "probe", "per_image", "rounds", "groups", "inner_epochs", "kappa",
-    "learning_rate", "tau", "gamma", "clip", "clip_returns",
-)  # fmt: skip
-_NOT_NEGATIVE = ("budget_entropy", "allocation_entropy", "kl_weight")
-_SHARES = (
-    "warm_up", "proposals", "pope_share", "image_weight", "anchor_fraction", "annealing", "gate_floor",
-)  # fmt: skip
+FlowKind = Literal["block", "chain"]
+"""Eq. 13. ``block``: logs of each block's flow, summed (a look-up a plan); ``chain``: the flow through all
+weights, literally."""
+
+FROM_SCRATCH: dict[str, Any] = {"warm_up": 0.0, "proposals": 0.0, "learning_rate": 1e-3}
+"""Settings of policies that start from nothing: the default learning rate, a tenth of theirs, is for refining a
+clone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,19 +34,19 @@ class SearchChoices:
 
     method: Method = "hybrid"
     """Which searcher; a method is nothing but a set of research settings (see ``for_method``)."""
-    evaluations: int | None = None
+    evaluations: Count | None = None
     """Evaluations of a plan on a whole minibatch, > 0; 400, or without limit where minutes are given."""
-    minutes: float | None = None
+    minutes: Positive | None = None
     """Minutes that evaluations may take in all, > 0; whichever limit comes first ends the search."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of every random choice."""
     compression: Compression = "parameters"
     """What a sparsity is a fraction of: prunable MLP parameters, or FLOPs or measured seconds of a forward pass."""
-    s_min: float = 0.1
+    s_min: Share = 0.1
     """Smallest sparsity searched, in [0, s_max]."""
-    s_max: float = 0.5
+    s_max: Share = 0.5
     """Largest sparsity searched, in [s_min, r_max]."""
-    r_max: float = 0.8
+    r_max: Share = 0.8
     """Largest fraction one unit may lose, in (0, 1)."""
 
 
@@ -63,7 +56,7 @@ class SearchResearch:
 
     unit: UnitKind = "coupled"
     """What a ratio removes: whole neurons, or the paper's rows."""
-    kappa: float = 1.0
+    kappa: Positive = 1.0
     """Concentration κ of the allocation, > 0."""
     action: Action = "hierarchical"
     """Whether a plan is a budget and its allocation (Eq. 7), or ratios that are projected to the budget."""
@@ -71,43 +64,43 @@ class SearchResearch:
     """Eq. 8's rule."""
     importance: Criterion = "coupled"
     """Criterion that ranks neurons (Eq. 10 and others); ``rows`` always uses the paper's Eq. 10."""
-    image_weight: float | None = 0.5
+    image_weight: Share | None = 0.5
     """Share of image tokens in activation statistics, in [0, 1]; none to count every token alike (the paper's)."""
     visual: VisualState = "on"
     """Whether the policy sees every block's visual sensitivity, none, or those of other blocks."""
     heads: HeadReduction = "mean"
     """How the visual sensitivity aggregates attention heads (Eq. 5)."""
-    minibatch: int = 64
+    minibatch: Count = 64
     """Questions an evaluation."""
-    probe: int | None = 32
+    probe: Count | None = 32
     """Questions that a plan is asked while the search learns, > 0; none for a whole ``minibatch``."""
-    pope_share: float = 0.5
-    """Fraction of them from POPE, in [0, 1]."""
-    per_image: int = 6
-    """Questions a benchmark asks about one picture before it turns to the next, ≥ 1; they share a sequence."""
+    robust_share: Share = 0.5
+    """Fraction of them that serve robustness, in [0, 1]."""
+    per_image: Count = 6
+    """Questions a role asks about one picture before it turns to the next, ≥ 1; they share a sequence."""
     returns: ReturnKind = "log-sigmoid"
     """What a margin counts for (Eq. 11)."""
-    tau: float = 2.0
+    tau: Positive = 2.0
     """Temperature of the ``tanh`` return, in nats."""
-    clip_returns: float = 5.0
+    clip_returns: Positive = 5.0
     """c of Eq. 12, in standard deviations."""
-    warm_up: float = 0.3
+    warm_up: Share = 0.3
     """Fraction of the evaluations spent on random plans; 0 starts GRPO at once."""
-    proposals: float = 0.5
+    proposals: Share = 0.5
     """Fraction spent on the surrogate's proposals; 0 trains without a surrogate."""
-    rounds: int = 8
+    rounds: Count = 8
     """How often the surrogate is refitted while it proposes, ≥ 1."""
-    group: int = 8
+    group: Count = 8
     """G, plans a group: even, ≥ 4."""
-    groups: int = 4
+    groups: Count = 4
     """Groups (preferences) a step."""
     relabel: bool = True
     """Whether a step's plans also teach the other preferences of that step."""
-    learning_rate: float = 1e-4
+    learning_rate: Positive = 1e-4
     """Of the policy (Adam), > 0."""
-    inner_epochs: int = 3
+    inner_epochs: Count = 3
     """Updates a step, ≥ 1."""
-    clip: float | None = 0.05
+    clip: Positive | None = 0.05
     """ε of Eq. 18 on the dimension-averaged ratio; none for the paper's A·log π."""
     advantage: AdvantageKind = "leave-pair-out"
     """Baseline of Eq. 17; ``leave-pair-out`` draws antithetic pairs."""
@@ -117,19 +110,19 @@ class SearchResearch:
     """Whether the stability band depends on the sparsity."""
     flow: FlowKind = "block"
     """Whether ℓ sums blocks (a look-up a plan) or chains all weights (Eq. 13 literally)."""
-    gamma: float = 1.0
+    gamma: Positive = 1.0
     """Slope γ of the band loss."""
-    gate_floor: float = 0.02
+    gate_floor: Share = 0.02
     """Plans with a smaller gate are not evaluated: they get their group's minimum; in [0, 1)."""
-    annealing: float = 0.5
+    annealing: Share = 0.5
     """Fraction of the steps over which the band narrows from three times its width."""
-    budget_entropy: float = 0.003
+    budget_entropy: NotNegative = 0.003
     """c_u ≥ 0."""
-    allocation_entropy: float = 0.003
+    allocation_entropy: NotNegative = 0.003
     """c_a ≥ 0."""
-    kl_weight: float = 0.0
+    kl_weight: NotNegative = 0.0
     """β_KL ≥ 0."""
-    anchor_fraction: float = 0.5
+    anchor_fraction: Share = 0.5
     """Share of anchors among training preferences, in [0, 1]."""
     intervals: bool = True
     """Whether training also draws parts and points of the budget range, or always the whole of it (the paper's)."""
@@ -150,23 +143,15 @@ class SearchSettings(SearchResearch, SearchChoices):
                 f"masked rows save no {self.compression}, since they cannot be sliced out; search with unit coupled "
                 "or compression parameters"
             )
-        self._check_range(_POSITIVE, "be above zero", lambda value: value > 0)
-        self._check_range(_NOT_NEGATIVE, "not be negative", lambda value: value >= 0)
-        self._check_range(_SHARES, "be a share in [0, 1]", lambda value: 0 <= value <= 1)
         if self.group < 4 or self.group % 2:
             raise InputError(f"a group needs an even number of at least 4 plans, got group = {self.group}")
+        check_settings(self)
         if self.warm_up + self.proposals > 1:
             raise InputError(
                 f"warm_up + proposals must leave room for GRPO or reach 1, got {self.warm_up + self.proposals:g}"
             )
         if self.proposals and not self.warm_up:
             raise InputError("proposals need a warm_up that the surrogate is fitted to, got warm_up = 0")
-
-    def _check_range(self, names: Sequence[str], demand: str, allowed: Callable[[float], bool]) -> None:
-        for name in names:
-            value = getattr(self, name)
-            if value is not None and not allowed(value):
-                raise InputError(f"search setting {name} must {demand}, got {value:g}")
 
     @property
     def probe_size(self) -> int:
@@ -181,51 +166,9 @@ class SearchSettings(SearchResearch, SearchChoices):
         return DEFAULT_EVALUATIONS if self.minutes is None else 10**9
 
     def for_method(self, method: Method) -> "SearchSettings":
-        """These settings with what defines ``method`` put in place."""
-        return replace(self, method=method, **METHODS[method])
+        """These settings with what defines ``method`` put in place.
 
-
-FROM_SCRATCH: dict[str, Any] = {"warm_up": 0.0, "proposals": 0.0, "learning_rate": 1e-3}
-"""Of policies that start from nothing: the default learning rate, a tenth of theirs, is for refining a clone."""
-
-PACKAGES: dict[Method, tuple[str, ...]] = {"nsga2": ("pymoo",)}
-"""What some methods need that an installation without extras leaves out."""
-
-
-def require_method(method: Method) -> None:
-    """Makes sure that what a method needs is installed.
-
-    Raises:
-        InputError: naming what is missing and the command that installs it.
-    """
-    require_packages(f"--method {method}", PACKAGES.get(method, ()), extra="experiments")
-
-
-METHODS: dict[Method, dict[str, Any]] = {
-    "hybrid": {},
-    "surrogate": {"proposals": 0.7},
-    "knapsack": {},
-    "evopress": {},
-    "nsga2": {},
-    "random": {},
-    "grpo": FROM_SCRATCH,
-    "grpo-per-preference": {**FROM_SCRATCH, "groups": 1, "relabel": False},
-    "grpo-paper": {
-        **FROM_SCRATCH,
-        "probe": None,
-        "groups": 2,
-        "unit": "rows",
-        "allocation": "paper",
-        "importance": "paper",
-        "returns": "margin",
-        "relabel": False,
-        "inner_epochs": 1,
-        "clip": None,
-        "advantage": "paper",
-        "gate": "all",
-        "band": "paper",
-        "flow": "chain",
-        "gate_floor": 0.0,
-    },
-}
-"""What each method changes of the defaults."""
+        Raises:
+            InputError: if there is no such method.
+        """
+        return replace(self, method=method, **load_method(method).settings)

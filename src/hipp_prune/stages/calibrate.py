@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hipp_prune import distributed
-from hipp_prune.calibration import Calibration
-from hipp_prune.calibration import calibrate as measure
+from hipp_prune.calibration.measurement import Calibration
+from hipp_prune.calibration.measurement import calibrate as measure
 from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import Provenance, RunDirectory
@@ -16,6 +16,7 @@ from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.stages.loading import load, meet, writing
 from hipp_prune.stages.settings import CalibrateSettings, LoadSettings
+from hipp_prune.stages.trial import try_model
 
 
 def calibrate(
@@ -30,6 +31,8 @@ def calibrate(
     progress: Progress | None = None,
 ) -> RunDirectory:
     """Starts a run: measures the dense model on the calibration split (activations, Eq. 5–6, Taylor).
+
+    Before anything is written, the model is tried: see ``try_model``.
 
     Args:
         model: ``toy-llava``, ``toy-qwen2.5-vl``, a checkpoint folder or a hub name.
@@ -50,6 +53,7 @@ def calibrate(
         run.check(force=force)
         adapter = load(model, loading)
         if distributed.is_first():
+            try_model(adapter, model)
             start_list(out)
         with distributed.first():
             asked = load_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)

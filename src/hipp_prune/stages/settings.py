@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from hipp_prune.evaluation.scoring import PopeRule
-from hipp_prune.plans.choices import GgufPrecision
+from hipp_prune.export.formats import GgufPrecision
+from hipp_prune.files.ranges import Count, NotNegative, Seed, Share
+from hipp_prune.files.strict import check_settings
+from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.splits import Split
 
 
@@ -28,22 +30,28 @@ FULL_PRECISION = LoadSettings(dtype="float32")
 class CalibrateSettings:
     """What the dense model is measured on."""
 
-    count: int = 128
+    count: Count = 128
     """Calibration questions drawn, balanced over benchmarks and answers."""
-    batch_size: int = 16
+    batch_size: Count = 16
     """Questions a forward pass."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the draw, the splits, and everything the run does later."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AskSettings:
     """How fast questions are asked, and in how much memory; it changes no result."""
 
-    batch_size: int = 64
+    batch_size: Count = 64
     """Questions a forward pass."""
-    image_memory: float = 1.0
+    image_memory: NotNegative = 1.0
     """GiB of encoded pictures that stay in memory; the rest lie in the run's cache."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     @property
     def image_bytes(self) -> int:
@@ -55,13 +63,16 @@ class AskSettings:
 class QuerySettings:
     """What a queried plan must look like, whatever the preference."""
 
-    sparsity: float | None = None
+    sparsity: Share | None = None
     """Fix the fraction saved (of MLP parameters, or what the search's --compression says) instead of leaving it to
     the policy."""
     uniform: bool = False
     """Leave all blocks equally wide, for runtimes that know one width only: the best single one for the preference."""
-    align: int = 1
+    align: Count = 1
     """Keep a multiple of this many neurons in every block (8, 64, 128 suit GPUs)."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +81,19 @@ class EvaluateSettings:
 
     split: Split | Literal["all"] = "test"
     """Our split by image; all takes the whole official file."""
-    limit: int | None = None
+    limit: Count | None = None
     """At most this many questions a benchmark, the same for every model."""
     label: str | None = None
     """Name in tables; dense or the plan's preference by default."""
-    rule: PopeRule = "official"
-    """Whose rule parses POPE answers."""
-    batch_size: int = 64
+    rule: Rule = "official"
+    """Whose reading of Yes and No, where harnesses disagree."""
+    batch_size: Count = 64
     """Questions a forward pass."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the splits and of --limit."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from hipp_prune.errors import IncompleteRunError, OutputExistsError, RunError
+from hipp_prune.files.manifest import faults
 from hipp_prune.files.reading import read_json
+from hipp_prune.files.replacing import temporary_name
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.files.writing import atomic_path, refuse_existing, write_json, write_text
 from tests.unit.full_disk import full_disk
@@ -40,15 +42,43 @@ def test_paths_lie_inside_the_run(tmp_path):
     assert all(path.parent == search.root for path in found)
 
 
-def test_create_refuses_an_existing_run(tmp_path):
+def test_an_existing_run_is_refused_and_replaced_only_by_force(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.check(force=False)
+    run.create(_provenance())
+    write_text(run.calibration, "old")
+    write_text(run.plans / "a.json", "old")
+    (run.root / "thesis.tex").write_text("mine")
+    with pytest.raises(OutputExistsError, match=r"already holds a run; .*--force"):
+        run.check(force=False)
+    assert run.calibration.read_text() == "old"
+    run.check(force=True)
+    run.create(_provenance())
+    assert _names(run.root) == ["files.jsonl", "run.json", "thesis.tex"]
+    assert list(faults(run.root)) == []
+
+
+def test_a_calibration_that_was_cut_off_is_no_run_yet(tmp_path):
     run = RunDirectory(tmp_path / "run")
     run.create(_provenance())
-    run.calibration.write_text("old")
-    with pytest.raises(OutputExistsError, match="--force"):
-        run.create(_provenance())
-    assert run.calibration.read_text() == "old"
-    run.create(_provenance(), force=True)
-    assert _names(run.root) == ["run.json"]
+    run.check(force=False)
+
+
+@pytest.mark.parametrize("name", ["run.json", "thesis.tex"])
+def test_a_folder_of_somebody_else_is_left_alone_even_by_force(tmp_path, name):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_text("{}")
+    with pytest.raises(OutputExistsError, match=r"has no files\.jsonl"):
+        RunDirectory(tmp_path / "run").check(force=True)
+
+
+def test_a_manifest_that_was_killed_before_it_got_its_name_is_in_nobodys_way(tmp_path):
+    (tmp_path / "run").mkdir()
+    temporary_name(tmp_path / "run" / "run.json").write_text("{")
+    run = RunDirectory(tmp_path / "run")
+    run.check(force=False)
+    run.create(_provenance())
+    assert _names(run.root) == ["files.jsonl", "run.json"]
 
 
 def test_an_empty_folder_is_free(tmp_path):
@@ -157,7 +187,7 @@ def test_manifest_of_another_version(tmp_path):
     run.create(_provenance())
     content = json.loads(run.manifest.read_text()) | {"colour": "blue"}
     write_json(run.manifest, content)
-    with pytest.raises(IncompleteRunError, match=r"colour.*calibrate into a new directory"):
+    with pytest.raises(IncompleteRunError, match=r"colour.*make a run with `hipp-prune calibrate"):
         run.provenance()
 
 

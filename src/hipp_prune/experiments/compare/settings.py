@@ -3,11 +3,12 @@
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
-from hipp_prune.baselines.settings import BaselineSettings
+from hipp_prune.baselines.settings import BaselineSettings, Match
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.compare.cells import DENSE, SEARCHES, Contender
 from hipp_prune.experiments.settings import HeldOut
-from hipp_prune.plans.choices import Match
+from hipp_prune.files.ranges import Count, Share
+from hipp_prune.files.strict import check_settings
 from hipp_prune.plans.space import ModelShape
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
@@ -30,29 +31,26 @@ class CompareSettings:
     """Question specifications, as for calibrate."""
     split: HeldOut = "test"
     """Whose questions judge: test once, at the end; validation while something is improved."""
-    limit: int = 1000
+    limit: Count = 1000
     """How many of them a benchmark."""
-    calibration: int = 128
+    calibration: Count = 128
     """Calibration questions a seed; every method gets the same."""
     match: Match = "mlp"
     """What a budget is a share of: MLP neurons, or parameters of the language blocks."""
-    evaluations: int = 500
+    evaluations: Count = 500
     """Evaluations of a plan that a search may pay for."""
-    s_min: float = SearchSettings().s_min
+    s_min: Share = SearchSettings().s_min
     """Smallest sparsity searched."""
-    s_max: float = SearchSettings().s_max
+    s_max: Share = SearchSettings().s_max
     """Largest sparsity searched; at least the largest budget, or searches answer beyond what they have learnt."""
-    r_max: float = SearchSettings().r_max
+    r_max: Share = SearchSettings().r_max
     """Largest fraction that any method may take from one block."""
     recovery: RecoverySettings = RECOVERY
     """One for all."""
 
     def __post_init__(self) -> None:
-        if min(self.limit, self.calibration, self.evaluations) < 1:
-            raise InputError(
-                f"a comparison needs limit, calibration and evaluations ≥ 1, got {self.limit}, {self.calibration} and "
-                f"{self.evaluations}"
-            )
+        check_settings(self)
+        SearchSettings(s_min=self.s_min, s_max=self.s_max, r_max=self.r_max)  # refuses an empty box
         if self.recovery.seed:
             raise InputError(
                 f"every recovery of a comparison has its cell's seed, got --seed {self.recovery.seed}; leave it out"

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from hipp_prune.baselines.methods import BASELINES
 from hipp_prune.experiments.compare.cells import CONTENDERS, DENSE, FOUR, Cell, Contender, schedule
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
 from hipp_prune.experiments.settings import CrewSettings, require_extra
-from hipp_prune.plans.choices import Baseline
+from hipp_prune.files.ranges import Count, Seed, Share
+from hipp_prune.files.strict import check_settings
 from hipp_prune.plans.preference import Preference
 from hipp_prune.stages.settings import LoadSettings
 
@@ -33,15 +35,15 @@ class Compare:
     """toy-llava, toy-qwen2.5-vl, checkpoint folders, or hub names."""
     methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="{" + ",".join(CONTENDERS) + "}")] = (
         DENSE,
-        *get_args(Baseline),
+        *BASELINES,
         "hybrid",
     )
     """Baselines (docs/baselines.md), searches (hybrid is HiPP-Prune), and dense, which loses nothing."""
-    budgets: tuple[float, ...] = (0.225, 0.5)
+    budgets: tuple[Share, ...] = (0.225, 0.5)
     """Shares to remove."""
-    seeds: int = 5
+    seeds: Count = 5
     """How many: each draws its own calibration sample, search and recovery."""
-    first_seed: int = 0
+    first_seed: Seed = 0
     """The first of them."""
     preferences: tuple[str, ...] = FOUR
     """R,U,C …: what a search is asked for at every budget; its row is the mean over them."""
@@ -54,6 +56,9 @@ class Compare:
     settings: CompareSettings = DEFAULT_SETTINGS
     crew: CrewSettings = CrewSettings()
     loading: LoadSettings = LoadSettings()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     @property
     def cells(self) -> list[Cell]:

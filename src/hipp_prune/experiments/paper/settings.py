@@ -3,18 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import tyro
+from annotated_types import Len
 
+from hipp_prune.baselines.methods import BASELINES, Baseline
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.compare.cells import Cell, Contender, schedule
 from hipp_prune.experiments.compare.settings import CompareSettings
 from hipp_prune.experiments.paper.contenders import CENTRE
-from hipp_prune.plans.choices import Baseline
+from hipp_prune.files.ranges import Count, Seed, Share
+from hipp_prune.files.strict import check_settings
 from hipp_prune.plans.preference import Preference
 
-BASELINES: tuple[Baseline, ...] = tuple(name for name in get_args(Baseline) if name != "random-neurons")
+RIVALS: tuple[Baseline, ...] = tuple(name for name in BASELINES if name != "random-neurons")
 """All heuristics but uniform pruning of random neurons, which the paper does not have."""
 SEARCHES = ("hybrid", "surrogate", "knapsack", "evopress", "nsga2", "random-search", "grpo")
 
@@ -30,21 +33,23 @@ EMBEDDED = {"toy-llava": (0.225, 0.7), "toy-qwen2.5-vl": (0.225, 0.35, 0.7)}
 class PaperSettings:
     """What is run, part by part."""
 
-    budgets: tyro.conf.Suppress[Mapping[str, tuple[float, ...]]] = field(default_factory=lambda: EMBEDDED)
+    budgets: tyro.conf.Suppress[Mapping[str, Annotated[tuple[Share, ...], Len(1)]]] = field(
+        default_factory=lambda: EMBEDDED
+    )
     """Of each model, for Table 1 and Table 2."""
-    baselines: tuple[Baseline, ...] = BASELINES
+    baselines: tuple[Baseline, ...] = RIVALS
     """Heuristics that take part."""
     searches: Annotated[tuple[str, ...], tyro.conf.arg(metavar="{" + ",".join(SEARCHES) + "}")] = SEARCHES
     """Searches that take part."""
-    seeds: int = 5
+    seeds: Count = 5
     """How many: those of the tables."""
-    ablation_seeds: int = 3
+    ablation_seeds: Count = 3
     """How many where one setting changes at a time."""
-    first_seed: int = 200
+    first_seed: Seed = 200
     """The first of consecutive seeds; fresh ones, since what was tuned was tuned on seeds below."""
-    lattice: int = 6
+    lattice: Count = 6
     """Fig. 2 asks for all preferences whose weights are multiples of 1/lattice."""
-    long: int | None = 2000
+    long: Count | None = 2000
     """Evaluations with which the paper's method is run once more; none to leave that out."""
     compare: CompareSettings = COMPARE
     """What all cells share."""
@@ -55,11 +60,7 @@ class PaperSettings:
                 f"the paper has two tables of one model each, got {len(self.budgets)} models: "
                 f"{', '.join(self.budgets)}; run it again for the others, with another --out"
             )
-        if min(self.seeds, self.ablation_seeds, self.lattice) < 1 or not all(self.budgets.values()):
-            raise InputError(
-                "the paper needs seeds, ablation seeds and a lattice ≥ 1 and budgets for every model, got "
-                f"{self.seeds}, {self.ablation_seeds}, {self.lattice} and {dict(self.budgets)}"
-            )
+        check_settings(self)
 
     def hard(self, model: str) -> float:
         """The largest budget of a model, where contenders differ most."""

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import tyro
 
+from hipp_prune.errors import InputError
 from hipp_prune.experiments.paper.settings import FULL, QUICK, PaperSettings
 from hipp_prune.experiments.settings import CrewSettings, require_extra
 from hipp_prune.stages.settings import LoadSettings
 
 _QUICK_MINUTES = 19
+_BUDGETS = (0.225, 0.7)
+"""Of models that are not ours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +38,9 @@ class Paper:
     """Few cells, questions and evaluations, to see that everything runs; 19 minutes, where not told otherwise."""
     models: tuple[str, ...] = ()
     """One for Table 1, and one for Table 2: checkpoint folders or hub names; the embedded ones by default."""
-    budgets: tuple[float, ...] = (0.225, 0.7)
-    """Shares of the MLP neurons to remove from --models; where one setting changes, the largest."""
+    budgets: tuple[float, ...] = ()
+    """Shares of the MLP neurons to remove from --models, 0.225 and 0.7 by default; where one setting changes, the
+    largest."""
     settings: PaperSettings = field(default_factory=lambda: FULL)
     crew: CrewSettings = CrewSettings()
     loading: LoadSettings = LoadSettings()
@@ -54,7 +58,11 @@ class Paper:
         require_extra("paper", *self.settings.searches)
         settings = self.settings
         if self.models:
-            settings = replace(settings, budgets=dict.fromkeys(self.models, self.budgets))
+            settings = replace(settings, budgets=dict.fromkeys(self.models, self.budgets or _BUDGETS))
+        elif self.budgets:
+            raise InputError(
+                "--budgets are those of --models, and none is named; name models, or leave both out"
+            )
         from hipp_prune.experiments.paper.stage import paper
         from hipp_prune.report.terminal import say
 

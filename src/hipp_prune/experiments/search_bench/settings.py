@@ -1,11 +1,14 @@
 """What searches are compared on; free of torch, so that the command line lists it."""
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Annotated
 
-from hipp_prune.errors import InputError
+from annotated_types import Len
+
 from hipp_prune.experiments.settings import HeldOut
-from hipp_prune.plans.choices import Method
+from hipp_prune.files.ranges import Count, Share
+from hipp_prune.files.strict import check_settings
+from hipp_prune.search.methods import METHODS, Method
 from hipp_prune.search.settings import SearchSettings
 
 LANDSCAPE = "landscape"
@@ -18,29 +21,26 @@ class BenchSettings:
 
     problems: tuple[str, ...] = ("toy-llava", "toy-qwen2.5-vl", LANDSCAPE)
     """Calibrated run directories, models to calibrate on --questions, or landscape, whose optimum is known."""
-    methods: tuple[Method, ...] = get_args(Method)
+    methods: tuple[Method, ...] = METHODS
     """Which searchers."""
-    budgets: tuple[int, ...] = (100, 250, 500, 1000, 2000)
+    budgets: Annotated[tuple[Count, ...], Len(1)] = (100, 250, 500, 1000, 2000)
     """Evaluations a search; above 1,000 only for methods that learn a policy."""
-    seeds: int = 5
+    seeds: Count = 5
     """Searches of each kind; all have k before any has k + 1."""
     questions: tuple[str, ...] = ("toyworld",)
     """Question specifications of models that have not been calibrated."""
     split: HeldOut = "validation"
     """Whose questions judge the answers."""
-    limit: int = 300
+    limit: Count = 300
     """Held-out questions a benchmark."""
-    s_min: float = SearchSettings().s_min
+    s_min: Share = SearchSettings().s_min
     """Smallest sparsity searched."""
-    s_max: float = SearchSettings().s_max
+    s_max: Share = SearchSettings().s_max
     """Largest sparsity searched."""
 
     def __post_init__(self) -> None:
-        if min(self.budgets, default=0) < 1 or self.seeds < 1 or self.limit < 1:
-            raise InputError(
-                f"a search benchmark needs budgets, seeds and a limit ≥ 1, got budgets {self.budgets}, "
-                f"{self.seeds} seeds and limit {self.limit}"
-            )
+        check_settings(self)
+        SearchSettings(s_min=self.s_min, s_max=self.s_max)  # refuses an empty box
 
     @property
     def base(self) -> SearchSettings:

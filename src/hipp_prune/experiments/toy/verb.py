@@ -6,6 +6,9 @@ from typing import Annotated, Literal, Union
 
 import tyro
 
+from hipp_prune.files.ranges import Seed
+from hipp_prune.files.strict import check_settings
+
 
 @dataclass(frozen=True, kw_only=True)
 class ToyMake:
@@ -16,8 +19,11 @@ class ToyMake:
 
     out: Path
     """Folder to make; use it as --questions toyworld:FOLDER."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the world."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def run(self) -> None:
         """Calls ``toyworld.write``."""
@@ -42,8 +48,11 @@ class ToyTrain:
     """Checkpoint folder to make."""
     log: Path | None = None
     """Where the training log goes; OUT/train.log by default."""
-    seed: int = 0
+    seed: Seed = 0
     """Of data and weights."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def run(self) -> None:
         """Calls ``toy.train``."""

@@ -1,8 +1,9 @@
-"""Idefics3 and SmolVLM: an image is cut into tiles, each introduced by its row and column, and a small overview."""
+"""Idefics3: an image is cut into tiles, each introduced by its row and column, and a small overview."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from hipp_prune.models.adapter import Adapter, ImageFeatures
+from hipp_prune.models.family import Family
 
 
 class Idefics3Adapter(Adapter):
@@ -13,9 +14,12 @@ class Idefics3Adapter(Adapter):
         "<global-img>",
         *(f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)),
     )
-    _image_options: ClassVar[dict[str, Any]] = {"return_row_col_info": True}
     _kept_outputs = frozenset({"rows", "cols"})
     _packs = True
+
+    @property
+    def _image_options(self) -> dict[str, Any]:
+        return {"return_row_col_info": True}
 
     def _image_tokens(self, features: ImageFeatures) -> list[int]:
         """Tiles in reading order, one text line a row, then the overview; all of one length."""
@@ -32,3 +36,11 @@ class Idefics3Adapter(Adapter):
         text = f"{''.join(lines)}{gap}{fake}<global-img>{tile}{fake}"
         ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
+
+
+FAMILY = Family(
+    name="Idefics3",
+    model_type="idefics3",
+    adapter=Idefics3Adapter,
+    tested="contract tests; inputs equal the stock processor's",
+)

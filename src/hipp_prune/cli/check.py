@@ -1,0 +1,34 @@
+"""The verb that looks for damage."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Compare every file of a run, a comparison or a checkpoint with what was written: sizes and checksums.
+
+    Example: hipp-prune check run
+    """
+
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
+    """A folder that hipp-prune wrote."""
+
+    def run(self) -> None:
+        """Calls ``stages.check``.
+
+        Raises:
+            RunError: if a file is missing or has changed.
+        """
+        from hipp_prune.errors import RunError
+        from hipp_prune.report.terminal import say
+        from hipp_prune.stages.check import check
+
+        number, found = check(self.folder)
+        if found:
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise RunError(f"{found[0]}{more}; bring it back from a copy, or make it again")
+        say(f"{self.folder}: {number} files, all as they were written")

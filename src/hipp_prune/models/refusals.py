@@ -1,0 +1,175 @@
+"""What a checkpoint's small files already tell: why it cannot be pruned, before a weight is read.
+
+Each reason is one sentence that says what to do instead. Read are ``config.json``, the names of the files, and the
+headers of the safetensors files, which name every tensor and its type.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from transformers import PreTrainedConfig
+
+from hipp_prune.errors import CheckpointError, UnsupportedModelError
+
+_QUANTISED = ("quantization_config", "compression_config")
+"""Settings by which every quantiser marks its checkpoints, at the top or in a part of the model."""
+_QUANTISER_FILES = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
+"""What ModelOpt, AutoGPTQ and AutoAWQ leave beside the weights."""
+_NARROW_FLOATS = ("F8", "F4", "E8", "F6")
+"""How the safetensors format's types of 8 bits and less begin."""
+_INTEGERS = ("I8", "U8", "I16", "U16", "I32", "U32")
+"""Types that no weight has unless it is packed."""
+_PICKLED = ("*.bin", "*.pth", "*.pt", "*.ckpt")
+
+NO_SAFETENSORS = (
+    "expected safetensors weights; a pickle (.bin) can run code when it is opened, so convert a checkpoint you trust: "
+    "load it with transformers and call model.save_pretrained(NEW, safe_serialization=True)"
+)
+"""What to do with a checkpoint of pickled weights."""
+
+
+def refuse_early(source: Path | str, *, trust_remote_code: bool) -> None:
+    """Refuses what cannot be pruned as it is.
+
+    Args:
+        source: a checkpoint folder, or a hub name, of which the configuration alone is looked at.
+        trust_remote_code: whether the checkpoint may bring code.
+
+    Raises:
+        CheckpointError: if the checkpoint is quantised, in its authors' own layout, or has pickled weights alone.
+        UnsupportedModelError: if it is Pixtral under LLaVA's name, or asks for attention code from the hub.
+    """
+    config = _raw_config(source)
+    _refuse_quantised(source, config)
+    if not trust_remote_code:
+        _refuse_kernels(source, config)
+    if isinstance(source, Path):
+        _refuse_pickled(source)
+        types = _tensor_types(source)
+        _refuse_packed(source, types)
+    else:
+        types = {}
+    _refuse_authors_layout(source, config, types)
+    _refuse_pixtral(source, config)
+
+
+def _raw_config(source: Path | str) -> dict[str, Any]:
+    """The configuration as it is written; empty where it cannot be read, which whoever loads it will say better."""
+    try:
+        if isinstance(source, Path):
+            content = json.loads((source / "config.json").read_text(encoding="utf-8"))
+        else:
+            content, _ = PreTrainedConfig.get_config_dict(source)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _parts(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The configuration and those of the model's parts, after where they stand."""
+    yield "config.json", config
+    for name, part in config.items():
+        if name.endswith("config") and isinstance(part, dict):
+            yield f"config.json's {name}", part
+
+
+def _refuse_quantised(source: Path | str, config: Mapping[str, Any]) -> None:
+    for place, part in _parts(config):
+        for key in _QUANTISED:
+            if part.get(key):
+                settings = part[key]
+                method = settings.get("quant_method") if isinstance(settings, dict) else None
+                raise _quantised(source, f"{place} has a {key} ({method or 'no quant_method'})")
+    if isinstance(source, Path):
+        for name in _QUANTISER_FILES:
+            if (source / name).is_file():
+                raise _quantised(source, f"there is a {name}")
+
+
+def _quantised(source: Path | str, found: str) -> CheckpointError:
+    return CheckpointError(
+        f"{source}: expected floating-point weights, found a quantised checkpoint: {found}; prune first, then "
+        f"quantise: give the checkpoint that this one was quantised from"
+    )
+
+
+def _refuse_packed(source: Path, types: Mapping[str, str]) -> None:
+    for name, kind in types.items():
+        packed = kind in _INTEGERS and name.endswith(("weight", "weight_packed"))
+        if packed or kind.startswith(_NARROW_FLOATS):
+            raise _quantised(source, f"{name} is stored as {kind}")
+
+
+def _refuse_kernels(source: Path | str, config: Mapping[str, Any]) -> None:
+    for place, part in _parts(config):
+        for key, value in part.items():
+            named = value.values() if isinstance(value, dict) else [value]
+            kernels = [name for name in named if isinstance(name, str) and "/" in name]
+            if "implementation" in key and kernels:
+                raise UnsupportedModelError(
+                    f"{source}: {place} asks for the kernel {kernels[0]!r} ({key}), code from the hub that would run "
+                    f"here; remove that line (every model runs without it), or trust it with --trust-remote-code"
+                )
+
+
+def _refuse_pickled(source: Path) -> None:
+    if any(source.glob("*.safetensors")):
+        return
+    pickled = sorted(path.name for pattern in _PICKLED for path in source.glob(pattern))
+    if pickled:
+        raise CheckpointError(
+            f"{source}: {NO_SAFETENSORS}, and copy the tokenizer's and processor's files there (found {pickled[0]})"
+        )
+
+
+def _tensor_types(source: Path) -> dict[str, str]:
+    """The type of every tensor as the format spells it; damaged files are left out, for loading to complain of."""
+    types: dict[str, str] = {}
+    for path in sorted(source.glob("*.safetensors")):
+        try:
+            with safe_open(path, framework="pt") as file:
+                types |= {name: str(file.get_slice(name).get_dtype()) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError):
+            continue
+    return types
+
+
+def _refuse_authors_layout(source: Path | str, config: Mapping[str, Any], types: Mapping[str, str]) -> None:
+    """Refuses LLaVA as its authors' own program stores it."""
+    named = [name for name in types if "mm_projector" in name.split(".")]
+    told = [key for key in ("mm_projector_type", "mm_vision_tower") if key in config]
+    if not (named or told):
+        return
+    found = f"the tensor {named[0]}" if named else f"{told[0]} in config.json"
+    raise CheckpointError(
+        f"{source}: expected transformers' layout, found that of LLaVA's authors ({found}); use the converted "
+        f"checkpoint, {_converted(config)}"
+    )
+
+
+def _converted(config: Mapping[str, Any]) -> str:
+    """The hub's conversion of a checkpoint in the authors' layout."""
+    large = config.get("hidden_size") == 5120
+    kind = str(config.get("model_type"))
+    if "qwen" in kind:
+        return "e.g. llava-hf/llava-onevision-qwen2-7b-ov-hf"
+    if "mistral" in kind:
+        return "e.g. llava-hf/llava-v1.6-mistral-7b-hf"
+    size = "13b" if large else "7b"
+    if config.get("image_aspect_ratio") == "anyres":
+        return f"e.g. llava-hf/llava-v1.6-vicuna-{size}-hf"
+    return f"e.g. llava-hf/llava-1.5-{size}-hf"
+
+
+def _refuse_pixtral(source: Path | str, config: Mapping[str, Any]) -> None:
+    vision = config.get("vision_config")
+    tower = vision.get("model_type") if isinstance(vision, dict) else None
+    if config.get("model_type") == "llava" and tower == "pixtral":
+        raise UnsupportedModelError(
+            f"{source}: expected a LLaVA model with a CLIP or SigLIP tower, found Pixtral under model_type llava, "
+            f"whose images are rows of patches divided by [IMG_BREAK], which LLaVA's prompt does not have; Pixtral is "
+            f"not supported"
+        )

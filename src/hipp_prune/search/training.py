@@ -1,0 +1,178 @@
+"""Policies: warm-up plans → surrogate proposals → its clone → plan-level GRPO on true evaluations (Eq. 3, Eq. 18).
+
+``hybrid`` runs all phases; ``grpo`` and ``grpo-paper`` only the last.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from hipp_prune.plans.arrays import Floats
+from hipp_prune.plans.preference import sample_preferences
+from hipp_prune.search.actor import Actor
+from hipp_prune.search.archive import Evaluation
+from hipp_prune.search.cloning import Clone
+from hipp_prune.search.draws import Draw, Lesson, draw_plans, learn
+from hipp_prune.search.phases import propose, refit, warm_up
+from hipp_prune.search.policy.network import PlanPolicy
+from hipp_prune.search.session import Session
+from hipp_prune.search.settings import SearchSettings
+from hipp_prune.search.solutions import PolicySolution
+
+_LOG_STD = -0.7
+"""Initial log σ of a policy that knows nothing."""
+_CLONE_LOG_STD = -1.5
+"""Initial log σ around a surrogate's solution: GRPO explores near it instead of starting over."""
+_VIRTUAL_GROUP = 16
+"""Plans a group that only the surrogate judges, each step: they cost nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """An actor in training."""
+
+    actor: Actor
+    optimiser: torch.optim.Optimizer
+
+    @classmethod
+    def of(cls, session: Session, *, log_std: float = _LOG_STD) -> "Learner":
+        """An untrained actor with this initial log σ."""
+        problem, config = session.problem, session.config
+        network = PlanPolicy(problem.state.shape[1], log_std=log_std)
+        return cls(
+            actor=Actor(network=network, state=problem.state, config=config),
+            optimiser=torch.optim.Adam(network.parameters(), lr=config.learning_rate),
+        )
+
+    def answers(self, session: Session) -> PolicySolution:
+        """What the trained actor answers."""
+        actor = self.actor
+        return PolicySolution(
+            policy=actor.network.eval(),
+            state=actor.state,
+            space=session.problem.space,
+            config=actor.config,
+            clone=actor.clone,
+        )
+
+
+def train_policy(session: Session) -> PolicySolution:
+    """Trains a preference-conditioned policy until the budget is gone.
+
+    A surrogate goes on learning from the policy's plans: it is refitted after every step, and the policy with it.
+    """
+    config = session.config
+    torch.manual_seed(config.seed)
+    known = propose(session, warm_up(session))
+    learner = Learner.of(session, log_std=_CLONE_LOG_STD if known else _LOG_STD)
+    learner.actor.clone = _clone(session, known)
+    before = session.used
+    for number in range(most_steps(config)):
+        if not affords_step(session):
+            break
+        preferences = sample_preferences(
+            session.rng(5, number), config.groups, anchor_fraction=config.anchor_fraction
+        )
+        done = (session.used - before) / max(1e-9, 1 - before)
+        found = step(session, learner, number, preferences=preferences, done=done)
+        if known:
+            known = known + found
+            learner.actor.clone = _clone(session, known)
+    return learner.answers(session)
+
+
+def _clone(session: Session, known: list[Evaluation]) -> Clone | None:
+    """The solutions of a surrogate fitted to all that is known; none where nothing is."""
+    if not known:
+        return None
+    surrogate = refit(session, known)  # which also sets the scale
+    return Clone(
+        surrogate=surrogate,
+        scale=session.normaliser.std,
+        space=session.problem.space,
+        config=session.config,
+    )
+
+
+def most_steps(config: SearchSettings) -> int:
+    """Steps that the budget allows if every seat is evaluated; a step of unstable plans costs nothing."""
+    return config.most_evaluations * config.minibatch // (config.groups * config.group * config.probe_size)
+
+
+def affords_step(session: Session) -> bool:
+    """Whether another step fits into the budget."""
+    config = session.config
+    return session.affordable(config.probe_size) >= config.groups * config.group
+
+
+def step(
+    session: Session, learner: Learner, number: int, *, preferences: Floats, done: float
+) -> list[Evaluation]:
+    """One step of Eq. 18: draw a group of plans a preference, evaluate them on one minibatch, update the policy.
+
+    With a clone its surrogate is a control variate: the evaluated plans teach only what it mispredicts, and many
+    plans that are not evaluated teach what it predicts. The expected gradient is the same, since the surrogate was
+    fitted before these plans were drawn; its noise is that of the mispredictions.
+
+    Args:
+        session: the search.
+        learner: trained in place.
+        number: of the step.
+        preferences: λ of each group, [P, 3].
+        done: fraction of this phase that is over, in [0, 1]; the stability band narrows with it.
+
+    Returns:
+        The evaluations of the plans stable enough to be evaluated.
+    """
+    config, space, actor = session.config, session.problem.space, learner.actor
+    draw = draw_plans(actor, space, config, preferences, session.rng(4, number))
+    widening = max(0.0, 1.0 - done / max(config.annealing, 1e-9))
+    gate = session.gate(draw.kept, widening=widening)
+    stable = np.flatnonzero(gate >= config.gate_floor)
+    evaluations = session.evaluate(
+        draw.kept[stable],
+        f"step-{number}",
+        "policy",
+        size=config.probe_size,
+        draws=[_as_stored(draw, index) for index in stable.tolist()],
+    )
+    returns = np.full((len(draw.kept), 3), np.nan)
+    returns[stable] = session.returns(evaluations)
+    if actor.clone is None:
+        session.normaliser.update(returns)
+    objectives = session.normaliser(returns)
+    lessons = [Lesson(draw=draw, objectives=objectives, gate=gate)]
+    if actor.clone is not None:
+        virtual = draw_plans(
+            actor, space, replace(config, group=_VIRTUAL_GROUP), preferences, session.rng(6, number)
+        )
+        lessons = [
+            Lesson(draw=draw, objectives=objectives - actor.clone.predicted(draw.kept), gate=gate),
+            Lesson(
+                draw=virtual,
+                objectives=actor.clone.predicted(virtual.kept),
+                gate=np.ones(len(virtual.kept)),
+            ),
+        ]
+    update = learn(actor, learner.optimiser, config, lessons)
+    session.record(
+        "policy",
+        evaluations,
+        draw.preferences[draw.group[stable]],
+        gate=float(gate.mean()),
+        clipped=update.clipped,
+        kl=update.kl,
+    )
+    return evaluations
+
+
+def _as_stored(draw: Draw, index: int) -> dict[str, Any]:
+    """What relabelling needs of a drawn plan: z, λ, the budget and log π_old."""
+    return {
+        "z": tuple(draw.z[index].tolist()),
+        "budget": tuple(draw.budget.tolist()),
+        "preference": tuple(draw.preferences[draw.group[index]].tolist()),
+        "log_prob": float(draw.log_prob[index]),
+    }

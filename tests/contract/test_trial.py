@@ -1,0 +1,173 @@
+"""A model is tried before hours are spent on it: what passes, what is refused, and that nothing is left behind."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hipp_prune.checkpoints import folders
+from hipp_prune.checkpoints.pruned import mlp_entries
+from hipp_prune.errors import HippPruneError, ImageError, OutputExistsError, UnsupportedModelError
+from hipp_prune.models import load_model
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.questions.question import Question
+from hipp_prune.stages.calibrate import calibrate
+from hipp_prune.stages.trial import try_model
+from tests.strangers import tiny_stranger
+from tests.tiny import FAMILIES, tiny_idefics3, tiny_image, tiny_llava, tiny_mistral3, tiny_qwen2_5_vl
+
+STRANGERS = (
+    "video_llama_3", "minicpmv4_6",  # their forwards swallow `logits_to_keep`
+    "vipllava", "aya_vision", "got_ocr2", "qianfan_ocr", "deepseek_vl", "janus",  # features as one tensor
+    "lighton_ocr",
+)  # fmt: skip
+pytestmark = pytest.mark.filterwarnings("ignore:.*is not among the tested families")
+
+
+def question(prompt: str) -> Question:
+    return Question(
+        benchmark="pope", id=prompt, prompt=prompt, image=Path("a"), answers=("Yes", "No"), gold=0, subset="random",
+        group="g",
+    )  # fmt: skip
+
+
+def answers(adapter: Adapter) -> Tensor:
+    features = {Path("a"): adapter.encode_images([tiny_image()])[0]}
+    asked = [question("Is there a dog?"), question("Which of these things is a person, a dog or a cat?")]
+    with torch.no_grad():
+        return adapter.answer_logits(*adapter.encode(asked, features))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_of_the_table_passes(tmp_path: Path, family: str) -> None:
+    folder = FAMILIES[family](tmp_path)
+    trial = try_model(load_model(folder), folder)
+    assert trial.family == family
+    assert trial.packs
+    assert trial.flat_pictures
+
+
+@pytest.mark.parametrize("model", ["toy-llava", "toy-qwen2.5-vl"])
+def test_the_embedded_models_pass(model: str) -> None:
+    assert try_model(load_model(model), model).packs
+
+
+@pytest.mark.parametrize("family", STRANGERS)
+def test_strangers_are_supported_by_their_structure(tmp_path: Path, family: str) -> None:
+    folder = tiny_stranger(tmp_path, family)
+    adapter = load_model(folder)
+    first, second = answers(adapter)
+    assert (first - second).abs().max() > 0.1, "each question is answered at its own last token"
+    trial = try_model(adapter, folder)
+    assert trial.family == family
+    assert not trial.packs
+
+
+@pytest.mark.parametrize("build", [tiny_llava, tiny_qwen2_5_vl, tiny_mistral3])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_later_blocks_stay_out_of_the_temporary_checkpoint(tmp_path: Path, build: Any, dtype: str) -> None:
+    folder = build(tmp_path, blocks=5, max_shard_size="60KB")
+    assert try_model(load_model(folder, dtype=dtype), folder).packs
+
+
+def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tiny_llava(tmp_path / "model", blocks=3)
+    adapter = load_model(folder)
+    before, layers = answers(adapter), list(adapter.model.get_decoder().layers)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    try_model(adapter, folder)
+    assert list(temporary.iterdir()) == []
+    assert list(adapter.model.get_decoder().layers) == layers
+    assert torch.equal(answers(adapter), before)
+    assert not any(module._forward_pre_hooks for module in adapter.model.modules())
+
+
+def test_a_layout_of_its_own_is_refused(tmp_path: Path) -> None:
+    """What our generic adapter makes of a family with marks around images, and of tiles."""
+    folder = tiny_stranger(tmp_path, "idefics2")
+    with pytest.raises(
+        UnsupportedModelError, match=r"transformers' processor makes 22 tokens.*hipp-prune 20"
+    ):
+        try_model(load_model(folder), folder)
+    folder = tiny_idefics3(tmp_path)
+    loaded = load_model(folder)
+    with pytest.raises(UnsupportedModelError, match="lays pictures out in a way of its own"):
+        try_model(Adapter(loaded.model, loaded.processor), folder)
+
+
+def test_answers_read_at_the_wrong_token_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tiny_llava(tmp_path)
+    adapter = load_model(folder)
+    monkeypatch.setattr(type(adapter), "_packs", False)
+
+    def first_token(batch: Any, images: Any) -> Tensor:
+        logits: Tensor = adapter.model(**adapter._forward_inputs(batch, images)).logits[:, 20]
+        return logits
+
+    monkeypatch.setattr(adapter, "answer_logits", first_token)
+    with pytest.raises(UnsupportedModelError, match=r"answers differ from those of the stock model's by \d+"):
+        try_model(adapter, folder)
+
+
+def test_a_forward_that_does_not_call_its_head_is_refused(tmp_path: Path) -> None:
+    adapter = load_model(tiny_llava(tmp_path))
+    head = adapter.model.get_output_embeddings()
+
+    class Inlined(nn.Linear):
+        def __call__(self, states: Tensor) -> Tensor:
+            return nn.functional.linear(states, head.weight)
+
+    adapter.model.lm_head.__class__ = Inlined
+    with pytest.raises(UnsupportedModelError, match="calls the output head 0 times"):
+        answers(adapter)
+
+
+def test_names_that_nobody_opens_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it was: the tower of MiniCPM-V 4.6 got the names of CLIP's on the hub."""
+    monkeypatch.setattr(folders, "_tower", lambda _: None)
+    folder = tiny_stranger(tmp_path, "minicpmv4_6")
+    with pytest.raises(
+        UnsupportedModelError, match=r"opening two pruned blocks with transformers failed.*missing"
+    ):
+        try_model(load_model(folder), folder)
+
+
+def test_flat_pictures_that_a_tower_cannot_encode_are_image_errors(tmp_path: Path) -> None:
+    folder = tiny_stranger(tmp_path, "lighton_ocr")
+    adapter = load_model(folder)
+    with pytest.raises(ImageError, match="448×28"):
+        adapter.encode_images([tiny_image(size=(448, 28))])
+    assert not try_model(adapter, folder).flat_pictures
+    assert load_model(tiny_mistral3(tmp_path)).encode_images([tiny_image(size=(448, 28))])[
+        0
+    ].tokens.shape == (4, 32)
+
+
+def test_calibrate_refuses_before_it_writes(tmp_path: Path) -> None:
+    folder, out = tiny_stranger(tmp_path, "idefics2"), tmp_path / "run"
+    with pytest.raises(UnsupportedModelError, match="tried before anything was written"):
+        calibrate(str(folder), ["toyworld"], out)
+    assert not out.exists()
+
+
+def test_calibrate_keeps_the_old_run_of_a_model_that_passes_no_more(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "run.json").write_text("{}")
+    (out / "calibration.safetensors").write_bytes(b"hours")
+    with pytest.raises(OutputExistsError):
+        calibrate("toy-llava", ["toyworld"], out)
+    with pytest.raises(HippPruneError):
+        calibrate(str(tmp_path / "misspelt"), ["toyworld"], out, force=True)
+    assert (out / "calibration.safetensors").read_bytes() == b"hours"
+
+
+def test_the_connectors_mlp_is_not_the_language_models(tmp_path: Path) -> None:
+    folder = tiny_stranger(tmp_path, "idefics2", changes={"perceiver_config": {"resampler_depth": 2}})
+    entries = mlp_entries(folders.open_shards(folder), load_model(folder).shape)
+    assert {entry.name.split("layers")[0] for entry in entries.values()} == {"model.text_model."}

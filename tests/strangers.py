@@ -1,0 +1,131 @@
+"""Two-block random models of families outside the table, from transformers' own defaults made small.
+
+``tiny_stranger(tmp, "idefics2")`` takes the family's default configuration, shrinks every size in it that a table below
+knows, and writes a checkpoint folder as ``tests.tiny`` does.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import transformers
+from transformers import CONFIG_MAPPING, PreTrainedConfig
+from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+from tests.tiny import _CHATML, _qwen_tokenizer, _save
+
+_SMALL: dict[str, Any] = {
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 8, "global_head_dim": 16, "depth": 2, "embed_dim": 32, "num_heads": 2,
+    "out_hidden_size": 32, "image_size": 56, "patch_size": 14, "projection_dim": 32, "mlp_dim": 48,
+    "max_position_embeddings": 512, "output_channels": 32, "resampler_depth": 2, "resampler_n_latents": 4,
+    "resampler_n_heads": 4, "resampler_head_dim": 8, "image_seq_length": 16,
+    "insert_layer_id": 0, "hidden_size_per_layer_input": 8, "num_kv_shared_layers": 0, "window_size": 2,
+    "global_attn_indexes": [1], "fullatt_block_indexes": [1], "position_embedding_size": 64, "pooling_kernel_size": 1,
+    "vision_feature_layer": -1, "deepstack_visual_indexes": [0], "num_image_tokens": 16, "embed_dim_per_head": 16,
+    "pad_token_id": None, "bos_token_id": None, "eos_token_id": None, "head_size": 8,
+    "mrope_section": [2, 1, 1],
+}  # fmt: skip
+_OWN: dict[str, dict[str, Any]] = {
+    "gemma4": {"audio_config": None, "text_config": {"layer_types": ["sliding_attention", "full_attention"]}},
+    "minicpmv4_6": {"text_config": {"layer_types": ["full_attention", "full_attention"]}},
+}
+"""What a family needs beyond smaller sizes."""
+_PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "aya_vision": ("GotOcr2ImageProcessorPil", {"size": {"height": 56, "width": 56}}),
+    "video_llama_3": ("VideoLlama3ImageProcessorPil", {"min_pixels": 28 * 28, "max_pixels": 112 * 112}),
+    "idefics2": (
+        "Idefics2ImageProcessorPil",
+        {"do_image_splitting": False, "size": {"shortest_edge": 28, "longest_edge": 56}},
+    ),
+    "mistral3": (
+        "PixtralImageProcessorPil",
+        {"size": {"longest_edge": 84}, "patch_size": {"height": 14, "width": 14}},
+    ),
+    "vipllava": (
+        "CLIPImageProcessorPil",
+        {"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56}},
+    ),
+}
+"""Image processors, where the family's own with 56 pixels a side is not it."""
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "idefics2": {"image_seq_len": 4},
+    "vipllava": {
+        "patch_size": 14,
+        "num_additional_image_tokens": 1,
+        "vision_feature_select_strategy": "default",
+    },
+}
+"""What stands in ``processor_config.json``."""
+_ADDED = ("<image>", "[IMG]", "[IMG_BREAK]", "[IMG_END]", "<fake_token_around_image>", "<end_of_utterance>")
+_IMAGES = {"mistral3": "[IMG]", "lighton_ocr": "[IMG]", "video_llama_3": "<|image_pad|>"}
+"""The image token where it is not ``<image>``."""
+
+
+def tiny_stranger(tmp: Path, model_type: str, **options: Any) -> Path:
+    """Builds a model of a family outside the table in ``tmp / model_type``.
+
+    Args:
+        tmp: where the folder is made.
+        model_type: transformers' name of the family.
+        options: ``changes`` of the configuration, nested as it is; ``processor``, name and settings; ``seed``.
+    """
+    tokenizer = _qwen_tokenizer(_ADDED)
+    image = _IMAGES.get(model_type, "<image>")
+    config_class: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
+    settings = _merged(_shrunk(config_class().to_dict(), len(tokenizer)), _OWN.get(model_type, {}))
+    settings = _merged(settings, options.pop("changes", {}))
+    for name in ("image_token_id", "image_token_index"):
+        if name in settings or hasattr(config_class, name):
+            settings[name] = tokenizer.convert_tokens_to_ids(image)
+    settings["tie_word_embeddings"] = False
+    name, arguments = options.pop("processor", None) or _processor(model_type)
+    template = _CHATML.replace("IMAGE", image)
+    seed = options.pop("seed", 0)
+    model_class = getattr(transformers, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[model_type])
+    image_processor = getattr(transformers, name)(**arguments)
+    return _save(
+        tmp, options.pop("name", model_type), model_class, config_class(**settings), tokenizer, image_processor, seed,
+        _SETTINGS.get(model_type, {}), {"chat_template": template, **options},
+    )  # fmt: skip
+
+
+def _processor(model_type: str) -> tuple[str, dict[str, Any]]:
+    """The family's own image processor without torchvision, with settings for pictures of 56 to 112 pixels a side."""
+    if model_type in _PROCESSORS:
+        return _PROCESSORS[model_type]
+    names: Any = IMAGE_PROCESSOR_MAPPING_NAMES[model_type]
+    keys = set(dict(getattr(getattr(transformers, names["pil"]), "size", None) or {}))
+    if keys == {"shortest_edge", "longest_edge"}:
+        return names["pil"], {"size": {"shortest_edge": 56 * 56, "longest_edge": 112 * 112}}
+    if keys == {"shortest_edge"}:
+        return names["pil"], {"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56}}
+    return names["pil"], {"size": {"height": 56, "width": 56}}
+
+
+def _shrunk(settings: dict[str, Any], vocabulary: int) -> dict[str, Any]:
+    """Smaller values where the table has them; lists with one entry a block are cut."""
+    blocks = settings.get("num_hidden_layers")
+    small = _SMALL | {"vocab_size": vocabulary, "vocab_size_per_layer_input": vocabulary}
+    result = {}
+    for name, value in settings.items():
+        if isinstance(value, dict) and name != "per_layer_config":
+            result[name] = _shrunk(value, vocabulary)
+        elif isinstance(value, list) and len(value) == blocks:
+            result[name] = value[:2]
+        elif name == "per_layer_config":
+            result[name] = {1: next(iter(value.values()))} if value else value
+        elif name == "sliding_window":
+            result[name] = value and 64
+        else:
+            result[name] = small.get(name, value)
+    return result
+
+
+def _merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    nested = {
+        name: _merged(settings[name], value)
+        for name, value in changes.items()
+        if isinstance(value, dict) and isinstance(settings.get(name), dict)
+    }
+    return {**settings, **changes, **nested}

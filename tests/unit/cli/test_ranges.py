@@ -1,0 +1,179 @@
+"""Every number that a flag takes: in its declared range, or refused in one sentence before any work."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+
+import pytest
+from annotated_types import Ge, Gt, Le, Lt
+
+from hipp_prune.cli.entry import main, parse
+from hipp_prune.cli.verbs import VERBS
+from hipp_prune.errors import InputError
+
+VALUES = ("0", "-1", "nan", "inf", "-inf", "1e300", "1" + 60 * "0", "0.5")
+
+REQUIRED = {
+    "calibrate": ["--model", "m", "--questions", "toyworld", "--out", "o"],
+    "search": ["run"],
+    "query": ["run"],
+    "prune": ["--out", "o"],
+    "recover": ["ckpt", "--out", "o", "--questions", "toyworld"],
+    "evaluate": ["--questions", "toyworld"],
+    "baseline": ["--method", "flap", "--sparsity", "0.2", "--out", "o"],
+    "export": ["ckpt", "--format", "gguf", "--out", "o"],
+    "push": ["ckpt", "me/it"],
+    "compare": ["--out", "o"],
+    "bench-search": ["--out", "o"],
+    "paper": ["--out", "o", "--results", "r"],
+    "report": ["run"],
+    "toy make": ["--out", "o"],
+    "toy train": ["--model", "toy-llava", "--out", "o"],
+}
+"""The flags without which a verb does not parse."""
+
+
+class Flag(NamedTuple):
+    """A flag that takes numbers."""
+
+    verb: str
+    name: str
+    kind: type
+    """int or float."""
+    limits: tuple[object, ...]
+
+    def allows(self, text: str) -> bool:
+        """Whether a value is one of its kind, and in its range."""
+        with suppress(ValueError):
+            value = self.kind(text)
+            return all(
+                (not isinstance(limit, Ge) or value >= limit.ge)
+                and (not isinstance(limit, Gt) or value > limit.gt)
+                and (not isinstance(limit, Le) or value <= limit.le)
+                and (not isinstance(limit, Lt) or value < limit.lt)
+                for limit in self.limits
+            )
+        return False
+
+
+def _classes() -> Iterator[tuple[str, type]]:
+    for name, verb in VERBS.items():
+        if name == "toy":
+            from hipp_prune.experiments.toy.verb import ToyMake, ToyTrain
+
+            yield from (("toy make", ToyMake), ("toy train", ToyTrain))
+        else:
+            yield name, verb.load()
+
+
+def _flags(verb: str, settings: type) -> Iterator[Flag]:
+    hints = get_type_hints(settings, include_extras=True)
+    for field in fields(settings):
+        hint = hints[field.name]
+        if is_dataclass(hint):
+            yield from _flags(verb, hint)  # type: ignore[arg-type]
+        elif "Suppress" not in str(hint) and (number := _number(hint)) is not None:
+            yield Flag(verb, f"--{field.name.replace('_', '-')}", *number)
+
+
+def _number(hint: Any, limits: tuple[object, ...] = ()) -> tuple[type, tuple[object, ...]] | None:
+    """The number that an annotation is, is made of, or may be, and its limits."""
+    if hint in (int, float):
+        return hint, limits
+    if get_origin(hint) is Annotated:
+        inner, *metadata = get_args(hint)
+        return _number(inner, (*limits, *metadata))
+    return next((found for part in get_args(hint) if (found := _number(part)) is not None), None)
+
+
+FLAGS = sorted(
+    {flag.verb + flag.name: flag for verb, kind in _classes() for flag in _flags(verb, kind)}.values()
+)
+
+
+def test_every_flag_that_takes_numbers_is_here() -> None:
+    names = {(flag.verb, flag.name) for flag in FLAGS}
+    expected = {
+        ("calibrate", "--batch-size"),
+        ("search", "--kappa"),
+        ("query", "--align"),
+        ("compare", "--lora-rank"),
+    }
+    expected |= {
+        ("paper", "--minutes"),
+        ("quickstart", "--limit"),
+        ("evaluate", "--seed"),
+        ("prune", "--sparsity"),
+    }
+    expected |= {("baseline", "--sparsity"), ("bench-search", "--budgets"), ("toy train", "--seed")}
+    assert expected <= names
+    assert len(names) > 130
+
+
+@pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: f"{flag.verb} {flag.name}")
+def test_every_flag_declares_a_range(flag: Flag) -> None:
+    if (flag.verb, flag.name) != ("paper", "--budgets"):  # its range is that of the settings it becomes
+        assert any(isinstance(limit, Ge | Gt) for limit in flag.limits), "no lower limit"
+        assert any(isinstance(limit, Le | Lt) for limit in flag.limits), "no upper limit"
+
+
+@pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: f"{flag.verb} {flag.name}")
+def test_a_number_is_in_its_range_or_refused_in_one_sentence(
+    flag: Flag, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for value in VALUES:
+        said = _refusal([*flag.verb.split(), *REQUIRED.get(flag.verb, []), f"{flag.name}={value}"], capsys)
+        if said is None:
+            assert flag.allows(value), f"{value} was accepted"
+        else:
+            assert isinstance(said, str) or "\n" not in str(said), said
+            assert flag.name in str(said) or flag.name[2:].replace("-", "_") in str(said), said
+
+
+def _refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> InputError | str | None:
+    """What is said against the words: our sentence, or the parser's box; None if they are accepted."""
+    try:
+        parse(words)
+    except InputError as error:
+        return error
+    except SystemExit as end:
+        return capsys.readouterr().err if end.code == 2 else None
+    return None
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("query run --sparsity 50", "expected --sparsity to be at most 1, found 50.0; did you mean 0.5?"),
+        ("query run --align 0", "expected --align to be at least 1, found 0; correct it"),
+        ("search run --minutes -3", "expected --minutes to be above 0, found -3.0; correct it"),
+        (
+            "search run --image-memory nan",
+            "expected --image-memory to be a finite number, found nan; correct it",
+        ),
+        (
+            "evaluate --questions toyworld --limit -1",
+            "expected --limit to be at least 1, found -1; correct it",
+        ),
+        (
+            "paper --out o --results r --budgets 50",
+            "--budgets are those of --models, and none is named; name models, or leave both out",
+        ),
+        (
+            "paper --out o --results r --models m --budgets 50",
+            "expected --budgets.m[0] to be at most 1, found 50.0; did you mean 0.5?",
+        ),
+        (
+            "compare --out o --s-min 0.6",
+            "a search needs 0 ≤ s_min ≤ s_max ≤ r_max < 1, got s_min = 0.6, s_max = 0.5, r_max = 0.8",
+        ),
+        (
+            "compare --out o --seed 3",
+            "every recovery of a comparison has its cell's seed, got --seed 3; leave it out",
+        ),
+    ],
+)
+def test_the_sentence(line: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.split()) == 2
+    assert capsys.readouterr().err == f"hipp-prune: {sentence}\n"

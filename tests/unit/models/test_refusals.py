@@ -1,0 +1,185 @@
+"""What is refused from a checkpoint's small files, in one sentence that says what to do."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedConfig
+
+from hipp_prune.errors import CheckpointError, UnsupportedModelError
+from hipp_prune.models import load_model, loading
+from hipp_prune.models.refusals import refuse_early
+from tests.strangers import tiny_stranger
+from tests.tiny import tiny_llava
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_llava(tmp_path_factory.mktemp("sound"))
+
+
+@pytest.fixture
+def folder(sound: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(sound, tmp_path / "llava"))
+
+
+def edit_config(folder: Path, part: str | None = None, **changes: Any) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    (config if part is None else config[part]).update(changes)
+    path.write_text(json.dumps(config))
+
+
+def edit_tensors(folder: Path, **changes: torch.Tensor) -> None:
+    path = folder / "model.safetensors"
+    save_file({**load_file(path), **changes}, path, {"format": "pt"})
+
+
+def unreadable(folder: Path) -> None:
+    """Makes sure that whoever reads a weight fails."""
+    (folder / "model.safetensors").write_bytes(b"no weights")
+
+
+@pytest.mark.parametrize("part", [None, "text_config"])
+@pytest.mark.parametrize(
+    "method", ["awq", "gptq", "bitsandbytes", "hqq", "torchao", "compressed-tensors", "auto-round", "fp8"]
+)
+def test_quantised_checkpoints_are_refused_before_weights_are_read(
+    folder: Path, method: str, part: str | None
+) -> None:
+    edit_config(folder, part, quantization_config={"quant_method": method, "bits": 4})
+    unreadable(folder)
+    with pytest.raises(
+        CheckpointError, match=rf"quantization_config \({method}\).*prune first, then quantise"
+    ):
+        load_model(folder)
+
+
+def test_packed_weights_are_refused_though_no_setting_says_so(folder: Path) -> None:
+    edit_tensors(folder, extra=torch.zeros(4, dtype=torch.float8_e4m3fn))
+    with pytest.raises(CheckpointError, match="extra is stored as F8_E4M3; prune first"):
+        load_model(folder)
+    edit_tensors(folder, extra=torch.zeros(4), **{"block.qweight": torch.zeros(4, dtype=torch.int32)})
+    with pytest.raises(CheckpointError, match=r"block\.qweight is stored as I32"):
+        load_model(folder)
+
+
+def test_a_quantisers_own_file_is_enough(folder: Path) -> None:
+    (folder / "hf_quant_config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"hf_quant_config\.json; prune first"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("attn_implementation", "kernels-community/flash-attn3"),
+        ("_attn_implementation", "someone/anything@main"),
+        ("attn_implementation", {"text_config": "someone/anything"}),
+    ],
+)
+@pytest.mark.parametrize("part", [None, "vision_config"])
+def test_attention_code_from_the_hub_is_refused_like_remote_code(
+    folder: Path, key: str, value: Any, part: str | None
+) -> None:
+    edit_config(folder, part, **{key: value})
+    unreadable(folder)
+    with pytest.raises(UnsupportedModelError, match=r"asks for the kernel .*--trust-remote-code"):
+        load_model(folder)
+    refuse_early(folder, trust_remote_code=True)
+
+
+def test_attention_that_torch_has_is_no_code(folder: Path) -> None:
+    edit_config(folder, attn_implementation="eager")
+    assert load_model(folder).model.config._attn_implementation == "eager"
+
+
+@pytest.mark.parametrize(
+    ("told", "converted"),
+    [
+        ({"model_type": "llava_llama", "hidden_size": 4096}, "llava-hf/llava-1.5-7b-hf"),
+        ({"model_type": "llava", "hidden_size": 5120}, "llava-hf/llava-1.5-13b-hf"),
+        ({"model_type": "llava_llama", "image_aspect_ratio": "anyres"}, "llava-hf/llava-v1.6-vicuna-7b-hf"),
+        ({"model_type": "llava_mistral"}, "llava-hf/llava-v1.6-mistral-7b-hf"),
+        ({"model_type": "llava_qwen"}, "llava-hf/llava-onevision-qwen2-7b-ov-hf"),
+    ],
+)
+def test_the_authors_layout_names_the_converted_checkpoint(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, Any], converted: str
+) -> None:
+    flat = {**told, "mm_projector_type": "mlp2x_gelu", "mm_vision_tower": "openai/clip-vit-large-patch14-336"}
+    (folder / "config.json").write_text(json.dumps(flat))
+    monkeypatch.setattr(loading, "load_weights", None)
+    with pytest.raises(CheckpointError, match=f"LLaVA's authors.*{converted}"):
+        load_model(folder)
+
+
+def test_the_authors_names_under_a_config_that_transformers_reads(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "llava"}))
+    edit_tensors(folder, **{"model.mm_projector.0.weight": torch.zeros(4, 4)})
+    monkeypatch.setattr(loading, "load_weights", None)
+    with pytest.raises(CheckpointError, match=r"model\.mm_projector\.0\.weight.*llava-hf/llava-1\.5-7b-hf"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin", "consolidated.00.pth"]
+)
+def test_pickles_are_never_opened(folder: Path, name: str) -> None:
+    (folder / "model.safetensors").rename(folder / name)
+    with pytest.raises(CheckpointError, match=rf"save_pretrained\(NEW, safe_serialization=True\).*{name}"):
+        load_model(folder)
+
+
+def test_pickles_beside_safetensors_are_left_alone(folder: Path) -> None:
+    (folder / "pytorch_model.bin").write_bytes(b"never read")
+    load_model(folder)
+
+
+def test_pixtral_under_llavas_name(folder: Path) -> None:
+    edit_config(folder, vision_config={"model_type": "pixtral"})
+    unreadable(folder)
+    with pytest.raises(UnsupportedModelError, match=r"Pixtral under model_type llava.*\[IMG_BREAK\]"):
+        load_model(folder)
+
+
+def test_a_hub_name_is_refused_by_its_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"model_type": "llava", "quantization_config": {"quant_method": "awq"}}
+    monkeypatch.setattr(PreTrainedConfig, "get_config_dict", lambda *_, **__: (told, {}))
+    with pytest.raises(CheckpointError, match=r"someone/llava-awq: .*prune first, then quantise"):
+        load_model("someone/llava-awq")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [("nan", "NaN"), ("inf", "infinite values"), ("-inf", "infinite values")]
+)
+@pytest.mark.parametrize("dtype", ["auto", "bfloat16"])
+def test_weights_that_are_no_numbers_are_refused_by_name(
+    folder: Path, value: str, said: str, dtype: str
+) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("layers.1.mlp.up_proj.weight"))
+    tensors[name][3, 5] = float(value)
+    edit_tensors(folder, **tensors)
+    with pytest.raises(CheckpointError, match=rf"found {said} in .*layers\.1\.mlp\.up_proj\.weight"):
+        load_model(folder, dtype=dtype)
+
+
+def test_blocks_with_sizes_of_their_own_are_refused_from_the_configuration(tmp_path: Path) -> None:
+    folder = tiny_stranger(tmp_path, "gemma4")
+    unreadable(folder)
+    with pytest.raises(UnsupportedModelError, match=r"gemma4 is not supported.*head_dim in block 1"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", "[" * 100_000, '"llava"'])
+def test_a_configuration_that_is_none_is_left_to_the_loader(folder: Path, content: str) -> None:
+    (folder / "config.json").write_text(content)
+    refuse_early(folder, trust_remote_code=False)
