@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lmms-eval test-transformers-4 test-vllm check fix results bench bench-search paper clean
+.PHONY: help demo test test-isa test-lmms-eval test-transformers-4 test-vllm check fix results bench bench-search paper clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -21,6 +21,12 @@ demo: $(READY)  ## the whole method on an embedded model, in minutes (DEMO_FLAGS
 
 test: $(READY)  ## the whole suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
+
+NUMERIC := tests/contract tests/distributed tests/unit/experiments/toy \
+	$(addprefix tests/unit/,baselines calibration checkpoints evaluation export models objectives pruning recovery search)
+OTHER := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem OMP_WAIT_POLICY=passive
+test-isa: $(READY)  ## the numeric tests as another processor would round them: older instructions, two threads
+	$(OTHER) OMP_NUM_THREADS=2 $(BIN)/pytest --numprocesses 2 --dist loadgroup $(NUMERIC)
 
 LMMS := build/lmms-eval
 test-lmms-eval: $(READY)  ## lmms-eval itself with our model class, offline, in an environment of its own

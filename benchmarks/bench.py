@@ -29,14 +29,13 @@ from shapes import SHAPES, ShapeName, build
 from workload import PACKED, PLAIN, SPARSITIES, UNPACKED, Load, Workload, clock, race
 
 from hipp_prune import api
-from hipp_prune.calibration import calibrate
+from hipp_prune.calibration.measurement import calibrate
 from hipp_prune.evaluation.speed import measure_speedups
 from hipp_prune.files.writing import write_text
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.forward_cost import flops_table
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
-from hipp_prune.pruning.importance import magnitude
 from hipp_prune.pruning.prefix_views import sort_neurons
 from hipp_prune.search.policy.network import PlanPolicy
 from hipp_prune.search.query.planner import Planner
@@ -276,7 +275,10 @@ def pruning_rows(work: Workload, planner: Planner, rounds: int) -> Iterator[Row]
 
 def prune_in_memory(adapter: Adapter, plan: Plan) -> None:
     """Scores, sorts, cuts; then puts everything back, which is counted too."""
-    scores = [magnitude(block.gate.weight, block.up.weight, block.down.weight) for block in adapter.blocks]
+    scores = [
+        torch.cat([block.gate.weight, block.up.weight, block.down.weight.T], dim=1).double().norm(dim=1)
+        for block in adapter.blocks
+    ]
     model = sort_neurons(adapter, scores)
     with model.apply(plan.kept):
         pass

@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 
 from hipp_prune import api, distributed
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.models import load_model
 from hipp_prune.questions.sources import load_questions

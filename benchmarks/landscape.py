@@ -13,9 +13,9 @@ import tyro
 
 from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.plans.arrays import Floats
-from hipp_prune.plans.choices import Method
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.loop import search
+from hipp_prune.search.methods import Method
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.search.solutions import Answers
 

@@ -16,16 +16,17 @@ import numpy as np
 import tyro
 
 from hipp_prune import api
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.evaluation.evaluator import Evaluator
 from hipp_prune.models import load_model
-from hipp_prune.objectives.returns import AnswerScores, answer_returns, class_balanced_mean
+from hipp_prune.objectives.returns import AnswerScores, answer_returns
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.pruning.prefix_views import sort_neurons
 from hipp_prune.questions.minibatches import draw_minibatch
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.yes_no import class_balanced_mean
 
 MODELS = ("toy-llava", "toy-qwen2.5-vl")
 IMAGE_TOKENS = 576

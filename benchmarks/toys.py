@@ -16,19 +16,19 @@ import numpy as np
 import tyro
 
 from hipp_prune import api
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.evaluation.results import Results, score
 from hipp_prune.evaluation.scorecard import answer_questions, limit_questions
-from hipp_prune.evaluation.scoring import chance_level
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.objectives.returns import class_balanced_mean
 from hipp_prune.plans.preference import Preference
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.pruning.masking import apply_masks
 from hipp_prune.pruning.prefix_views import sort_neurons
+from hipp_prune.questions.multiple_choice import chance_level
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.yes_no import YesNoScore, class_balanced_mean
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.settings import SearchSettings
 
@@ -64,19 +64,24 @@ class Measured:
     @property
     def pope(self) -> float:
         """Balanced accuracy over all subsets."""
-        return self.results.pope_pooled.balanced_accuracy
+        return self.results.scores["pope"].accuracy
 
     @property
     def multiple_choice(self) -> float:
         """ScienceQA-style accuracy."""
-        assert self.results.scienceqa is not None
-        return self.results.scienceqa.overall.accuracy
+        return self.results.scores["scienceqa"].accuracy
+
+    @property
+    def yes_no(self) -> YesNoScore:
+        """The whole official score."""
+        score = self.results.scores["pope"]
+        assert isinstance(score, YesNoScore)
+        return score
 
     def row(self, name: str) -> str:
         """A line of the table."""
-        pope = self.results.pope
-        subsets = " / ".join(f"{pope[subset].balanced_accuracy:.1%}" for subset in pope)
-        pooled = self.results.pope_pooled
+        subsets = " / ".join(f"{part.balanced_accuracy:.1%}" for part in self.yes_no.subsets.values())
+        pooled = self.yes_no.pooled
         return (
             f"| {name} | {self.sparsity:.3f} | {self.pope:.1%} | {subsets} | {pooled.yes_rate:.1%} | "
             f"{self.multiple_choice:.1%} | {self.returns[0]:.3f} | {self.returns[1]:.3f} |"
@@ -168,7 +173,7 @@ def describe(name: str, settings: Settings, folder: Path) -> Iterator[str]:
         yield (
             f"| {preference} | {spread([c.sparsity for c in cells], percent=False)} "
             f"| {spread([c.pope for c in cells], percent=True)} "
-            f"| {spread([c.results.pope_pooled.yes_rate for c in cells], percent=True)} "
+            f"| {spread([c.yes_no.pooled.yes_rate for c in cells], percent=True)} "
             f"| {spread([c.multiple_choice for c in cells], percent=True)} "
             f"| {spread([c.returns[0] for c in cells], percent=False)} "
             f"| {spread([c.returns[1] for c in cells], percent=False)} |"

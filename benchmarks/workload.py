@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hipp_prune.calibration import Calibration, calibrate
+from hipp_prune.calibration.measurement import Calibration, calibrate
 from hipp_prune.evaluation.evaluator import Evaluator
 from hipp_prune.evaluation.features import encode_image_files
 from hipp_prune.models import load_model

@@ -8,7 +8,10 @@
 >>> api.evaluate("smaller", ["toyworld"])
 """
 
-from hipp_prune.baselines.methods import plan_baseline, write_baseline
+from hipp_prune.baselines.planning import plan_baseline, write_baseline
+from hipp_prune.baselines.settings import BaselineSettings
+from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.baseline import baseline
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.evaluate import evaluate, score_answers, speedups, update_card
@@ -29,11 +32,14 @@ from hipp_prune.stages.settings import (
 
 __all__ = [
     "AskSettings",
+    "BaselineSettings",
     "CalibrateSettings",
     "EvaluateSettings",
     "ExportSettings",
     "LoadSettings",
     "QuerySettings",
+    "RecoverySettings",
+    "SearchSettings",
     "baseline",
     "calibrate",
     "checkpoint_plan",

@@ -19,7 +19,7 @@ import torch._dynamo  # what the first Adam of a process imports: here once for 
 from safetensors.torch import save_file
 
 from hipp_prune import api, distributed
-from hipp_prune.calibration import calibrate
+from hipp_prune.calibration.measurement import calibrate
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.models import load_model

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from hipp_prune.questions.question import Question
 from tests.distributed import jobs
 from tests.tiny import tiny_image, tiny_llava
+from tests.tolerance import GRADIENTS, assert_agree
 
 pytestmark = pytest.mark.xdist_group("distributed")
 
@@ -43,4 +43,4 @@ def test_sums_of_all_workers_are_those_of_one(tmp_path: Path, questions: int, wo
         together = load_file(tmp_path / str(workers) / f"{rank}.safetensors")
         assert together.keys() == alone.keys()
         for name, tensor in alone.items():
-            torch.testing.assert_close(together[name], tensor, rtol=1e-5, atol=1e-5, msg=name)
+            assert_agree(together[name], tensor, GRADIENTS)

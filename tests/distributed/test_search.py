@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hipp_prune.search.settings import METHODS, SearchSettings
+from hipp_prune.search.methods import METHODS
+from hipp_prune.search.settings import SearchSettings
 from tests.distributed import jobs
 
 pytestmark = pytest.mark.xdist_group("distributed")

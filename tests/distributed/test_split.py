@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from accelerate import dispatch_model
 
-from hipp_prune.calibration import calibrate, observe
+from hipp_prune.calibration.measurement import calibrate, observe
 from hipp_prune.errors import InputError
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
@@ -20,10 +19,11 @@ from tests.distributed import jobs
 from tests.distributed.pretend_gpus import place, pretend_gpus
 from tests.distributed.test_calibration import ask
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl
+from tests.tolerance import assert_agree
 
 pytestmark = pytest.mark.xdist_group("distributed")
 
-CONFIG = SearchSettings(minibatch=6, flow="chain", pope_share=1.0)
+CONFIG = SearchSettings(minibatch=6, flow="chain", robust_share=1.0)
 SECOND = ("model.language_model.layers.1", "model.language_model.norm", "lm_head")
 """What stands on the second device."""
 
@@ -65,8 +65,8 @@ def compare(model: Path) -> None:
         for one, other in zip(
             calibration.neurons + calibration.inputs, again.neurons + again.inputs, strict=True
         ):
-            torch.testing.assert_close(other.square, one.square, rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(again.visual.total, calibration.visual.total, rtol=1e-5, atol=1e-5)
+            assert_agree(other.square, one.square)
+        assert_agree(again.visual.total, calibration.visual.total)
         divided = ModelProblem(parts, calibration, questions, CONFIG)
         np.testing.assert_allclose(divided.log_ratio(plan[None]), flow, rtol=1e-9)
         assert divided.evaluate(plan, "any", 6).robustness == pytest.approx(scores.robustness, abs=1e-5)

@@ -2,15 +2,14 @@
 
 import shutil
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from hipp_prune import api
+from hipp_prune.baselines.methods import BASELINES
 from hipp_prune.checkpoints.ledger import read_savings
 from hipp_prune.cli import main
 from hipp_prune.files.run_directory import RunDirectory
-from hipp_prune.plans.choices import Baseline
 from tests.e2e.conftest import Benchmarks, Refused
 
 
@@ -31,7 +30,7 @@ def baseline(*arguments: object) -> list[str]:
 
 
 @pytest.mark.xdist_group("baselines")
-@pytest.mark.parametrize("told", [*get_args(Baseline), "llm-pruner --attention --match block"])
+@pytest.mark.parametrize("told", [*BASELINES, "llm-pruner --attention --match block"])
 def test_the_checkpoint_is_evaluated_like_any_other(
     run: Path, benchmarks: Benchmarks, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,7 +96,7 @@ class TestBadInput:
         self, llava: Path, benchmarks: Benchmarks, tmp_path: Path, refused: Refused
     ) -> None:
         told = ("--model", llava, "--questions", benchmarks.specs[0], "--count", 0, "--method", "uniform")
-        assert "at least one question" in refused(baseline(*told, "--out", tmp_path / "out"))
+        assert "--count to be at least 1" in refused(baseline(*told, "--out", tmp_path / "out"))
 
     @pytest.mark.parametrize(("method", "said"), [("uniform", "r_max"), ("llm-pruner", "blocks whole")])
     def test_more_than_the_method_can_remove(

@@ -53,7 +53,7 @@ def test_a_comparison_goes_on_where_it_was_stopped_and_its_tables_need_no_model(
         rows = list(csv.DictReader(file))
     assert Counter(row["method"] for row in rows) == {"dense": 2, "wanda-rows": 2, "flap": 2, "hybrid": 4}
     assert {row["stage"] for row in rows} == {"before", "after"}
-    assert all(0 <= float(row["choice"]) <= 1 and row["num_pope"] == "30" for row in rows)
+    assert all(0 <= float(row["utility"]) <= 1 and row["num_robustness"] == "30" for row in rows)
     saved = {row["method"]: float(row["saved_mlp"]) for row in rows if row["stage"] == "before"}
     assert saved["dense"] == 0
     assert saved["flap"] == pytest.approx(0.3, abs=0.02)

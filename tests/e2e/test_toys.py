@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipp_prune.calibration import Calibration, calibrate
+from hipp_prune.calibration.measurement import Calibration, calibrate
 from hipp_prune.cli import main
 from hipp_prune.evaluation.evaluator import Evaluator, PreparedBatch
 from hipp_prune.evaluation.scorecard import Scorecard, limit_questions
-from hipp_prune.evaluation.scoring import chance_level
 from hipp_prune.models import TOYS, load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.pruning.prefix_views import sort_neurons
 from hipp_prune.questions import toyworld
+from hipp_prune.questions.multiple_choice import chance_level
 
 QUESTIONS = 300
 """Test questions a benchmark; the whole test split is scored by ``benchmarks/toys.py``."""

@@ -7,15 +7,16 @@ import numpy as np
 from torch import Tensor
 
 from hipp_prune.baselines.settings import BaselineSettings
-from hipp_prune.calibration import Calibration, Moments
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.forward_cost import flops_table
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.costs import Costs
 from hipp_prune.plans.plan import Plan, keep_masks, pack_masks
-from hipp_prune.plans.space import ModelShape, PlanSpace
+from hipp_prune.plans.space import ModelShape, PlanSpace, UnitKind
+from hipp_prune.pruning.criteria import Criterion
+from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.questions.question import Question
 
 
@@ -114,6 +115,13 @@ def uniform_counts(space: PlanSpace, sparsity: float) -> Ints:
     return result
 
 
+def uniform_plan(setting: Setting, criterion: Criterion) -> Plan:
+    """The plan where all blocks lose the same fraction, neurons by a named criterion."""
+    space = setting.space()
+    scores = score_neurons(setting.adapter, setting.calibration, criterion, setting.config.image_weight)
+    return make_plan(space, uniform_counts(space, setting.mlp_sparsity), rank(scores), importance=criterion)
+
+
 def shifted_ratios(space: PlanSpace, ratios: Floats, sparsity: float) -> Floats:
     """clip(ratios + t, 0, r_max), [U], with the t that meets the sparsity (bisection)."""
     low, high = -float(ratios.max()) - 1.0, 1.0 - float(ratios.min())
@@ -142,8 +150,3 @@ def standardised(scores: Sequence[Tensor]) -> list[Tensor]:
     tiny = 1e-300
     doubles = [score.double() for score in scores]
     return [(score - score.mean()) / score.std().clamp(min=tiny) for score in doubles]
-
-
-def image_share(moments: Moments) -> float:
-    """The image weight under which every token counts alike: the share of image tokens."""
-    return float(moments.count[0] / moments.count.sum())

@@ -1,13 +1,21 @@
 """Settings of the baselines; imports nothing heavy, since the command line lists them."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Gt, Lt
 
 from hipp_prune.files.ranges import Count, Seed, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.choices import Criterion, Element, Match, UnitKind
+from hipp_prune.plans.space import UnitKind
+from hipp_prune.pruning.criteria import Criterion
+
+Element = Literal["param_first", "vectorize", "param_mix"]
+"""LLM-Pruner's Taylor term of a neuron: Σ|W ⊙ g|, |Σ W ⊙ g| of each projection, or Σ|W ⊙ g − ½ W ⊙ F ⊙ W|."""
+
+Match = Literal["mlp", "block"]
+"""What a baseline's sparsity is a fraction of: the MLP's prunable parameters, or all parameters of the blocks, which
+methods are compared on that remove more than neurons."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ image's own start and end markers do not count.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +20,9 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedC
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from hipp_prune.calibration.reductions import HEAD_REDUCTIONS, TOKEN_REDUCTIONS, HeadReduction, TokenReduction
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.models.adapter import Batch, Block
-from hipp_prune.plans.choices import HeadReduction
-
-TokenReduction = Literal["max", "mean", "last"]
-"""How a sample's m_l(t) become one number: Eq. 6 takes the max; ``last`` is the last prompt token's."""
-
-TOKEN_REDUCTIONS: tuple[TokenReduction, ...] = get_args(TokenReduction)
-HEAD_REDUCTIONS: tuple[HeadReduction, ...] = get_args(HeadReduction)
 
 ATTENTION = "hipp_prune_visual_mass"
 """Name of our attention function, and of its mask, in transformers' registries."""
@@ -42,7 +36,7 @@ class VisualSensitivity:
     """Sums over samples of the reduced masses of Eq. 5, float64; sums, so that batches and workers add up."""
 
     total: Tensor
-    """Σ over samples, [3 token reductions, 3 head reductions, L], axes ordered as the two constants above."""
+    """Σ over samples, [3 token reductions, 3 head reductions, L], axes ordered as in ``reductions``."""
     count: Tensor
     """Samples with an image and a language token behind it, []."""
 

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig
 from transformers.models.auto import modeling_auto
 
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
+from hipp_prune.files.reading import read_document
+from hipp_prune.models.declared import REMEDY, check_config
+from hipp_prune.models.loading import read_config
 from hipp_prune.models.uneven import REMOTE_CODE
 
 
@@ -16,15 +18,9 @@ def read_config_file(path: Path) -> dict[str, Any]:
     """One of a checkpoint's JSON files.
 
     Raises:
-        CheckpointError: if it is missing or not JSON.
+        CheckpointError: if it is missing or holds no JSON object.
     """
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is missing or not JSON ({error}); expected a complete checkpoint"
-        ) from error
-    return content
+    return read_document(path, dict[str, Any], remedy=REMEDY, error=CheckpointError, foreign=True)
 
 
 def write_config_file(path: Path, content: Mapping[str, Any]) -> None:
@@ -36,13 +32,14 @@ def nested_config(source: Path) -> dict[str, Any]:
     """A checkpoint's config; one that keeps its text settings at the top (Qwen2.5-VL on the hub) is nested.
 
     Raises:
-        CheckpointError: if it is missing or not JSON.
+        CheckpointError: if it is missing, or something we rely on is of another type or range.
         UnsupportedModelError: if it is no model with a text config.
     """
+    check_config(source)
     config = read_config_file(source / "config.json")
     if "text_config" in config:
         return config
-    config = AutoConfig.from_pretrained(source).to_dict()
+    config = read_config(source).to_dict()
     if "text_config" not in config:
         raise UnsupportedModelError(
             f"{source}: expected a model with a text_config, found {config['model_type']}"

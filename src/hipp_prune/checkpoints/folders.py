@@ -21,9 +21,9 @@ from hipp_prune.checkpoints.shards import (
 )
 from hipp_prune.errors import CheckpointError, OutputExistsError
 from hipp_prune.files.progress import Progress
+from hipp_prune.models.declared import INDEX, read_index
 from hipp_prune.models.uneven import REMOTE_CODE, write_code
 
-INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
 _COPIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "LICENSE*", "NOTICE*")
 """Tokenizer, processor, chat template, generation config, licence; never weights of another format."""
@@ -38,7 +38,7 @@ def open_shards(source: Path) -> list[Shard]:
     """
     hub_names = _tower(source) in (None, "clip_vision_model", "siglip_vision_model")
     if (source / INDEX).is_file():
-        weight_map: dict[str, str] = read_config_file(source / INDEX)["weight_map"]
+        weight_map = read_index(source).weight_map
         shards = [read_shard(source / name, hub_names=hub_names) for name in sorted(set(weight_map.values()))]
         missing = set(weight_map) - {entry.name for shard in shards for entry in shard.entries}
         if missing:

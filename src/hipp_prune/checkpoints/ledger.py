@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.errors import CheckpointError
+from hipp_prune.files.ranges import Large
+from hipp_prune.files.reading import read_document
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger, ModelShape
 
@@ -17,6 +18,30 @@ RECOVERY_FILE = "recovery.json"
 
 ADDED = "untied_parameters"
 """The entry of ``recovery.json`` that says how many parameters untying the head has added."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LedgerFile:
+    """What ``ledger.json`` holds."""
+
+    sparsity: Ledger
+    model: ModelShape
+    notes: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RecoverySettings:
+    """The setting of a recovery that is read again."""
+
+    projector: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RecoveryFile:
+    """What of ``recovery.json`` is read again."""
+
+    untied_parameters: Large
+    settings: _RecoverySettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,24 +73,41 @@ def read_savings(folder: Path) -> Savings | None:
             return None
         plan = Plan.load(folder / PLAN_FILE)
         return Savings(ledger=plan.ledger, shape=plan.shape, notes=plan.notes)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        model = content["model"]
-        return Savings(
-            ledger=Ledger(**content["sparsity"]),
-            shape=ModelShape(**{**model, "neurons": tuple(model["neurons"])}),
-            notes=content["notes"],
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} is damaged ({error}); expected what `hipp-prune baseline` wrote, so write the checkpoint again"
-        ) from error
+    content = read_document(
+        path,
+        _LedgerFile,
+        remedy="write the checkpoint again with `hipp-prune baseline`",
+        error=CheckpointError,
+    )
+    return Savings(ledger=content.sparsity, shape=content.model, notes=content.notes)
 
 
 def added_parameters(folder: Path) -> int:
-    """Parameters that recoveries have added to a checkpoint by untying its head."""
+    """Parameters that recoveries have added to a checkpoint by untying its head.
+
+    Raises:
+        CheckpointError: if its ``recovery.json`` is damaged.
+    """
+    record = _recovery(folder)
+    return 0 if record is None else record.untied_parameters
+
+
+def trained_projector(folder: Path) -> bool:
+    """Whether a recovery has changed a checkpoint's multimodal projector.
+
+    Raises:
+        CheckpointError: if its ``recovery.json`` is damaged.
+    """
+    record = _recovery(folder)
+    return record is not None and record.settings.projector
+
+
+def _recovery(folder: Path) -> _RecoveryFile | None:
     path = folder / RECOVERY_FILE
-    return int(read_config_file(path)[ADDED]) if path.is_file() else 0
+    if not path.is_file():
+        return None
+    remedy = "recover the checkpoint again with `hipp-prune recover`"
+    return read_document(path, _RecoveryFile, remedy=remedy, error=CheckpointError, foreign=True)
 
 
 def checkpoint_ledger(folder: Path) -> Ledger | None:

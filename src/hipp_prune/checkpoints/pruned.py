@@ -22,9 +22,8 @@ from hipp_prune.errors import CheckpointError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model
 from hipp_prune.models.uneven import DOWN_BIAS, KEY_VALUE_HEADS
-from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.plan import Plan
-from hipp_prune.plans.space import ModelShape
+from hipp_prune.plans.space import ModelShape, UnitKind
 
 _MLP = re.compile(r"(?:^|\.)layers\.(\d+)\.mlp\.(gate|up|down)_proj\.(weight|bias)$")
 _OTHER_PART = re.compile(r"vision|visual|image|audio|connector|projector|resampler|perceiver|merger")

@@ -21,6 +21,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from hipp_prune.errors import CheckpointError
+from hipp_prune.files.ranges import Large, Natural
+from hipp_prune.files.strict import check_value, sound_json
+from hipp_prune.models.declared import REMEDY
 
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 """Floating-point types as the format spells them."""
@@ -119,6 +122,15 @@ class Shard:
         return sum(entry.num_bytes for entry in self.entries)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """What the header of a safetensors file says of a tensor."""
+
+    dtype: str
+    shape: tuple[Natural, ...]
+    data_offsets: tuple[Large, Large]
+
+
 def read_shard(path: Path, *, hub_names: bool = True) -> Shard:
     """Reads the header of a safetensors file.
 
@@ -134,26 +146,35 @@ def read_shard(path: Path, *, hub_names: bool = True) -> Shard:
             pass
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header: dict[str, Any] = json.loads(file.read(length))
-    except (OSError, SafetensorError) as error:
+            text = file.read(length).decode("utf-8")
+    except (OSError, SafetensorError, UnicodeDecodeError) as error:
         raise CheckpointError(
             f"{path} cannot be read as safetensors ({error}): missing or cut off; download the model again"
         ) from error
-    metadata = header.pop("__metadata__", None)
+    header = sound_json(text, where=str(path), remedy=REMEDY, error=CheckpointError)
+    told = header.pop("__metadata__", None)
+    metadata = (
+        None
+        if told is None
+        else check_value(
+            told, dict[str, str], where=f"{path}, metadata", remedy=REMEDY, error=CheckpointError
+        )
+    )
+    tensors = check_value(header, dict[str, _Stored], where=str(path), remedy=REMEDY, error=CheckpointError)
     entries = [
         _entry(name, stored_name(name) if hub_names else name, info, data_begin=8 + length)
-        for name, info in header.items()
+        for name, info in tensors.items()
     ]
     return Shard(path=path, entries=tuple(sorted(entries, key=lambda entry: entry.begin)), metadata=metadata)
 
 
-def _entry(name: str, stored: str, info: Mapping[str, Any], data_begin: int) -> Entry:
-    begin, end = info["data_offsets"]
+def _entry(name: str, stored: str, info: _Stored, data_begin: int) -> Entry:
+    begin, end = info.data_offsets
     return Entry(
         name=name,
         stored=stored,
-        dtype=info["dtype"],
-        shape=tuple(info["shape"]),
+        dtype=info.dtype,
+        shape=info.shape,
         begin=data_begin + begin,
         num_bytes=end - begin,
     )

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import tyro
 
+from hipp_prune.baselines.methods import Baseline
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.ranges import Count, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.choices import Baseline
 from hipp_prune.stages.settings import LoadSettings
 
 

@@ -24,7 +24,7 @@ class Evaluate:
     model: str | None = None
     """A model or checkpoint."""
     answers: Path | None = None
-    """Instead of a model: its answers as JSON lines {question_id, text}."""
+    """Instead of a model: its answers as JSON lines {question_id, text}, or what --out wrote."""
     out: Path | None = None
     """Where the results are written as JSON."""
     card: bool = False
@@ -87,10 +87,13 @@ class Evaluate:
 
 def _print_results(results: "Results") -> None:
     """Official tables, a benchmark each."""
+    from hipp_prune.questions.benchmarks import BENCHMARKS
     from hipp_prune.report.terminal import console, print_table
 
-    if results.pope:
-        print_table("POPE", results.rows("pope"))
-        console.print(f"mean F1 over subsets: {results.pope_mean('f1'):.4f}", highlight=False)
-    if results.scienceqa is not None:
-        print_table("ScienceQA", results.rows("scienceqa"))
+    for name, score in results.scores.items():
+        print_table(BENCHMARKS[name].title, score.rows())
+        if score.remark:
+            console.print(score.remark, highlight=False)
+        if name in results.unasked:
+            left_out = f"left out, because they were never asked: {results.unasked[name]} questions"
+            console.print(left_out, highlight=False)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from hipp_prune.plans.choices import ExportFormat
+from hipp_prune.export.formats import ExportFormat
 from hipp_prune.stages.settings import ExportSettings
 
 

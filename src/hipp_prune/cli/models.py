@@ -32,7 +32,7 @@ def _list() -> None:
     embedded += [(name, "trained by `hipp-prune toy train`, ships with the package") for name in TOYS]
     print_table("embedded", embedded)
     families = [("family", "model_type", "tested")]
-    families += [(family.name, family.model_type, family.tested) for family in SUPPORTED]
+    families += [(family.name, family.model_type, family.tested) for family in SUPPORTED.values()]
     print_table("supported, by path or hub name", families)
     console.print(
         "Any other image-text-to-text model of transformers loads if its language blocks have gate/up/down MLPs "

@@ -4,11 +4,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import tyro
 
-from hipp_prune.search.settings import METHODS, SearchChoices, SearchResearch, SearchSettings
+from hipp_prune.search.methods import METHODS
+from hipp_prune.search.settings import SearchChoices, SearchResearch, SearchSettings
 from hipp_prune.stages.settings import AskSettings, LoadSettings
 
 GroupT = TypeVar("GroupT")
@@ -35,13 +36,15 @@ class Search:
     research: SearchResearch = SearchResearch()
 
     def __post_init__(self) -> None:
-        assert self.settings  # making them checks them
+        _ = self.settings  # making them checks both groups together
 
     @classmethod
     def preset(cls, words: Sequence[str]) -> "Search":
         """A method's settings, as the defaults that single flags then override."""
-        method: Any = _value_of("--method", words)
-        settings = SearchSettings().for_method(method) if method in METHODS else SearchSettings()
+        method = _value_of("--method", words)
+        settings = SearchSettings()
+        if method in METHODS:
+            settings = settings.for_method(method)
         return cls(
             run_directory=tyro.MISSING,
             search=_part(SearchChoices, settings),

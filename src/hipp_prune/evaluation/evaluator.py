@@ -16,9 +16,10 @@ from torch import Tensor
 from hipp_prune.evaluation.features import IMAGE_MEMORY, encode_image_files
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures, PackedBatch
-from hipp_prune.objectives.returns import AnswerScores, PlanScores, answer_returns, class_balanced_mean
-from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import ReturnKind
+from hipp_prune.objectives.returns import AnswerScores, PlanScores, ReturnKind, answer_returns
+from hipp_prune.plans.arrays import Ints
+from hipp_prune.questions.benchmark import ROLES, Role
+from hipp_prune.questions.benchmarks import asked
 from hipp_prune.questions.question import Question
 
 _PASS = 128
@@ -198,22 +199,26 @@ def plan_scores(
 ) -> PlanScores:
     """Returns and accuracies of the questions a plan answered.
 
-    Over POPE questions means are class-balanced (classes: gold Yes and gold No), over ScienceQA questions plain.
+    Each benchmark says how its questions' values become one (``Benchmark.mean``); a role is the mean over its
+    benchmarks.
+
+    Args:
+        scores: of the questions, in their order.
+        questions: those that were asked.
+        kind: what a margin counts for (Eq. 11).
+        tau: temperature of the ``tanh`` return, in nats.
     """
     gold = np.array([question.gold for question in questions], dtype=np.int64)
     returns = answer_returns(scores, gold, kind=kind, tau=tau)
     right = (scores.predictions() == gold).astype(np.float64)
-    is_pope = np.array([question.benchmark == "pope" for question in questions], dtype=bool)
-    return PlanScores(
-        robustness=class_balanced_mean(returns[is_pope], gold[is_pope]),
-        utility=_mean(returns[~is_pope]),
-        pope=class_balanced_mean(right[is_pope], gold[is_pope]),
-        scienceqa=_mean(right[~is_pope]),
-    )
-
-
-def _mean(values: Floats) -> float:
-    return float(values.mean()) if len(values) else 0.0
+    of_role: dict[Role, list[float]] = {role: [] for role in ROLES}
+    accuracies = {}
+    for benchmark in asked(questions):
+        own = np.array([question.benchmark == benchmark.name for question in questions], dtype=bool)
+        of_role[benchmark.role].append(benchmark.mean(returns[own], gold[own]))
+        accuracies[benchmark.name] = benchmark.mean(right[own], gold[own])
+    robustness, utility = (sum(means) / len(means) if means else 0.0 for means in of_role.values())
+    return PlanScores(robustness=robustness, utility=utility, accuracies=accuracies)
 
 
 def answer_table(tokens: Sequence[Sequence[tuple[int, ...]]]) -> Tensor:

@@ -11,13 +11,14 @@ import numpy as np
 from hipp_prune.errors import IncompleteRunError
 from hipp_prune.evaluation.evaluator import Evaluator
 from hipp_prune.evaluation.results import Results, score
-from hipp_prune.evaluation.scoring import PopeRule, chance_level
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.objectives.returns import log_margins
 from hipp_prune.plans.space import Ledger
+from hipp_prune.questions.benchmark import Rule
+from hipp_prune.questions.benchmarks import asked
 from hipp_prune.questions.question import Question
 
 
@@ -25,6 +26,8 @@ from hipp_prune.questions.question import Question
 class Answer:
     """One answered question: enough to score it again without the model."""
 
+    benchmark: str
+    """Name of the question's benchmark."""
     id: str
     prompt: str
     image: str | None
@@ -116,6 +119,7 @@ def answer_questions(
     margins = log_margins(scores, evaluator.gold)
     answers = [
         Answer(
+            benchmark=question.benchmark,
             id=question.id,
             prompt=question.prompt,
             image=None if question.image is None else str(question.image),
@@ -136,7 +140,7 @@ def evaluate_model(
     model: str,
     specs: Sequence[str],
     split: str,
-    rule: PopeRule = "official",
+    rule: Rule = "official",
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Scorecard:
@@ -179,16 +183,7 @@ def limit_questions(questions: Sequence[Question], limit: int | None, *, seed: i
         return list(questions)
     rng = np.random.default_rng([seed, 11])
     chosen: list[int] = []
-    for benchmark in ("pope", "scienceqa"):
-        indices = [index for index, question in enumerate(questions) if question.benchmark == benchmark]
+    for benchmark in asked(questions):
+        indices = [index for index, question in enumerate(questions) if question.benchmark == benchmark.name]
         chosen += rng.permutation(indices)[:limit].tolist()
     return [questions[index] for index in sorted(chosen)]
-
-
-def chance_levels(questions: Sequence[Question]) -> dict[str, float]:
-    """Accuracy of a uniform guess, by benchmark."""
-    by_benchmark = {
-        name: [question for question in questions if question.benchmark == name]
-        for name in ("pope", "scienceqa")
-    }
-    return {name: chance_level(asked) for name, asked in by_benchmark.items() if asked}

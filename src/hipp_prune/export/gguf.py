@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.checkpoints.folders import open_shards
+from hipp_prune.checkpoints.ledger import trained_projector
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
 from hipp_prune.export.exported import Exported, check_file, check_widths
+from hipp_prune.export.formats import GgufPrecision
 from hipp_prune.export.vocabulary import Vocabulary, read_vocabulary
 from hipp_prune.files.packages import require_packages
 from hipp_prune.files.progress import Progress
@@ -28,7 +29,6 @@ from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.structure import Block
 from hipp_prune.models.uneven import is_stock, residual_width
-from hipp_prune.plans.choices import GgufPrecision
 
 _STORED = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 _K_BLOCK = 256
@@ -289,8 +289,7 @@ def _notes(source: Path, parts: Sequence[_Part], vocabulary: Vocabulary) -> Iter
             "llama.cpp puts a space behind a special token inside a text, this model's tokenizer does not: give token "
             "ids where one stands there"
         )
-    record = source / "recovery.json"
-    if record.is_file() and read_config_file(record)["settings"]["projector"]:
+    if trained_projector(source):
         yield (
             "recovery trained the projector, so the base model's mmproj file does not fit: use the file for text, or "
             "recover with --no-projector"

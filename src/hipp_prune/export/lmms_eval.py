@@ -155,7 +155,7 @@ def _name_of(picture: Image.Image) -> Path:
 def _question(name: str, text: str, image: Path | None) -> Question:
     """An open question; the adapter reads its text and picture alone."""
     return Question(
-        benchmark="pope",
+        benchmark="",
         id=name,
         prompt=text,
         image=image,

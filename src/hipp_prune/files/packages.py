@@ -20,6 +20,6 @@ def require_packages(what: str, packages: Sequence[str], *, extra: str) -> None:
     if missing := [name for name in packages if find_spec(name) is None]:
         verb = "is" if len(missing) == 1 else "are"
         raise InputError(
-            f"{what} needs {', '.join(packages)}, and {', '.join(missing)} {verb} not installed; run "
-            f"`pip install '.[{extra}]'` in a clone of hipp-prune"
+            f"{what} needs {' and '.join(missing)}, which {verb} not installed; run `pip install '.[{extra}]'` in a "
+            "clone of hipp-prune"
         )

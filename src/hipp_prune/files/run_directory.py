@@ -18,7 +18,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hipp_prune.errors import IncompleteRunError, OutputExistsError
-from hipp_prune.files.reading import read_json
+from hipp_prune.files.ranges import Seed
+from hipp_prune.files.reading import read_document
 from hipp_prune.files.writing import refuse_existing, write_json
 
 _TRACKED = ("hipp-prune", "torch", "transformers", "safetensors", "numpy", "pillow")
@@ -32,7 +33,7 @@ class Provenance:
     """What ``--model`` named."""
     questions: tuple[str, ...]
     """The question specifications."""
-    seed: int
+    seed: Seed
     created: str
     """UTC, ISO 8601."""
     versions: dict[str, str]
@@ -159,13 +160,8 @@ class RunDirectory:
         Raises:
             IncompleteRunError: if this is no run directory.
         """
-        content = read_json(self.manifest, made_by="hipp-prune calibrate … --out RUN")
-        try:
-            return Provenance(**{**content, "questions": tuple(content["questions"])})
-        except (TypeError, KeyError) as error:
-            raise IncompleteRunError(
-                f"{self.manifest} is not a manifest of this version ({error}); calibrate into a new directory"
-            ) from error
+        remedy = "make a run with `hipp-prune calibrate … --out RUN`"
+        return read_document(self.manifest, Provenance, remedy=remedy, error=IncompleteRunError)
 
     def require(self, path: Path, *, made_by: str) -> Path:
         """Returns ``path`` if it exists.

@@ -6,50 +6,22 @@ Whatever is wrong, from a byte that is no UTF-8 to a count below its range, beco
 """
 
 import json
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from hipp_prune.errors import HippPruneError, InputError
+from hipp_prune.files.faults import describe, describe_setting, name
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel, TypeAdapter, ValidationError
-    from pydantic_core import ErrorDetails
+    from pydantic import BaseModel, TypeAdapter
 
 Kind = TypeVar("Kind")
 
 _MOST_DIGITS = 300
 """Of an integer: more are no float either."""
-_LONGEST = 60
-"""Characters of a wrong value that a sentence shows."""
-_PLAIN_NAME = re.compile(r"[\w .:/-]{1,60}")
-
-_EXPECTED = {
-    "int_type": "an integer",
-    "int_from_float": "an integer",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "string_type": "a string",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "dict_type": "an object",
-    "model_type": "an object",
-    "dataclass_type": "an object",
-    "none_required": "null",
-    "greater_than": "above {gt}",
-    "greater_than_equal": "at least {ge}",
-    "less_than": "below {lt}",
-    "less_than_equal": "at most {le}",
-    "too_short": "a list of at least {min_length}",
-    "too_long": "a list of at most {max_length}",
-    "string_too_short": "a string of at least {min_length} characters",
-    "string_too_long": "a string of at most {max_length} characters",
-}
-"""What a field should have been, by pydantic's name of the error; any other is told in pydantic's words."""
 
 
 def parse_json(
@@ -76,13 +48,13 @@ def parse_json(
         HippPruneError: ``error``, if it is not JSON, names a key twice, is nested too deeply, holds a number that is
             not finite, or is no ``kind``.
     """
-    check_sound(text, where=where, remedy=remedy, error=error, finite=not foreign)
+    value = sound_json(text, where=where, remedy=remedy, error=error, finite=not foreign)
     import pydantic
 
     try:
         return _adapter(kind).validate_json(text, strict=True, extra="ignore" if foreign else "forbid")
     except pydantic.ValidationError as wrong:
-        raise error(f"{where}: {_fault(wrong)}; {remedy}") from wrong
+        raise error(f"{where}: {describe(wrong, value)}; {remedy}") from wrong
 
 
 def check_value(
@@ -94,25 +66,20 @@ def check_value(
     error: type[HippPruneError],
     foreign: bool = False,
 ) -> Kind:
-    """What a Python value says, as ``kind``; for values that were read by other means than :func:`parse_json`.
+    """What a value that was read from JSON says, as ``kind``; see :func:`parse_json`.
 
     Args:
-        value: what was read; lists are no tuples here.
+        value: what was read.
         kind: what it must be.
         where: what the sentence calls it.
         remedy: what the user can do.
         error: class of the error.
-        foreign: see :func:`parse_json`.
+        foreign: whether others define the format.
 
     Raises:
         HippPruneError: ``error``, if it is no ``kind``.
     """
-    import pydantic
-
-    try:
-        return _adapter(kind).validate_python(value, strict=True, extra="ignore" if foreign else "forbid")
-    except pydantic.ValidationError as wrong:
-        raise error(f"{where}: {_fault(wrong)}; {remedy}") from wrong
+    return parse_json(json.dumps(value), kind, where=where, remedy=remedy, error=error, foreign=foreign)
 
 
 def check_settings(settings: object) -> None:
@@ -136,17 +103,21 @@ def check_settings(settings: object) -> None:
     try:
         _settings_model(type(settings)).model_validate(given)
     except pydantic.ValidationError as wrong:
-        first = wrong.errors(include_url=False)[0]
-        flag = "--" + _path(first["loc"]).replace("_", "-")
-        raise InputError(
-            f"expected {flag} to be {_expected(first)}, found {_shown(first['input'])}; correct it"
-        ) from wrong
+        sentence = describe_setting(wrong, given)
+        raise InputError(f"{sentence}; {_correction(wrong.errors(include_url=False)[0])}") from wrong
 
 
-def check_sound(
+def _correction(first: Mapping[str, Any]) -> str:
+    """What to do about a setting; whoever gives a share in percent is told it as a share."""
+    value = first["input"]
+    percent = first["type"] == "less_than_equal" and first.get("ctx") == {"le": 1.0} and value <= 100
+    return f"did you mean {value / 100:g}?" if percent else "correct it"
+
+
+def sound_json(
     text: str, *, where: str, remedy: str, error: type[HippPruneError], finite: bool = True
-) -> None:
-    """Refuses a text that is not JSON, or is JSON that readers understand differently.
+) -> Any:
+    """What a JSON text says, of whatever type; JSON that readers understand differently is refused.
 
     Args:
         text: one JSON value.
@@ -160,7 +131,7 @@ def check_sound(
     """
     number, constant = (_finite, _not_finite) if finite else (float, float)
     try:
-        json.loads(
+        return json.loads(
             text, object_pairs_hook=_object, parse_int=_integer, parse_float=number, parse_constant=constant
         )
     except RecursionError as deep:
@@ -180,7 +151,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     content = dict(pairs)
     if len(content) < len(pairs):
         [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise _UnsoundError(f"the key {_name(twice)} twice in one object")
+        raise _UnsoundError(f"the key {name(twice)} twice in one object")
     return content
 
 
@@ -193,7 +164,7 @@ def _integer(text: str) -> int:
 def _finite(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise _UnsoundError(f"a number that is not finite, {text[:_LONGEST]}")
+        raise _UnsoundError(f"a number that is not finite, {text[:40]}")
     return number
 
 
@@ -219,67 +190,7 @@ def _settings_model(settings: type) -> "type[BaseModel]":
     from pydantic import ConfigDict, create_model
 
     declared: dict[str, Any] = {
-        name: (hint, ...) for name, hint in get_type_hints(settings, include_extras=True).items()
+        field: (hint, ...) for field, hint in get_type_hints(settings, include_extras=True).items()
     }
     config = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
     return create_model(settings.__name__, __config__=config, **declared)
-
-
-def _fault(wrong: "ValidationError") -> str:
-    """The first thing that is wrong: what was expected, what was found where."""
-    first = wrong.errors(include_url=False)[0]
-    location, found = first["loc"], first["input"]
-    match first["type"]:
-        case "json_invalid":
-            return f"expected JSON, found an error: {first['ctx']['error']}"
-        case "missing" if isinstance(location[-1], int):
-            return f"expected an element '{_path(location)}', found {_shown(found)}"
-        case "missing":
-            names = ", ".join(map(_name, found)) if isinstance(found, Mapping) else ""
-            return f"expected a field '{_path(location)}', found {_cut(names) or 'no field at all'}"
-        case "extra_forbidden" | "unexpected_keyword_argument":
-            return f"expected no field '{_path(location)}', found it to be {_shown(found)}"
-        case "value_error":
-            place = f", in field '{_path(location)}'" if location else ""
-            return f"{first['ctx']['error']}{place}"
-    field = f"field '{_path(location)}' to be " if location else ""
-    return f"expected {field}{_expected(first)}, found {_shown(found)}"
-
-
-def _expected(first: "ErrorDetails") -> str:
-    told = _EXPECTED.get(first["type"])
-    if told is None:
-        return first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return told.format(**{name: _number(limit) for name, limit in first.get("ctx", {}).items()})
-
-
-def _number(limit: object) -> object:
-    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
-
-
-def _path(location: Sequence[str | int]) -> str:
-    """A place in nested objects and lists, e.g. ``costs.flops.units[3][0]``."""
-    path = ""
-    for step in location:
-        path += f"[{step}]" if isinstance(step, int) else f".{_name(step)}" if path else _name(step)
-    return path
-
-
-def _name(key: object) -> str:
-    text = str(key)
-    return text if _PLAIN_NAME.fullmatch(text) else _cut(repr(text[: 2 * _LONGEST]))
-
-
-def _shown(value: object) -> str:
-    """A wrong value, or what can be told of one that is long."""
-    if isinstance(value, Mapping):
-        return f"an object of {len(value)} fields"
-    if isinstance(value, list | tuple):
-        return f"a list of {len(value)}"
-    if isinstance(value, str):
-        return _cut(repr(value[: 2 * _LONGEST]))
-    return _cut(repr(value)) if not isinstance(value, int) or abs(value) < 10**_LONGEST else "a huge integer"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "…"

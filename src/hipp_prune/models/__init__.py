@@ -1,87 +1,15 @@
-"""The table of supported families, and how a model is loaded."""
+"""How a model is loaded: by the family of its ``model_type``, or by its structure alone."""
 
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.families.idefics3 import Idefics3Adapter
-from hipp_prune.models.families.internvl import InternVLAdapter
-from hipp_prune.models.families.llava import LlavaAdapter, LlavaNextAdapter
-from hipp_prune.models.families.mistral3 import Mistral3Adapter
-from hipp_prune.models.families.qwen2_5_vl import Qwen2VLAdapter
+from hipp_prune.models.families import SUPPORTED
 from hipp_prune.models.loading import TOYS, find_source, load_weights, parse_device, parse_dtype, read_config
 from hipp_prune.models.processor import Processor
 from hipp_prune.models.refusals import refuse_early
 
-__all__ = ["SUPPORTED", "TOYS", "Family", "load_model"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """One row of the table of supported models."""
-
-    name: str
-    """As its authors write it."""
-    model_type: str
-    """transformers' ``model_type``."""
-    adapter: type[Adapter]
-    """How it is reached."""
-    tested: str
-    """What has actually been run."""
-
-
-SUPPORTED = (
-    Family(
-        name="LLaVA-1.5",
-        model_type="llava",
-        adapter=LlavaAdapter,
-        tested="toy model end to end; contract tests; inputs equal the stock processor's",
-    ),
-    Family(
-        name="Qwen2.5-VL",
-        model_type="qwen2_5_vl",
-        adapter=Qwen2VLAdapter,
-        tested="toy model end to end; contract tests",
-    ),
-    Family(
-        name="Qwen2-VL",
-        model_type="qwen2_vl",
-        adapter=Qwen2VLAdapter,
-        tested="contract tests",
-    ),
-    Family(
-        name="Idefics3",
-        model_type="idefics3",
-        adapter=Idefics3Adapter,
-        tested="contract tests; inputs equal the stock processor's",
-    ),
-    Family(
-        name="SmolVLM",
-        model_type="smolvlm",
-        adapter=Idefics3Adapter,
-        tested="contract tests",
-    ),
-    Family(
-        name="InternVL3",
-        model_type="internvl",
-        adapter=InternVLAdapter,
-        tested="contract tests",
-    ),
-    Family(
-        name="LLaVA-NeXT",
-        model_type="llava_next",
-        adapter=LlavaNextAdapter,
-        tested="contract tests; inputs equal the stock processor's",
-    ),
-    Family(
-        name="Mistral Small 3.1",
-        model_type="mistral3",
-        adapter=Mistral3Adapter,
-        tested="contract tests",
-    ),
-)
-"""Families with a tested prompt format. Others load if their structure allows, with a warning."""
+__all__ = ["SUPPORTED", "TOYS", "load_model"]
 
 
 def load_model(
@@ -109,7 +37,7 @@ def load_model(
     source = find_source(name)
     refuse_early(source, trust_remote_code=trust_remote_code)
     config = read_config(source, trust_remote_code=trust_remote_code)
-    family = next((family for family in SUPPORTED if family.model_type == config.model_type), None)
+    family = SUPPORTED.get(config.model_type)
     adapter_class = Adapter if family is None else family.adapter
     model = load_weights(source, config, device=target, dtype=dtype, trust_remote_code=trust_remote_code)
     processor = Processor.load(

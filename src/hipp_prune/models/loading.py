@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     AutoConfig,
@@ -22,11 +23,15 @@ from hipp_prune import distributed
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.files.packages import require_packages
 from hipp_prune.models import structure
+from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
 from hipp_prune.models.refusals import NO_SAFETENSORS
 from hipp_prune.models.uneven import is_stock, uneven
 
 TOYS = ("toy-llava", "toy-qwen2.5-vl")
 """Models that come with the package."""
+
+_LARGER = 4
+"""How often a model may hold the parameters of its files: a tied head counts twice before it is tied."""
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -72,6 +77,8 @@ def read_config(source: Path | str, *, trust_remote_code: bool = False) -> PreTr
         UnsupportedModelError: if transformers does not know the model type.
     """
     local = isinstance(source, Path)
+    if isinstance(source, Path):
+        check_config(source)
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(
             str(source), trust_remote_code=trust_remote_code, local_files_only=local
@@ -85,11 +92,13 @@ def read_config(source: Path | str, *, trust_remote_code: bool = False) -> PreTr
         raise CheckpointError(f"{source}: {what} ({_gist(error)})") from error
     except StrictDataclassError as error:
         raise CheckpointError(f"{source}: its config.json is not valid ({_gist(error)})") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever transformers comes to over a config that is not its own
         raise UnsupportedModelError(
             f"{source}: transformers cannot read its configuration ({_gist(error)}); a model with code of its "
             f"own needs --trust-remote-code"
         ) from error
+    if not local:
+        check_from_hub(config.to_json_string(use_diff=False), ModelSettings, where=f"{source}, config.json")
     return config
 
 
@@ -113,6 +122,8 @@ def load_weights(
         InputError: if the GPUs do not hold the model.
     """
     model_class = _model_class(source, config, trust_remote_code)
+    if isinstance(source, Path) and model_class is not AutoModelForImageTextToText:
+        _check_size(source, config, model_class)
     options: dict[str, Any] = {
         "config": config,
         "dtype": parse_dtype(dtype),
@@ -128,7 +139,7 @@ def load_weights(
     try:
         with quiet():
             model, info = model_class.from_pretrained(str(source), **options)
-    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
+    except Exception as error:  # whatever transformers comes to over files that do not fit together
         if "use_safetensors" in str(error):
             raise CheckpointError(f"{source}: {NO_SAFETENSORS}") from error
         raise CheckpointError(
@@ -210,6 +221,38 @@ def _model_class(source: Path | str, config: PreTrainedConfig, trust_remote_code
         return stock if is_stock(config) else uneven(stock)
     except ValueError as error:
         raise CheckpointError(f"{source}: {error}") from error
+
+
+def _check_size(source: Path, config: PreTrainedConfig, model_class: Any) -> None:
+    """Refuses a configuration that describes no model, or one far larger than its files, before memory is taken."""
+    try:
+        with torch.device("meta"):
+            model: PreTrainedModel = model_class(config)
+    except Exception as error:  # whatever a stock class comes to over settings that contradict each other
+        raise CheckpointError(
+            f"{source}: its config.json describes no model ({type(error).__name__}: {_gist(error)}); {REMEDY}"
+        ) from error
+    described = sum(parameter.numel() for parameter in model.parameters())
+    stored = _stored_elements(source)
+    if 0 < _LARGER * stored < described and getattr(config, "quantization_config", None) is None:
+        raise CheckpointError(
+            f"{source}: its config.json describes a model of {described:,} parameters, but its files hold {stored:,}; "
+            f"{REMEDY}"
+        )
+
+
+def _stored_elements(source: Path) -> int:
+    """Elements of all tensors in a folder's safetensors files."""
+    count = 0
+    try:
+        for path in source.glob("*.safetensors"):
+            with safe_open(path, framework="pt") as file:
+                count += sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path}: the weights cannot be loaded ({error}); the file is missing or damaged, {REMEDY}"
+        ) from error
+    return count
 
 
 def _check_complete(source: Path | str, info: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from transformers import AutoImageProcessor, AutoTokenizer, PreTrainedConfig, Pr
 from transformers.processing_utils import ProcessorMixin
 
 from hipp_prune.errors import CheckpointError, ImageError
+from hipp_prune.models.declared import PictureSettings, check_from_hub, check_pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +56,23 @@ class Processor:
             "local_files_only": isinstance(source, Path),
         }
         name = str(source)
+        if isinstance(source, Path):
+            check_pictures(source)
         try:
             tokenizer = AutoTokenizer.from_pretrained(name, **options)
             image_processor = AutoImageProcessor.from_pretrained(
                 name, backend="pil", config=config, **options
             )
             template = _stored_template(name, tokenizer) or default_template
-        except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        except Exception as error:  # whatever transformers comes to over files that are not its own
             raise CheckpointError(
                 f"{source}: expected a tokenizer and an image processor beside the weights, but loading them failed: "
                 f"{_first_line(error)}; copy tokenizer.json, tokenizer_config.json and preprocessor_config.json there"
             ) from error
+        if not isinstance(source, Path):
+            check_from_hub(
+                image_processor.to_json_string(), PictureSettings, where=f"{source}, image processor"
+            )
         if template is None:
             raise CheckpointError(
                 f"{source}: found no chat template (chat_template.jinja, chat_template.json or one in "
@@ -103,7 +110,9 @@ class Processor:
             outputs = self.image_processor(
                 [image.convert("RGB") for image in images], return_tensors="pt", **options
             )
-        except (ValueError, OSError) as error:
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # the image processors of transformers raise whatever numpy and PIL do
             sizes = ", ".join(f"{image.width}×{image.height}" for image in images[:4])
             raise ImageError(f"an image of size {sizes} cannot be prepared: {_first_line(error)}") from error
         return {key: torch.as_tensor(value) for key, value in outputs.items()}

@@ -1,11 +1,15 @@
 """Returns of a plan: log-margins, their class-balanced means, compression, running normalisation (Eq. 11–12)."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import ReturnKind
+
+ReturnKind = Literal["log-sigmoid", "tanh", "margin", "paper-literal"]
+"""How a margin m becomes a return (Eq. 11): log σ(m), tanh(m/τ), m itself (the paper's), or the literal reading
+of the paper's T_x and C_x, which measures the answer's *format* only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +28,14 @@ class AnswerScores:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanScores:
-    """What one plan scored on one minibatch; a benchmark without questions scores 0."""
+    """What one plan scored on one minibatch; a role without questions scores 0."""
 
     robustness: float
-    """R_rob, raw."""
+    """R_rob, raw: the mean over the benchmarks of that role."""
     utility: float
-    """R_util, raw."""
-    pope: float
-    """Balanced accuracy on its POPE questions, in [0, 1]."""
-    scienceqa: float
-    """Accuracy on its multiple-choice questions, in [0, 1]."""
+    """R_util, raw: likewise."""
+    accuracies: dict[str, float]
+    """Accuracy on its questions of each benchmark that was asked, in [0, 1]."""
 
 
 def log_margins(scores: AnswerScores, gold: Ints) -> Floats:
@@ -66,12 +68,6 @@ def answer_returns(scores: AnswerScores, gold: Ints, *, kind: ReturnKind, tau: f
     if kind == "tanh":
         return np.tanh(margins / tau)
     return -np.logaddexp(0.0, -margins)
-
-
-def class_balanced_mean(values: Floats, classes: Ints) -> float:
-    """Mean over the classes present of the mean within each; 0 for no values."""
-    means = [values[classes == label].mean() for label in np.unique(classes)]
-    return float(np.mean(means)) if means else 0.0
 
 
 def compression_return(sparsity: Floats, *, s_lo: float, s_hi: float) -> Floats:

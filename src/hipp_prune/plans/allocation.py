@@ -4,10 +4,15 @@ Shapes: P plans, U units. ``costs`` are (mostly) the prunable parameters of one 
 the number of neurons (rows) a unit has; w_u = widths · costs are the units' weights in the overall sparsity.
 """
 
+from typing import Literal
+
 import numpy as np
 
 from hipp_prune.errors import BudgetError
 from hipp_prune.plans.arrays import Floats, Ints
+
+Allocation = Literal["waterfill", "paper"]
+"""Eq. 8. ``waterfill`` meets the budget exactly; ``paper`` clips and lets the sparsity drift."""
 
 _ROUNDING = 1e-9
 """Slack for products that are whole numbers in exact arithmetic, e.g. 0.6 · 5 neurons."""

@@ -4,23 +4,28 @@ A table says for every unit what it costs at evenly spaced widths; between them 
 throughout, so two widths say it all. ``models.costs`` makes the tables of a loaded model.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Le
 
 from hipp_prune.plans.arrays import Floats
+
+Cost = Annotated[float, Ge(0), Le(1e30)]
+"""FLOPs or seconds."""
+Compression = Literal["parameters", "flops", "latency"]
+"""What a saving is a fraction of: prunable MLP parameters, or FLOPs or seconds of the language model's forward pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CostTable:
     """cost(r) = constant + Σ_u table_u(1 − r_u), for ratios r removed of U units."""
 
-    constant: float
+    constant: Cost
     """Cost of what no plan removes: attention, norms, head; ≥ 0."""
-    units: tuple[tuple[float, ...], ...]
+    units: tuple[tuple[Cost, ...], ...]
     """Cost of each unit when it keeps 0, 1/(K−1), …, 1 of its width, [U, K], K ≥ 2; never falls with the width."""
     conditions: str
     """What was counted, or where and how it was measured."""
@@ -56,15 +61,6 @@ class CostTable:
         result: Floats = removed / self.dense
         return result
 
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> "CostTable":
-        """The table that ``asdict`` took apart.
-
-        Raises:
-            TypeError, ValueError: if it is none.
-        """
-        return cls(**{**content, "units": tuple(map(tuple, content["units"]))})
-
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
@@ -74,15 +70,6 @@ class Costs:
     """Of one question of average length."""
     latency: CostTable | None = None
     """Seconds of a batch, measured."""
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> "Costs":
-        """The tables that ``asdict`` took apart.
-
-        Raises:
-            TypeError, ValueError: if they are none.
-        """
-        return cls(**{name: table and CostTable.from_dict(table) for name, table in content.items()})
 
 
 def rising(values: Floats, weights: Floats | None = None) -> Floats:

@@ -9,20 +9,54 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hipp_prune.errors import PlanError
+from hipp_prune.files.ranges import Count, Natural, Share
+from hipp_prune.files.reading import read_text
+from hipp_prune.files.strict import check_value, parse_json
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import UnitKind
-from hipp_prune.plans.costs import Costs
+from hipp_prune.plans.costs import Compression, Costs
 from hipp_prune.plans.preference import Preference
-from hipp_prune.plans.space import Ledger, ModelShape, PlanSpace
+from hipp_prune.plans.space import Ledger, ModelShape, PlanSpace, UnitKind
 
 PLAN_FORMAT = 2
 """Version of the plan file; a reader refuses any other. 2: cost tables and what they say a plan saves."""
+
+_REMEDY = "write one with `hipp-prune query RUN --preference R,U,C --out PLAN`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PlanFile:
+    """What a plan file holds, as :meth:`Plan.to_json` writes it."""
+
+    format: Literal[2]
+    unit: UnitKind
+    kept: tuple[Natural, ...]
+    ratios: tuple[Share, ...]
+    """For readers of the file; the counts say the same."""
+    sparsity: Ledger
+    costs: Costs
+    preference: Preference | None
+    importance: str
+    model: ModelShape
+    notes: dict[str, Any]
+    masks: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ReadNotes:
+    """The notes that are read again; whatever else stands among them is for people."""
+
+    compression: Compression = "parameters"
+    sparsity: float | None = None
+    align: Count = 1
+    uniform: bool = False
+    require: dict[str, float] = field(default_factory=dict)
+    predicted: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,36 +149,27 @@ class Plan:
         """Reads a plan file's text and checks that it is consistent.
 
         Raises:
-            PlanError: if it is not JSON, lacks a field, or contradicts itself.
+            PlanError: if it is not JSON, lacks a field, holds an unknown one, or contradicts itself.
         """
+        content = parse_json(text, _PlanFile, where=source, remedy=_REMEDY, error=PlanError)
+        notes = f"{source}, notes"
+        check_value(content.notes, _ReadNotes, where=notes, remedy=_REMEDY, error=PlanError, foreign=True)
         try:
-            content = json.loads(text)
-            if content["format"] != PLAN_FORMAT:
-                raise PlanError(
-                    f"{source}: expected plan format {PLAN_FORMAT}, found {content['format']!r}; write the plan again "
-                    "with `hipp-prune query`"
-                )
-            model = content["model"]
-            preference = content["preference"]
-            plan = cls(
-                shape=ModelShape(**{**model, "neurons": tuple(model["neurons"])}),
-                unit=content["unit"],
-                kept=tuple(int(count) for count in content["kept"]),
-                masks=tuple(base64.b64decode(mask, validate=True) for mask in content["masks"]),
-                ledger=Ledger(**content["sparsity"]),
-                tables=Costs.from_dict(content["costs"]),
-                importance=content["importance"],
-                preference=None if preference is None else Preference(**preference),
-                notes=content["notes"],
-            )
-            plan._check(source)
-        except PlanError:
-            raise
-        except (ValueError, KeyError, TypeError) as error:
-            raise PlanError(
-                f"{source}: expected a plan written by `hipp-prune query`, but reading it failed with "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            masks = tuple(base64.b64decode(mask, validate=True) for mask in content.masks)
+        except ValueError as error:
+            raise PlanError(f"{source}: expected masks in base64, found {error}; {_REMEDY}") from error
+        plan = cls(
+            shape=content.model,
+            unit=content.unit,
+            kept=content.kept,
+            masks=masks,
+            ledger=content.sparsity,
+            tables=content.costs,
+            importance=content.importance,
+            preference=content.preference,
+            notes=content.notes,
+        )
+        plan._check(source)
         return plan
 
     @classmethod
@@ -154,30 +179,39 @@ class Plan:
         Raises:
             PlanError: if there is no such file, or it is not a plan.
         """
-        if not path.is_file():
-            raise PlanError(
-                f"no plan file at {path}; write one with `hipp-prune query RUN --preference R,U,C --out`"
-            )
-        return cls.from_json(path.read_text(encoding="utf-8", errors="replace"), source=str(path))
+        return cls.from_json(read_text(path, remedy=_REMEDY, error=PlanError), source=str(path))
 
     def _check(self, source: str) -> None:
-        if self.unit not in ("coupled", "rows"):
-            raise PlanError(f"{source}: unit must be coupled or rows, found {self.unit!r}")
-        if len(self.kept) != self.space.num_units or len(self.masks) != len(self.mask_widths):
+        try:
+            units = self.space.num_units
+        except ValueError as error:
+            raise PlanError(f"{source}: {error}; {_REMEDY}") from error
+        if len(self.kept) != units or len(self.masks) != len(self.mask_widths):
             raise PlanError(
-                f"{source}: {len(self.kept)} units and {len(self.masks)} masks do not fit the model"
+                f"{source}: {len(self.kept)} units and {len(self.masks)} masks do not fit the model; {_REMEDY}"
             )
+        if any(
+            8 * len(mask) - width not in range(8)
+            for mask, width in zip(self.masks, self.mask_widths, strict=True)
+        ):
+            raise PlanError(f"{source}: the masks are not as long as the model's blocks are wide; {_REMEDY}")
         counts = tuple(int(mask.sum()) for mask in self.keep_masks())
         if self.unit == "rows":
             if counts[0::3] != counts[1::3]:
-                raise PlanError(f"{source}: the masks of gate and up keep different numbers of rows")
+                raise PlanError(
+                    f"{source}: the masks of gate and up keep different numbers of rows; {_REMEDY}"
+                )
             counts = tuple(c for pair in zip(counts[0::3], counts[2::3], strict=True) for c in pair)
         if counts != self.kept:
-            raise PlanError(f"{source}: the masks keep {counts} neurons, the counts say {self.kept}")
+            raise PlanError(
+                f"{source}: the masks keep {counts} neurons, the counts say {self.kept}; {_REMEDY}"
+            )
         ledger = self.space.ledger(np.array(self.kept))
         said, found = (np.array(astuple(each), dtype=np.float64) for each in (self.ledger, ledger))
         if not np.allclose(said, found, rtol=0, atol=1e-9, equal_nan=True):
-            raise PlanError(f"{source}: the counts mean a sparsity of {ledger}, the file says {self.ledger}")
+            raise PlanError(
+                f"{source}: the counts mean a sparsity of {ledger}, the file says {self.ledger}; {_REMEDY}"
+            )
 
 
 def keep_masks(unit: UnitKind, orders: Sequence[Ints], kept: Sequence[int]) -> list[NDArray[np.bool_]]:

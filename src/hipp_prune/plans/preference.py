@@ -35,9 +35,9 @@ class Preference:
     """
 
     robustness: float
-    """Weight of hallucination robustness (POPE)."""
+    """Weight of hallucination robustness."""
     utility: float
-    """Weight of task utility (ScienceQA)."""
+    """Weight of task utility."""
     compression: float
     """Weight of compression."""
 

@@ -4,17 +4,26 @@ Nothing here needs torch.
 """
 
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Le, Len
 
 from hipp_prune.errors import BudgetError
-from hipp_prune.plans.allocation import kept_counts, paper_ratios, waterfill_ratios
+from hipp_prune.files.ranges import Count, Large
+from hipp_prune.plans.allocation import Allocation, kept_counts, paper_ratios, waterfill_ratios
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import Allocation, Compression, UnitKind
-from hipp_prune.plans.costs import Costs, CostTable
+from hipp_prune.plans.costs import Compression, Costs, CostTable
+
+Saving = Annotated[float, Le(1)]
+"""A fraction saved; negative where more was added than removed."""
 
 _BISECTIONS = 50
 """Halvings of [0, r_max] that find the parameters to remove for a saving in another measure."""
+
+UnitKind = Literal["coupled", "rows"]
+"""What a ratio removes. ``coupled``: neuron j is row j of gate and up and column j of down; ``rows``: the
+paper's independent row masks of gate, up and down."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +34,29 @@ class ModelShape:
     """transformers' ``model_type``, e.g. ``llava``."""
     fingerprint: str
     """Hash of architecture and weights: a plan fits exactly one model."""
-    hidden_size: int
+    hidden_size: Count
     """Width of the residual stream."""
-    neurons: tuple[int, ...]
-    """MLP neurons of each block of the language backbone, length L."""
-    neuron_parameters: int
+    neurons: Annotated[tuple[Count, ...], Len(1)]
+    """MLP neurons of each block of the language backbone, length L ≥ 1."""
+    neuron_parameters: Count
     """Parameters that leave with one neuron: a gate row, an up row, a down column (and two biases)."""
-    block_parameters: int
+    block_parameters: Large
     """Parameters of all L blocks together: attention, MLP and norms."""
-    language_parameters: int
+    language_parameters: Large
     """Parameters of the language model with its embeddings and head (a tied head counted once)."""
-    total_parameters: int
+    total_parameters: Large
     """Parameters of the whole VLM."""
+
+    def __post_init__(self) -> None:
+        prunable = sum(self.neurons) * self.neuron_parameters
+        if not (
+            self.hidden_size < self.neuron_parameters
+            and 0 < self.block_parameters <= self.language_parameters <= self.total_parameters
+            and prunable <= self.total_parameters
+        ):
+            raise ValueError(
+                "a model's parameters must grow from a neuron's to its blocks', its language model's and its own"
+            )
 
     @property
     def num_blocks(self) -> int:
@@ -53,17 +73,17 @@ class ModelShape:
 class Ledger:
     """What a plan saves, on every denominator ("22.5%" alone is ambiguous), each a fraction in [0, 1]."""
 
-    mlp: float
+    mlp: Saving
     """Of the prunable MLP parameters: the fraction of neurons, where blocks are alike."""
-    block: float
+    block: Saving
     """Of the parameters of all language blocks."""
-    language: float
+    language: Saving
     """Of the language model."""
-    model: float
+    model: Saving
     """Of the whole VLM."""
-    flops: float | None = None
+    flops: Saving | None = None
     """Of the FLOPs of the language model's forward pass; none where they were not counted."""
-    latency: float | None = None
+    latency: Saving | None = None
     """Of its seconds; none where they were not measured."""
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hipp_prune.plans.arrays import Ints
+from hipp_prune.questions.benchmarks import BENCHMARKS, role_of
 from hipp_prune.questions.question import Question
 
 
@@ -21,38 +22,39 @@ class Minibatches:
     """Draws minibatches of the same questions again and again."""
 
     def __init__(self, questions: Sequence[Question]) -> None:
-        """Numbers pictures, wordings and strata (a POPE split and label; all utility questions) once.
+        """Numbers pictures, wordings and strata (``Benchmark.stratum``) once.
 
         Args:
             questions: what to draw from.
         """
         self.pictures = _numbered(question.image or index for index, question in enumerate(questions))
         self.prompts = _numbered(question.prompt for question in questions)
-        self.pope = np.array([question.benchmark == "pope" for question in questions], dtype=bool)
-        self.strata = _numbered((q.subset, q.gold) if q.benchmark == "pope" else () for q in questions)
+        self.robust = np.array([role_of(question) == "robustness" for question in questions], dtype=bool)
+        self.strata = _numbered((q.benchmark, BENCHMARKS[q.benchmark].stratum(q)) for q in questions)
 
     def draw(
-        self, size: int, rng: np.random.Generator, *, pope_share: float = 0.5, per_image: int = 1
+        self, size: int, rng: np.random.Generator, *, robust_share: float = 0.5, per_image: int = 1
     ) -> Ints:
-        """Draws without replacement: POPE : utility at a fixed ratio, POPE balanced by label and split.
+        """Draws without replacement: robustness : utility at a fixed ratio, each balanced by its benchmark's strata.
 
         The same generator draws the smaller of two sizes from within the larger.
 
         Args:
-            size: how many questions (fewer only where a benchmark has no more).
+            size: how many questions (fewer only where a role has no more).
             rng: source of randomness.
-            pope_share: fraction of POPE questions, in [0, 1]; the paper's mixed set at 1 : 1 by default.
-            per_image: questions a benchmark asks about one picture before it turns to the next, ≥ 1.
+            robust_share: fraction of questions that serve robustness, in [0, 1]; the paper's mixed set at 1 : 1 by
+                default.
+            per_image: questions a role asks about one picture before it turns to the next, ≥ 1.
 
         Returns:
             Sorted indices into the questions, shape [≤ size].
         """
-        num_pope, num_utility = int(self.pope.sum()), int((~self.pope).sum())
-        share = pope_share if num_pope and num_utility else float(bool(num_pope))
-        wanted = min(round(size * share), num_pope)
-        order = rng.permutation(len(self.pope))
-        chosen = list(islice(self._by_image(self.pope, order, per_image), wanted))
-        chosen += islice(self._by_image(~self.pope, order, per_image), size - wanted)
+        num_robust, num_utility = int(self.robust.sum()), int((~self.robust).sum())
+        share = robust_share if num_robust and num_utility else float(bool(num_robust))
+        wanted = min(round(size * share), num_robust)
+        order = rng.permutation(len(self.robust))
+        chosen = list(islice(self._by_image(self.robust, order, per_image), wanted))
+        chosen += islice(self._by_image(~self.robust, order, per_image), size - wanted)
         return np.sort(np.array(chosen, dtype=np.int64))
 
     def _by_image(self, members: NDArray[np.bool_], order: Ints, per_image: int) -> Iterator[int]:
@@ -95,15 +97,15 @@ def draw_minibatch(
     size: int,
     rng: np.random.Generator,
     *,
-    pope_share: float = 0.5,
+    robust_share: float = 0.5,
     per_image: int = 1,
 ) -> Ints:
     """One minibatch of ``questions``; see ``Minibatches.draw``."""
-    return Minibatches(questions).draw(size, rng, pope_share=pope_share, per_image=per_image)
+    return Minibatches(questions).draw(size, rng, robust_share=robust_share, per_image=per_image)
 
 
 def calibration_sample(asked: Sequence[Question], count: int, *, seed: int) -> list[Question]:
-    """The questions that a model is calibrated on: ``count`` of ``asked``, balanced over benchmarks and answers."""
+    """The questions that a model is calibrated on: ``count`` of ``asked``, balanced over roles and answers."""
     chosen = draw_minibatch(asked, count, np.random.default_rng([seed, 6]))
     return [asked[index] for index in chosen]
 

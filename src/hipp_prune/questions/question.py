@@ -2,10 +2,6 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
-
-Benchmark = Literal["pope", "scienceqa"]
-"""POPE measures hallucination robustness (R_rob), ScienceQA task utility (R_util)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +12,10 @@ class Question:
     conversation template and without an image placeholder: both are the adapter's business.
     """
 
-    benchmark: Benchmark
-    """Which objective the question measures."""
+    benchmark: str
+    """Name of its benchmark (``questions.benchmarks``), which says what its answer counts for."""
     id: str
-    """Unique within a loaded set: ``{subset}/{question_id}`` for POPE, the pid for ScienceQA."""
+    """Unique within a loaded set."""
     prompt: str
     """User text as the official evaluation words it, e.g. ``Is there a cup in the image?\\nAnswer …``."""
     image: Path | None
@@ -29,7 +25,7 @@ class Question:
     gold: int
     """Index of the right answer in ``answers``."""
     subset: str
-    """POPE: ``random``, ``popular`` or ``adversarial``; ScienceQA: the official subject."""
+    """What part of the benchmark it belongs to, e.g. how POPE drew the absent object, or ScienceQA's subject."""
     group: str
     """Questions of one group never fall into different splits: the image, or question and hint text."""
     tags: frozenset[str] = field(default_factory=frozenset)
@@ -44,6 +40,11 @@ class Question:
     def answer(self) -> str:
         """The right answer."""
         return self.answers[self.gold]
+
+    @property
+    def is_yes_no(self) -> bool:
+        """Whether the allowed answers are Yes and No."""
+        return set(self.answers) == {"Yes", "No"}
 
     @property
     def chance(self) -> float:

@@ -3,85 +3,84 @@
 =============================================== ==========================================================
 ``toyworld``                                    the embedded world, drawn once into the cache
 ``toyworld:DIR``                                the same in a folder of your own, drawn if missing
-``pope:PATH[,images=DIR]``                      official POPE: one file, or a folder with all subsets
-``scienceqa:PATH[,split=NAME][,images=DIR]``    official ScienceQA: the folder, or LLaVA's flattened file
+``NAME:PATH[,images=DIR][,OPTION=VALUE]``       a benchmark's official file or folder
 =============================================== ==========================================================
+
+``NAME`` is one of ``questions.benchmarks``, e.g. ``pope`` or ``scienceqa``, whose option ``split`` is a key of
+``pid_splits.json``. The corrected edition of a benchmark has an option ``asked``: the edition of that benchmark which
+stored answers were asked, where only answers are scored.
 
 The toyworld has splits of its own. The official benchmarks are divided by :func:`~.splits.assign` into
 calibration, search, validation, recovery and test, no picture in two of them, so a plan found on one
-split is measured on another. ``"all"`` asks for everything a spec names: the whole official file, whose
-number can be compared with published ones *provided that no stage of the run has seen that file*. For
-ScienceQA, search on ``split=train`` and evaluate all of ``split=test``.
+split is measured on another. ``"all"`` asks for everything a source names: the whole official file, whose
+number can be compared with published ones *provided that no stage of the run has seen that file*. Where a benchmark has
+official splits, search on one (``split=train``) and evaluate all of another (``split=test``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from hipp_prune.errors import QuestionError
 from hipp_prune.questions import toyworld
-from hipp_prune.questions.benchmarks import pope, scienceqa
+from hipp_prune.questions.benchmark import Loading
+from hipp_prune.questions.benchmarks import BENCHMARKS
 from hipp_prune.questions.images import check_images
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.splits import SPLITS, Split, assign
 
-Source = Literal["toyworld", "pope", "scienceqa"]
-"""Where questions may come from."""
-
-_OPTIONS: dict[Source, tuple[str, ...]] = {
-    "toyworld": (),
-    "pope": ("images",),
-    "scienceqa": ("split", "images"),
-}
-_FORMS = "toyworld, toyworld:DIR, pope:PATH[,images=DIR] or scienceqa:PATH[,split=NAME][,images=DIR]"
+TOYWORLD = "toyworld"
+"""The source that is no benchmark: it draws the official files of several."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spec:
-    """A parsed spec string."""
+class Source:
+    """A parsed source."""
 
-    source: Source
-    """The benchmark, or the embedded world."""
+    name: str
+    """A benchmark, or the embedded world."""
     path: Path | None = None
     """The official file or folder; None means the toyworld in the cache."""
-    images: Path | None = None
-    """The folder with the pictures; None means the one beside the questions."""
-    split: str = "test"
-    """ScienceQA's official split (a key of ``pid_splits.json``)."""
+    options: Mapping[str, str]
+    """What follows the path, by name."""
 
 
-def parse_spec(text: str) -> Spec:
-    """Read one spec string. A path may contain colons but no comma.
+def parse_source(text: str) -> Source:
+    """Reads one source. A path may contain colons but no comma.
 
     Raises:
-        QuestionError: unknown source, missing path, or an option the source does not have.
+        QuestionError: unknown name, missing path, or an option the benchmark does not have.
     """
     name, _, rest = text.partition(":")
-    source = next((known for known in get_args(Source) if known == name), None)
-    if source is None:
+    if name != TOYWORLD and name not in BENCHMARKS:
         raise QuestionError(
-            f"questions {text!r}: expected {_FORMS}, found source {name!r}; write one of these"
+            f"questions {text!r}: expected {_forms()}, found source {name!r}; write one of these"
         )
+    allowed = () if name == TOYWORLD else BENCHMARKS[name].source_options
     path, *pairs = rest.split(",")
     options: dict[str, str] = {}
     for pair in pairs:
         option, _, value = pair.partition("=")
-        if option not in _OPTIONS[source] or not value or option in options:
-            allowed = " or ".join(f"{option}=…" for option in _OPTIONS[source]) or "no option"
+        if option not in allowed or not value or option in options:
+            known = " or ".join(f"{option}=…" for option in allowed) or "no option"
             raise QuestionError(
-                f"questions {text!r}: expected {allowed}, each once, found {pair!r}; correct it"
+                f"questions {text!r}: expected {known}, each once, found {pair!r}; correct it"
             )
         options[option] = value
-    if not path and (source != "toyworld" or ":" in text):
-        raise QuestionError(f"questions {text!r}: expected a path after '{source}:', found none; add it")
-    return Spec(
-        source=source,
-        path=Path(path) if path else None,
-        images=Path(options["images"]) if "images" in options else None,
-        split=options.get("split", "test"),
-    )
+    if not path and (name != TOYWORLD or ":" in text):
+        raise QuestionError(f"questions {text!r}: expected a path after '{name}:', found none; add it")
+    return Source(name=name, path=Path(path) if path else None, options=options)
+
+
+def _forms() -> str:
+    """The forms that a source may have."""
+    forms = [
+        f"{name}:PATH{''.join(f'[,{option}=…]' for option in benchmark.source_options)}"
+        for name, benchmark in BENCHMARKS.items()
+    ]
+    return f"{TOYWORLD}, {TOYWORLD}:DIR, {', '.join(forms[:-1])} or {forms[-1]}"
 
 
 def load_questions(
@@ -110,7 +109,7 @@ def load_questions(
     questions: list[Question] = []
     owners: dict[str, str] = {}
     for text in specs:
-        loaded = _load(parse_spec(text), split, cache, seed, skip_bad, need_images=need_images)
+        loaded = _load(parse_source(text), split, cache, seed, skip_bad, need_images=need_images)
         if need_images:
             loaded = check_images(loaded, skip_bad)
         if not loaded:
@@ -128,8 +127,25 @@ def load_questions(
     return questions
 
 
+def load_asked(specs: Sequence[str]) -> dict[str, list[Question]]:
+    """What was asked instead of a corrected edition, by the name of that: the questions behind ``asked=PATH``.
+
+    Raises:
+        QuestionError: a spec or file that cannot be read.
+    """
+    found: dict[str, list[Question]] = {}
+    for source in map(parse_source, specs):
+        if "asked" in source.options:
+            corrected = BENCHMARKS[source.name].corrects
+            assert corrected is not None, "parse_source allows asked= of corrected editions only"
+            how = Loading(options={}, need_images=False)
+            asked = BENCHMARKS[corrected].load(Path(source.options["asked"]), how)
+            found.setdefault(source.name, []).extend(asked)
+    return found
+
+
 def _load(
-    spec: Spec,
+    source: Source,
     split: Split | Literal["all"],
     cache: Path,
     seed: int,
@@ -137,13 +153,17 @@ def _load(
     *,
     need_images: bool,
 ) -> list[Question]:
-    if spec.source == "toyworld":
-        root = toyworld.write(spec.path or cache / "toyworld")
+    if source.name == TOYWORLD:
+        root = toyworld.write(source.path or cache / TOYWORLD)
         wanted = SPLITS if split == "all" else (split,)
         return [question for name in wanted for question in toyworld.load(root, name)]
-    assert spec.path is not None, "parse_spec demands a path"
-    if spec.source == "pope":
-        questions = pope.load(spec.path, spec.images, skip_bad=skip_bad, need_images=need_images)
-    else:
-        questions = scienceqa.load(spec.path, spec.split, images=spec.images, skip_bad=skip_bad)
+    assert source.path is not None, "parse_source demands a path"
+    images = source.options.get("images")
+    how = Loading(
+        images=None if images is None else Path(images),
+        options=source.options,
+        skip_bad=skip_bad,
+        need_images=need_images,
+    )
+    questions = BENCHMARKS[source.name].load(source.path, how)
     return questions if split == "all" else assign(questions, seed=seed)[split]

@@ -13,6 +13,7 @@ from hipp_prune.errors import QuestionError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.plan import Plan
+from hipp_prune.questions.benchmarks import role_of
 from hipp_prune.questions.question import Question
 from hipp_prune.recovery.parts import Parts, unfreeze
 from hipp_prune.recovery.pictures import Show, frozen_pictures, projected_pictures
@@ -107,11 +108,11 @@ def recover_checkpoint(
         InputError: if the settings do not fit the model.
     """
     check_output(source, out, force=force)
-    questions = [q for q in questions if q.benchmark != "pope" or config.pope_split in (None, q.subset)]
+    questions = [q for q in questions if role_of(q) != "robustness" or config.only_subset in (None, q.subset)]
     if not questions:
         raise QuestionError("expected recovery questions, found none; give more --questions")
     plan = Plan.load(source / PLAN_FILE) if (source / PLAN_FILE).is_file() else None
-    pope_share = config.pope_share(None if plan is None else plan.preference)
+    robust_share = config.robust_share(None if plan is None else plan.preference)
     shards = open_shards(source)
     parts = unfreeze(adapter, config)
     places = find_tensors(shards, parts.originals())
@@ -134,7 +135,7 @@ def recover_checkpoint(
         parts,
         questions,
         config,
-        pope_share=pope_share,
+        robust_share=robust_share,
         state=state,
         teacher=told,
         progress=progress,

@@ -1,7 +1,6 @@
 """Settings of a recovery; free of torch, so that the command line can read them."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from hipp_prune.errors import InputError
 from hipp_prune.files.ranges import Count, Natural, NotNegative, Seed, Share
@@ -9,7 +8,7 @@ from hipp_prune.files.strict import check_settings
 from hipp_prune.plans.preference import Preference
 
 BIASED = 2 / 3
-"""Share of POPE questions at the paper's 2 : 1."""
+"""Share of robustness questions at the paper's 2 : 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +24,11 @@ class RecoverySettings:
     per_image: Count = 4
     """Questions of a batch about one picture; they share a sequence, so they cost little more than one."""
     mixture: str = "biased"
-    """POPE against ScienceQA: biased (2:1), plan (as λ_rob : λ_util of the checkpoint's plan, 1:1 where both are 0),
-    or the share of POPE questions as a number in [0, 1]."""
-    pope_split: Literal["random", "popular", "adversarial"] | None = None
-    """The one POPE split it learns from; all by default. The others then show hallucination beyond what was taught."""
+    """Questions that serve robustness against those that serve utility: biased (2:1), plan (as λ_rob : λ_util of the
+    checkpoint's plan, 1:1 where both are 0), or the share of robustness questions as a number in [0, 1]."""
+    only_subset: str | None = None
+    """The one subset of the robustness questions it learns from, e.g. POPE's random; all by default. The others then
+    show hallucination beyond what was taught."""
     head: bool = True
     """Whether the LM head is trained; one that is tied to the embeddings is untied."""
     norm: bool = True
@@ -73,8 +73,8 @@ class RecoverySettings:
         if self.mixture not in ("biased", "plan"):
             _parse_share(self.mixture)
 
-    def pope_share(self, preference: Preference | None) -> float:
-        """Share of POPE questions in a batch, in [0, 1].
+    def robust_share(self, preference: Preference | None) -> float:
+        """Share of robustness questions in a batch, in [0, 1].
 
         Args:
             preference: λ of the checkpoint's plan, if it has one.
@@ -89,7 +89,7 @@ class RecoverySettings:
         if preference is None:
             raise InputError(
                 "--mixture plan follows the preference of the checkpoint's plan.json, which has none; use biased, or "
-                "the share of POPE questions as a number"
+                "the share of robustness questions as a number"
             )
         both = preference.robustness + preference.utility
         return preference.robustness / both if both else 0.5
@@ -102,6 +102,6 @@ def _parse_share(text: str) -> float:
         share = -1.0
     if not 0 <= share <= 1:
         raise InputError(
-            f"--mixture must be biased, plan or a share of POPE questions in [0, 1], got {text!r}"
+            f"--mixture must be biased, plan or a share of robustness questions in [0, 1], got {text!r}"
         )
     return share

@@ -8,10 +8,12 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hipp_prune.errors import RunError
+from hipp_prune.files.changes import refuse_changes
+from hipp_prune.files.strict import parse_json
 from hipp_prune.files.writing import atomic_path
 
 _WEIGHT = "weight"
@@ -49,31 +51,36 @@ class StateFile:
         """
         if not self.path.exists():
             return []
+        remedy = "add --force to start the recovery over"
         try:
             with safe_open(self.path, framework="pt") as file:
-                metadata = file.metadata()
+                metadata = file.metadata() or {}
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 it is no mapping
-            settings, losses = json.loads(metadata["settings"]), json.loads(metadata["losses"])
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"{self.path} is damaged ({error}); add --force to start the recovery over"
-            ) from error
-        if differs := sorted(
-            key
-            for key in settings.keys() | self.settings.keys()
-            if settings.get(key) != self.settings.get(key)
-        ):
-            raise RunError(
-                f"{self.path} holds a recovery with other settings ({', '.join(differs)}); repeat them to go on, or "
-                "add --force to start over"
-            )
-        for key, tensor in tensors.items():
-            kind, name = key.split("/", maxsplit=1)
-            parameter = parameters[name]
-            if kind == _WEIGHT:
-                parameter.data.copy_(tensor)
-            else:
-                place = "cpu" if kind == "step" else parameter.device
-                optimizer.state[parameter][kind] = tensor.to(place)
-        result: list[float] = losses
-        return result
+        except (OSError, SafetensorError) as error:
+            raise RunError(f"{self.path} is damaged ({error}); {remedy}") from error
+        where = str(self.path)
+        settings = parse_json(
+            metadata.get("settings", ""), dict[str, Any], where=where, remedy=remedy, error=RunError
+        )
+        losses = parse_json(
+            metadata.get("losses", ""), list[float], where=where, remedy=remedy, error=RunError, foreign=True
+        )
+        refuse_changes(self.path, settings, self.settings, remedy="add --force to start over")
+        try:
+            _put_back(tensors, parameters, optimizer)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise RunError(f"{self.path} holds tensors of another model ({error}); {remedy}") from error
+        return losses
+
+
+def _put_back(
+    tensors: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter], optimizer: Optimizer
+) -> None:
+    for key, tensor in tensors.items():
+        kind, name = key.split("/", maxsplit=1)
+        parameter = parameters[name]
+        if kind == _WEIGHT:
+            parameter.data.copy_(tensor)
+        else:
+            place = "cpu" if kind == "step" else parameter.device
+            optimizer.state[parameter][kind] = tensor.to(place)

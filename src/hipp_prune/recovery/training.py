@@ -45,7 +45,7 @@ class Student:
         """The allowed answers' scores among ``logits`` [B, V]."""
         spellings = [[self.adapter.answer_tokens(answer) for answer in q.answers] for q in questions]
         allowed, rest = gather_answers(logits, answer_table(spellings).to(logits.device))
-        yes = [q.answers.index("Yes") if q.benchmark == "pope" else -1 for q in questions]
+        yes = [q.answers.index("Yes") if q.is_yes_no else -1 for q in questions]
         return AnswerLogits(
             allowed=allowed,
             rest=rest,
@@ -60,7 +60,7 @@ def train(
     questions: Sequence[Question],
     config: RecoverySettings,
     *,
-    pope_share: float,
+    robust_share: float,
     state: StateFile,
     teacher: Student | None = None,
     progress: Progress | None = None,
@@ -72,7 +72,7 @@ def train(
         parts: what of it is trained.
         questions: the recovery split.
         config: settings.
-        pope_share: share of POPE questions in a batch.
+        robust_share: share of robustness questions in a batch.
         state: read at the start, written every ``config.save_every`` steps.
         teacher: the dense model.
         progress: told (steps done, steps).
@@ -100,7 +100,9 @@ def train(
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * rise_and_fall(step, config)
         rng = np.random.default_rng([config.seed, step])
-        drawn = minibatches.draw(config.batch_size, rng, pope_share=pope_share, per_image=config.per_image)
+        drawn = minibatches.draw(
+            config.batch_size, rng, robust_share=robust_share, per_image=config.per_image
+        )
         optimizer.zero_grad()
         loss = follow_loss(student, [questions[index] for index in drawn], config, teacher)
         _check_finite(loss, step)

@@ -65,7 +65,7 @@ def evaluate_command(
     else:
         words += ["--questions", *evaluation.questions, "--split", evaluation.split]
         words += ["--label", evaluation.label, *_limit(evaluation)]
-        words += [word for part in evaluation.results.pope.values() for word in ("--rule", part.rule)][:2]
+        words += ["--rule", evaluation.results.rule]
     words += ["--seed", str(provenance.seed)]
     return _join(*words, "--out", str(run.results / f"{name}.json"))
 
@@ -77,9 +77,7 @@ def pruned_folder(run: RunDirectory, name: str) -> Path:
 
 def _limit(evaluation: Scorecard) -> list[str]:
     """The questions of the larger benchmark: this limit draws the same questions again, whatever the limit was."""
-    results = evaluation.results
-    counts = [results.pope_pooled.n] if results.pope else []
-    counts += [results.scienceqa.overall.n] if results.scienceqa else []
+    counts = [score.n for score in evaluation.results.scores.values()]
     return ["--limit", str(max(counts))] if counts else []
 
 

@@ -12,23 +12,24 @@ from typing import TypeVar
 
 import numpy as np
 
-from hipp_prune.calibration import Calibration
-from hipp_prune.calibration.visual import TOKEN_REDUCTIONS
-from hipp_prune.errors import HippPruneError
+from hipp_prune.calibration.measurement import Calibration
+from hipp_prune.calibration.reductions import TOKEN_REDUCTIONS
+from hipp_prune.errors import HippPruneError, IncompleteRunError
 from hipp_prune.evaluation.scorecard import Scorecard
-from hipp_prune.files.reading import read_json
+from hipp_prune.files.reading import read_document
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.plans.arrays import Floats
 from hipp_prune.plans.plan import Plan
-from hipp_prune.plans.space import ModelShape, PlanSpace
+from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search import archive as archives
+from hipp_prune.search.record import read_record
 from hipp_prune.search.session import Step
 from hipp_prune.search.settings import SearchSettings
 
 DENSE = "dense"
 """Label of the unpruned model's evaluation."""
 
-_SEARCH = "hipp-prune search RUN"
+_REMEDY = "search again with `hipp-prune search RUN --force`"
 _Part = TypeVar("_Part")
 
 
@@ -103,9 +104,8 @@ def _try(contents: Contents, path: Path, read: Callable[[Path], _Part]) -> _Part
         return None
     try:
         return read(path)
-    except (HippPruneError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        reason = str(error) if isinstance(error, HippPruneError) else f"{type(error).__name__}: {error}"
-        contents.damaged[str(path.relative_to(contents.run.root))] = reason
+    except HippPruneError as error:
+        contents.damaged[str(path.relative_to(contents.run.root))] = str(error)
         return None
 
 
@@ -120,13 +120,11 @@ def _sensitivity(calibration: Calibration) -> dict[str, Floats]:
 
 
 def _read_search(path: Path) -> tuple[SearchSettings, PlanSpace | None]:
-    content = read_json(path, made_by=_SEARCH)
-    config = SearchSettings(**content["config"])
-    shape = content.get("shape")
-    if shape is None:
+    record = read_record(path)
+    config = record.config
+    if record.shape is None:
         return config, None
-    model = ModelShape(**{**shape, "neurons": tuple(shape["neurons"])})
-    return config, PlanSpace(shape=model, unit=config.unit, r_max=config.r_max)
+    return config, PlanSpace(shape=record.shape, unit=config.unit, r_max=config.r_max)
 
 
 def _read_archive(path: Path) -> list[archives.Evaluation]:
@@ -136,8 +134,7 @@ def _read_archive(path: Path) -> list[archives.Evaluation]:
 
 
 def _read_curve(path: Path) -> list[Step]:
-    steps = read_json(path, made_by=_SEARCH)
-    return [Step(**{**step, "objectives": tuple(step["objectives"])}) for step in steps]
+    return read_document(path, list[Step], remedy=_REMEDY, error=IncompleteRunError)
 
 
 def _plan_order(plan: Plan) -> tuple[tuple[float, ...], float]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from hipp_prune.errors import ImageError
 from hipp_prune.evaluation.scorecard import Answer, Scorecard
-from hipp_prune.questions.benchmarks import pope, scienceqa
+from hipp_prune.questions.benchmarks import BENCHMARKS
 from hipp_prune.questions.images import read_image
 from hipp_prune.report.tables import label_html
 
@@ -53,7 +53,7 @@ class Example:
 
 
 def choose_examples(dense: Scorecard, pruned: Sequence[Scorecard]) -> list[Example]:
-    """Questions to show, of both benchmarks: first what pruning broke, then what it mended, then the rest.
+    """Questions to show, of every benchmark: first what pruning broke, then what it mended, then the rest.
 
     Among equals, those that most models flip, then those with the largest change of margin, come first.
     """
@@ -62,7 +62,7 @@ def choose_examples(dense: Scorecard, pruned: Sequence[Scorecard]) -> list[Examp
     examples.sort(key=lambda example: (-example.flips, -example.shift, example.dense.id))
     return [
         example
-        for benchmark in ("pope", "scienceqa")
+        for benchmark in BENCHMARKS
         for change, count in _WANTED.items()
         for example in [each for each in examples if each.benchmark == benchmark and each.change == change][
             :count
@@ -82,11 +82,11 @@ def count_changes(dense: Scorecard, pruned: Scorecard) -> tuple[int, int, int]:
 def example_html(example: Example) -> str:
     """A card: picture, question, and a row a model."""
     rows = "".join(_row(label, answer) for label, answer in (("dense", example.dense), *example.pruned))
-    name = "POPE" if example.benchmark == "pope" else "ScienceQA"
+    name = BENCHMARKS[example.benchmark].title
     return (
         f'<article class="card {example.change}"><header><b>{_HEADLINES[example.change]}</b>'
         f"<span>{name} · {escape(example.dense.id)}</span></header>"
-        f'{_picture(example.dense.image)}<p class="prompt">{_prompt(example.dense.prompt)}</p>'
+        f'{_picture(example.dense.image)}<p class="prompt">{_prompt(example.dense)}</p>'
         f"<p>Right answer: <b>{escape(example.dense.gold)}</b></p>"
         "<table><thead><tr><th>model</th><th>answer</th><th>margin</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></article>"
@@ -128,8 +128,7 @@ def _compare(before: Answer, asked: Mapping[str, Mapping[str, Answer]]) -> Examp
     change: Change = "unchanged"
     if flipped:
         change = "worse" if _is_right(before) else "better"
-    benchmark = "pope" if before.gold in ("Yes", "No") else "scienceqa"
-    return Example(benchmark=benchmark, change=change, dense=before, pruned=after)
+    return Example(benchmark=before.benchmark, change=change, dense=before, pruned=after)
 
 
 def _is_right(answer: Answer) -> bool:
@@ -144,8 +143,8 @@ def _row(label: str, answer: Answer) -> str:
     )
 
 
-def _prompt(prompt: str) -> str:
-    text = prompt.removesuffix(pope.INSTRUCTION).removesuffix(scienceqa.INSTRUCTION)
+def _prompt(asked: Answer) -> str:
+    text = asked.prompt.removesuffix(BENCHMARKS[asked.benchmark].instruction)
     if len(text) > _HEAD + _TAIL:
         text = f"{text[:_HEAD]} […] {text[-_TAIL:]}"
     return escape(text)

@@ -8,15 +8,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hipp_prune.evaluation.intervals import Interval, accuracy_interval
-from hipp_prune.evaluation.results import POOLED
 from hipp_prune.evaluation.scorecard import Scorecard
+from hipp_prune.questions.benchmark import Benchmark
+from hipp_prune.questions.benchmarks import BENCHMARKS
+from hipp_prune.questions.intervals import percent
 from hipp_prune.report.contents import DENSE
 
 MISSING = "–"
 """A number that is in no file."""
 
-_SUBSETS = ("random", "popular", "adversarial")
 _NAME_WIDTH, _CELL_WIDTH = 31, 19
 """Characters that a printed table needs for the names of its rows, and for each model."""
 
@@ -44,10 +44,14 @@ class Column:
 
 
 def summary_columns(evaluations: Sequence[Scorecard]) -> tuple[Column, ...]:
-    """The columns that these evaluations need; POPE subsets only where one of them was asked."""
-    asked = {subset for each in evaluations for subset in each.results.pope}
-    subsets = [name for name in _SUBSETS if name in asked] + sorted(asked.difference(_SUBSETS))
-    return (*_sparsity_columns(evaluations), *_pope_columns(subsets), *_scienceqa_columns(), *_cost_columns())
+    """The columns that these evaluations need: those of a benchmark where one of them was asked it."""
+    benchmarks = [
+        benchmark
+        for name, benchmark in BENCHMARKS.items()
+        if any(name in each.results.scores for each in evaluations)
+    ]
+    scored = [column for benchmark in benchmarks for column in _benchmark_columns(benchmark, evaluations)]
+    return (*_sparsity_columns(evaluations), *scored, *_cost_columns())
 
 
 def summary_rows(evaluations: Sequence[Scorecard]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -160,7 +164,7 @@ def _sparsity_columns(evaluations: Sequence[Scorecard]) -> list[Column]:
             if each.ledger is None:
                 return "0" if each.label == DENSE else None
             saved = getattr(each.ledger, name)
-            return None if saved is None else _percent(saved)
+            return None if saved is None else percent(saved)
 
         return text
 
@@ -176,54 +180,26 @@ def _sparsity_columns(evaluations: Sequence[Scorecard]) -> list[Column]:
     ]
 
 
-def _pope_columns(subsets: Sequence[str]) -> list[Column]:
-    def balanced(each: Scorecard) -> str | None:
-        interval = each.results.pope_intervals.get(POOLED)
-        if not each.results.pope or interval is None:
-            return None
-        return _with_interval(each.results.pope_pooled.balanced_accuracy, interval)
+def _benchmark_columns(benchmark: Benchmark, evaluations: Sequence[Scorecard]) -> list[Column]:
+    """What the benchmark's score says of each model (``Score.columns``)."""
 
-    def of_subset(subset: str) -> Callable[[Scorecard], str | None]:
+    def cell(name: str) -> Callable[[Scorecard], str | None]:
         def text(each: Scorecard) -> str | None:
-            part = each.results.pope.get(subset)
-            return None if part is None else _percent(part.balanced_accuracy)
+            score = each.results.scores.get(benchmark.name)
+            said = {} if score is None else {column: text for column, _, text in score.columns()}
+            return said.get(name)
 
         return text
 
-    def pooled(text: Callable[[Scorecard], str]) -> Callable[[Scorecard], str | None]:
-        return lambda each: text(each) if each.results.pope else None
-
-    made_by = f"{_EVALUATE} with POPE among the questions"
-    cells: list[tuple[str, str, Callable[[Scorecard], str | None]]] = [
-        ("balanced accuracy", "%", balanced),
-        ("chance", "%", pooled(lambda _: _percent(0.5))),
-        ("Yes-rate", "%", pooled(lambda each: _percent(each.results.pope_pooled.yes_rate))),
-        *((subset, "%", of_subset(subset)) for subset in subsets),
-        ("n", "", pooled(lambda each: str(each.results.pope_pooled.n))),
+    scores = [
+        each.results.scores[benchmark.name] for each in evaluations if benchmark.name in each.results.scores
     ]
+    units = {name: unit for score in scores for name, unit, _ in score.columns()}
+    units["n"] = units.pop("n", "")
+    made_by = f"{_EVALUATE} with {benchmark.title} among the questions"
     return [
-        Column(group="POPE", name=name, unit=unit, cell=cell, made_by=made_by) for name, unit, cell in cells
-    ]
-
-
-def _scienceqa_columns() -> list[Column]:
-    def accuracy(each: Scorecard) -> str | None:
-        if each.results.scienceqa is None:
-            return None
-        tally = each.results.scienceqa.overall
-        return _with_interval(tally.accuracy, accuracy_interval(tally.correct, tally.n))
-
-    def chance(each: Scorecard) -> str | None:
-        return None if each.results.scienceqa is None else _percent(each.results.scienceqa.overall.chance)
-
-    def count(each: Scorecard) -> str | None:
-        return None if each.results.scienceqa is None else str(each.results.scienceqa.overall.n)
-
-    made_by = f"{_EVALUATE} with ScienceQA among the questions"
-    cells = [("accuracy", "%", accuracy), ("chance", "%", chance), ("n", "", count)]
-    return [
-        Column(group="ScienceQA", name=name, unit=unit, cell=cell, made_by=made_by)
-        for name, unit, cell in cells
+        Column(group=benchmark.title, name=name, unit=unit, cell=cell(name), made_by=made_by)
+        for name, unit in units.items()
     ]
 
 
@@ -263,11 +239,3 @@ def format_bytes(count: int) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.3g} TB"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _with_interval(share: float, interval: Interval) -> str:
-    return f"{_percent(share)} ({_percent(interval[0])}–{_percent(interval[1])})"

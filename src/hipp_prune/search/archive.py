@@ -30,10 +30,8 @@ class Evaluation:
     """R_rob, raw."""
     utility: float
     """R_util, raw."""
-    pope: float
-    """Balanced accuracy on the minibatch's POPE questions, in [0, 1]."""
-    scienceqa: float
-    """Accuracy on its multiple-choice questions, in [0, 1]."""
+    accuracies: dict[str, float]
+    """Accuracy on the minibatch's questions of each benchmark, in [0, 1]."""
     questions: int
     """Questions it was asked: the price of the evaluation."""
     sparsity: float

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hipp_prune import distributed
 from hipp_prune.files.progress import Progress
 from hipp_prune.search.archive import Archive
-from hipp_prune.search.methods import SEARCHERS
+from hipp_prune.search.methods import load_method, require_method
 from hipp_prune.search.problem import Problem
 from hipp_prune.search.session import Session, Step
 from hipp_prune.search.settings import SearchSettings
@@ -38,9 +38,13 @@ def search(
         config: settings.
         archive: evaluations already paid for; new ones are added to it.
         progress: told (evaluations done, evaluations in all).
+
+    Raises:
+        InputError: if there is no such method, or it needs a package that is not installed.
     """
+    require_method(config.method)
     session = Session(problem=problem, config=config, archive=archive, progress=progress)
-    answers = SEARCHERS[config.method](session)
+    answers = load_method(config.method).search(session)
     learnt = [tensor.numpy().tobytes() for tensor in answers.tensors().values()]
     distributed.agree("what the search learnt", b"".join(learnt))
     return SearchResult(

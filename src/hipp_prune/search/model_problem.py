@@ -7,7 +7,7 @@ from zlib import crc32
 import numpy as np
 from torch import Tensor
 
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.evaluation.evaluator import Evaluator, PreparedBatch, plan_scores
 from hipp_prune.evaluation.features import IMAGE_MEMORY
 from hipp_prune.files.progress import Progress
@@ -118,7 +118,7 @@ class ModelProblem:
             rng = np.random.default_rng([self.config.seed, crc32(name.encode())])
             asked = self._evaluator.questions
             indices = self._minibatches.draw(
-                size, rng, pope_share=self.config.pope_share, per_image=self.config.per_image
+                size, rng, robust_share=self.config.robust_share, per_image=self.config.per_image
             )
             while len(self._prepared) >= _CACHED_MINIBATCHES:
                 del self._prepared[next(iter(self._prepared))]

@@ -1,19 +1,21 @@
 """The space that a search of a real model moves in: its units, and what its forward passes cost."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from hipp_prune import distributed
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.errors import IncompleteRunError
+from hipp_prune.files.reading import read_text
+from hipp_prune.files.strict import parse_json
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.forward_cost import flops_table, latency_table
 from hipp_prune.plans.costs import Costs, CostTable
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.settings import SearchSettings
+
+_REMEDY = "delete it, and `hipp-prune search` measures the seconds of this model again"
 
 
 def plan_space(
@@ -46,13 +48,13 @@ def plan_space(
     if config.unit == "coupled":
         tokens = float(calibration.inputs[0].count.sum()) / calibration.num_questions
 
-        def measured() -> dict[str, Any] | None:
+        def measured() -> str | None:
             if config.compression == "latency" and (force or not latency.exists()):
                 write_json(latency, asdict(latency_table(adapter, tokens=round(tokens), batch=batch_size)))
-            return asdict(read_latency(latency)) if latency.exists() else None
+            return read_text(latency, remedy=_REMEDY, error=IncompleteRunError) if latency.exists() else None
 
-        content = distributed.once(measured)
-        seconds = None if content is None else CostTable.from_dict(content)
+        text = distributed.once(measured)
+        seconds = None if text is None else _table(text, latency)
         tables = Costs(flops=flops_table(adapter, tokens), latency=seconds)
     space = PlanSpace(
         shape=adapter.shape,
@@ -65,15 +67,6 @@ def plan_space(
     return space
 
 
-def read_latency(path: Path) -> CostTable:
-    """The table that a search measured.
-
-    Raises:
-        IncompleteRunError: if it cannot be read.
-    """
-    try:
-        return CostTable.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IncompleteRunError(
-            f"{path} is no table of measured seconds ({error}); delete it, and `hipp-prune search` measures it again"
-        ) from error
+def _table(text: str, latency: Path) -> CostTable:
+    """The table that a search measured."""
+    return parse_json(text, CostTable, where=str(latency), remedy=_REMEDY, error=IncompleteRunError)

@@ -15,8 +15,8 @@ import numpy as np
 
 from hipp_prune import distributed
 from hipp_prune.files.progress import Progress
+from hipp_prune.objectives.band import StabilityBand, calibrate_band
 from hipp_prune.objectives.returns import PlanScores, RunningNormaliser, compression_return
-from hipp_prune.objectives.stability import StabilityBand, calibrate_band
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.search.archive import Archive, Evaluation, objective_matrix
 from hipp_prune.search.problem import Problem

@@ -1,30 +1,31 @@
 """What a search may be told: one frozen table of defaults, and the named methods as changes to it."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+from hipp_prune.calibration.reductions import HeadReduction
 from hipp_prune.errors import BudgetError, InputError
-from hipp_prune.files.packages import require_packages
 from hipp_prune.files.ranges import Count, NotNegative, Positive, Seed, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.choices import (
-    Action,
-    AdvantageKind,
-    Allocation,
-    BandKind,
-    Compression,
-    Criterion,
-    FlowKind,
-    GateKind,
-    HeadReduction,
-    Method,
-    ReturnKind,
-    UnitKind,
-    VisualState,
-)
+from hipp_prune.objectives.band import BandKind
+from hipp_prune.objectives.returns import ReturnKind
+from hipp_prune.plans.allocation import Allocation
+from hipp_prune.plans.costs import Compression
+from hipp_prune.plans.space import UnitKind
+from hipp_prune.pruning.criteria import Criterion
+from hipp_prune.search.methods import Method, load_method
+from hipp_prune.search.policy.variants import Action, AdvantageKind, GateKind, VisualState
 
 DEFAULT_EVALUATIONS = 400
 """Evaluations of a search that is told neither a number nor a time."""
+
+FlowKind = Literal["block", "chain"]
+"""Eq. 13. ``block``: logs of each block's flow, summed (a look-up a plan); ``chain``: the flow through all
+weights, literally."""
+
+FROM_SCRATCH: dict[str, Any] = {"warm_up": 0.0, "proposals": 0.0, "learning_rate": 1e-3}
+"""Settings of policies that start from nothing: the default learning rate, a tenth of theirs, is for refining a
+clone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +74,10 @@ class SearchResearch:
     """Questions an evaluation."""
     probe: Count | None = 32
     """Questions that a plan is asked while the search learns, > 0; none for a whole ``minibatch``."""
-    pope_share: Share = 0.5
-    """Fraction of them from POPE, in [0, 1]."""
+    robust_share: Share = 0.5
+    """Fraction of them that serve robustness, in [0, 1]."""
     per_image: Count = 6
-    """Questions a benchmark asks about one picture before it turns to the next, ≥ 1; they share a sequence."""
+    """Questions a role asks about one picture before it turns to the next, ≥ 1; they share a sequence."""
     returns: ReturnKind = "log-sigmoid"
     """What a margin counts for (Eq. 11)."""
     tau: Positive = 2.0
@@ -165,51 +166,9 @@ class SearchSettings(SearchResearch, SearchChoices):
         return DEFAULT_EVALUATIONS if self.minutes is None else 10**9
 
     def for_method(self, method: Method) -> "SearchSettings":
-        """These settings with what defines ``method`` put in place."""
-        return replace(self, method=method, **METHODS[method])
+        """These settings with what defines ``method`` put in place.
 
-
-FROM_SCRATCH: dict[str, Any] = {"warm_up": 0.0, "proposals": 0.0, "learning_rate": 1e-3}
-"""Of policies that start from nothing: the default learning rate, a tenth of theirs, is for refining a clone."""
-
-PACKAGES: dict[Method, tuple[str, ...]] = {"nsga2": ("pymoo",)}
-"""What some methods need that an installation without extras leaves out."""
-
-
-def require_method(method: Method) -> None:
-    """Makes sure that what a method needs is installed.
-
-    Raises:
-        InputError: naming what is missing and the command that installs it.
-    """
-    require_packages(f"--method {method}", PACKAGES.get(method, ()), extra="experiments")
-
-
-METHODS: dict[Method, dict[str, Any]] = {
-    "hybrid": {},
-    "surrogate": {"proposals": 0.7},
-    "knapsack": {},
-    "evopress": {},
-    "nsga2": {},
-    "random": {},
-    "grpo": FROM_SCRATCH,
-    "grpo-per-preference": {**FROM_SCRATCH, "groups": 1, "relabel": False},
-    "grpo-paper": {
-        **FROM_SCRATCH,
-        "probe": None,
-        "groups": 2,
-        "unit": "rows",
-        "allocation": "paper",
-        "importance": "paper",
-        "returns": "margin",
-        "relabel": False,
-        "inner_epochs": 1,
-        "clip": None,
-        "advantage": "paper",
-        "gate": "all",
-        "band": "paper",
-        "flow": "chain",
-        "gate_floor": 0.0,
-    },
-}
-"""What each method changes of the defaults."""
+        Raises:
+            InputError: if there is no such method.
+        """
+        return replace(self, method=method, **load_method(method).settings)

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hipp_prune.baselines.methods import Planned, only_neurons, plan_baseline, write_baseline
+from hipp_prune.baselines.methods import Baseline, load_baseline
+from hipp_prune.baselines.planning import Planned, plan_baseline, write_baseline
 from hipp_prune.baselines.setting import Setting, mlp_fraction
 from hipp_prune.baselines.settings import BaselineSettings
-from hipp_prune.calibration import calibrate as measure
+from hipp_prune.calibration.measurement import calibrate as measure
 from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.checkpoints.pruned import CheckpointReport
 from hipp_prune.errors import InputError, RunError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.loading import local_folder
-from hipp_prune.plans.choices import Baseline
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
@@ -40,7 +40,7 @@ def baseline(
     """Plans with a named method and writes the checkpoint; the plan, or the ledger of what is none, lies inside it.
 
     Args:
-        method: one of ``choices.Baseline``.
+        method: one of ``baselines.methods.BASELINES``.
         sparsity: fraction to remove, of the MLP parameters or of what ``settings.match`` names.
         out: checkpoint folder to make.
         settings: what the methods may be told.
@@ -74,7 +74,7 @@ def baseline(
     source = local_folder(model)
     check_output(source, out, force=force)
     adapter = load(model, loading)
-    if only_neurons(method, settings):
+    if load_baseline(method).only_neurons(settings):
         fraction = mlp_fraction(adapter.shape, sparsity, settings)
         PlanSpace(shape=adapter.shape, r_max=settings.r_max).check_budget(fraction)
     with cache_folder(None) as cache:
@@ -98,7 +98,7 @@ def prune_by(
     """Has a named method plan, and writes the checkpoint; ``baseline`` for a loaded and calibrated model.
 
     Args:
-        method: one of ``choices.Baseline``.
+        method: one of ``baselines.methods.BASELINES``.
         setting: the model, its statistics, the sparsity, and what the method may be told.
         source: the model's checkpoint folder.
         out: checkpoint folder to make.

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hipp_prune import distributed
-from hipp_prune.calibration import Calibration
-from hipp_prune.calibration import calibrate as measure
+from hipp_prune.calibration.measurement import Calibration
+from hipp_prune.calibration.measurement import calibrate as measure
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.models.adapter import Adapter

@@ -8,14 +8,14 @@ from hipp_prune.checkpoints.card import write_scores
 from hipp_prune.checkpoints.ledger import checkpoint_ledger
 from hipp_prune.evaluation.results import Results, score_answers_file
 from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions, weight_bytes
-from hipp_prune.evaluation.scoring import PopeRule
 from hipp_prune.evaluation.speed import measure_speedups
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.loading import local_folder
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger
+from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.sources import load_asked, load_questions
 from hipp_prune.report.grids import markdown_table
 from hipp_prune.stages.loading import cache_folder, load
 from hipp_prune.stages.prune import checkpoint_plan
@@ -100,16 +100,24 @@ def speedups(
 
 
 def score_answers(
-    answers: Path, questions: Sequence[str], *, rule: PopeRule = "official", skip_bad: SkipBad | None = None
+    answers: Path, questions: Sequence[str], *, rule: Rule = "official", skip_bad: SkipBad | None = None
 ) -> Results:
     """Official scores of anyone's answers, paired with the questions by id; no model and no picture is opened.
+
+    Answers to a benchmark score its corrected editions too, see ``evaluation.answers``.
+
+    Args:
+        answers: a file of answers, or of results with the answers.
+        questions: specifications; one of a corrected edition may name what was asked with ``asked=``.
+        rule: whose reading of answers, where a benchmark has several.
+        skip_bad: as in ``calibrate``.
 
     Raises:
         QuestionError: if the answers do not belong to the questions.
     """
     with cache_folder(None) as folder:
         asked = load_questions(questions, "all", cache=folder, skip_bad=skip_bad, need_images=False)
-    return score_answers_file(answers, asked, rule=rule)
+    return score_answers_file(answers, asked, load_asked(questions), rule=rule)
 
 
 def update_card(evaluation: Scorecard) -> None:
@@ -121,7 +129,7 @@ def update_card(evaluation: Scorecard) -> None:
     """
     results, specs = evaluation.results, " ".join(evaluation.questions)
     asked = f"`{specs}`, split {evaluation.split}, {len(evaluation.answers)} questions; in percent."
-    tables = [markdown_table(rows) for rows in (results.rows("pope"), results.rows("scienceqa")) if rows]
+    tables = [markdown_table(score.rows()) for score in results.scores.values()]
     write_scores(local_folder(evaluation.model), "\n\n".join([asked, *tables]))
 
 

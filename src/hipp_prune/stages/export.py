@@ -1,17 +1,27 @@
 """From a checkpoint to what other runtimes load, and to the hub."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 from hipp_prune.errors import CheckpointError, InputError
 from hipp_prune.export.exported import Exported, check_plan
+from hipp_prune.export.formats import ExportFormat
 from hipp_prune.export.gguf import write_gguf
 from hipp_prune.export.hub import push_checkpoint
 from hipp_prune.export.onnx import write_onnx
 from hipp_prune.export.pad import write_padded
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.loading import find_source, local_folder
-from hipp_prune.plans.choices import ExportFormat
 from hipp_prune.stages.settings import ExportSettings
+
+WRITERS: dict[ExportFormat, Callable[..., Exported]] = {
+    "padded": write_padded,
+    "gguf": write_gguf,
+    "onnx": write_onnx,
+}
+"""Who writes each format."""
+assert set(WRITERS) == set(get_args(ExportFormat)), "every format has one who writes it"
 
 
 def export(
@@ -45,13 +55,8 @@ def export(
         )
     source = local_folder(checkpoint)
     check_plan(source, masked=settings.masked)
-    if format == "gguf":
-        return write_gguf(
-            source, out, precision=precision, token_ids=token_ids, force=force, progress=progress
-        )
-    if format == "onnx":
-        return write_onnx(source, out, force=force, progress=progress)
-    return write_padded(source, out, force=force, progress=progress)
+    options = {"precision": precision, "token_ids": token_ids} if format == "gguf" else {}
+    return WRITERS[format](source, out, force=force, progress=progress, **options)
 
 
 def push(checkpoint: str, name: str, *, private: bool = False) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hipp_prune import distributed
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hipp_prune import distributed
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.errors import InputError
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.progress import Progress
@@ -24,11 +24,12 @@ from hipp_prune.questions.records import SkipBad
 from hipp_prune.search.archive import Archive, shared_archive
 from hipp_prune.search.loop import SearchResult
 from hipp_prune.search.loop import search as run_search
+from hipp_prune.search.methods import require_method
 from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.model_space import plan_space
 from hipp_prune.search.query.forecast import known_forecast
 from hipp_prune.search.query.planner import Planner
-from hipp_prune.search.settings import SearchSettings, require_method
+from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import CalibratedRun, load, meet
 from hipp_prune.stages.settings import AskSettings, LoadSettings
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from hipp_prune.evaluation.scoring import PopeRule
+from hipp_prune.export.formats import GgufPrecision
 from hipp_prune.files.ranges import Count, NotNegative, Seed, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.choices import GgufPrecision
+from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.splits import Split
 
 
@@ -85,8 +85,8 @@ class EvaluateSettings:
     """At most this many questions a benchmark, the same for every model."""
     label: str | None = None
     """Name in tables; dense or the plan's preference by default."""
-    rule: PopeRule = "official"
-    """Whose rule parses POPE answers."""
+    rule: Rule = "official"
+    """Whose reading of Yes and No, where harnesses disagree."""
     batch_size: Count = 64
     """Questions a forward pass."""
     seed: Seed = 0

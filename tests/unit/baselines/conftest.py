@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hipp_prune.baselines.setting import Setting
-from hipp_prune.calibration import calibrate
+from hipp_prune.calibration.measurement import calibrate
 from hipp_prune.models import load_model
 from hipp_prune.questions.question import Question
 from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl

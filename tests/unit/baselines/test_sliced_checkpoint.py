@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from hipp_prune.baselines.methods import slicegpt
 from hipp_prune.baselines.setting import Setting
 from hipp_prune.baselines.settings import BaselineSettings
-from hipp_prune.baselines.slicegpt import slicegpt
-from hipp_prune.calibration import calibrate
+from hipp_prune.calibration.measurement import calibrate
 from hipp_prune.checkpoints.ledger import checkpoint_ledger, read_savings
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
 from hipp_prune.checkpoints.residual import sliced_shapes, write_sliced
@@ -23,6 +23,7 @@ from hipp_prune.errors import CheckpointError, UnsupportedModelError
 from hipp_prune.models import load_model
 from hipp_prune.recovery.recover import recover_checkpoint
 from tests.tiny import FAMILIES, tiny_llava, tiny_qwen2_5_vl
+from tests.tolerance import assert_agree
 from tests.unit.baselines.conftest import ask
 from tests.unit.checkpoints.test_remote_code import run_fresh
 from tests.unit.checkpoints.tiny_plans import logits, make_plan, stock_inputs
@@ -84,7 +85,7 @@ def calibrated(source: Path, tmp: Path) -> Setting:
 
 
 def write(source: Path, out: Path, setting: Setting) -> CheckpointReport:
-    return write_sliced(source, setting.adapter, slicegpt(setting), out)
+    return write_sliced(source, setting.adapter, slicegpt.plan(setting), out)
 
 
 @pytest.fixture(scope="module")
@@ -120,14 +121,14 @@ class TestSlicedCheckpoint:
     def test_slicing_nothing_reproduces_the_dense_logits(self, sliced: dict[str, Path], variant: str) -> None:
         folder = sliced[variant]
         dense, whole = (answers(folder / name, folder / "inputs.safetensors") for name in ("source", "whole"))
-        torch.testing.assert_close(whole, dense, atol=1e-4, rtol=0)
+        assert_agree(whole, dense)
 
     def test_plain_transformers_computes_the_same_even_after_saving_again(
         self, sliced: dict[str, Path], variant: str
     ) -> None:
         folder = sliced[variant]
         fresh = load_file(folder / "fresh.safetensors")["result"]
-        assert torch.equal(fresh, answers(folder / "out", folder / "inputs.safetensors"))
+        assert_agree(fresh, answers(folder / "out", folder / "inputs.safetensors"))
 
     def test_the_ledger_is_what_was_counted(self, sliced: dict[str, Path], variant: str) -> None:
         folder = sliced[variant]
@@ -163,12 +164,12 @@ def test_a_sliced_block_is_the_stock_block_on_projected_states(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setting = calibrated(folder / "source", tmp_path)
-    model, bases = setting.adapter.model, [basis.float() for basis in slicegpt(setting).bases]
+    model, bases = setting.adapter.model, [basis.float() for basis in slicegpt.plan(setting).bases]
     for index, layer in enumerate(model.get_decoder().layers):
         monkeypatch.setattr(layer, "forward", project(layer, *bases[2 * index : 2 * index + 2]))
     inputs = folder / "inputs.safetensors"
     expected = logits(model, load_file(inputs))
-    torch.testing.assert_close(answers(folder / "out", inputs), expected, atol=1e-4, rtol=0)
+    assert_agree(answers(folder / "out", inputs), expected)
 
 
 def in_subspace(source: Path, rank: int) -> None:
@@ -193,9 +194,7 @@ def test_coordinates_that_nothing_writes_to_are_cut_without_loss(family: str, tm
     model = load_model(tmp_path / "out").model
     assert model.get_decoder().layers[0].self_attn.q_proj.in_features == 20
     inputs = stock_inputs(setting.adapter)
-    torch.testing.assert_close(
-        logits(model, inputs), logits(setting.adapter.model, inputs), atol=1e-4, rtol=0
-    )
+    assert_agree(logits(model, inputs), logits(setting.adapter.model, inputs))
 
 
 @pytest.mark.parametrize("family", ["qwen2_vl", "idefics3", "smolvlm", "internvl"])
@@ -205,7 +204,7 @@ def test_other_families_are_sliced_too(family: str, tmp_path: Path) -> None:
     write(source, tmp_path / "out", setting)
     inputs = stock_inputs(setting.adapter)
     found = logits(load_model(tmp_path / "out").model, inputs)
-    torch.testing.assert_close(found, logits(setting.adapter.model, inputs), atol=1e-4, rtol=0)
+    assert_agree(found, logits(setting.adapter.model, inputs))
 
 
 def test_bytes_are_those_of_the_tensors(tmp_path: Path) -> None:
@@ -235,7 +234,7 @@ def test_it_is_not_pruned_further(folder: Path, tmp_path: Path, settings: dict[s
     with pytest.raises(UnsupportedModelError, match="was sliced to 20 coordinates"):
         calibrate(adapter, ask(tmp_path))
     with pytest.raises(UnsupportedModelError, match="was sliced to 20 coordinates"):
-        slicegpt(replace(settings["llava"], adapter=adapter))
+        slicegpt.plan(replace(settings["llava"], adapter=adapter))
 
 
 def test_a_damaged_ledger_is_named(folder: Path, tmp_path: Path) -> None:

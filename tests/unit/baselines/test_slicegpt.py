@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hipp_prune.baselines.setting import Setting
-from hipp_prune.baselines.settings import BaselineSettings
-from hipp_prune.baselines.slicegpt import (
+from hipp_prune.baselines.methods import slicegpt
+from hipp_prune.baselines.methods.slicegpt import (
     choose_width,
     principal_bases,
     principal_directions,
     sliced_ledger,
-    slicegpt,
 )
+from hipp_prune.baselines.setting import Setting
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.checkpoints.residual import Rotation, touching
 from hipp_prune.errors import BudgetError, UnsupportedModelError
 from hipp_prune.models import load_model
@@ -90,12 +90,12 @@ class TestWidth:
 
     def test_what_no_width_saves_is_refused(self, llava: Setting) -> None:
         with pytest.raises(BudgetError, match=r"multiples of 8 save at most 0\.6\d+; ask for less"):
-            slicegpt(replace(llava, sparsity=0.9))
+            slicegpt.plan(replace(llava, sparsity=0.9))
 
 
 class TestBases:
     def test_there_is_one_for_every_place_but_the_last(self, setting: Setting) -> None:
-        bases = slicegpt(setting).bases
+        bases = slicegpt.plan(setting).bases
         assert len(bases) == 2 * len(setting.adapter.blocks)
         for basis in bases:
             torch.testing.assert_close(basis.T @ basis, torch.eye(basis.shape[1]).double())
@@ -108,7 +108,7 @@ class TestBases:
     def test_the_model_is_left_as_it_was(self, setting: Setting) -> None:
         model = setting.adapter.model
         before = {name: value.clone() for name, value in model.state_dict().items()}
-        slicegpt(setting)
+        slicegpt.plan(setting)
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
         assert not any(module._forward_pre_hooks for module in model.modules())
 
@@ -129,5 +129,5 @@ def test_every_tensor_of_the_stream_is_touched(llava: Setting) -> None:
 
 def test_images_that_a_linear_does_not_write_are_refused(tmp_path, llava: Setting) -> None:
     with pytest.raises(UnsupportedModelError, match="image_newline"):
-        slicegpt(replace(llava, adapter=load_model(tiny_llava_next(tmp_path))))
+        slicegpt.plan(replace(llava, adapter=load_model(tiny_llava_next(tmp_path))))
     assert touching(load_model(tiny_llava(tmp_path)))

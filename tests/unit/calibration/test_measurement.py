@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hipp_prune.calibration import Calibration, calibrate, observe
+from hipp_prune.calibration.measurement import Calibration, calibrate, observe
 from hipp_prune.errors import (
     CheckpointError,
     HippPruneError,
@@ -56,6 +56,7 @@ def test_shapes_and_counts(family, calibration):
 
 
 def test_deterministic_to_the_bit_and_independent_of_order(family, calibration):
+    """Questions are sorted first, so the batches are the same."""
     again = calibrate(family.adapter, family.questions[::-1], batch_size=3, taylor_questions=3)
     _assert_close(again, calibration, 0.0)
 

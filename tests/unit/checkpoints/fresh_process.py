@@ -1,4 +1,6 @@
-"""Loads checkpoints as somebody without this package would, and saves what they compute.
+"""Loads checkpoints as somebody without this package would, and saves what they compute in 32 bits.
+
+An empty tensor beside it has the type of their weights.
 
 Run as a script: ``fresh_process.py JOBS`` with a JSON list of {checkpoint, auto, resave, inputs, result}.
 """
@@ -20,9 +22,10 @@ def run(job: dict[str, Any]) -> None:
     if job["resave"]:
         model.save_pretrained(job["resave"])
         model = auto.from_pretrained(job["resave"], trust_remote_code=True)
-    outputs = model.eval()(**load_file(job["inputs"]))
+    kind = torch.empty(0, dtype=model.dtype)
+    outputs = model.eval().float()(**load_file(job["inputs"]))
     result = outputs.last_hidden_state if job["auto"] == "AutoModel" else outputs.logits
-    save_file({"result": result.contiguous()}, job["result"])
+    save_file({"result": result.contiguous(), "type": kind}, job["result"])
 
 
 if __name__ == "__main__":

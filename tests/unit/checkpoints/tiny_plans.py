@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.plan import Plan, pack_masks
-from hipp_prune.plans.space import PlanSpace
+from hipp_prune.plans.space import PlanSpace, UnitKind
 from hipp_prune.pruning.masking import Mask
 from hipp_prune.questions.question import Question
 from tests.tiny import tiny_image

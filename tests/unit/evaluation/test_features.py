@@ -11,6 +11,7 @@ from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.question import Question
 from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl
+from tests.tolerance import assert_agree
 from tests.unit.full_disk import full_disk
 from tests.unit.questions.made import pope
 
@@ -55,7 +56,7 @@ def test_features_from_disk_are_those_from_memory(adapter, questions, tmp_path, 
     found = encode_image_files(adapter, questions, folder=tmp_path / "cache", memory=memory)
     assert list(found) == list(expected)
     for path, image in found.items():
-        assert torch.equal(image.tokens, expected[path].tokens)
+        assert_agree(image.tokens, expected[path].tokens)
         assert torch.equal(image.extras["image_grid_thw"], expected[path].extras["image_grid_thw"])
 
 
@@ -101,7 +102,8 @@ def test_a_damaged_file_is_written_again(adapter, questions, tmp_path, encoded):
     damaged.write_bytes(damaged.read_bytes()[:-5])
     after = encode_image_files(adapter, questions, folder=folder, memory=0)
     assert sum(encoded) == 4
-    assert all(torch.equal(after[path].tokens, before[path]) for path in before)
+    for path, tokens in before.items():  # one picture was encoded by itself, and all three together before
+        assert_agree(after[path].tokens, tokens)
 
 
 def test_scores_do_not_depend_on_where_features_lie(questions, tmp_path):
@@ -111,7 +113,7 @@ def test_scores_do_not_depend_on_where_features_lie(questions, tmp_path):
         for options in ({}, {"folder": tmp_path / "cache", "memory": 0})
     )
     expected, found = (evaluator.scores(evaluator.prepare()) for evaluator in (memory, disk))
-    assert (found.answers == expected.answers).all()
+    assert_agree(found.answers, expected.answers)
 
 
 def test_a_full_disk_is_one_sentence(adapter, questions, tmp_path):

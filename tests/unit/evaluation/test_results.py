@@ -9,7 +9,9 @@ import pytest
 from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.evaluation.results import Results, read_answers, score, score_answers_file
 from hipp_prune.questions.benchmarks import pope, scienceqa
+from hipp_prune.questions.multiple_choice import ChoiceScore
 from hipp_prune.questions.question import Question
+from hipp_prune.questions.yes_no import YES_NO, YesNoScore
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 needs_real_data = pytest.mark.skipif(not DATA.is_dir(), reason="the official benchmark files are not here")
@@ -21,8 +23,8 @@ def asking(number: int, label: str = "Yes", subset: str = "random") -> Question:
         id=f"{subset}/{number}",
         prompt=f"Is there a cup {number}?{pope.INSTRUCTION}",
         image=None,
-        answers=pope.ANSWERS,
-        gold=pope.ANSWERS.index(label),
+        answers=YES_NO,
+        gold=YES_NO.index(label),
         subset=subset,
         group=str(number),
     )
@@ -42,6 +44,12 @@ def science(pid: str = "1") -> Question:
     )
 
 
+def yes_no(results: Results) -> YesNoScore:
+    found = results.scores["pope"]
+    assert isinstance(found, YesNoScore)
+    return found
+
+
 def write(folder: Path, *records: tuple[Any, str] | dict[str, Any]) -> Path:
     path = folder / "answers.jsonl"
     dicts = [
@@ -55,9 +63,8 @@ def test_answers_are_paired_by_id_in_any_order(tmp_path: Path) -> None:
     questions = [asking(1, "Yes"), asking(2, "No"), science("7")]
     answers = write(tmp_path, ("7", "B"), ("random/2", "No"), ("random/1", "Yes"))
     results = score_answers_file(answers, questions)
-    assert results.pope_pooled.accuracy == 1.0
-    assert results.scienceqa is not None
-    assert results.scienceqa.overall.accuracy == 1.0
+    assert list(results.scores) == ["pope", "scienceqa"]
+    assert [each.accuracy for each in results.scores.values()] == [1.0, 1.0]
 
 
 def test_llavas_numbering_and_a_single_files_own_are_understood(tmp_path: Path) -> None:
@@ -111,8 +118,8 @@ def test_another_instruction_or_an_image_mark_in_the_prompt_is_no_mismatch(tmp_p
 
 def test_the_rule_reaches_the_metrics() -> None:
     questions, texts = [asking(1), asking(2, "No")], {"random/1": "Yes.", "random/2": "No"}
-    assert score(questions, texts).pope["random"].accuracy == 1.0
-    by_lmms_eval = score(questions, texts, rule="lmms-eval").pope["random"]
+    assert yes_no(score(questions, texts)).subsets["random"].accuracy == 1.0
+    by_lmms_eval = yes_no(score(questions, texts, rule="lmms-eval")).subsets["random"]
     assert (by_lmms_eval.accuracy, by_lmms_eval.failed) == (0.5, 1)
 
 
@@ -122,13 +129,15 @@ def test_the_rule_reaches_the_metrics() -> None:
 def test_results_survive_json_and_print(questions: list[Question]) -> None:
     results = score(questions, {question.id: "No" for question in questions})
     assert Results.from_json(results.to_json()) == results
-    for benchmark in ("pope", "scienceqa"):
-        rows = results.rows(benchmark)
-        assert len({len(row) for row in rows}) <= 1
-        assert bool(rows) == any(question.benchmark == benchmark for question in questions)
+    assert set(results.scores) == {question.benchmark for question in questions}
+    for each in results.scores.values():
+        assert len({len(row) for row in each.rows()}) == 1
+        assert {name for name, _, _ in each.columns()} >= {"chance", "n"}
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"pope": 1, "scienceqa": null, "pope_intervals": {}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"rule": "official", "pope": 1}', '{"rule": "official", "vqa": {}}']
+)
 def test_anything_else_is_no_results_file(text: str) -> None:
     with pytest.raises(InputError, match=r"expected the JSON that Results\.to_json wrote"):
         Results.from_json(text)
@@ -138,15 +147,16 @@ def test_anything_else_is_no_results_file(text: str) -> None:
 def test_llava_13b_gets_its_published_pope_score() -> None:
     questions = pope.load(DATA / "golden" / "pope", need_images=False)
     results = score_answers_file(DATA / "golden" / "pope" / "answers_llava-1.5-13b.jsonl", questions)
-    counts = {name: (m.tp, m.fp, m.tn, m.fn) for name, m in results.pope.items()}
+    found = yes_no(results)
+    counts = {name: (m.tp, m.fp, m.tn, m.fn) for name, m in found.subsets.items()}
     assert counts == {
         "random": (1182, 31, 1379, 318),
         "popular": (1182, 59, 1441, 318),
         "adversarial": (1182, 117, 1383, 318),
     }
-    assert round(results.pope["random"].accuracy, 4) == 0.8801
-    assert round(results.pope["random"].f1, 4) == 0.8714
-    assert round(results.pope_mean("f1"), 4) == 0.8595
+    assert round(found.subsets["random"].accuracy, 4) == 0.8801
+    assert round(found.subsets["random"].f1, 4) == 0.8714
+    assert found.remark == "mean F1 over subsets: 0.8595"
 
 
 @needs_real_data
@@ -161,7 +171,7 @@ def test_answers_to_another_edition_are_refused_instead_of_scored_by_order() -> 
 @needs_real_data
 def test_always_a_is_at_chance_on_scienceqa() -> None:
     questions = scienceqa.load(DATA / "scienceqa" / "test_llava.jsonl")
-    metrics = score(questions, {question.id: "A" for question in questions}).scienceqa
-    assert metrics is not None
+    metrics = score(questions, {question.id: "A" for question in questions}).scores["scienceqa"]
+    assert isinstance(metrics, ChoiceScore)
     assert round(metrics.overall.accuracy, 3) == 0.401
     assert (metrics.parts["IMG"].n, metrics.overall.failed) == (2017, 0)

@@ -40,12 +40,13 @@ def answer(server: Any, prompt: str | Sequence[int], vocabulary: int) -> tuple[l
 
 
 @torch.no_grad()
-def expected(adapter: Adapter, ids: Sequence[int]) -> tuple[list[int], Tensor]:
-    """The same by transformers."""
-    model, tokens, rows = adapter.model, list(ids), []
-    eos = adapter.processor.tokenizer.eos_token_id
-    for _ in range(STEPS):
-        logits = model(input_ids=torch.tensor([tokens])).logits[0, -1].float()
-        rows.append(torch.log_softmax(logits, dim=0))
-        tokens.append(int(logits.index_fill(0, torch.tensor([eos]), -torch.inf).argmax()))
-    return tokens[len(ids) :], torch.stack(rows)
+def logprobs(adapter: Adapter, ids: Sequence[int], tokens: Sequence[int]) -> Tensor:
+    """What transformers gives every token before each of ``tokens``, which follow the prompt; [steps, V]."""
+    read = torch.tensor([[*ids, *tokens[:-1]]])
+    logits: Tensor = adapter.model(input_ids=read).logits[0, len(ids) - 1 :]
+    return logits.float().log_softmax(-1)
+
+
+def without_end(adapter: Adapter, scores: Tensor) -> Tensor:
+    """The scores that llama.cpp chooses among: it was told to go on."""
+    return scores.index_fill(-1, torch.tensor([adapter.processor.tokenizer.eos_token_id]), -torch.inf)

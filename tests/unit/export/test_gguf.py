@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from hipp_prune.checkpoints.heads import HeadPlan, write_heads
 from hipp_prune.checkpoints.pruned import prune_checkpoint
@@ -16,9 +17,11 @@ from hipp_prune.errors import CheckpointError, InputError, OutputExistsError, Un
 from hipp_prune.export import gguf
 from hipp_prune.export.gguf import write_gguf
 from hipp_prune.models import load_model
+from hipp_prune.models.adapter import Adapter
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl, tiny_smolvlm
+from tests.tolerance import assert_agree, assert_greedy
 from tests.unit.checkpoints.tiny_plans import make_plan
-from tests.unit.export.llama_cpp import answer, expected, serve
+from tests.unit.export.llama_cpp import answer, logprobs, serve, without_end
 
 PROMPT = "USER: Is there a red cup in the image? ASSISTANT:"
 KEPT = (30, 21)
@@ -90,12 +93,21 @@ def test_llama_cpp_answers_as_transformers_does(build: Callable[[Path], Path], t
     write_gguf(source, tmp_path / "model.gguf", precision="f32")
     adapter = load_model(source, dtype="float32")
     ids = adapter.processor.token_ids(PROMPT)
-    tokens, logprobs = expected(adapter, ids)
     server = serve(tmp_path / "model.gguf")
     for prompt in (ids, PROMPT):
-        given, found = answer(server, prompt, len(logprobs[0]))
-        assert given == tokens
-        assert torch.allclose(found, logprobs, rtol=0, atol=1e-4)
+        assert_same_answer(adapter, ids, *answer(server, prompt, vocabulary(adapter)))
+
+
+def vocabulary(adapter: Adapter) -> int:
+    size: int = adapter.model.config.text_config.vocab_size
+    return size
+
+
+def assert_same_answer(adapter: Adapter, ids: list[int], given: list[int], found: Tensor) -> None:
+    """Asserts transformers' log-probabilities along the tokens that were given, and that these are the likeliest."""
+    expected = logprobs(adapter, ids, given)
+    assert_agree(found, expected)
+    assert_greedy(given, without_end(adapter, expected))
 
 
 TEXTS = (
@@ -133,11 +145,9 @@ def test_text_is_cut_into_the_tokenizers_pieces(
     exported = write_gguf(source, tmp_path / "model.gguf")
     assert ("space behind a special token" in exported.summary) == (SPECIAL[0] not in texts)
     adapter, server = load_model(source), serve(tmp_path / "model.gguf")
-    size = adapter.model.config.text_config.vocab_size
     for text in texts:
-        by_text, by_ids = (answer(server, each, size) for each in (text, adapter.processor.token_ids(text)))
-        assert by_text[0] == by_ids[0]
-        assert torch.equal(by_text[1], by_ids[1])
+        ids = adapter.processor.token_ids(text)
+        assert_agree(*(answer(server, each, vocabulary(adapter))[1][0] for each in (text, ids)))
 
 
 def test_a_quantised_file_is_smaller_and_close(tmp_path: Path) -> None:
@@ -151,9 +161,8 @@ def test_a_quantised_file_is_smaller_and_close(tmp_path: Path) -> None:
         assert sizes[precision] == path.stat().st_size
         adapter = load_model(source)
         ids = adapter.processor.token_ids(PROMPT)
-        _, logprobs = expected(adapter, ids)
-        _, found = answer(serve(path), ids, len(logprobs[0]))
-        assert (found[0] - logprobs[0]).abs().max() < 0.2
+        given, found = answer(serve(path), ids, vocabulary(adapter))
+        assert (found - logprobs(adapter, ids, given)).abs().max() < 0.2
     assert sizes["q8_0"] < sizes["f16"] == sizes["bf16"] < sizes["f32"]
 
 
@@ -167,10 +176,7 @@ def test_a_model_with_another_tokenizer_takes_token_ids(tmp_path: Path) -> None:
     assert "give token ids as the prompt, never text" in exported.summary
     adapter = load_model(source)
     ids = adapter.processor.token_ids(PROMPT)
-    tokens, logprobs = expected(adapter, ids)
-    given, found = answer(serve(tmp_path / "model.gguf"), ids, len(logprobs[0]))
-    assert given == tokens
-    assert torch.allclose(found, logprobs, rtol=0, atol=1e-4)
+    assert_same_answer(adapter, ids, *answer(serve(tmp_path / "model.gguf"), ids, vocabulary(adapter)))
 
 
 def test_the_file_says_widths_and_heads_of_each_block_where_they_differ(tmp_path: Path) -> None:
@@ -194,7 +200,9 @@ def test_the_file_says_widths_and_heads_of_each_block_where_they_differ(tmp_path
 def test_a_projector_that_recovery_trained_needs_an_mmproj_of_its_own(trained: bool, tmp_path: Path) -> None:
     pytest.importorskip("gguf")
     source = uneven(tmp_path)
-    (source / "recovery.json").write_text(json.dumps({"settings": {"projector": trained}}))
+    (source / "recovery.json").write_text(
+        json.dumps({"settings": {"projector": trained}, "untied_parameters": 0})
+    )
     summary = write_gguf(source, tmp_path / "model.gguf").summary
     assert ("mmproj file does not fit" in summary) == trained
     assert ("add the base model's mmproj file" in summary) != trained

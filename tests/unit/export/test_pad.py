@@ -14,6 +14,7 @@ from hipp_prune.export.exported import check_plan
 from hipp_prune.export.pad import write_padded
 from hipp_prune.models import load_model
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl
+from tests.tolerance import assert_agree
 from tests.unit.checkpoints.tiny_plans import logits, make_plan, stock_inputs
 
 VARIANTS = {
@@ -31,7 +32,7 @@ def pruned(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / "pruned"
 
 
-def test_a_stock_class_computes_the_same_bits(pruned: Path, tmp_path: Path) -> None:
+def test_a_stock_class_computes_the_same(pruned: Path, tmp_path: Path) -> None:
     write_padded(pruned, tmp_path / "padded")
     config = json.loads((tmp_path / "padded" / "config.json").read_text())
     assert "auto_map" not in config
@@ -39,8 +40,21 @@ def test_a_stock_class_computes_the_same_bits(pruned: Path, tmp_path: Path) -> N
     assert not list((tmp_path / "padded").glob("*.py"))
     uneven = load_model(pruned)
     stock = AutoModelForImageTextToText.from_pretrained(tmp_path / "padded").eval()
+    assert stock.dtype == uneven.model.dtype
     inputs = stock_inputs(uneven)
-    assert torch.equal(logits(stock, inputs), logits(uneven.model, inputs))
+    assert_agree(logits(stock.float(), inputs), logits(uneven.model.float(), inputs))
+
+
+def test_a_padded_projection_is_the_uneven_one_and_zeros(pruned: Path, tmp_path: Path) -> None:
+    write_padded(pruned, tmp_path / "padded")
+    uneven, padded = (load_model(folder).blocks for folder in (pruned, tmp_path / "padded"))
+    for block, wider in zip(uneven, padded, strict=True):
+        width = block.gate.out_features
+        for name in ("gate", "up", "down"):
+            tensor, filled = (getattr(each, name).weight for each in (block, wider))
+            kept, added = (filled.T if name == "down" else filled).split([width, 30 - width])
+            assert torch.equal(kept.T if name == "down" else kept, tensor)
+            assert not added.any()
 
 
 def test_the_ledger_says_what_is_left_of_the_saving(pruned: Path, tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_manifest_of_another_version(tmp_path):
     run.create(_provenance())
     content = json.loads(run.manifest.read_text()) | {"colour": "blue"}
     write_json(run.manifest, content)
-    with pytest.raises(IncompleteRunError, match=r"colour.*calibrate into a new directory"):
+    with pytest.raises(IncompleteRunError, match=r"colour.*make a run with `hipp-prune calibrate"):
         run.provenance()
 
 

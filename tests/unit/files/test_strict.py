@@ -31,6 +31,7 @@ class Outer:
     weights: tuple[float, float] | None = None
     names: list[str] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
+    size: Count | list[Count] | None = None
 
 
 def _parse(text: str, *, foreign: bool = False) -> Outer:
@@ -94,6 +95,9 @@ def test_what_is_declared_is_read():
         ),
         (_outer(weights=[1]), r"expected an element 'weights\[1\]', found a list of 1"),
         (_outer(weights=[1, 2, 3]), "expected field 'weights' to be a list of at most 2, found a list of 3"),
+        (_outer(size="x"), "expected field 'size' to be an integer or a list, found 'x'"),
+        (_outer(size=0), "expected field 'size' to be at least 1 or a list, found 0"),
+        (_outer(size=[3, True]), r"expected field 'size\[1\]' to be an integer, found True"),
         (_outer(names=[None]), r"expected field 'names\[0\]' to be a string, found None"),
         (_outer(notes=[]), "expected field 'notes' to be an object, found a list of 0"),
         (_outer(colour="blue"), "expected no field 'colour', found it to be 'blue'"),
@@ -143,7 +147,7 @@ def test_any_object_is_read_as_declared_or_refused(content: dict[str, object]):
         assert found.kind in ("coupled", "rows")
 
 
-def test_python_values_are_as_strict():
+def test_values_already_read_are_as_strict():
     def check(value: object) -> object:
         return check_value(
             value, dict[str, Count], where="row 3", remedy="download it again", error=InputError

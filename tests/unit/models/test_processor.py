@@ -13,6 +13,7 @@ from hipp_prune.models import load_model
 from hipp_prune.models.processor import Processor
 from hipp_prune.questions.question import Question
 from tests.tiny import LLAVA_TEMPLATE, tiny_image, tiny_internvl, tiny_llava, tiny_qwen2_5_vl
+from tests.tolerance import assert_agree
 
 
 def ask(prompt: str, image: Path | None = None) -> Question:
@@ -137,10 +138,35 @@ def test_pictures_of_any_mode(tmp_path: Path, mode: str) -> None:
         (tokens,), (expected,) = (
             [f.tokens for f in adapter.encode_images([i])] for i in (image, image.convert("RGB"))
         )
-    assert torch.equal(tokens, expected)
+    assert_agree(tokens, expected)
 
 
 def test_a_picture_the_model_cannot_take(tmp_path: Path) -> None:
     adapter = load_model(tiny_qwen2_5_vl(tmp_path))
     with pytest.raises(ImageError, match="1000×1 cannot be prepared"):
         adapter.encode_images([Image.new("RGB", (1000, 1))])
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"size": {"shortest_edge": 0}}, "'size.shortest_edge' to be at least 1"),
+        ({"size": {"shortest_edge": -3}}, "'size.shortest_edge' to be at least 1"),
+        ({"size": {"shortest_edge": 10**9}}, "edges of at most 4096 pixels"),
+        ({"size": "large"}, "'size' to be an object or an integer, found 'large'"),
+        ({"crop_size": {"height": "56", "width": 56}}, "'crop_size.height' to be an integer, found '56'"),
+        ({"do_resize": "yes"}, "'do_resize' to be true or false, found 'yes'"),
+        ({"image_std": [0.2, 0.0, 0.2]}, r"'image_std\[1\]' to be above 0, found 0.0"),
+        ({"image_mean": [0.2, None, 0.2]}, r"'image_mean\[1\]' to be a number, found None"),
+        ({"resample": 17}, "'resample' to be at most 5, found 17"),
+        ({"rescale_factor": float("nan")}, "'rescale_factor' to be .*, found nan"),
+    ],
+)
+def test_picture_settings_out_of_range_are_named(
+    tmp_path: Path, changed: dict[str, object], complaint: str
+) -> None:
+    folder = tiny_llava(tmp_path)
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    with pytest.raises(CheckpointError, match=rf"preprocessor_config\.json: .*{complaint}"):
+        load_model(folder)

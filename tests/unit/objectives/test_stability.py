@@ -6,9 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hipp_prune.objectives.band import StabilityBand, calibrate_band
 from hipp_prune.objectives.stability import (
-    StabilityBand,
-    calibrate_band,
     chained_log_flow,
     coupled_log_ratio,
     inflow,

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.plan import Plan, keep_masks, pack_masks
-from hipp_prune.plans.space import ModelShape, PlanSpace
+from hipp_prune.plans.space import ModelShape, PlanSpace, UnitKind
 
 
 def make_shape(neurons: Sequence[int] = (10, 10, 10), *, hidden: int = 6, **changes: Any) -> ModelShape:

@@ -4,11 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from hipp_prune.calibration import Calibration, Moments, VisualSensitivity
+from hipp_prune.calibration.activations import Moments
+from hipp_prune.calibration.measurement import Calibration
+from hipp_prune.calibration.visual import VisualSensitivity
 from hipp_prune.errors import InputError
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.pruning.importance import output_norm, score_neurons, score_rows
+from hipp_prune.pruning.criteria import CRITERIA, coupled
+from hipp_prune.pruning.importance import block_neurons, score_neurons, score_rows
 
 WEIGHT = 0.3
 
@@ -51,9 +54,9 @@ def known(adapter: Adapter) -> Known:
     return Known(adapter)
 
 
-@pytest.mark.parametrize("criterion", ["coupled", "paper", "magnitude", "wanda-sp", "flap", "taylor"])
+@pytest.mark.parametrize("criterion", CRITERIA)
 def test_scores_are_their_formula(adapter: Adapter, known: Known, criterion: str) -> None:
-    scores = score_neurons(adapter, known.calibration, criterion, WEIGHT)  # type: ignore[arg-type]
+    scores = score_neurons(adapter, known.calibration, criterion, WEIGHT)
     for index, block in enumerate(adapter.blocks):
         gate, up, down = (p.weight.detach().double() for p in (block.gate, block.up, block.down))
         assert scores[index].dtype == torch.float64
@@ -84,12 +87,12 @@ def test_rows_are_eq_10(adapter: Adapter, known: Known) -> None:
             assert float(score[3]) == pytest.approx(expected, rel=1e-9)
 
 
-def test_coupled_is_what_the_output_loses() -> None:
+def test_coupled_is_what_the_output_loses(adapter: Adapter, known: Known) -> None:
     """E‖W_down[:, j] a_j‖² is the square of the default score."""
-    generator = torch.Generator().manual_seed(1)
-    down = torch.randn(6, 4, generator=generator)
-    activations = torch.randn(50, 4, generator=generator).double()
-    score = output_norm(down, activations.square().mean(0).sqrt())
+    statistics = known.calibration.inputs[0], known.calibration.neurons[0]
+    taylor = known.calibration.taylor[0]
+    score = coupled(block_neurons(adapter.blocks[0], *statistics, taylor=taylor, image_weight=None))
+    down, activations = adapter.blocks[0].down.weight.detach(), torch.cat(known.neurons[0])
     for j in range(4):
         lost = (activations[:, j, None] * down.double()[:, j]).square().sum(1).mean()
         assert float(score[j] ** 2) == pytest.approx(float(lost))
@@ -97,7 +100,7 @@ def test_coupled_is_what_the_output_loses() -> None:
 
 def test_an_unknown_criterion_lists_the_known(adapter: Adapter, known: Known) -> None:
     with pytest.raises(InputError, match="no importance criterion 'luck'; choose one of coupled, paper"):
-        score_neurons(adapter, known.calibration, "luck")  # type: ignore[arg-type]
+        score_neurons(adapter, known.calibration, "luck")
 
 
 def test_a_calibration_of_another_model_is_refused(folders: dict, known: Known, family: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.plans.choices import UnitKind
+from hipp_prune.plans.space import UnitKind
 from hipp_prune.pruning.masking import apply_masks
 from tests.unit.checkpoints.tiny_plans import random_masks
 

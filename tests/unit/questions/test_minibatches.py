@@ -27,14 +27,14 @@ def _drawn(questions, size, seed=0, **options):
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 32), (0.25, 16), (0.0, 0), (1.0, 64)])
 def test_size_and_share_of_pope(share, expected):
-    drawn = _drawn(_questions(), 64, pope_share=share)
+    drawn = _drawn(_questions(), 64, robust_share=share)
     assert len(drawn) == 64
     assert sum(question.benchmark == "pope" for question in drawn) == expected
 
 
 @given(st.integers(1, 100), st.integers(0, 2**32))
 def test_pope_is_balanced_by_label_and_subset_within_one(size, seed):
-    drawn = _drawn(_questions(), size, seed, pope_share=1.0)
+    drawn = _drawn(_questions(), size, seed, robust_share=1.0)
     counts = Counter((question.subset, question.gold) for question in drawn)
     strata = [counts[subset, gold] for subset in SUBSETS for gold in (0, 1)]
     assert sum(strata) == size
@@ -52,7 +52,7 @@ def test_the_odd_question_goes_to_no_fixed_stratum():
     first = {
         (question.subset, question.gold)
         for seed in range(60)
-        for question in _drawn(questions, 1, seed, pope_share=1.0)
+        for question in _drawn(questions, 1, seed, robust_share=1.0)
     }
     assert len(first) == 6
 

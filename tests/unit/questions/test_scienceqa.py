@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hipp_prune.errors import ImageError, QuestionError
-from hipp_prune.evaluation.scoring import chance_level
 from hipp_prune.questions.benchmarks import scienceqa
+from hipp_prune.questions.multiple_choice import chance_level
 from hipp_prune.questions.records import SkipBad
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "scienceqa"

@@ -1,4 +1,4 @@
-"""Spec strings: what they name, and what the errors say about those that name nothing."""
+"""Sources: what they name, and what the errors say about those that name nothing."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from hipp_prune.errors import ImageError, QuestionError
 from hipp_prune.questions import toyworld
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import Spec, load_questions, parse_spec
+from hipp_prune.questions.sources import Source, load_questions, parse_source
 from hipp_prune.questions.splits import SPLITS
 
 
@@ -36,27 +36,27 @@ def write_scienceqa(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("text", "spec"),
+    ("text", "source"),
     [
-        ("toyworld", Spec(source="toyworld")),
-        ("toyworld:my/world", Spec(source="toyworld", path=Path("my/world"))),
-        ("pope:a:b/coco", Spec(source="pope", path=Path("a:b/coco"))),
-        ("pope:coco,images=val2014", Spec(source="pope", path=Path("coco"), images=Path("val2014"))),
-        ("scienceqa:sqa", Spec(source="scienceqa", path=Path("sqa"), split="test")),
+        ("toyworld", Source(name="toyworld", options={})),
+        ("toyworld:my/world", Source(name="toyworld", path=Path("my/world"), options={})),
+        ("pope:a:b/coco", Source(name="pope", path=Path("a:b/coco"), options={})),
+        ("pope:coco,images=val2014", Source(name="pope", path=Path("coco"), options={"images": "val2014"})),
+        ("scienceqa:sqa", Source(name="scienceqa", path=Path("sqa"), options={})),
         (
             "scienceqa:sqa,images=i,split=val",
-            Spec(source="scienceqa", path=Path("sqa"), images=Path("i"), split="val"),
+            Source(name="scienceqa", path=Path("sqa"), options={"images": "i", "split": "val"}),
         ),
     ],
 )
-def test_a_spec_is_parsed(text: str, spec: Spec) -> None:
-    assert parse_spec(text) == spec
+def test_a_source_is_parsed(text: str, source: Source) -> None:
+    assert parse_source(text) == source
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("mmbench:x", "expected toyworld, toyworld:DIR, pope:PATH"),
+        ("mmbench:x", "expected toyworld, toyworld:DIR, "),
         ("", "found source ''"),
         ("coco_pope_random.json", "found source 'coco_pope_random.json'"),
         ("pope", "expected a path after 'pope:', found none"),
@@ -71,7 +71,7 @@ def test_a_spec_is_parsed(text: str, spec: Spec) -> None:
 )
 def test_a_wrong_spec_says_what_is_wrong(text: str, complaint: str) -> None:
     with pytest.raises(QuestionError) as caught:
-        parse_spec(text)
+        parse_source(text)
     assert repr(text) in str(caught.value)
     assert complaint in str(caught.value)
 

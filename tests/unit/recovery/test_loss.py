@@ -36,7 +36,7 @@ def test_the_next_token_loss_counts_all_spellings_of_the_answer_and_the_whole_vo
     allowed, rest = gather_answers(logits, answer_table([[(0, 1), (2,)]]))
     answers = AnswerLogits(allowed=allowed, rest=rest, gold=torch.tensor([0]), yes=torch.tensor([0]))
     expected = -log((exp(1) + exp(2)) / (exp(1) + exp(2) + exp(0.5) + exp(-1) + exp(3)))
-    assert next_token_loss(answers).item() == pytest.approx(expected, rel=1e-6)
+    assert next_token_loss(answers).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_margins_are_those_of_the_evaluator():
@@ -47,15 +47,15 @@ def test_margins_are_those_of_the_evaluator():
     reference = log_margins(
         AnswerScores(answers=allowed.double().numpy(), rest=np.zeros(2)), np.array([2, 0])
     )
-    np.testing.assert_allclose(margins(answers).numpy(), reference, rtol=1e-6)
+    np.testing.assert_allclose(margins(answers).numpy(), reference, rtol=1e-5)
 
 
 def test_the_yes_no_loss_weighs_both_answers_alike_however_many_there_are():
     seldom = yes_no([(1.0, 0.0), (0.0, 1.0)], [0, 0])
     often = yes_no([(1.0, 0.0), (0.0, 1.0), (0.0, 2.0)], [0, 0, 1])
     yes = (log1p(exp(-1)) + log1p(exp(1))) / 2
-    assert yes_no_loss(seldom).item() == pytest.approx(yes, rel=1e-6)
-    assert yes_no_loss(often).item() == pytest.approx((yes + log1p(exp(-2))) / 2, rel=1e-6)
+    assert yes_no_loss(seldom).item() == pytest.approx(yes, rel=1e-5)
+    assert yes_no_loss(often).item() == pytest.approx((yes + log1p(exp(-2))) / 2, rel=1e-5)
 
 
 def test_the_hinge_asks_for_a_margin_and_no_more():

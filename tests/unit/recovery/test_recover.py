@@ -22,6 +22,7 @@ from hipp_prune.questions.question import Question
 from hipp_prune.recovery.recover import RecoveryReport, recover_checkpoint, state_file
 from hipp_prune.recovery.training import Student
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl
+from tests.tolerance import assert_agree
 from tests.unit.checkpoints.tiny_plans import logits, make_plan, stock_inputs
 from tests.unit.full_disk import full_disk
 from tests.unit.recovery.conftest import SHORT
@@ -42,7 +43,7 @@ def test_the_merged_checkpoint_is_the_trained_model(folder: Path, questions: lis
     before = logits(adapter.model, inputs)
     recover_checkpoint(folder, adapter, questions, tmp_path / "out", SHORT)
     trained, merged = logits(adapter.model, inputs), answers(tmp_path / "out")
-    torch.testing.assert_close(merged, trained, atol=1e-5, rtol=1e-5)
+    assert_agree(merged, trained)
     assert (merged - before).abs().max() > 1e-2
     assert not state_file(tmp_path / "out").exists()
 
@@ -60,7 +61,7 @@ def test_widths_stay_uneven_and_plain_transformers_loads_it(
     )
     assert not any(info[f"{kind}_keys"] for kind in ("missing", "unexpected", "mismatched"))
     inputs = stock_inputs(adapter)
-    assert torch.equal(logits(stock.eval(), inputs), logits(adapter.model, inputs))
+    assert_agree(logits(stock.eval(), inputs), logits(adapter.model, inputs))
 
 
 def test_an_untied_head_is_saved_and_counted(
@@ -158,7 +159,7 @@ def test_the_adapter_and_the_deltas_make_the_merged_checkpoint(
     model.load_state_dict(load_file(out / "adapter" / "deltas.safetensors"), strict=False)
     inputs = stock_inputs(load_model(folder))
     model = PeftModel.from_pretrained(model, str(out / "adapter")).eval()
-    torch.testing.assert_close(logits(model, inputs), answers(out), atol=1e-5, rtol=1e-5)
+    assert_agree(logits(model, inputs), answers(out))
 
 
 def test_a_renamed_checkpoint_is_found_by_content(tmp_path: Path):
@@ -242,18 +243,18 @@ def test_a_student_asks_as_the_evaluator_does(folder: Path, questions: list[Ques
         said = student.answers(questions, student.logits(questions))
     evaluator = Evaluator(adapter, questions)
     expected = torch.from_numpy(evaluator.scores(evaluator.prepare()).answers).float()
-    torch.testing.assert_close(said.allowed, expected, atol=1e-4, rtol=1e-4)
+    assert_agree(said.allowed, expected)
 
 
 class _Full(Exception):
     """The process is killed here."""
 
 
-def test_only_the_pope_split_that_is_named_is_learnt_from(
+def test_only_the_only_subset_that_is_named_is_learnt_from(
     folder: Path, questions: list[Question], tmp_path: Path
 ):
     """The fixture's POPE questions are all ``random``: without them ScienceQA remains, and without that nothing."""
-    popular = replace(SHORT, pope_split="popular")
+    popular = replace(SHORT, only_subset="popular")
     learnt = recover_checkpoint(folder, load_model(folder), questions, tmp_path / "rest", popular)
     assert learnt.losses != recover(folder, tmp_path / "all", questions).losses
     only_pope = [question for question in questions if question.benchmark == "pope"]

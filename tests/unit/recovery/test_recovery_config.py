@@ -20,12 +20,12 @@ from hipp_prune.recovery.training import rise_and_fall
 )
 def test_the_mixture_is_biased_fixed_or_follows_the_plan(mixture: str, preference: str | None, share: float):
     point = None if preference is None else Preference.parse(preference)
-    assert RecoverySettings(mixture=mixture).pope_share(point) == pytest.approx(share)
+    assert RecoverySettings(mixture=mixture).robust_share(point) == pytest.approx(share)
 
 
 def test_a_mixture_that_follows_no_preference_is_refused():
     with pytest.raises(InputError, match="biased"):
-        RecoverySettings(mixture="plan").pope_share(None)
+        RecoverySettings(mixture="plan").robust_share(None)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hipp_prune.calibration import Calibration, Moments, VisualSensitivity
+from hipp_prune.calibration.activations import Moments
+from hipp_prune.calibration.measurement import Calibration
+from hipp_prune.calibration.visual import VisualSensitivity
 from hipp_prune.evaluation.results import score
 from hipp_prune.evaluation.scorecard import Answer, Scorecard
 from hipp_prune.files.run_directory import RunDirectory
@@ -19,6 +21,7 @@ from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape, PlanSpace
 from hipp_prune.questions.benchmarks import pope, scienceqa
 from hipp_prune.questions.question import Question
+from hipp_prune.questions.yes_no import YES_NO
 from hipp_prune.search import archive as archives
 from hipp_prune.search.loop import Step
 from hipp_prune.search.settings import SearchSettings
@@ -84,7 +87,7 @@ def make_questions(folder: Path) -> list[Question]:
             id=f"{subset}/{index}",
             prompt=f"Is there a <b>cup</b> in image {index}?{pope.INSTRUCTION}",
             image=folder / f"{index % 6}.png",
-            answers=pope.ANSWERS,
+            answers=YES_NO,
             gold=index % 2,
             subset=subset,
             group=str(index % 6),
@@ -121,6 +124,7 @@ def make_evaluation(questions: Sequence[Question], label: str, errors: Sequence[
         results=score(questions, given),
         answers=tuple(
             Answer(
+                benchmark=question.benchmark,
                 id=question.id,
                 prompt=question.prompt,
                 image=None if question.image is None else str(question.image),
@@ -166,8 +170,7 @@ def make_archive(count: int = 60, *, noise: float = 0.0) -> list[archives.Evalua
             robustness=float(objectives[0]),
             utility=float(objectives[1]),
             sparsity=float(within.sparsity(kept)),
-            pope=0.9,
-            scienceqa=0.8,
+            accuracies={"pope": 0.9, "scienceqa": 0.8},
             questions=64,
             source=minibatch.rpartition("-")[0].replace("step", "policy"),
             seconds=0.1,
@@ -214,7 +217,13 @@ def write_search(run: RunDirectory, *, unit: UnitKind = "coupled") -> None:
     config = SearchSettings(evaluations=200, s_max=0.6, unit=unit, relabel=False, clip=None)
     write_json(
         run.search.record,
-        {"config": asdict(config), "shape": asdict(shape()), "scale": [0.1, 0.1, 0.3], "features": ["depth"]},
+        {
+            "config": asdict(config),
+            "shape": asdict(shape()),
+            "scale": [0.1, 0.1, 0.3],
+            "features": ["depth"],
+            "complete": True,
+        },
     )
     lines = [json.dumps(asdict(each)) for each in make_archive(noise=0.02)]
     write_text(run.search.archive, "\n".join(lines) + "\n")

@@ -14,9 +14,9 @@ from hipp_prune.cli.prune import Prune
 from hipp_prune.cli.query import Query
 from hipp_prune.evaluation.results import score
 from hipp_prune.files.run_directory import Provenance, RunDirectory
-from hipp_prune.plans.choices import Method
 from hipp_prune.questions.question import Question
 from hipp_prune.report import commands
+from hipp_prune.search.methods import Method
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.settings import CalibrateSettings, EvaluateSettings, QuerySettings
 from tests.unit.report.synthetic import make_evaluation, make_plan

@@ -15,7 +15,7 @@ from tests.unit.full_disk import full_disk
 def _evaluation(number: int, **fields) -> Evaluation:
     values = {
         "kept": (number, 10), "minibatch": "step-0", "robustness": -0.1 * number, "utility": 0.5,
-        "pope": 0.75, "scienceqa": 0.4, "questions": 64,
+        "accuracies": {"pope": 0.75, "scienceqa": 0.4}, "questions": 64,
         "sparsity": 1 / 3, "source": "warm-up", "seconds": 0.01,
     }  # fmt: skip
     return Evaluation(**{**values, **fields})

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from hipp_prune.experiments.search_bench.landscape import Landscape
+from hipp_prune.objectives.band import StabilityBand
 from hipp_prune.objectives.returns import PlanScores
-from hipp_prune.objectives.stability import StabilityBand
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.search.archive import Archive, Evaluation
 from hipp_prune.search.loop import SearchResult, search
+from hipp_prune.search.methods import METHODS
 from hipp_prune.search.session import random_ratios
-from hipp_prune.search.settings import METHODS, SearchSettings
+from hipp_prune.search.settings import SearchSettings
 
 SMALL = Landscape(blocks=4)
 QUICK = SearchSettings(evaluations=64, warm_up=0.25, proposals=0.25, rounds=2, probe=16, groups=4, group=8)
@@ -77,7 +78,7 @@ def test_another_seed_is_another_search():
     assert _timeless(archives[0]) != _timeless(archives[1])
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", METHODS)
 def test_an_interrupted_search_goes_on_where_it_was(tmp_path: Path, method):
     config = replace(QUICK.for_method(method), evaluations=24)
     whole = Archive()
@@ -128,7 +129,7 @@ def test_phases_of_any_length_stay_in_the_budget(evaluations, shares):
     _check_budget(config)
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("evaluations", [1, 4, 61])
 def test_every_method_stays_in_its_budget_and_answers(method, evaluations):
     config = replace(QUICK.for_method(method), evaluations=evaluations)

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipp_prune.calibration import calibrate
+from hipp_prune.calibration.measurement import calibrate
 from hipp_prune.models import load_model
 from hipp_prune.objectives.stability import rows_log_ratio
 from hipp_prune.questions.question import Question

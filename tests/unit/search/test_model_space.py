@@ -82,6 +82,6 @@ def test_a_damaged_table_is_named(adapter, tmp_path, content):
     path = tmp_path / "latency.json"
     path.write_text(content)
     with pytest.raises(
-        IncompleteRunError, match=r"latency\.json is no table of measured seconds .*delete it"
+        IncompleteRunError, match=r"latency\.json: .*; delete it, and `hipp-prune search` measures"
     ):
         make_space(adapter, path, LATENCY)

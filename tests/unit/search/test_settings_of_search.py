@@ -3,7 +3,12 @@ from dataclasses import fields
 import pytest
 
 from hipp_prune.errors import BudgetError, InputError
-from hipp_prune.search.settings import METHODS, SearchSettings
+from hipp_prune.search.methods import METHODS, load_method
+from hipp_prune.search.settings import SearchSettings
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
 
 
 @pytest.mark.parametrize(
@@ -34,24 +39,26 @@ def test_a_budget_of_one_point():
 )  # fmt: skip
 @pytest.mark.parametrize("value", [0, -1])
 def test_positive_settings(name, value):
-    with pytest.raises(InputError, match=f"{name} must be above zero, got {value}"):
+    with pytest.raises(InputError, match=f"--{_flag(name)} to be (above 0|at least 1), found {value}"):
         SearchSettings(**{name: value})
 
 
 @pytest.mark.parametrize(
     "name",
-    ["warm_up", "proposals", "pope_share", "image_weight", "anchor_fraction", "annealing", "gate_floor"],
+    ["warm_up", "proposals", "robust_share", "image_weight", "anchor_fraction", "annealing", "gate_floor"],
 )
 @pytest.mark.parametrize("value", [-0.01, 1.01, float("nan")])
 def test_shares(name, value):
-    with pytest.raises(InputError, match=rf"{name} must be a share in \[0, 1\]"):
+    with pytest.raises(
+        InputError, match=rf"--{_flag(name)} to be (at least 0|at most 1|a finite number), found"
+    ):
         SearchSettings(**{name: value})
 
 
 @pytest.mark.parametrize("name", ["budget_entropy", "allocation_entropy", "kl_weight"])
 def test_weights_are_not_negative(name):
     assert getattr(SearchSettings(**{name: 0.0}), name) == 0
-    with pytest.raises(InputError, match=f"{name} must not be negative, got -0.1"):
+    with pytest.raises(InputError, match=f"--{_flag(name)} to be at least 0, found -0.1"):
         SearchSettings(**{name: -0.1})
 
 
@@ -72,14 +79,15 @@ def test_a_surrogate_needs_something_to_be_fitted_to():
         SearchSettings(warm_up=0.0, proposals=0.5)
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", METHODS)
 def test_methods_are_sets_of_fields(method):
     names = {field.name for field in fields(SearchSettings)}
-    assert set(METHODS[method]) <= names
+    settings = load_method(method).settings
+    assert set(settings) <= names
     config = SearchSettings(evaluations=77, seed=5).for_method(method)
     assert config.method == method
     assert (config.evaluations, config.seed) == (77, 5)
-    assert all(getattr(config, name) == value for name, value in METHODS[method].items())
+    assert all(getattr(config, name) == value for name, value in settings.items())
 
 
 def test_the_paper_method_is_the_paper_throughout():

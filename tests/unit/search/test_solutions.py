@@ -9,9 +9,10 @@ from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.plans.preference import ANCHORS, Preference
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.loop import search
+from hipp_prune.search.methods import METHODS
 from hipp_prune.search.policy.network import PlanPolicy
 from hipp_prune.search.query.planner import Planner
-from hipp_prune.search.settings import METHODS, SearchSettings
+from hipp_prune.search.settings import SearchSettings
 from hipp_prune.search.solutions import AnchoredSolution, PolicySolution, TableSolution, restore_solution
 
 WORLD = Landscape(blocks=4)
@@ -33,7 +34,7 @@ def _budget(low: float, high: float, count: int = 1) -> np.ndarray:
     return np.tile([low, high], (count, 1)).astype(float)
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", METHODS)
 def test_every_methods_answers_survive_a_file(method, tmp_path: Path):
     config = replace(CONFIG.for_method(method), unit="coupled")
     result = search(WORLD, config, Archive())

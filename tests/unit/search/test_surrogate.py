@@ -33,7 +33,7 @@ def _evaluations(
     return [
         Evaluation(
             kept=tuple(kept[i].tolist()), minibatch=f"m{i % 4}", robustness=values[i, 0] + levels * (i % 4),
-            utility=values[i, 1] - levels * (i % 4), pope=0.5, scienceqa=0.5, questions=64,
+            utility=values[i, 1] - levels * (i % 4), accuracies={"pope": 0.5, "scienceqa": 0.5}, questions=64,
             sparsity=float(SPACE.sparsity(kept[i])), source="warm-up", seconds=0.0,
         )
         for i in range(count)

@@ -18,6 +18,7 @@ from hipp_prune.files.writing import atomic_path
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import Ledger
+from hipp_prune.questions.benchmarks import serving
 from hipp_prune.questions.question import Question
 
 Texts = NDArray[np.str_]
@@ -33,9 +34,9 @@ class AnswerColumns:
     id: Texts
     """``Question.id``."""
     benchmark: Texts
-    """pope or scienceqa."""
+    """``Question.benchmark``."""
     subset: Texts
-    """POPE's split, or the subject."""
+    """``Question.subset``."""
     group: Ints
     """Number of the picture (or text) that the question shares with others."""
     options: Ints
@@ -62,6 +63,11 @@ class AnswerColumns:
             given=np.array([answer.given for answer in answers]),
             margin=np.array([answer.margin for answer in answers], dtype=np.float64),
         )
+
+    @property
+    def robust(self) -> NDArray[np.bool_]:
+        """Whether each question serves robustness; the others serve utility."""
+        return np.isin(self.benchmark, serving("robustness"))
 
     @property
     def right(self) -> NDArray[np.bool_]:

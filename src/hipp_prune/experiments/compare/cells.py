@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
+from hipp_prune.baselines.methods import BASELINES
 from hipp_prune.errors import InputError
-from hipp_prune.plans.choices import Baseline, Method
 from hipp_prune.plans.preference import Preference
+from hipp_prune.search.methods import METHODS, Method
 
 DENSE = "dense"
 """The method that removes nothing: recovered like the others, it shows what recovery alone does."""
@@ -22,11 +23,11 @@ FOUR_PREFERENCES = tuple(map(Preference.parse, FOUR))
 """They, parsed."""
 
 SEARCHES: Mapping[str, Method] = {
-    "random-search" if method in get_args(Baseline) else method: method for method in get_args(Method)
+    "random-search" if method in BASELINES else method: method for method in METHODS
 }
 """The searches by the names they take part under: ``random`` is the baseline, random plans are ``random-search``."""
 
-CONTENDERS: tuple[str, ...] = (DENSE, *get_args(Baseline), *SEARCHES)
+CONTENDERS: tuple[str, ...] = (DENSE, *BASELINES, *SEARCHES)
 """All names, in the order of tables."""
 
 

@@ -36,9 +36,14 @@ from hipp_prune.report import figures
 from hipp_prune.report.grids import Rows, html_table, markdown_table
 from hipp_prune.report.page import asset, chart_html
 
-_NAMES = {"pope": "POPE", "choice": "multiple choice", "mean": "mean of both", ASKED: "accuracy asked for"}
+_NAMES = {
+    "robustness": "robustness",
+    "utility": "utility",
+    "mean": "mean of both",
+    ASKED: "accuracy asked for",
+}
 _LEDGER = {"mlp": "MLP", "block": "blocks", "language": "language model", "model": "whole model"}
-_OTHER = {"yes_rate": "Yes", "auc": "AUC", "choice": "choice", "mean": "mean", ASKED: "asked"}
+_OTHER = {"yes_rate": "Yes", "auc": "AUC", "utility": "utility", "mean": "mean", ASKED: "asked"}
 
 Section = tuple[str, float | None]
 """A model and a budget."""
@@ -52,7 +57,7 @@ def comparison_tables(
     Args:
         results: all cells.
         champion: label of the contender whose lead over each other one is shown.
-        brief: for a terminal: without most of the ledger, POPE's splits and times.
+        brief: for a terminal: without most of the ledger, the subsets and times.
     """
     return {
         section: {stage: _table(rows, champion, brief=brief) for stage, rows in pair.items()}
@@ -73,10 +78,10 @@ def _table(rows: Sequence[Row], champion: str, *, brief: bool) -> Rows:
     ours = champion_row(rows, champion)
     splits = [] if brief else sorted(rows[0].scores[0].splits)
     others = {name: label for name, label in _OTHER.items() if not (brief and name in ("mean", ASKED))}
-    measures = ("pope", *splits, *others)
+    measures = ("robustness", *splits, *others)
     ledger = {"mlp": "MLP"} if brief else _LEDGER
     times = () if brief else ("plan s", "recover s", "search s")
-    header = ("method", "seeds", *ledger.values(), "POPE", *splits, *others.values(), *times)
+    header = ("method", "seeds", *ledger.values(), "robustness", *splits, *others.values(), *times)
     body: Rows = []
     for row in rows:
         plain = ("yes_rate", "auc") if brief else ()
@@ -95,7 +100,7 @@ def _table(rows: Sequence[Row], champion: str, *, brief: bool) -> Rows:
                 )
             )
     chance = f"{100 * rows[0].scores[0].chance:.1f}"
-    guesses = {"yes_rate": "", "choice": chance, "mean": "", ASKED: ""}
+    guesses = {"yes_rate": "", "utility": chance, "mean": "", ASKED: ""}
     body.append(
         (
             "chance",
@@ -186,15 +191,16 @@ def comparison_facts(results: Sequence[CellResult], settings: CompareSettings) -
     removed = {"mlp": "MLP neurons", "block": "parameters of the language blocks"}[settings.match]
     return [
         f"{len(results)} cells, seeds {', '.join(map(str, sorted({each.cell.seed for each in results})))}",
-        f"{scores.num_pope:,} POPE and {scores.num_choice:,} multiple-choice questions of split {settings.split} "
-        f"({', '.join(settings.questions)}); chance 50.0% and {scores.chance:.1%}",
+        f"robustness: balanced accuracy on {scores.num_robustness:,} questions; utility: accuracy on "
+        f"{scores.num_utility:,}; of split {settings.split} ({', '.join(settings.questions)}); chance 50.0% and "
+        f"{scores.chance:.1%}",
         f"budgets are shares of the {removed}; searches have {settings.evaluations:,} evaluations in "
         f"[{settings.s_min:g}, {settings.s_max:g}], all methods {settings.calibration} calibration questions",
         f"recovery: {recovery.steps} steps of {recovery.batch_size} questions, mixture {recovery.mixture}, rates "
         f"{recovery.rate:g} and {recovery.lora_rate:g} (LoRA, last {recovery.lora_blocks} blocks)",
         "percent, mean ± sample standard deviation over seeds (a search: of its mean over preferences); intervals: "
-        "bootstrap over seeds and pictures, of the accuracy asked for unless named otherwise: POPE and choice as the "
-        "preference weighs them, and for what answers no preference as those of the searches do on average",
+        "bootstrap over seeds and pictures, of the accuracy asked for unless named otherwise: robustness and utility "
+        "as the preference weighs them, and for what answers no preference as those of the searches do on average",
         f"{platform.machine()}, python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers")),
     ]
@@ -250,7 +256,7 @@ def _record(result: CellResult, stage: Stage) -> dict[str, object]:
     scores: Scores = score_columns(result.before if stage == "before" else result.after)
     share = 0.5 if cell.preference is None else cell.preference.robustness_share
     numbers = asdict(scores) | {"mean": scores.mean, ASKED: scores.asked(share)}
-    numbers |= {f"pope_{split}": value for split, value in numbers.pop("splits").items()}
+    numbers |= {f"robustness_{split}": value for split, value in numbers.pop("splits").items()}
     ledger = asdict(result.ledger if stage == "before" else result.recovered)
     return {
         "model": Path(cell.model).name,
@@ -303,4 +309,4 @@ def _arrows(pair: Mapping[Stage, Sequence[Row]], champion: str) -> go.Figure:
 
 
 def _point(row: Row) -> tuple[float, float]:
-    return float(row.over_seeds("choice").mean()), float(row.over_seeds("pope").mean())
+    return float(row.over_seeds("utility").mean()), float(row.over_seeds("robustness").mean())

@@ -4,63 +4,62 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hipp_prune.evaluation.scoring import PopeMetrics, pope_metrics
 from hipp_prune.experiments.compare.cell_results import AnswerColumns
 from hipp_prune.plans.arrays import Bools, Floats
+from hipp_prune.questions.yes_no import YesNoCounts, count_yes_no
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
     """What one checkpoint scores; shares in [0, 1], and NaN where no question of the kind was asked."""
 
-    pope: float
-    """Balanced accuracy over all POPE questions."""
+    robustness: float
+    """Balanced accuracy over all questions that serve robustness."""
     splits: dict[str, float]
-    """Balanced accuracy by POPE split."""
+    """Balanced accuracy by their subset."""
     yes_rate: float
-    """Share of Yes among its POPE answers."""
+    """Share of Yes among their answers."""
     auc: float
     """Probability that a Yes question has a larger margin of Yes over No than a No question: no threshold in it."""
-    choice: float
-    """Multiple-choice accuracy."""
+    utility: float
+    """Accuracy on the questions that serve utility."""
     chance: float
-    """Multiple-choice accuracy of a uniform guess; that of POPE is a half."""
-    num_pope: int
-    num_choice: int
+    """That of a uniform guess; the balanced one's is a half."""
+    num_robustness: int
+    num_utility: int
 
     @property
     def mean(self) -> float:
         """Of the two accuracies."""
-        return (self.pope + self.choice) / 2
+        return (self.robustness + self.utility) / 2
 
     def asked(self, robustness_share: float) -> float:
         """The two accuracies as a preference weighs them (``Preference.robustness_share``)."""
-        return robustness_share * self.pope + (1 - robustness_share) * self.choice
+        return robustness_share * self.robustness + (1 - robustness_share) * self.utility
 
 
 def score_columns(answers: AnswerColumns) -> Scores:
     """Scores of one checkpoint."""
-    pope = answers.benchmark == "pope"
-    choice = ~pope
+    robust, rest = answers.robust, ~answers.robust
     yes = answers.gold == "Yes"
-    pooled = _pope(answers, pope)
+    pooled = _counts(answers, robust)
     return Scores(
-        pope=pooled.balanced_accuracy if pope.any() else float("nan"),
+        robustness=pooled.balanced_accuracy if robust.any() else float("nan"),
         splits={
-            str(split): _pope(answers, pope & (answers.subset == split)).balanced_accuracy
-            for split in np.unique(answers.subset[pope])
+            str(split): _counts(answers, robust & (answers.subset == split)).balanced_accuracy
+            for split in np.unique(answers.subset[robust])
         },
-        yes_rate=pooled.yes_rate if pope.any() else float("nan"),
-        auc=auc(np.where(yes, answers.margin, -answers.margin)[pope], yes[pope]),
-        choice=float(answers.right[choice].mean()) if choice.any() else float("nan"),
-        chance=float((1 / answers.options[choice]).mean()) if choice.any() else float("nan"),
-        num_pope=int(pope.sum()),
-        num_choice=int(choice.sum()),
+        yes_rate=pooled.yes_rate if robust.any() else float("nan"),
+        auc=auc(np.where(yes, answers.margin, -answers.margin)[robust], yes[robust]),
+        utility=float(answers.right[rest].mean()) if rest.any() else float("nan"),
+        chance=float((1 / answers.options[rest]).mean()) if rest.any() else float("nan"),
+        num_robustness=int(robust.sum()),
+        num_utility=int(rest.sum()),
     )
 
 
-def _pope(answers: AnswerColumns, chosen: Bools) -> PopeMetrics:
-    return pope_metrics((answers.gold[chosen] == "Yes").tolist(), (answers.given[chosen] == "Yes").tolist())
+def _counts(answers: AnswerColumns, chosen: Bools) -> YesNoCounts:
+    return count_yes_no((answers.gold[chosen] == "Yes").tolist(), (answers.given[chosen] == "Yes").tolist())
 
 
 def auc(values: Floats, positive: Bools) -> float:
@@ -75,10 +74,12 @@ def auc(values: Floats, positive: Bools) -> float:
 
 
 def picture_counts(answers: AnswerColumns) -> Floats:
-    """Right answers and questions by group, [groups, 6]: right and all Yes, right and all No, right and all choice."""
-    pope = answers.benchmark == "pope"
-    yes = answers.gold == "Yes"
-    kinds = (pope & yes, pope & ~yes, ~pope)
+    """Right answers and questions by group, [groups, 6]: right and all Yes, right and all No, right and all others.
+
+    Yes and No are those of the questions that serve robustness; the others serve utility.
+    """
+    robust, yes = answers.robust, answers.gold == "Yes"
+    kinds = (robust & yes, robust & ~yes, ~robust)
     counted = np.stack([column for kind in kinds for column in (kind & answers.right, kind)], axis=1)
     counts = np.zeros((int(answers.group.max()) + 1, counted.shape[1]))
     np.add.at(counts, answers.group, counted)
@@ -86,9 +87,9 @@ def picture_counts(answers: AnswerColumns) -> Floats:
 
 
 def accuracies(sums: Floats, *, robustness_share: float = 0.5) -> Floats:
-    """(POPE balanced, multiple choice, mean, weighed as asked) [..., 4] of summed ``picture_counts`` [..., 6]."""
+    """(Robustness, utility, mean, weighed as asked) [..., 4] of summed ``picture_counts`` [..., 6]."""
     with np.errstate(invalid="ignore"):
-        yes, no, choice = (sums[..., 2 * kind] / sums[..., 2 * kind + 1] for kind in range(3))
-    pope = (yes + no) / 2
-    asked = robustness_share * pope + (1 - robustness_share) * choice
-    return np.stack([pope, choice, (pope + choice) / 2, asked], axis=-1)
+        yes, no, utility = (sums[..., 2 * kind] / sums[..., 2 * kind + 1] for kind in range(3))
+    robustness = (yes + no) / 2
+    asked = robustness_share * robustness + (1 - robustness_share) * utility
+    return np.stack([robustness, utility, (robustness + utility) / 2, asked], axis=-1)

@@ -3,13 +3,12 @@
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
-from hipp_prune.baselines.settings import BaselineSettings
+from hipp_prune.baselines.settings import BaselineSettings, Match
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.compare.cells import DENSE, SEARCHES, Contender
 from hipp_prune.experiments.settings import HeldOut
 from hipp_prune.files.ranges import Count, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.choices import Match
 from hipp_prune.plans.space import ModelShape
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings

@@ -19,7 +19,7 @@ Stage = Literal["before", "after"]
 """Of recovery."""
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-ACCURACIES = ("pope", "choice", "mean")
+ACCURACIES = ("robustness", "utility", "mean")
 """POPE balanced accuracy, multiple-choice accuracy, their mean."""
 ASKED = "asked"
 """The two accuracies as the preference weighs them: POPE for 1,0,0, multiple choice for 0,1,0, the mean for 1,1,1.

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from hipp_prune.baselines.methods import BASELINES
 from hipp_prune.experiments.compare.cells import CONTENDERS, DENSE, FOUR, Cell, Contender, schedule
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
 from hipp_prune.experiments.settings import CrewSettings, require_extra
 from hipp_prune.files.ranges import Count, Seed, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.choices import Baseline
 from hipp_prune.plans.preference import Preference
 from hipp_prune.stages.settings import LoadSettings
 
@@ -35,7 +35,7 @@ class Compare:
     """toy-llava, toy-qwen2.5-vl, checkpoint folders, or hub names."""
     methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="{" + ",".join(CONTENDERS) + "}")] = (
         DENSE,
-        *get_args(Baseline),
+        *BASELINES,
         "hybrid",
     )
     """Baselines (docs/baselines.md), searches (hybrid is HiPP-Prune), and dense, which loses nothing."""

@@ -6,10 +6,9 @@ import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import cast
 
 from hipp_prune.baselines.setting import Setting
-from hipp_prune.calibration import Calibration
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.checkpoints.ledger import checkpoint_ledger
 from hipp_prune.errors import RunError
 from hipp_prune.evaluation.scorecard import answer_questions, limit_questions
@@ -21,7 +20,6 @@ from hipp_prune.files.run_directory import Provenance, SearchFolder
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import local_folder
-from hipp_prune.plans.choices import Baseline
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.minibatches import calibration_sample
@@ -158,7 +156,7 @@ class Worker:
 
         Often two preferences, or two methods, have the same plan at a budget.
         """
-        share = self.settings.recovery.pope_share(None if plan is None else plan.preference)
+        share = self.settings.recovery.robust_share(None if plan is None else plan.preference)
         digest = hashlib.sha256(f"{cell.seed} {share}".encode())
         for file in sorted([checkpoint / "config.json", *checkpoint.glob("*.safetensors")]):
             with file.open("rb") as opened:
@@ -194,7 +192,7 @@ class Worker:
     def _plan(self, cell: Cell, out: Path) -> Plan | None:
         """Has a baseline plan, and writes the checkpoint; None where it is more than a plan of neurons."""
         assert cell.budget is not None, "a baseline has a budget"
-        method, adapter = cast(Baseline, cell.contender.method), self.dense(cell.model)
+        method, adapter = cell.contender.method, self.dense(cell.model)
         config = self.settings.baseline_config(cell.contender, cell.seed)
         setting = Setting(
             adapter=adapter,

@@ -165,14 +165,14 @@ def _superiority(evidence: Evidence) -> list[Claim]:
     The paper's effects, all after recovery, are by table and budget, in its order.
     """
     effects = {
-        (0, 0): {"pope": 72.89 - 55.38, "choice": 39.38 - 37.75},
-        (1, 0): {"pope": 61.65 - 57.17, "choice": 38.91 - 36.15},
-        (1, 1): {"pope": 53.14 - 51.17, "choice": 32.94 - 31.67},
+        (0, 0): {"robustness": 72.89 - 55.38, "utility": 39.38 - 37.75},
+        (1, 0): {"robustness": 61.65 - 57.17, "utility": 38.91 - 36.15},
+        (1, 1): {"robustness": 53.14 - 51.17, "utility": 32.94 - 31.67},
     }
     settings = evidence.settings
     baselines = tuple(map(plain, settings.baselines))
     stages = {
-        ("pope", "choice", ASKED): ("", evidence.tables),
+        ("robustness", "utility", ASKED): ("", evidence.tables),
         (ASKED,): (" before recovery", evidence.starts),
     }
     return [
@@ -208,8 +208,8 @@ def _beyond(evidence: Evidence) -> list[Claim]:
 
 _BEFORE = " before recovery"
 _NAMES = {
-    "pope": "POPE accuracy",
-    "choice": "multiple-choice accuracy",
+    "robustness": "POPE accuracy",
+    "utility": "multiple-choice accuracy",
     ASKED: "accuracy as its preferences weigh it",
     "sparsity": "sparsity",
 }
@@ -230,14 +230,14 @@ def _baselines(evidence: Evidence) -> list[Claim]:
         Claim(
             words="Wanda does not improve POPE over Random: Random less Wanda",
             paper=55.38 - 51.14,
-            literal=gain(evidence.tables, model, budgets[0], ROWS_RANDOM, rows, "pope"),
-            ours=gain(evidence.tables, model, budgets[0], random, wanda, "pope"),
+            literal=gain(evidence.tables, model, budgets[0], ROWS_RANDOM, rows, "robustness"),
+            ours=gain(evidence.tables, model, budgets[0], random, wanda, "robustness"),
         ),
         Claim(
             words="SliceGPT has a stronger utility point than Wanda: multiple-choice accuracy",
             paper=37.75 - 35.75,
-            literal=gain(evidence.tables, model, budgets[0], slicegpt, rows, "choice"),
-            ours=gain(evidence.tables, model, budgets[0], slicegpt, wanda, "choice"),
+            literal=gain(evidence.tables, model, budgets[0], slicegpt, rows, "utility"),
+            ours=gain(evidence.tables, model, budgets[0], slicegpt, wanda, "utility"),
         ),
     ]
 
@@ -247,7 +247,7 @@ def _spread(
 ) -> Effect | None:
     """Std of POPE over seeds, one contender's less another's; the interval resamples seeds."""
     found = [find_row(rows, model_name(model), budget, each.label) for each in (first, second)]
-    values = [100 * row.over_seeds("pope") for row in found if row is not None]
+    values = [100 * row.over_seeds("robustness") for row in found if row is not None]
     if len(values) < 2 or min(map(len, values)) < 3:
         return None
     rng = np.random.default_rng(0)
@@ -305,7 +305,7 @@ def _sampling(evidence: Evidence) -> list[Claim]:
             find_row(evidence.sampling, model_name(model), budgets[0], each.label)
             for each in (full, dirichlet)
         ]
-        spreads = [{} if row is None else table4.spread(row, "pope") for row in rows]
+        spreads = [{} if row is None else table4.spread(row, "robustness") for row in rows]
         paired = [
             100 * (spreads[1][seed] - spreads[0][seed]) for seed in spreads[0].keys() & spreads[1].keys()
         ]
@@ -320,7 +320,7 @@ def _sampling(evidence: Evidence) -> list[Claim]:
             Claim(
                 words=f"{model_name(model)}: anchors alone give slightly higher multiple-choice accuracy",
                 paper=36.6 - 36.5,
-                literal=gain(evidence.sampling, model, budgets[0], anchors, full, "choice"),
+                literal=gain(evidence.sampling, model, budgets[0], anchors, full, "utility"),
                 ours=None,
             ),
         ]

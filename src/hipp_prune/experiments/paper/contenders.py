@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hipp_prune.experiments.compare.cells import Contender
-from hipp_prune.plans.choices import Method
 from hipp_prune.plans.preference import Preference
+from hipp_prune.search.methods import Method
 from hipp_prune.search.settings import FROM_SCRATCH
 
 

@@ -59,7 +59,7 @@ def section(settings: PaperSettings, results: Sequence[CellResult]) -> Section:
             "queries",
             "plans",
             "POPE",
-            "choice",
+            "utility",
             "sparsity",
             "inside",
             "front",

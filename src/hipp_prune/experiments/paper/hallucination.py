@@ -7,16 +7,16 @@ from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResul
 from hipp_prune.experiments.compare.cells import Cell
 from hipp_prune.experiments.compare.standings import Row
 from hipp_prune.experiments.paper.contenders import DENSE, OURS, plain
-from hipp_prune.experiments.paper.part import Part, PopeSplit, Section
+from hipp_prune.experiments.paper.part import Part, Section
 from hipp_prune.experiments.paper.proxy import take
 from hipp_prune.experiments.paper.settings import PaperSettings, model_name
 from hipp_prune.experiments.paper.statistics import mean_and_std
 from hipp_prune.experiments.paper.tables import both_stages, gain_cells, paragraphs
 from hipp_prune.report.grids import Rows, markdown_table
 
-_TAUGHT: PopeSplit = "random"
+_TAUGHT = "random"
 _RIVALS = tuple(map(plain, ("random", "uniform", "wanda-coupled", "surrogate")))
-_COLUMNS = ("pope", "yes_rate", "auc")
+_COLUMNS = ("robustness", "yes_rate", "auc")
 
 _WHAT = """Checkpoints recovered on POPE's *{taught}* split alone, asked the other splits, which recovery never showed,
 at the hardest budget; in %, mean ± sample std over seeds. The AUC ranks questions by the margin of Yes over No, so no
@@ -44,7 +44,7 @@ def kept_out(result: CellResult) -> CellResult:
     """A result without the POPE split that was taught."""
 
     def rest(answers: AnswerColumns) -> AnswerColumns:
-        return take(answers, (answers.benchmark != "pope") | (answers.subset != _TAUGHT))
+        return take(answers, (~answers.robust) | (answers.subset != _TAUGHT))
 
     return replace(result, before=rest(result.before), after=rest(result.after))
 
@@ -66,6 +66,6 @@ PARTS = (
         title="Hallucination beyond what recovery taught",
         cells=cells,
         section=section,
-        pope_split=_TAUGHT,
+        only_subset=_TAUGHT,
     ),
 )

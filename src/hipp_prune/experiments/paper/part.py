@@ -3,14 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from hipp_prune.experiments.compare.cell_results import CellResult
 from hipp_prune.experiments.compare.cells import Cell
 from hipp_prune.experiments.compare.settings import CompareSettings
 from hipp_prune.experiments.paper.settings import PaperSettings
-
-PopeSplit = Literal["random", "popular", "adversarial"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +31,7 @@ class Part:
     """What has to be run; parts share cells."""
     section: Callable[[PaperSettings, Sequence[CellResult]], Section]
     """What the finished ones of its cells show, be they all or none."""
-    pope_split: PopeSplit | None = None
+    only_subset: str | None = None
     """The one POPE split that its checkpoints are recovered on; all where none is named."""
 
     only_reads: bool = False
@@ -42,11 +39,11 @@ class Part:
 
     def folder(self, out: Path) -> Path:
         """The comparison that holds its cells: cells are shared by parts that recover alike."""
-        return out / (f"recovered-on-{self.pope_split}" if self.pope_split else "cells")
+        return out / (f"recovered-on-{self.only_subset}" if self.only_subset else "cells")
 
     def compare(self, settings: PaperSettings) -> CompareSettings:
         """What its cells share."""
-        recovery = replace(settings.compare.recovery, pope_split=self.pope_split)
+        recovery = replace(settings.compare.recovery, only_subset=self.only_subset)
         return replace(settings.compare, recovery=recovery)
 
     def finished(self, out: Path, settings: PaperSettings) -> list[CellResult]:

@@ -35,8 +35,8 @@ def measure_points(results: Sequence[CellResult]) -> list[Point]:
     points = []
     for result in results:
         stages = {"before": score_columns(result.before), "after": score_columns(result.after)}
-        values = {f"POPE {stage}": scores.pope for stage, scores in stages.items()}
-        values |= {f"choice {stage}": scores.choice for stage, scores in stages.items()}
+        values = {f"POPE {stage}": scores.robustness for stage, scores in stages.items()}
+        values |= {f"choice {stage}": scores.utility for stage, scores in stages.items()}
         values["sparsity"] = result.ledger.mlp
         neuron = (1 - result.ledger.mlp) / sum(result.kept) if result.kept else 0.0
         points.append(Point(cell=result.cell, values=values, chance=stages["after"].chance, neuron=neuron))

@@ -16,7 +16,7 @@ from hipp_prune.experiments.paper.settings import PaperSettings, model_name
 from hipp_prune.experiments.paper.statistics import kendall, mean_and_interval
 from hipp_prune.experiments.paper.tables import paragraphs
 from hipp_prune.experiments.paper.tables12 import contenders
-from hipp_prune.objectives.returns import class_balanced_mean
+from hipp_prune.questions.yes_no import class_balanced_mean
 from hipp_prune.report.grids import Rows, markdown_table
 
 _MINIBATCH = 32
@@ -63,13 +63,13 @@ def reward(answers: AnswerColumns) -> float:
 
 def robustness(answers: AnswerColumns) -> float:
     """R_rob: the class-balanced mean of log σ(m) over POPE questions."""
-    pope = answers.benchmark == "pope"
+    pope = answers.robust
     return class_balanced_mean(_log_sigmoid(answers)[pope], (answers.gold == "Yes")[pope].astype(np.int64))
 
 
 def utility(answers: AnswerColumns) -> float:
     """R_util: the mean of log σ(m) over multiple-choice questions."""
-    return float(_log_sigmoid(answers)[answers.benchmark != "pope"].mean())
+    return float(_log_sigmoid(answers)[~answers.robust].mean())
 
 
 def minibatch_reward(answers: AnswerColumns) -> float:
@@ -77,9 +77,9 @@ def minibatch_reward(answers: AnswerColumns) -> float:
     few = [
         np.flatnonzero(kind & label)[:count]
         for kind, label, count in (
-            (answers.benchmark == "pope", answers.gold == "Yes", _MINIBATCH // 2),
-            (answers.benchmark == "pope", answers.gold == "No", _MINIBATCH // 2),
-            (answers.benchmark != "pope", np.ones(len(answers.gold), dtype=bool), _MINIBATCH),
+            (answers.robust, answers.gold == "Yes", _MINIBATCH // 2),
+            (answers.robust, answers.gold == "No", _MINIBATCH // 2),
+            (~answers.robust, np.ones(len(answers.gold), dtype=bool), _MINIBATCH),
         )
     ]
     return reward(take(answers, np.concatenate(few)))
@@ -89,8 +89,8 @@ _PAIRS: tuple[tuple[str, Measure, Measure], ...] = (
     ("reward, mean accuracy", reward, lambda answers: score_columns(answers).mean),
     ("minibatch's reward, mean accuracy", minibatch_reward, lambda answers: score_columns(answers).mean),
     ("accuracy, mean accuracy", lambda a: score_columns(a).mean, lambda a: score_columns(a).mean),
-    ("R_rob, POPE", robustness, lambda answers: score_columns(answers).pope),
-    ("R_util, choice", utility, lambda answers: score_columns(answers).choice),
+    ("R_rob, POPE", robustness, lambda answers: score_columns(answers).robustness),
+    ("R_util, choice", utility, lambda answers: score_columns(answers).utility),
 )
 """What predicts before recovery, what it is to predict after it."""
 

@@ -3,21 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import tyro
 from annotated_types import Len
 
+from hipp_prune.baselines.methods import BASELINES, Baseline
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.compare.cells import Cell, Contender, schedule
 from hipp_prune.experiments.compare.settings import CompareSettings
 from hipp_prune.experiments.paper.contenders import CENTRE
 from hipp_prune.files.ranges import Count, Seed, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.choices import Baseline
 from hipp_prune.plans.preference import Preference
 
-BASELINES: tuple[Baseline, ...] = tuple(name for name in get_args(Baseline) if name != "random-neurons")
+RIVALS: tuple[Baseline, ...] = tuple(name for name in BASELINES if name != "random-neurons")
 """All heuristics but uniform pruning of random neurons, which the paper does not have."""
 SEARCHES = ("hybrid", "surrogate", "knapsack", "evopress", "nsga2", "random-search", "grpo")
 
@@ -37,7 +37,7 @@ class PaperSettings:
         default_factory=lambda: EMBEDDED
     )
     """Of each model, for Table 1 and Table 2."""
-    baselines: tuple[Baseline, ...] = BASELINES
+    baselines: tuple[Baseline, ...] = RIVALS
     """Heuristics that take part."""
     searches: Annotated[tuple[str, ...], tyro.conf.arg(metavar="{" + ",".join(SEARCHES) + "}")] = SEARCHES
     """Searches that take part."""

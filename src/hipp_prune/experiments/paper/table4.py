@@ -53,7 +53,7 @@ def spread(row: Row, measure: str) -> dict[int, float]:
 
 
 def _table(rows: Sequence[Row], base: Row | None) -> Rows:
-    measures = ("pope", "choice")
+    measures = ("robustness", "utility")
     header = ("preferences drawn", "seeds", "POPE ± seeds", "choice ± seeds", "POPE ± preferences")
     table: Rows = [(*header, "choice ± preferences", "Δ pope", "Δ choice", "Δ mean")]
     for row in rows:

@@ -36,7 +36,11 @@ def contender_cells(before: Row, after: Row) -> tuple[str, ...]:
     return (
         str(len(after.seeds)),
         f"{np.mean(sparsity):.3f}",
-        *(mean_and_std(row.over_seeds(measure)) for row in (before, after) for measure in ("pope", "choice")),
+        *(
+            mean_and_std(row.over_seeds(measure))
+            for row in (before, after)
+            for measure in ("robustness", "utility")
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 """Where searches are compared: a problem to search, and held-out questions that judge every plan alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,7 +9,6 @@ import numpy as np
 
 from hipp_prune.errors import IncompleteRunError, InputError
 from hipp_prune.evaluation.evaluator import Evaluator, plan_scores
-from hipp_prune.evaluation.scoring import chance_level
 from hipp_prune.experiments.search_bench.fronts import lattice
 from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.experiments.search_bench.settings import FULL, LANDSCAPE
@@ -21,7 +20,10 @@ from hipp_prune.objectives.returns import compression_return
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.plan import pack_masks
 from hipp_prune.plans.space import PlanSpace
+from hipp_prune.questions.benchmark import ROLES
+from hipp_prune.questions.benchmarks import asked, role_of, serving
 from hipp_prune.questions.minibatches import draw_minibatch
+from hipp_prune.questions.multiple_choice import chance_level
 from hipp_prune.questions.question import Question
 from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.problem import Problem
@@ -45,13 +47,11 @@ class JudgedPlan:
     sparsity: float
     """Realised."""
     robustness: float
-    """R_rob: class-balanced mean log-probability of the right POPE answer, in nats."""
+    """R_rob, in nats."""
     utility: float
-    """R_util: mean log-probability of the right multiple-choice answer, in nats."""
-    pope: float
-    """Balanced accuracy, in [0, 1]."""
-    scienceqa: float
-    """Multiple-choice accuracy, in [0, 1]."""
+    """R_util, in nats."""
+    accuracies: tuple[float, float]
+    """Of the questions that serve robustness and of those that serve utility, in [0, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,16 +211,19 @@ class ModelArena:
         if key not in self._known:
             with problem.sorted.apply(kept.tolist()):
                 answers = self._evaluator.scores(self._prepared)
+            scores = plan_scores(answers, self._held_out)
             self._known[key] = JudgedPlan(
                 kept=tuple(kept.tolist()),
                 sparsity=float(problem.space.sparsity(kept)),
-                **asdict(plan_scores(answers, self._held_out)),
+                robustness=scores.robustness,
+                utility=scores.utility,
+                accuracies=_by_role(scores.accuracies),
             )
         return self._known[key]
 
     def chance(self) -> float:
         """See ``Arena``."""
-        return chance_level(question for question in self._held_out if question.benchmark == "scienceqa")
+        return chance_level(question for question in self._held_out if role_of(question) == "utility")
 
     def optima(self, config: SearchSettings, scale: Floats) -> Ints:  # noqa: ARG002
         """Unknown."""
@@ -231,11 +234,18 @@ class ModelArena:
 def draw_held_out(questions: Sequence[Question], limit: int) -> list[Question]:
     """At most ``limit`` questions a benchmark, several about a picture, so that they share a sequence."""
     chosen: list[Question] = []
-    for benchmark in ("pope", "scienceqa"):
-        asked = [question for question in questions if question.benchmark == benchmark]
-        drawn = draw_minibatch(asked, limit, np.random.default_rng(11), per_image=SearchSettings().per_image)
-        chosen += [asked[index] for index in drawn]
+    for benchmark in asked(questions):
+        own = [question for question in questions if question.benchmark == benchmark.name]
+        drawn = draw_minibatch(own, limit, np.random.default_rng(11), per_image=SearchSettings().per_image)
+        chosen += [own[index] for index in drawn]
     return chosen
+
+
+def _by_role(accuracies: Mapping[str, float]) -> tuple[float, float]:
+    """Mean accuracy over the benchmarks of each role; 0 where none was asked."""
+    of_role = {role: [accuracies[name] for name in serving(role) if name in accuracies] for role in ROLES}
+    robustness, utility = (sum(values) / len(values) if values else 0.0 for values in of_role.values())
+    return robustness, utility
 
 
 class LandscapeArena:
@@ -258,8 +268,7 @@ class LandscapeArena:
                 sparsity=float(self._landscape.space.sparsity(np.array(plan))),
                 robustness=robustness,
                 utility=utility,
-                pope=float(np.exp(robustness)),
-                scienceqa=float(np.exp(utility)),
+                accuracies=(float(np.exp(robustness)), float(np.exp(utility))),
             )
             for plan, (robustness, utility) in rows
         ]
@@ -323,4 +332,5 @@ def measure_reference(arena: Arena, config: SearchSettings) -> Reference:
 
 def read_plans(rows: Sequence[dict[str, Any]]) -> tuple[JudgedPlan, ...]:
     """Judged plans from what ``asdict`` and JSON made of them."""
-    return tuple(JudgedPlan(**{**row, "kept": tuple(row["kept"])}) for row in rows)
+    tuples = ("kept", "accuracies")
+    return tuple(JudgedPlan(**{**row, **{name: tuple(row[name]) for name in tuples}}) for row in rows)

@@ -1,14 +1,14 @@
 """What searches are compared on; free of torch, so that the command line lists it."""
 
 from dataclasses import dataclass
-from typing import Annotated, get_args
+from typing import Annotated
 
 from annotated_types import Len
 
 from hipp_prune.experiments.settings import HeldOut
 from hipp_prune.files.ranges import Count, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.choices import Method
+from hipp_prune.search.methods import METHODS, Method
 from hipp_prune.search.settings import SearchSettings
 
 LANDSCAPE = "landscape"
@@ -21,7 +21,7 @@ class BenchSettings:
 
     problems: tuple[str, ...] = ("toy-llava", "toy-qwen2.5-vl", LANDSCAPE)
     """Calibrated run directories, models to calibrate on --questions, or landscape, whose optimum is known."""
-    methods: tuple[Method, ...] = get_args(Method)
+    methods: tuple[Method, ...] = METHODS
     """Which searchers."""
     budgets: Annotated[tuple[Count, ...], Len(1)] = (100, 250, 500, 1000, 2000)
     """Evaluations a search; above 1,000 only for methods that learn a policy."""

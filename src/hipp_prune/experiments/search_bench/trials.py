@@ -14,9 +14,9 @@ from hipp_prune.experiments.search_bench.fronts import lattice
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.writing import write_json
-from hipp_prune.plans.choices import Method
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.loop import search
+from hipp_prune.search.methods import Method
 from hipp_prune.search.settings import SearchSettings
 
 LONG = 1000

@@ -6,7 +6,7 @@ Everything is computed anew from the cells: the best known plan, and with it eve
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from hipp_prune.experiments.search_bench.fronts import (
 )
 from hipp_prune.experiments.search_bench.trials import Trial, TrialResult
 from hipp_prune.plans.arrays import Floats
-from hipp_prune.plans.choices import Method
+from hipp_prune.search.methods import METHODS
 
 Standing = Literal["ahead", "tied", "behind"]
 Measure = Literal["regret", "hypervolume", "return_hypervolume", "igd_plus"]
@@ -35,7 +35,7 @@ MEASURES: Mapping[Measure, str] = {
 }
 """What is measured of a search; of hypervolumes more is better, of the others less."""
 
-_POPE_CHANCE = 0.5
+_BALANCED_CHANCE = 0.5
 _POOR = 0.1
 """Share of random plans whose returns are too low to count; near the median, noise would decide."""
 
@@ -80,7 +80,7 @@ def score_trials(results: Sequence[TrialResult], references: Mapping[str, Refere
 def _score(
     result: TrialResult, reference: Reference, best: Floats, front: Floats, preferences: Floats
 ) -> Score:
-    accuracies = _table(result.plans, "pope", "scienceqa")
+    accuracies = np.array([(*plan.accuracies, plan.sparsity) for plan in result.plans])
     returns = _table(result.plans, "robustness", "utility")
     poor = np.quantile(_table(reference.random, "robustness", "utility"), _POOR, axis=0)
     dense = reference.dense
@@ -91,8 +91,8 @@ def _score(
         regret=query_regret(reference.objectives(result.judged), preferences, best),
         hypervolume=hypervolume(
             accuracies,
-            np.array([_POPE_CHANCE, reference.chance, reference.s_min]),
-            np.array([dense.pope, dense.scienceqa, reference.s_max]),
+            np.array([_BALANCED_CHANCE, reference.chance, reference.s_min]),
+            np.array([*dense.accuracies, reference.s_max]),
         ),
         return_hypervolume=hypervolume(returns, low, high),
         igd_plus=igd_plus(returns, front, low, high),
@@ -130,7 +130,7 @@ def entries(scores: Sequence[Score]) -> list[Entry]:
     groups: dict[tuple[str, int, str], list[Score]] = defaultdict(list)
     for score in scores:
         groups[score.cell.problem, score.cell.budget, score.cell.method].append(score)
-    methods: tuple[str, ...] = get_args(Method)
+    methods: tuple[str, ...] = METHODS
     ordered = sorted(groups.items(), key=lambda item: (*item[0][:2], methods.index(item[0][2])))
     return [
         Entry(

@@ -11,7 +11,7 @@ from typing import Literal
 
 from hipp_prune.experiments.toy.packing import Asked, Packer, Row
 from hipp_prune.questions.benchmarks import pope, scienceqa
-from hipp_prune.questions.benchmarks.scienceqa import LETTERS
+from hipp_prune.questions.multiple_choice import LETTERS
 from hipp_prune.questions.toyworld import exam
 from hipp_prune.questions.toyworld.polling import SUBSETS, Poll, Ranking, polls, rankings
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for

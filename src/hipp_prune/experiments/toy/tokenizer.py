@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from hipp_prune.experiments.toy.families import CONTEXT, Family
 from hipp_prune.questions.benchmarks import pope, scienceqa
-from hipp_prune.questions.benchmarks.scienceqa import LETTERS
+from hipp_prune.questions.multiple_choice import LETTERS
 from hipp_prune.questions.toyworld import exam
 from hipp_prune.questions.toyworld.things import PLACES, THINGS
 

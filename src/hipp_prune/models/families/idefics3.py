@@ -1,8 +1,9 @@
-"""Idefics3 and SmolVLM: an image is cut into tiles, each introduced by its row and column, and a small overview."""
+"""Idefics3: an image is cut into tiles, each introduced by its row and column, and a small overview."""
 
 from typing import Any
 
 from hipp_prune.models.adapter import Adapter, ImageFeatures
+from hipp_prune.models.family import Family
 
 
 class Idefics3Adapter(Adapter):
@@ -35,3 +36,11 @@ class Idefics3Adapter(Adapter):
         text = f"{''.join(lines)}{gap}{fake}<global-img>{tile}{fake}"
         ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
+
+
+FAMILY = Family(
+    name="Idefics3",
+    model_type="idefics3",
+    adapter=Idefics3Adapter,
+    tested="contract tests; inputs equal the stock processor's",
+)

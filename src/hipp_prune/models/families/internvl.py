@@ -3,6 +3,7 @@
 from typing import Any
 
 from hipp_prune.models.adapter import Adapter, ImageFeatures
+from hipp_prune.models.family import Family
 
 
 class InternVLAdapter(Adapter):
@@ -18,3 +19,11 @@ class InternVLAdapter(Adapter):
     def _image_tokens(self, features: ImageFeatures) -> list[int]:
         vocabulary = self.processor.tokenizer.get_vocab()
         return [vocabulary["<img>"], *super()._image_tokens(features), vocabulary["</img>"]]
+
+
+FAMILY = Family(
+    name="InternVL3",
+    model_type="internvl",
+    adapter=InternVLAdapter,
+    tested="contract tests",
+)

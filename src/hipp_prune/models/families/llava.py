@@ -1,9 +1,7 @@
-"""LLaVA-1.5: CLIP tower, two-layer projector, Llama or Mistral or Qwen2 backbone; a fixed number of image tokens.
-
-LLaVA-NeXT: the same with tiles, whose tokens arrive as one run.
-"""
+"""LLaVA-1.5: CLIP tower, two-layer projector, Llama or Mistral or Qwen2 backbone; a fixed number of image tokens."""
 
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.family import Family
 
 VICUNA_V1 = (
     "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, "
@@ -26,7 +24,9 @@ class LlavaAdapter(Adapter):
     _packs = True
 
 
-class LlavaNextAdapter(Adapter):
-    """An overview and tiles, a newline feature a row; how many tokens that makes depends on the image's shape."""
-
-    _packs = True
+FAMILY = Family(
+    name="LLaVA-1.5",
+    model_type="llava",
+    adapter=LlavaAdapter,
+    tested="toy model end to end; contract tests; inputs equal the stock processor's",
+)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from hipp_prune.models.adapter import Adapter, ImageFeatures
+from hipp_prune.models.family import Family
 
 
 class Mistral3Adapter(Adapter):
@@ -25,3 +26,11 @@ class Mistral3Adapter(Adapter):
         height, width = features.extras["image_sizes"][0].tolist()
         row = [*[self._image_token] * (width // self._side), vocabulary["[IMG_BREAK]"]]
         return [*(row * (height // self._side))[:-1], vocabulary["[IMG_END]"]]
+
+
+FAMILY = Family(
+    name="Mistral Small 3.1",
+    model_type="mistral3",
+    adapter=Mistral3Adapter,
+    tested="contract tests",
+)

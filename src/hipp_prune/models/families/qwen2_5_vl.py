@@ -1,8 +1,9 @@
-"""Qwen2.5-VL and Qwen2-VL: images of any size, rotary positions in three dimensions (mRoPE)."""
+"""Qwen2.5-VL: images of any size, rotary positions in three dimensions (mRoPE)."""
 
 from torch import Tensor
 
 from hipp_prune.models.adapter import Adapter, Batch
+from hipp_prune.models.family import Family
 
 CHATML = (
     "{% for message in messages %}"
@@ -36,3 +37,11 @@ class Qwen2VLAdapter(Adapter):
             batch.input_ids, attention_mask=batch.attention_mask, **batch.extras
         )
         return positions
+
+
+FAMILY = Family(
+    name="Qwen2.5-VL",
+    model_type="qwen2_5_vl",
+    adapter=Qwen2VLAdapter,
+    tested="toy model end to end; contract tests",
+)

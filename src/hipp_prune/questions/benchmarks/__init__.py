@@ -1,1 +1,55 @@
-"""questions/benchmarks."""
+"""The benchmarks: one module each, and the folder is the table.
+
+A module here defines ``BENCHMARK``. Nothing outside this folder names a benchmark: all that others need of one they
+find in ``BENCHMARKS``.
+"""
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from pkgutil import iter_modules
+
+from hipp_prune.questions.benchmark import ROLES, Benchmark, Role
+from hipp_prune.questions.question import Question
+
+
+def _load() -> dict[str, Benchmark]:
+    found: dict[str, Benchmark] = {}
+    for module in sorted(iter_modules(__path__), key=lambda module: module.name):
+        benchmark = getattr(import_module(f"{__name__}.{module.name}"), "BENCHMARK", None)
+        assert isinstance(benchmark, Benchmark), (
+            f"{__name__}.{module.name}: expected BENCHMARK, a Benchmark, found {benchmark!r}; define it there"
+        )
+        assert benchmark.name not in found, (
+            f"{__name__}.{module.name}: another module is {benchmark.name!r} already"
+        )
+        found[benchmark.name] = benchmark
+    for benchmark in found.values():
+        assert benchmark.corrects is None or benchmark.corrects in found, (
+            f"{benchmark.name}: expected to correct a benchmark, found {benchmark.corrects!r}, which is none"
+        )
+    return found
+
+
+BENCHMARKS: Mapping[str, Benchmark] = _load()
+"""Every benchmark by its name, in the order of names."""
+
+
+def asked(questions: Iterable[Question]) -> list[Benchmark]:
+    """The benchmarks that questions are of, in the order of names."""
+    names = {question.benchmark for question in questions}
+    return [benchmark for name, benchmark in BENCHMARKS.items() if name in names]
+
+
+def role_of(question: Question) -> Role:
+    """What a question's answer counts for."""
+    return BENCHMARKS[question.benchmark].role
+
+
+def serving(role: Role) -> tuple[str, ...]:
+    """Names of the benchmarks that serve a role."""
+    return tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.role == role)
+
+
+def column_of(name: str) -> int:
+    """Where a benchmark's role stands among the objectives: 0 robustness, 1 utility."""
+    return ROLES.index(BENCHMARKS[name].role)

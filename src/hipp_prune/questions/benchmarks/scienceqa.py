@@ -7,14 +7,21 @@ tells neither subject nor grade, so its questions are counted under their contex
 """
 
 import re
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from hipp_prune.errors import ImageError, QuestionError
+from hipp_prune.questions.benchmark import Benchmark, Loading, Rule
+from hipp_prune.questions.multiple_choice import (
+    LETTERS,
+    ChoiceScore,
+    Tally,
+    plain_mean,
+    predict_letter,
+    restore_choice,
+)
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import Record, SkipBad, read_object, read_records, skip_or_raise
-
-LETTERS = "ABCDE"
-"""The options' letters; no official question has more than five choices."""
 
 INSTRUCTION = "\nAnswer with the option's letter from the given choices directly."
 """What LLaVA-1.5 appends to every question."""
@@ -22,6 +29,10 @@ INSTRUCTION = "\nAnswer with the option's letter from the given choices directly
 UNKNOWN_SUBJECT = "unknown subject"
 """Subset of a flattened question, whose file does not tell."""
 
+PARTS = ("NAT", "SOC", "LAN", "TXT", "IMG", "NO", "G1-6", "G7-12")
+"""The official columns: subject, context modality, grade."""
+
+_SUBJECTS = {"natural science": "NAT", "social science": "SOC", "language science": "LAN"}
 _GRADE = re.compile(r"grade([1-9]|1[0-2])")
 _LAST_LOWER_GRADE = 6
 
@@ -201,3 +212,48 @@ def _grade_tag(problem: Record) -> str:
             f"found {problem.text('grade')!r}; correct it or skip bad records"
         )
     return "G1-6" if int(match[1]) <= _LAST_LOWER_GRADE else "G7-12"
+
+
+def _load(path: Path, how: Loading) -> list[Question]:
+    return load(path, how.options.get("split", "test"), images=how.images, skip_bad=how.skip_bad)
+
+
+def score(
+    questions: Sequence[Question],
+    predictions: Sequence[int | None],
+    rule: Rule = "official",  # noqa: ARG001
+) -> ChoiceScore:
+    """Tallies by subject, context and grade, the official columns first; every rule counts alike."""
+    members: dict[str, list[tuple[Question, int | None]]] = {part: [] for part in PARTS}
+    pairs = list(zip(questions, predictions, strict=True))
+    for question, prediction in pairs:
+        for part in (_SUBJECTS.get(question.subset, question.subset), *sorted(question.tags)):
+            members.setdefault(part, []).append((question, prediction))
+    parts = {part: Tally.of(member) for part, member in members.items() if member}
+    return ChoiceScore(title="ScienceQA", overall=Tally.of(pairs), parts=parts)
+
+
+def stratum(question: Question) -> Hashable:  # noqa: ARG001
+    """One: minibatches draw from all questions alike."""
+    return ()
+
+
+def aliases(questions: Sequence[Question]) -> Mapping[str, Question]:  # noqa: ARG001
+    """None: answers name the pid."""
+    return {}
+
+
+BENCHMARK = Benchmark(
+    name="scienceqa",
+    title="ScienceQA",
+    role="utility",
+    options=("split",),
+    instruction=INSTRUCTION,
+    load=_load,
+    parse=predict_letter,
+    score=score,
+    restore=restore_choice,
+    mean=plain_mean,
+    stratum=stratum,
+    aliases=aliases,
+)

@@ -1,27 +1,59 @@
-"""The searchers by name; each pays for evaluations through a ``Session`` and leaves what answers queries."""
+"""The searchers: this folder is their table, a module is a method and its file's name the method's.
 
-from collections.abc import Callable
+Every module has ``SETTINGS``, what it changes of the defaults of ``SearchSettings``, and ``search(session)``, which
+pays for evaluations through the session and returns what answers queries. One that imports packages which an
+installation without extras leaves out names them in ``NEEDS``. Naming the methods imports none of them.
+"""
 
-from hipp_prune.plans.choices import Method
-from hipp_prune.search.methods.evopress import search_evopress
-from hipp_prune.search.methods.knapsack import search_knapsack
-from hipp_prune.search.methods.nsga2 import search_nsga2
-from hipp_prune.search.methods.policy import search_policy
-from hipp_prune.search.methods.random import search_random
-from hipp_prune.search.methods.separate import search_separately
-from hipp_prune.search.methods.surrogate import search_surrogate
-from hipp_prune.search.session import Session
-from hipp_prune.search.solutions import Solution
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-SEARCHERS: dict[Method, Callable[[Session], Solution]] = {
-    "hybrid": search_policy,
-    "grpo": search_policy,
-    "grpo-paper": search_policy,
-    "grpo-per-preference": search_separately,
-    "surrogate": search_surrogate,
-    "knapsack": search_knapsack,
-    "evopress": search_evopress,
-    "nsga2": search_nsga2,
-    "random": search_random,
-}
-"""Which function searches; what else a method changes of the defaults is in ``config.METHODS``."""
+from hipp_prune.errors import InputError
+from hipp_prune.files.modules import load_module, module_names
+from hipp_prune.files.packages import require_packages
+
+if TYPE_CHECKING:
+    from hipp_prune.search.session import Session
+    from hipp_prune.search.solutions import Solution
+
+METHODS = module_names(__name__)
+"""The methods' names."""
+
+if TYPE_CHECKING:
+    Method = str
+else:
+    Method = Literal[METHODS]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searcher:
+    """One method."""
+
+    settings: Mapping[str, Any]
+    """What it changes of the defaults, by field of ``SearchSettings``."""
+    needs: tuple[str, ...]
+    """Packages it imports that an installation without extras leaves out."""
+    search: "Callable[[Session], Solution]"
+    """Searches until the session's budget is gone."""
+
+
+def load_method(method: Method) -> Searcher:
+    """Imports a method.
+
+    Raises:
+        InputError: if there is none of that name.
+    """
+    if method not in METHODS:
+        raise InputError(f"there is no search method {method!r}; choose one of {', '.join(METHODS)}")
+    module = load_module(__name__, method, "SETTINGS", "search")
+    return Searcher(settings=module.SETTINGS, needs=getattr(module, "NEEDS", ()), search=module.search)
+
+
+def require_method(method: Method) -> None:
+    """Makes sure that what a method needs is installed.
+
+    Raises:
+        InputError: naming what is missing and the command that installs it, or if there is no such method.
+    """
+    require_packages(f"--method {method}", load_method(method).needs, extra="experiments")

@@ -7,6 +7,7 @@ fixed set of operating points: robustness, utility and both, each at the smalles
 
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import objective_matrix
 from hipp_prune.search.session import Session
 from hipp_prune.search.solutions import TableSolution
+
+SETTINGS: dict[str, Any] = {}
 
 _PREFERENCES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.5, 0.5, 0.0))
 _OFFSPRING = 8
@@ -36,7 +39,7 @@ class _Lineage:
     """[U]."""
 
 
-def search_evopress(session: Session) -> TableSolution:
+def search(session: Session) -> TableSolution:
     """Evolves every operating point in turn, then compares the winners on common questions."""
     config, space = session.config, session.problem.space
     sparsities = sorted({config.s_min, (config.s_min + config.s_max) / 2, config.s_max})

@@ -6,6 +6,7 @@ dynamic programming.
 """
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import objective_matrix
 from hipp_prune.search.session import Session, random_ratios
 from hipp_prune.search.solutions import TableSolution
+
+SETTINGS: dict[str, Any] = {}
 
 _LEVELS = 4
 """Ratios r_max/4, …, r_max at which a unit is measured."""
@@ -29,7 +32,7 @@ _RANDOM_PLANS = 512
 """Plans whose *predicted* returns define σ: probes of single units hardly vary in sparsity."""
 
 
-def search_knapsack(session: Session) -> TableSolution:
+def search(session: Session) -> TableSolution:
     """Measures sensitivities until the budget is gone, then solves one knapsack for each trade-off and sparsity."""
     config, space = session.config, session.problem.space
     damage = measure_sensitivity(session)

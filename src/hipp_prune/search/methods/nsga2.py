@@ -1,24 +1,24 @@
 """NSGA-II (pymoo): a population of plans, three objectives at once, all on the same questions."""
 
+from typing import Any
+
 import numpy as np
 
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Evaluation, kept_matrix, objective_matrix
 from hipp_prune.search.session import Session, random_ratios
-from hipp_prune.search.settings import SearchSettings, require_method
+from hipp_prune.search.settings import SearchSettings
 from hipp_prune.search.solutions import TableSolution
+
+SETTINGS: dict[str, Any] = {}
+NEEDS = ("pymoo",)
 
 _POPULATION = 32
 
 
-def search_nsga2(session: Session) -> TableSolution:
-    """Evolves a population of ratios until the budget is gone; everything evaluated may answer.
-
-    Raises:
-        InputError: if pymoo is not installed.
-    """
-    require_method("nsga2")
+def search(session: Session) -> TableSolution:
+    """Evolves a population of ratios until the budget is gone; everything evaluated may answer."""
     from pymoo.algorithms.moo.nsga2 import NSGA2
     from pymoo.core.problem import Problem
 

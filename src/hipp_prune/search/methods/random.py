@@ -1,15 +1,19 @@
 """The floor of every comparison: random plans, all asked the same questions, and the best of them for each query."""
 
+from typing import Any
+
 import numpy as np
 
 from hipp_prune.search.archive import Evaluation, kept_matrix, objective_matrix
 from hipp_prune.search.session import Session, random_ratios
 from hipp_prune.search.solutions import TableSolution
 
+SETTINGS: dict[str, Any] = {}
+
 _CHUNK = 8
 
 
-def search_random(session: Session) -> TableSolution:
+def search(session: Session) -> TableSolution:
     """Evaluates random plans until the budget is gone."""
     evaluations: list[Evaluation] = []
     while count := min(_CHUNK, session.affordable()):

@@ -1,12 +1,14 @@
 """Random plans, then the surrogate's proposals; it answers with its exact optimum (Eq. 3 without a policy)."""
 
-from hipp_prune.search.methods.phases import propose, refit, warm_up
+from hipp_prune.search.phases import propose, refit, warm_up
 from hipp_prune.search.session import Session
 from hipp_prune.search.solutions import SurrogateSolution
 from hipp_prune.search.surrogate import fit_surrogate
 
+SETTINGS = {"proposals": 0.7}
 
-def search_surrogate(session: Session) -> SurrogateSolution:
+
+def search(session: Session) -> SurrogateSolution:
     """Fits the surrogate to all that the budget buys."""
     known = propose(session, warm_up(session))
     space = session.problem.space

@@ -7,9 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hipp_prune.plans.allocation import target_sparsity
+from hipp_prune.plans.allocation import Allocation, target_sparsity
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import Allocation
 from hipp_prune.plans.space import PlanSpace
 
 _TINY = np.finfo(np.float64).tiny

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hipp_prune.plans.choices import AdvantageKind, GateKind
 from hipp_prune.search.policy.network import PlanDistribution
+from hipp_prune.search.policy.variants import AdvantageKind, GateKind
 
 
 def scalarise(objectives: Tensor, preferences: Tensor) -> Tensor:

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hipp_prune.calibration import Calibration
-from hipp_prune.calibration.visual import TOKEN_REDUCTIONS
+from hipp_prune.calibration.measurement import Calibration
+from hipp_prune.calibration.reductions import TOKEN_REDUCTIONS, HeadReduction
 from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.plans.arrays import Floats
-from hipp_prune.plans.choices import HeadReduction, UnitKind, VisualState
-from hipp_prune.plans.space import PlanSpace
+from hipp_prune.plans.space import PlanSpace, UnitKind
+from hipp_prune.search.policy.variants import VisualState
 
 UNIT_TYPES = ("neurons", "gate_up", "down")
 """What a unit may consist of; the one-hot type of the state."""

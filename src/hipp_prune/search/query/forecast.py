@@ -21,6 +21,7 @@ from hipp_prune.errors import InputError
 from hipp_prune.files.writing import write_json
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import PlanSpace
+from hipp_prune.questions.benchmarks import BENCHMARKS, column_of
 from hipp_prune.search.archive import Archive, Evaluation, kept_matrix
 from hipp_prune.search.surrogate import Surrogate, fit_surrogate
 
@@ -54,15 +55,16 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """A surrogate and the curves of POPE and ScienceQA accuracy behind it."""
+    """A surrogate, and the curve of each benchmark's accuracy behind it."""
 
     surrogate: Surrogate
-    curves: tuple[Curve, Curve]
+    curves: dict[str, Curve]
+    """By ``Benchmark.name``."""
 
     def accuracies(self, ratios: Floats) -> Floats:
-        """(POPE, ScienceQA) of ratios [P, U], [P, 2]."""
+        """Accuracy on each benchmark of ratios [P, U], [P, B], by the predicted loss of its role."""
         loss = self.surrogate.damage(ratios)
-        return np.stack([curve(loss[:, k]) for k, curve in enumerate(self.curves)], axis=1)
+        return np.stack([curve(loss[:, column_of(name)]) for name, curve in self.curves.items()], axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +77,16 @@ class Forecast:
     without: tuple[Fit, ...]
     """G fits, 4 ≤ G ≤ 8."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The benchmarks that are forecast, B of them."""
+        return tuple(self.whole.curves)
+
     def accuracies(self, kept: Ints, space: PlanSpace) -> tuple[Floats, Floats]:
-        """(POPE balanced, ScienceQA) accuracy of plans [P, U] on the search split, in [0, 1].
+        """Accuracy of plans [P, U] on the search split's questions of each benchmark, in [0, 1].
 
         Returns:
-            Means and margins, each [P, 2]: mean ± margin is a 90% interval.
+            Means and margins, each [P, B]: mean ± margin is a 90% interval.
         """
         ratios = 1.0 - kept / space.widths
         spread = np.stack([fit.accuracies(ratios) for fit in self.without])
@@ -149,9 +156,19 @@ def _fit(rows: Sequence[Evaluation], space: PlanSpace) -> Fit:
     loss = surrogate.damage(1.0 - kept_matrix(list(rows)) / space.widths)
     minibatch = np.unique([row.minibatch for row in rows], return_inverse=True)[1]
     questions = np.array([row.questions for row in rows], dtype=np.float64)
-    accuracy = np.array([(row.pope, row.scienceqa) for row in rows])
-    pope, scienceqa = (fit_curve(loss[:, k], accuracy[:, k], minibatch, questions) for k in range(2))
-    return Fit(surrogate=surrogate, curves=(pope, scienceqa))
+    curves = {
+        name: fit_curve(
+            loss[:, column_of(name)], np.array([row.accuracies[name] for row in rows]), minibatch, questions
+        )
+        for name in asked_benchmarks(rows)
+    }
+    return Fit(surrogate=surrogate, curves=curves)
+
+
+def asked_benchmarks(evaluations: Sequence[Evaluation]) -> tuple[str, ...]:
+    """Names of the benchmarks that every evaluation asked, in the order of names."""
+    common = set.intersection(*(set(each.accuracies) for each in evaluations)) if evaluations else set()
+    return tuple(name for name in BENCHMARKS if name in common)
 
 
 def fit_curve(loss: Floats, accuracy: Floats, minibatch: Ints, questions: Floats) -> Curve:
@@ -195,10 +212,10 @@ def _shape(loss: Floats, scale: float, power: float) -> Floats:
 
 def _as_json(fit: Fit) -> dict[str, object]:
     tables = {each.name: getattr(fit.surrogate, each.name).tolist() for each in fields(fit.surrogate)}
-    return {"surrogate": tables, "curves": [asdict(curve) for curve in fit.curves]}
+    return {"surrogate": tables, "curves": {name: asdict(curve) for name, curve in fit.curves.items()}}
 
 
 def _from_json(content: dict[str, Any]) -> Fit:
     tables = {name: np.array(table) for name, table in content["surrogate"].items()}
-    pope, scienceqa = (Curve(**curve) for curve in content["curves"])
-    return Fit(surrogate=Surrogate(**tables), curves=(pope, scienceqa))
+    curves = {name: Curve(**content["curves"][name]) for name in BENCHMARKS if name in content["curves"]}
+    return Fit(surrogate=Surrogate(**tables), curves=curves)

@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hipp_prune.errors import IncompleteRunError
+from hipp_prune.files.ranges import NotNegative
+from hipp_prune.files.strict import parse_json
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.costs import Costs
@@ -22,6 +23,20 @@ from hipp_prune.search.settings import SearchSettings
 from hipp_prune.search.solutions import Solution, restore_solution
 
 _PREFIX = "answers."
+_METADATA = "planner"
+_REMEDY = "train one with `hipp-prune search` on its run directory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Learnt:
+    """What a planner's file says beside its tensors."""
+
+    config: SearchSettings
+    shape: ModelShape
+    costs: Costs
+    features: tuple[str, ...]
+    scale: tuple[NotNegative, NotNegative, NotNegative]
+    answers: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +117,7 @@ class Planner:
         for index, order in enumerate(self.orders):
             tensors[f"order.{index}"] = torch.from_numpy(order.astype(np.int32))
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary, metadata={"planner": json.dumps(metadata)})
+            save_file(tensors, temporary, metadata={_METADATA: json.dumps(metadata)})
 
     @classmethod
     def load(cls, path: Path) -> "Planner":
@@ -113,25 +128,26 @@ class Planner:
         """
         try:
             with safe_open(path, framework="pt") as file:
-                metadata = json.loads(file.metadata()["planner"])
+                text = (file.metadata() or {}).get(_METADATA)
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
-            return cls._of(metadata, tensors)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (OSError, SafetensorError) as error:
+            raise IncompleteRunError(f"{path} is not a trained planner ({error}); {_REMEDY}") from error
+        learnt = parse_json(text or "", _Learnt, where=str(path), remedy=_REMEDY, error=IncompleteRunError)
+        try:
+            return cls._of(learnt, tensors)
+        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
             reason = str(error).partition("\n")[0]
-            raise IncompleteRunError(
-                f"{path} is not a trained planner ({reason}); run `hipp-prune search` on its run directory"
-            ) from error
+            raise IncompleteRunError(f"{path}: its tensors are no planner's ({reason}); {_REMEDY}") from error
 
     @classmethod
-    def _of(cls, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> "Planner":
-        shape = ModelShape(**{**metadata["shape"], "neurons": tuple(metadata["shape"]["neurons"])})
-        config = SearchSettings(**metadata["config"])
+    def _of(cls, learnt: "_Learnt", tensors: dict[str, Tensor]) -> "Planner":
+        config = learnt.config
         space = PlanSpace(
-            shape=shape,
+            shape=learnt.shape,
             unit=config.unit,
             r_max=config.r_max,
             compression=config.compression,
-            tables=Costs.from_dict(metadata["costs"]),
+            tables=learnt.costs,
         )
         state = tensors["state"].numpy()
         orders = [tensors[f"order.{index}"].long().numpy() for index in range(_num_orders(space))]
@@ -141,13 +157,13 @@ class Planner:
             name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)
         }
         return cls(
-            answers=restore_solution(metadata["answers"], ours, state=state, space=space, config=config),
+            answers=restore_solution(learnt.answers, ours, state=state, space=space, config=config),
             space=space,
             config=config,
             state=state,
-            features=tuple(metadata["features"]),
+            features=learnt.features,
             orders=tuple(orders),
-            scale=tuple(metadata["scale"]),
+            scale=learnt.scale,
         )
 
 

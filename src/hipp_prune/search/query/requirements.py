@@ -18,14 +18,14 @@ from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import OBJECTIVES, Preference
 from hipp_prune.plans.space import PlanSpace
+from hipp_prune.questions.benchmark import ROLES
+from hipp_prune.questions.benchmarks import BENCHMARKS, serving
 from hipp_prune.search.archive import Evaluation, kept_matrix
 from hipp_prune.search.query.forecast import Forecast
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.query.uniform import predicted_returns
 from hipp_prune.search.surrogate import best_ratios
 
-ACCURACIES = ("pope", "scienceqa")
-"""What is forecast, in the order of the first two objectives."""
 SAVINGS = ("sparsity", "mlp", "block", "language", "model", "flops", "latency")
 """What is known: ``sparsity`` in the search's own measure, and the ledger's denominators."""
 
@@ -56,9 +56,10 @@ class Requirement:
             value = float(number)
         except ValueError:
             value = math.nan
-        if name not in ACCURACIES + SAVINGS or not 0 <= value <= 1:
+        names = (*BENCHMARKS, *SAVINGS)
+        if name not in names or not 0 <= value <= 1:
             raise InputError(
-                f"a requirement is NAME=FRACTION with a name of {', '.join(ACCURACIES + SAVINGS)} and a fraction in "
+                f"a requirement is NAME=FRACTION with a name of {', '.join(names)} and a fraction in "
                 f"[0, 1], e.g. pope=0.85; got {text!r}"
             )
         return cls(name=name, value=value)
@@ -73,17 +74,19 @@ class _Candidates:
 
     kept: Ints
     """[P, U]."""
+    names: tuple[str, ...]
+    """The benchmarks that are forecast, B of them."""
     mean: Floats
-    """Forecast (POPE, ScienceQA) accuracy, [P, 2]."""
+    """Forecast accuracy on each, [P, B]."""
     margin: Floats
-    """Half of its 90% interval, [P, 2]."""
+    """Half of its 90% interval, [P, B]."""
     savings: dict[str, Floats]
     """By name, each [P]."""
 
     def sure(self, name: str) -> Floats:
         """What plans are held to: the lower end of a forecast, a saving as it is, [P]."""
-        if name in ACCURACIES:
-            column = ACCURACIES.index(name)
+        if name in self.names:
+            column = self.names.index(name)
             return np.maximum(0.0, self.mean[:, column] - self.margin[:, column])
         return self.savings[name]
 
@@ -118,8 +121,7 @@ def meet_requirements(
         RequirementError: if no candidate meets all, saying what is attainable.
         BudgetError: if the box does not allow the alignment.
     """
-    judged = {*_judged(archive), *_savings(planner.space, planner.space.widths)}
-    _check(requirements, judged)
+    _check(requirements, {*forecast.names, *_savings(planner.space, planner.space.widths)})
     preference = preference or _default_preference(requirements)
     found = _candidates(planner, forecast, archive, requirements, preference, align)
     meets = np.logical_and.reduce([found.meet(requirement) for requirement in requirements])
@@ -134,19 +136,9 @@ def meet_requirements(
         require={requirement.name: requirement.value for requirement in requirements},
         predicted={
             name: {"mean": float(found.mean[best, column]), "margin": float(found.margin[best, column])}
-            for column, name in enumerate(ACCURACIES)
-            if name in judged
+            for column, name in enumerate(found.names)
         },
     )
-
-
-def _judged(archive: Sequence[Evaluation]) -> list[str]:
-    """The accuracies that the search asked questions about; a benchmark without questions scores 0 throughout."""
-    scores = {
-        "pope": [(e.pope, e.robustness) for e in archive],
-        "scienceqa": [(e.scienceqa, e.utility) for e in archive],
-    }
-    return [name for name in ACCURACIES if np.any(scores[name])]
 
 
 def _check(requirements: Sequence[Requirement], judged: set[str]) -> None:
@@ -163,7 +155,7 @@ def _check(requirements: Sequence[Requirement], judged: set[str]) -> None:
 
 def _default_preference(requirements: Sequence[Requirement]) -> Preference:
     names = {requirement.name for requirement in requirements}
-    free = [float("pope" not in names), float("scienceqa" not in names), float(not names & set(SAVINGS))]
+    free = [float(names.isdisjoint(each)) for each in (*map(serving, ROLES), SAVINGS)]
     return Preference.of(free if any(free) else [1.0] * len(OBJECTIVES))
 
 
@@ -195,7 +187,9 @@ def _candidates(
     evaluated = evaluated[(evaluated % align == 0).all(axis=1)]
     kept = np.unique(np.concatenate([*proposed, evaluated]), axis=0)
     mean, margin = forecast.accuracies(kept, space)
-    return _Candidates(kept=kept, mean=mean, margin=margin, savings=_savings(space, kept))
+    return _Candidates(
+        kept=kept, names=forecast.names, mean=mean, margin=margin, savings=_savings(space, kept)
+    )
 
 
 def _savings(space: PlanSpace, kept: Ints) -> dict[str, Floats]:
@@ -251,10 +245,10 @@ def _most_accurate(found: _Candidates, requirements: Sequence[Requirement]) -> l
     """The largest forecast of each required accuracy among plans that save what is required."""
     saves = [found.meet(requirement) for requirement in requirements if requirement.name in SAVINGS]
     meets = np.logical_and.reduce(saves, axis=0) if saves else np.ones(len(found.kept), dtype=bool)
-    names = [requirement.name for requirement in requirements if requirement.name in ACCURACIES]
+    names = [requirement.name for requirement in requirements if requirement.name in found.names]
     texts = []
     for name in names if meets.any() else []:
-        best, column = int(np.where(meets, found.sure(name), -np.inf).argmax()), ACCURACIES.index(name)
+        best, column = int(np.where(meets, found.sure(name), -np.inf).argmax()), found.names.index(name)
         texts.append(f"{name} {found.mean[best, column]:.3f} ± {found.margin[best, column]:.3f}")
     return texts
 

@@ -50,7 +50,15 @@ def test_questions_about_one_picture_share_a_group() -> None:
 
     asked = [question(0, "a.png"), question(1, "b.png"), question(2, "a.png")]
     given = [
-        Answer(id=each.id, prompt=each.prompt, image=None, gold=each.answer, given="No", margin=-1.0)
+        Answer(
+            benchmark=each.benchmark,
+            id=each.id,
+            prompt=each.prompt,
+            image=None,
+            gold=each.answer,
+            given="No",
+            margin=-1.0,
+        )
         for each in asked
     ]
     made = AnswerColumns.of(asked, given)

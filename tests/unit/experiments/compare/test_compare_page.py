@@ -63,10 +63,10 @@ def test_a_pair_of_tables_has_a_row_a_method_and_the_chance(results: list[CellRe
     ]
     assert {len(row) for row in rows} == {len(header)}
     shown = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
-    assert shown["flap"]["choice"] == "30.0 ± 7.1"
-    assert shown["HiPP-Prune"]["choice"] == "80.0 ± 0.0"
-    assert shown["HiPP-Prune, ± over preferences"]["choice"] == "80.0 ± 7.1"
-    assert shown["chance"]["choice"] == "25.0"
+    assert shown["flap"]["utility"] == "30.0 ± 7.1"
+    assert shown["HiPP-Prune"]["utility"] == "80.0 ± 0.0"
+    assert shown["HiPP-Prune, ± over preferences"]["utility"] == "80.0 ± 7.1"
+    assert shown["chance"]["utility"] == "25.0"
     assert shown["flap"]["MLP"] == "50.0"
     assert shown["HiPP-Prune"]["search s"] == "60"
     assert shown["owl"]["HiPP-Prune − it [95%]"].startswith("+32.5 [+")
@@ -86,7 +86,7 @@ def test_the_csv_has_a_line_a_cell_and_stage(results: list[CellResult]) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(results))))
     assert len(rows) == 2 * len(results)
     flap = [row for row in rows if row["method"] == "flap" and row["stage"] == "after"]
-    assert [float(row["choice"]) for row in flap] == pytest.approx([10 / 40, 14 / 40])
+    assert [float(row["utility"]) for row in flap] == pytest.approx([10 / 40, 14 / 40])
     assert np.mean([float(row["saved_block"]) for row in rows]) == pytest.approx(0.4)
 
 

@@ -9,14 +9,14 @@ from tests.unit.experiments.compare.made import answers
 
 def test_scores_of_answers_worked_out_by_hand() -> None:
     scores = score_columns(answers(yes=[1.0, 1.0, -1.0, 1.0], no=[1.0, -2.0], choice=[1.0, -1.0]))
-    assert scores.pope == pytest.approx((3 / 4 + 1 / 2) / 2)
+    assert scores.robustness == pytest.approx((3 / 4 + 1 / 2) / 2)
     # random asks the first, third and fifth question, popular the others
     assert scores.splits == {"popular": pytest.approx((1 + 0) / 2), "random": pytest.approx((1 / 2 + 1) / 2)}
     assert scores.yes_rate == pytest.approx(4 / 6)
     # margins of Yes over No: 1, 1, −1, 1 where Yes is right, −1 and 2 where No is
     assert scores.auc == pytest.approx((3 * 1 + 0.5) / 8)
-    assert (scores.choice, scores.chance) == (0.5, 0.25)
-    assert (scores.num_pope, scores.num_choice) == (6, 2)
+    assert (scores.utility, scores.chance) == (0.5, 0.25)
+    assert (scores.num_robustness, scores.num_utility) == (6, 2)
     assert scores.mean == pytest.approx((0.625 + 0.5) / 2)
 
 
@@ -37,16 +37,16 @@ def test_counts_by_picture_give_the_accuracies_again() -> None:
     counts, scores = picture_counts(made), score_columns(made)
     assert counts.shape == (29, 6)
     assert accuracies(counts.sum(axis=0)) == pytest.approx(
-        [scores.pope, scores.choice, scores.mean, scores.mean]
+        [scores.robustness, scores.utility, scores.mean, scores.mean]
     )
     assert accuracies(counts.sum(axis=0), robustness_share=0.2)[3] == pytest.approx(
-        0.2 * scores.pope + 0.8 * scores.choice
+        0.2 * scores.robustness + 0.8 * scores.utility
     )
-    assert scores.asked(0.2) == pytest.approx(0.2 * scores.pope + 0.8 * scores.choice)
+    assert scores.asked(0.2) == pytest.approx(0.2 * scores.robustness + 0.8 * scores.utility)
 
 
 def test_a_benchmark_that_was_not_asked_has_no_score() -> None:
     scores = score_columns(answers(yes=[1.0], no=[1.0], choice=[]))
-    assert scores.pope == 1.0
-    assert np.isnan(scores.choice)
+    assert scores.robustness == 1.0
+    assert np.isnan(scores.utility)
     assert np.isnan(scores.mean)

@@ -56,5 +56,5 @@ def test_a_recovery_has_the_seed_of_its_cell() -> None:
 
 
 def test_counts_must_be_positive() -> None:
-    with pytest.raises(InputError, match="limit, calibration and evaluations ≥ 1, got 0"):
+    with pytest.raises(InputError, match="--limit to be at least 1, found 0"):
         CompareSettings(limit=0)

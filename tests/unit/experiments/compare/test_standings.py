@@ -44,8 +44,8 @@ def test_a_search_counts_by_its_mean_over_preferences_within_a_seed() -> None:
             exact("hybrid", 1, 10, "0,1,0"),
         ]
     )
-    assert row.over_seeds("choice") == pytest.approx([0.7, 0.7])
-    assert row.over_preferences("choice") == pytest.approx([0.9, 0.5])  # 0,1,0 before 1,0,0
+    assert row.over_seeds("utility") == pytest.approx([0.7, 0.7])
+    assert row.over_preferences("utility") == pytest.approx([0.9, 0.5])  # 0,1,0 before 1,0,0
     assert row.over_seeds("mean") == pytest.approx([0.85, 0.85])
 
 
@@ -153,7 +153,7 @@ def test_the_runner_up_is_the_best_other_that_prunes() -> None:
         cell_result("dense", budget=None, after=answers([1.0], [1.0], [1.0])),
         exact("flap", 0, 5),
         exact("wanda-rows", 0, 7),
-        exact("hybrid", 0, 9, "1,0,0"),
+        exact("hybrid", 0, 9, "0,1,0"),
     ]
     rows = make_rows(results, "after")
     ours = champion_row(rows)

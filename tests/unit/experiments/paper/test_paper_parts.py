@@ -28,7 +28,7 @@ from hipp_prune.experiments.paper.points import budget_interval, is_inside, meas
 from hipp_prune.experiments.paper.run import PARTS, choose_parts, write_part
 from hipp_prune.experiments.paper.settings import FULL, QUICK, PaperSettings
 from hipp_prune.experiments.paper.verb import Paper
-from hipp_prune.search.settings import METHODS
+from hipp_prune.search.methods import load_method
 from tests.unit.experiments.paper.synthetic import jitter, result
 
 SMALL = replace(
@@ -95,7 +95,8 @@ def test_unknown_parts_are_refused_by_name():
 def test_the_literal_paper_is_what_grpo_paper_says_with_all_tokens_alike():
     config = SMALL.compare.search_config(LITERAL, seed=1)
     assert config.image_weight is None
-    assert {name: getattr(config, name) for name in METHODS["grpo-paper"]} == METHODS["grpo-paper"]
+    settings = load_method("grpo-paper").settings
+    assert {name: getattr(config, name) for name in settings} == settings
 
 
 @pytest.mark.parametrize(
@@ -208,7 +209,7 @@ def test_halves_share_no_picture():
 def test_reward_is_the_return_of_equation_11():
     asked = result(proxy.cells(SMALL)[0], (0.7, 0.5)).before
     values = np.log(1 / (1 + np.exp(-asked.margin)))
-    pope, yes = asked.benchmark == "pope", asked.gold == "Yes"
+    pope, yes = asked.robust, asked.gold == "Yes"
     robustness = (values[pope & yes].mean() + values[pope & ~yes].mean()) / 2
     assert proxy.reward(asked) == pytest.approx((robustness + values[~pope].mean()) / 2)
 

@@ -52,7 +52,7 @@ def test_every_part_is_run_in_its_folder_and_written(tmp_path: Path, monkeypatch
     assert _pages(tmp_path / "pages") == {part.name for part in run.PARTS if part.cells(SETTINGS)}
     assert {root.name for root, _ in instant.called} == {"cells", "recovered-on-random"}
     for root, settings in instant.called:
-        assert settings.recovery.pope_split == ("random" if root.name == "recovered-on-random" else None)
+        assert settings.recovery.only_subset == ("random" if root.name == "recovered-on-random" else None)
     index = (tmp_path / "pages" / "README.md").read_text()
     assert "`make paper`" in index
     assert all(f"({part.name}.md)" in index for part in run.PARTS if part.cells(SETTINGS))

@@ -153,7 +153,7 @@ def test_a_benchmark_takes_more_problems_but_no_other_judge(tmp_path: Path) -> N
 
 
 def test_settings_must_be_positive() -> None:
-    with pytest.raises(InputError, match="0 seeds"):
+    with pytest.raises(InputError, match="--seeds to be at least 1, found 0"):
         BenchSettings(seeds=0)
     with pytest.raises(InputError, match="budgets"):
         BenchSettings(budgets=())

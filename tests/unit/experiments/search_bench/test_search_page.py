@@ -36,8 +36,7 @@ def plan(robustness: float, utility: float, sparsity: float, accuracy: float = 0
         sparsity=sparsity,
         robustness=robustness,
         utility=utility,
-        pope=accuracy,
-        scienceqa=accuracy,
+        accuracies=(accuracy, accuracy),
     )
 
 

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from hipp_prune.calibration import Calibration, calibrate
-from hipp_prune.calibration.visual import TOKEN_REDUCTIONS
+from hipp_prune.calibration.measurement import Calibration, calibrate
+from hipp_prune.calibration.reductions import TOKEN_REDUCTIONS
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.plans.choices import UnitKind
-from hipp_prune.plans.space import PlanSpace
+from hipp_prune.plans.space import PlanSpace, UnitKind
 from hipp_prune.pruning.importance import score_neurons, score_rows
 from hipp_prune.search.policy.state import UNIT_TYPES, UnitStates, describe_units, gini, standardise
 from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl

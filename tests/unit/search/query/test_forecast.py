@@ -109,7 +109,9 @@ def test_a_forecast_is_kept_until_the_archive_grows(tmp_path: Path):
 
 def test_forecasts_stay_in_range():
     landscape = Landscape()
-    rows = [replace(row, pope=1.0) for row in make_archive(landscape, 60, 6)]
+    rows = [
+        replace(row, accuracies={**row.accuracies, "pope": 1.0}) for row in make_archive(landscape, 60, 6)
+    ]
     mean, margin = fit_forecast(rows, landscape.space).accuracies(
         landscape.space.widths[None], landscape.space
     )

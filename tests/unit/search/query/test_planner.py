@@ -8,10 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hipp_prune.errors import BudgetError, IncompleteRunError, RunError
-from hipp_prune.plans.choices import UnitKind
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
-from hipp_prune.plans.space import PlanSpace
+from hipp_prune.plans.space import PlanSpace, UnitKind
 from hipp_prune.search.policy.network import PlanPolicy
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.settings import SearchSettings
@@ -134,7 +133,7 @@ def test_a_plan_of_ones_own_counts(planner):
 
 
 def test_no_planner(tmp_path: Path):
-    with pytest.raises(IncompleteRunError, match=r"policy.safetensors.*run `hipp-prune search`"):
+    with pytest.raises(IncompleteRunError, match=r"policy.safetensors.*train one with `hipp-prune search`"):
         Planner.load(tmp_path / "policy.safetensors")
 
 
@@ -142,7 +141,9 @@ def test_no_planner(tmp_path: Path):
 def test_corrupt_planner(tmp_path: Path, content):
     path = tmp_path / "policy.safetensors"
     path.write_bytes(content)
-    with pytest.raises(IncompleteRunError, match="is not a trained planner"):
+    with pytest.raises(
+        IncompleteRunError, match=r"policy\.safetensors.*; train one with `hipp-prune search`"
+    ):
         Planner.load(path)
 
 
@@ -152,7 +153,9 @@ def test_cut_off_planner(tmp_path: Path, fraction):
     _planner().save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * fraction)])
-    with pytest.raises(IncompleteRunError, match="is not a trained planner"):
+    with pytest.raises(
+        IncompleteRunError, match=r"policy\.safetensors.*; train one with `hipp-prune search`"
+    ):
         Planner.load(path)
 
 
@@ -174,7 +177,9 @@ def test_planner_of_another_version(tmp_path: Path, old, new):
     metadata = _metadata(path)
     assert old in metadata
     save_file(load_file(path), path, metadata={"planner": metadata.replace(old, new)})
-    with pytest.raises(IncompleteRunError, match="is not a trained planner"):
+    with pytest.raises(
+        IncompleteRunError, match=r"policy\.safetensors.*; train one with `hipp-prune search`"
+    ):
         Planner.load(path)
 
 
@@ -189,7 +194,9 @@ def test_planner_with_other_tensors(tmp_path: Path, name, change):
     else:
         tensors[name] = tensors[name][:-1].clone()
     save_file(tensors, path, metadata={"planner": metadata})
-    with pytest.raises(IncompleteRunError, match="is not a trained planner"):
+    with pytest.raises(
+        IncompleteRunError, match=r"policy\.safetensors.*; train one with `hipp-prune search`"
+    ):
         Planner.load(path)
 
 

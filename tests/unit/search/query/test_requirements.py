@@ -118,10 +118,13 @@ def test_what_is_no_requirement(text):
 def test_a_requirement_that_this_run_cannot_judge():
     with pytest.raises(InputError, match=r"latency cannot be required.*search with --compression latency"):
         ask("latency=0.1")
-    only_choices = [replace(row, pope=0.0, robustness=0.0) for row in ARCHIVE]
+    only_choices = [
+        replace(row, accuracies={"scienceqa": row.accuracies["scienceqa"]}, robustness=0.0) for row in ARCHIVE
+    ]
+    forecast = fit_forecast(only_choices, WORLD.space)
     with pytest.raises(InputError, match=r"pope cannot be required.*search with questions that measure pope"):
-        meet_requirements(PLANNER, FORECAST, only_choices, [Requirement.parse("pope=0.5")])
-    plan = meet_requirements(PLANNER, FORECAST, only_choices, [Requirement.parse("sparsity=0.3")])
+        meet_requirements(PLANNER, forecast, only_choices, [Requirement.parse("pope=0.5")])
+    plan = meet_requirements(PLANNER, forecast, only_choices, [Requirement.parse("sparsity=0.3")])
     assert list(plan.notes["predicted"]) == ["scienceqa"]
 
 

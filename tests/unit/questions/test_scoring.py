@@ -9,25 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipp_prune.evaluation.intervals import accuracy_interval, balanced_accuracy_interval
-from hipp_prune.evaluation.scoring import (
-    PopeMetrics,
-    PopeRule,
-    chance_level,
-    parse_pope,
-    parse_scienceqa,
-    pope_metrics,
-    predict,
-    scienceqa_metrics,
-)
+from hipp_prune.questions.benchmark import Rule
+from hipp_prune.questions.benchmarks.scienceqa import score as score_scienceqa
+from hipp_prune.questions.intervals import accuracy_interval, balanced_accuracy_interval
+from hipp_prune.questions.multiple_choice import chance_level, parse_letter, predict_letter
 from hipp_prune.questions.question import Question
+from hipp_prune.questions.yes_no import YesNoCounts, count_yes_no, parse_yes_no, predict_yes_no
 
 Answered = Sequence[tuple[bool, bool | None]]
 answered = st.lists(st.tuples(st.booleans(), st.sampled_from([True, False, None])), max_size=80)
 
 
-def metrics(pairs: Answered, rule: PopeRule = "official") -> PopeMetrics:
-    return pope_metrics([label for label, _ in pairs], [answer for _, answer in pairs], rule)
+def metrics(pairs: Answered, rule: Rule = "official") -> YesNoCounts:
+    return count_yes_no([label for label, _ in pairs], [answer for _, answer in pairs], rule)
 
 
 def asking(gold: int, num_choices: int, subject: str, *tags: str) -> Question:
@@ -67,9 +61,9 @@ def asking(gold: int, num_choices: int, subject: str, *tags: str) -> Question:
 def test_each_rule_reads_answers_its_own_way(
     text: str, official: bool, lmms_eval: bool | None, vlmevalkit: bool | None
 ) -> None:
-    assert parse_pope(text) is official
-    assert parse_pope(text, "lmms-eval") is lmms_eval
-    assert parse_pope(text, "vlmevalkit") is vlmevalkit
+    assert parse_yes_no(text) is official
+    assert parse_yes_no(text, "lmms-eval") is lmms_eval
+    assert parse_yes_no(text, "vlmevalkit") is vlmevalkit
 
 
 @pytest.mark.parametrize(
@@ -95,11 +89,11 @@ def test_each_rule_reads_answers_its_own_way(
 def test_scienceqa_answers_are_read_as_llavas_script_does(
     text: str, num_choices: int, index: int | None
 ) -> None:
-    assert parse_scienceqa(text, num_choices) == index
+    assert parse_letter(text, num_choices) == index
 
 
 def test_prediction_follows_the_benchmark() -> None:
-    assert predict(asking(1, 3, "natural science"), "B") == 1
+    assert predict_letter(asking(1, 3, "natural science"), "B") == 1
     pope = Question(
         benchmark="pope",
         id="random/1",
@@ -110,8 +104,8 @@ def test_prediction_follows_the_benchmark() -> None:
         subset="random",
         group="",
     )
-    assert [predict(pope, text) for text in ("Yes", "No", "No.")] == [0, 1, 1]
-    assert predict(pope, "No.", "lmms-eval") is None
+    assert [predict_yes_no(pope, text) for text in ("Yes", "No", "No.")] == [0, 1, 1]
+    assert predict_yes_no(pope, "No.", "lmms-eval") is None
 
 
 def test_metrics_on_a_worked_example() -> None:
@@ -142,7 +136,7 @@ def test_an_all_no_model_and_no_questions_divide_by_nothing() -> None:
 
 
 @given(answered, st.sampled_from(["official", "lmms-eval", "vlmevalkit"]))
-def test_every_metric_is_a_share(pairs: Answered, rule: PopeRule) -> None:
+def test_every_metric_is_a_share(pairs: Answered, rule: Rule) -> None:
     result = metrics(pairs, rule)
     assert result.n == len(pairs)
     for name in ("accuracy", "precision", "recall", "f1", "yes_rate", "balanced_accuracy"):
@@ -158,7 +152,7 @@ def test_metrics_do_not_depend_on_order_and_pool_by_addition(pairs: Answered, ra
 
 @given(st.lists(st.booleans(), min_size=1), st.booleans())
 def test_a_constant_model_has_balanced_accuracy_one_half(labels: list[bool], constant: bool) -> None:
-    result = pope_metrics(labels, [constant] * len(labels))
+    result = count_yes_no(labels, [constant] * len(labels))
     both = len(set(labels)) == 2
     assert result.balanced_accuracy == (0.5 if both else float(labels[0] == constant))
 
@@ -175,7 +169,7 @@ def test_scienceqa_is_tallied_by_the_official_columns() -> None:
         asking(1, 4, "natural science", "NO", "G7-12"),
         asking(2, 4, "language science", "NO", "G1-6"),
     ]
-    result = scienceqa_metrics(questions, [0, 0, None])
+    result = score_scienceqa(questions, [0, 0, None])
     assert (result.overall.correct, result.overall.n, result.overall.failed) == (1, 3, 1)
     assert result.overall.chance == pytest.approx((1 / 2 + 1 / 4 + 1 / 4) / 3)
     assert list(result.parts) == ["NAT", "LAN", "TXT", "IMG", "NO", "G1-6", "G7-12"]

@@ -78,3 +78,18 @@ def _balanced_accuracy(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]
     rights, totals = sums[:, 0::2], sums[:, 1::2]
     shares = np.divide(rights, totals, out=np.zeros_like(rights), where=totals > 0)
     return np.asarray(shares.sum(axis=1) / (totals > 0).sum(axis=1), dtype=np.float64)
+
+
+def percent(share: float) -> str:
+    """A share as percentage with one decimal."""
+    return f"{100 * share:.1f}"
+
+
+def percents(interval: Interval) -> str:
+    """An interval in percent, ``86.0–88.2``."""
+    return f"{percent(interval[0])}–{percent(interval[1])}"
+
+
+def with_interval(share: float, interval: Interval) -> str:
+    """A share and its interval, ``87.1 (86.0–88.2)``."""
+    return f"{percent(share)} ({percents(interval)})"

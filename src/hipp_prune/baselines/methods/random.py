@@ -1,13 +1,13 @@
-"""Random allocation (the paper's *Random*) and random neurons: what a plan is worth that knows nothing."""
+"""Random allocation, the paper's *Random*: what a plan is worth that knows nothing."""
 
 import numpy as np
 
-from hipp_prune.baselines.setting import Setting, make_plan, rank, uniform_counts
+from hipp_prune.baselines.setting import Setting, make_plan, rank
 from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.importance import score_neurons, score_rows
 
 
-def random_allocation(setting: Setting) -> Plan:
+def plan(setting: Setting) -> Plan:
     """Ratios from a flat Dirichlet, projected to budget and box (Eq. 8); neurons (or rows) by the common criterion."""
     config = setting.config
     space = setting.space(config.unit)
@@ -21,12 +21,3 @@ def random_allocation(setting: Setting) -> Plan:
         scores = score_neurons(setting.adapter, setting.calibration, config.importance, config.image_weight)
         importance = config.importance
     return make_plan(space, space.kept(ratios)[0], rank(scores), importance=importance, seed=config.seed)
-
-
-def random_neurons(setting: Setting) -> Plan:
-    """The same ratio everywhere, neurons drawn by chance."""
-    space = setting.space()
-    rng = np.random.default_rng(setting.config.seed)
-    rankings = [rng.permutation(width) for width in space.widths]
-    kept = uniform_counts(space, setting.mlp_sparsity)
-    return make_plan(space, kept, rankings, importance="random", seed=setting.config.seed)

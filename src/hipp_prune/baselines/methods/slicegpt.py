@@ -2,7 +2,7 @@
 
 A sliced block computes what the stock block does on a stream projected to the span of a basis, since projected and
 sliced states have the same length, which is all that RMSNorm looks at. So the bases are found on the dense model,
-whose weights stay as they are; see ``pruning.residual`` for what is written.
+whose weights stay as they are; see ``checkpoints.residual`` for what is written.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hipp_prune.baselines.setting import Setting
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.calibration.measurement import batches
 from hipp_prune.checkpoints.residual import Shape, Slicing, sliced_shapes
 from hipp_prune.errors import BudgetError, InputError
@@ -24,7 +25,7 @@ from hipp_prune.models.structure import check_prunable
 from hipp_prune.plans.space import Ledger
 
 
-def slicegpt(setting: Setting) -> Slicing:
+def plan(setting: Setting) -> Slicing:
     """The widest stream that saves what is asked for, in its principal coordinates on the calibration sample.
 
     Raises:
@@ -45,6 +46,11 @@ def slicegpt(setting: Setting) -> Slicing:
         ledger=ledger,
         notes={"residual_width": width, "hidden_size": adapter.shape.hidden_size, "match": config.match},
     )
+
+
+def only_neurons(settings: BaselineSettings) -> bool:  # noqa: ARG001
+    """Never: it cuts the residual stream."""
+    return False
 
 
 def choose_width(setting: Setting) -> tuple[int, Ledger]:

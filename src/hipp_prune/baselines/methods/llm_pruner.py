@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from hipp_prune.baselines.setting import Setting, make_plan, rank
+from hipp_prune.baselines.settings import BaselineSettings, Element
 from hipp_prune.calibration.gradients import only_mlp_gradients
 from hipp_prune.checkpoints.heads import HeadPlan, count_heads, head_flops, head_parameters
 from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.choices import Element
 from hipp_prune.plans.plan import Plan, keep_masks
 from hipp_prune.plans.space import Ledger, PlanSpace
 from hipp_prune.questions.images import read_image
@@ -32,7 +32,7 @@ Part = tuple[nn.Linear, int]
 """A projection, and the axis of its weight that groups lie along."""
 
 
-def llm_pruner(setting: Setting) -> Plan | HeadPlan:
+def plan(setting: Setting) -> Plan | HeadPlan:
     """Groups by the Taylor term of the next-token loss, one ratio in all blocks but the outermost.
 
     Raises:
@@ -50,6 +50,11 @@ def llm_pruner(setting: Setting) -> Plan | HeadPlan:
     return make_plan(space, kept, rank(scores), importance=config.element, seed=config.seed)
 
 
+def only_neurons(settings: BaselineSettings) -> bool:
+    """Unless heads leave too."""
+    return not settings.attention
+
+
 def _with_attention(setting: Setting, questions: Sequence[Question]) -> HeadPlan:
     blocks, config, space = setting.adapter.blocks, setting.config, setting.any_space()
     neurons, heads = group_counts(setting, space)
@@ -57,13 +62,13 @@ def _with_attention(setting: Setting, questions: Sequence[Question]) -> HeadPlan
     parts = [*map(_mlp, blocks), *map(_attention, blocks)]
     scores = taylor(setting.adapter, parts, [*space.shape.neurons, *present], questions, config.element)
     rankings = rank(scores)
-    plan = make_plan(space, neurons, rankings[: len(blocks)], importance=config.element, seed=config.seed)
+    pruned = make_plan(space, neurons, rankings[: len(blocks)], importance=config.element, seed=config.seed)
     removed = sum(present) - int(heads.sum())
     return HeadPlan(
-        neurons=plan,
+        neurons=pruned,
         heads=tuple(keep_masks("coupled", rankings[len(blocks) :], heads.tolist())),
-        ledger=with_heads(plan, blocks[0], removed, tokens=setting.tokens),
-        notes={**plan.notes, "heads_removed": removed},
+        ledger=with_heads(pruned, blocks[0], removed, tokens=setting.tokens),
+        notes={**pruned.notes, "heads_removed": removed},
     )
 
 

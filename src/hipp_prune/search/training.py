@@ -15,7 +15,7 @@ from hipp_prune.search.actor import Actor
 from hipp_prune.search.archive import Evaluation
 from hipp_prune.search.cloning import Clone
 from hipp_prune.search.draws import Draw, Lesson, draw_plans, learn
-from hipp_prune.search.methods.phases import propose, refit, warm_up
+from hipp_prune.search.phases import propose, refit, warm_up
 from hipp_prune.search.policy.network import PlanPolicy
 from hipp_prune.search.session import Session
 from hipp_prune.search.settings import SearchSettings
@@ -58,7 +58,7 @@ class Learner:
         )
 
 
-def search_policy(session: Session) -> PolicySolution:
+def train_policy(session: Session) -> PolicySolution:
     """Trains a preference-conditioned policy until the budget is gone.
 
     A surrogate goes on learning from the policy's plans: it is refitted after every step, and the policy with it.

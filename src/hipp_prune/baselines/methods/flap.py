@@ -4,18 +4,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hipp_prune.baselines.setting import Setting, global_counts, image_share, make_plan, rank, standardised
+from hipp_prune.baselines.setting import Setting, global_counts, make_plan, rank, standardised
 from hipp_prune.plans.plan import Plan
-from hipp_prune.pruning.importance import fluctuation, variance
+from hipp_prune.pruning.importance import score_neurons
 
 
-def flap(setting: Setting) -> Plan:
+def plan(setting: Setting) -> Plan:
     """q(j) = Var(a_j) · ‖W_down[:, j]‖², standardised within each block, one global threshold."""
     space = setting.space()
-    scores = [
-        fluctuation(block.down.weight, variance(neurons, image_share(neurons)))
-        for block, neurons in zip(setting.adapter.blocks, setting.calibration.neurons, strict=True)
-    ]
+    scores = score_neurons(setting.adapter, setting.calibration, "flap", image_weight=None)
     kept = global_counts(space, standardised(scores), setting.mlp_sparsity)
     added = space.shape.num_blocks * space.shape.hidden_size
     return make_plan(space, kept, rank(scores), importance="flap", bias_parameters_added=added)
@@ -28,7 +25,7 @@ def down_biases(setting: Setting, plan: Plan) -> list[Tensor]:
     parts = zip(setting.adapter.blocks, setting.calibration.neurons, plan.keep_masks(), strict=True)
     for block, neurons, keep in parts:
         weight = block.down.weight.double().cpu()
-        lost = neurons.mean(image_share(neurons)) * torch.from_numpy(np.logical_not(keep))
+        lost = neurons.mean(None) * torch.from_numpy(np.logical_not(keep))
         before = 0.0 if block.down.bias is None else block.down.bias.double().cpu()
         biases.append(before + weight @ lost)
     return biases

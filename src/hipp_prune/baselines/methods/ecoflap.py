@@ -25,7 +25,7 @@ _SAMPLES = 32
 """Questions behind the loss."""
 
 
-def ecoflap(setting: Setting) -> Plan:
+def plan(setting: Setting) -> Plan:
     """Ratios from zeroth-order scores of the blocks; neurons by the common criterion."""
     space = setting.space()
     rng = np.random.default_rng(setting.config.seed)

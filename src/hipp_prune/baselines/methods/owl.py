@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hipp_prune.baselines.setting import Setting, image_share, make_plan, rank, shifted_ratios
-from hipp_prune.calibration import Moments
+from hipp_prune.baselines.setting import Setting, make_plan, rank, shifted_ratios
+from hipp_prune.calibration.activations import Moments
 from hipp_prune.models.adapter import Block
 from hipp_prune.plans.arrays import Floats
 from hipp_prune.plans.plan import Plan
@@ -17,7 +17,7 @@ SPREAD = 0.08
 """λ: keep ratios differ by up to 2 λ."""
 
 
-def owl(setting: Setting) -> Plan:
+def plan(setting: Setting) -> Plan:
     """Ratios from the blocks' shares of outliers; neurons by the common criterion."""
     space = setting.space()
     calibration = setting.calibration
@@ -39,7 +39,7 @@ def owl(setting: Setting) -> Plan:
 @torch.no_grad()
 def outlier_share(block: Block, inputs: Moments, neurons: Moments, threshold: float = THRESHOLD) -> float:
     """D = share of the MLP's weights with S_ij = |W_ij| · ‖x_j‖ above ``threshold`` times the block's mean."""
-    x, a = inputs.rms(image_share(inputs)), neurons.rms(image_share(neurons))
+    x, a = inputs.rms(None), neurons.rms(None)
     scores = torch.cat(
         [_wanda(block.gate.weight, x), _wanda(block.up.weight, x), _wanda(block.down.weight, a)]
     )

@@ -1,14 +1,19 @@
 """GRPO without conditioning: one policy for each anchor preference, the evaluations dealt out among them."""
 
+from typing import Any
+
 import torch
 
 from hipp_prune.plans.preference import ANCHORS
-from hipp_prune.search.methods.policy import Learner, affords_step, most_steps, step
 from hipp_prune.search.session import Session
+from hipp_prune.search.settings import FROM_SCRATCH
 from hipp_prune.search.solutions import AnchoredSolution
+from hipp_prune.search.training import Learner, affords_step, most_steps, step
+
+SETTINGS: dict[str, Any] = {**FROM_SCRATCH, "groups": 1, "relabel": False}
 
 
-def search_separately(session: Session) -> AnchoredSolution:
+def search(session: Session) -> AnchoredSolution:
     """Trains a policy for each anchor, in turn, until the budget is gone; queries go to the nearest anchor."""
     config = session.config
     torch.manual_seed(config.seed)

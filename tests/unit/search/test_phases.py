@@ -3,7 +3,7 @@ import pytest
 
 from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.search.archive import Archive
-from hipp_prune.search.methods.phases import propose, refit, warm_up
+from hipp_prune.search.phases import propose, refit, warm_up
 from hipp_prune.search.session import Session, random_ratios
 from hipp_prune.search.settings import SearchSettings
 

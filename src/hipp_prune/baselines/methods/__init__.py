@@ -1,0 +1,58 @@
+"""The baselines: this folder is their table, a module is a method and its file's name the method's.
+
+Every module has ``plan(setting)``, which says what leaves. One that compensates for what leaves has
+``down_biases(setting, plan)``, the new biases of the down projections, float64 [hidden] a block. One that may remove
+more than neurons has ``only_neurons(settings)``, whether it leaves all else alone. Naming the methods imports none of
+them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from hipp_prune.baselines.settings import BaselineSettings
+from hipp_prune.errors import InputError
+from hipp_prune.files.modules import load_module, module_names
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hipp_prune.baselines.planning import Planned
+    from hipp_prune.baselines.setting import Setting
+    from hipp_prune.plans.plan import Plan
+
+BASELINES = module_names(__name__)
+"""The methods' names."""
+
+if TYPE_CHECKING:
+    Baseline = str
+else:
+    Baseline = Literal[BASELINES]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heuristic:
+    """One method."""
+
+    plan: "Callable[[Setting], Planned]"
+    """What leaves."""
+    down_biases: "Callable[[Setting, Plan], Sequence[Tensor]] | None"
+    """The biases of the down projections afterwards; none where they stay."""
+    only_neurons: Callable[[BaselineSettings], bool]
+    """Whether all but the MLPs' neurons is left alone."""
+
+
+def load_baseline(method: Baseline) -> Heuristic:
+    """Imports a method.
+
+    Raises:
+        InputError: if there is none of that name.
+    """
+    if method not in BASELINES:
+        raise InputError(f"there is no baseline {method!r}; choose one of {', '.join(BASELINES)}")
+    module = load_module(__name__, method, "plan")
+    return Heuristic(
+        plan=module.plan,
+        down_biases=getattr(module, "down_biases", None),
+        only_neurons=getattr(module, "only_neurons", lambda _: True),
+    )

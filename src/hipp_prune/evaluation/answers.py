@@ -1,0 +1,242 @@
+"""Stored answers of any model: read from a file, and each paired with its question.
+
+Answers and questions are paired by id, never by order: LLaVA's 2,910 random POPE answers scored by
+order against the 3,000-question file of the same name silently give an accuracy of .5017.
+
+Answers to a benchmark also score its corrected edition. It holds fewer questions, so answers to others are ignored; a
+question is told by its subset, its picture and its text, where ids may have changed.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from hipp_prune.errors import QuestionError
+from hipp_prune.questions.benchmark import Benchmark
+from hipp_prune.questions.benchmarks import BENCHMARKS, asked
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.records import Record, read_object, read_records
+
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredAnswer:
+    """What a model said, and to what."""
+
+    id: str
+    """Of the question, in one of its numberings."""
+    text: str
+    """What the model said."""
+    prompt: str | None = None
+    """What it was asked, where the file tells."""
+    image: str | None = None
+    """Name of the picture's file, where the file tells."""
+
+
+_Find = Callable[[StoredAnswer], Question | None]
+_Key = tuple[str, str, str]
+
+
+def read_answers(
+    answers: Path, questions: Sequence[Question], editions: Mapping[str, Sequence[Question]] = {}
+) -> dict[str, str]:
+    """The text for each ``Question.id``: every question has one, unless an edition shows that it was never asked.
+
+    A file holds JSON lines ``question_id``, ``text`` and perhaps ``prompt`` (LLaVA's format), records of ``id`` and
+    ``response`` (AMBER's), or is what ``evaluate --out`` wrote. An id may be ``Question.id`` or one of
+    ``Benchmark.aliases``. A ``prompt``, where given, must contain the question's text (its last line, the instruction,
+    may differ): ids alone do not tell two editions of a benchmark apart.
+
+    Args:
+        answers: the file.
+        questions: that are scored.
+        editions: what was asked in place of a corrected edition, by the name of that (``load_asked``).
+
+    Raises:
+        QuestionError: a record that cannot be read, an answer to no question or to one already
+            answered, a question without answer, or a prompt that asks something else.
+    """
+    stored = read_stored(answers)
+    finders = _finders(questions, editions, by_picture=any(answer.image is not None for answer in stored))
+    texts: dict[str, str] = {}
+    unknown, repeated, misasked = list[str](), list[str](), list[str]()
+    for answer in stored:
+        found = [question for find in finders if (question := find(answer)) is not None]
+        if not found:
+            unknown.append(answer.id)
+        for question in found:
+            if question.id in texts:
+                repeated.append(answer.id)
+            if answer.prompt is not None and _body(question) not in answer.prompt:
+                misasked.append(answer.id)
+            texts[question.id] = answer.text
+    corrected = [benchmark for benchmark in asked(questions) if benchmark.corrects]
+    due = _due(questions, editions)
+    complaints = {
+        "answers to no such question": [] if corrected else unknown,
+        "repeated answers": repeated,
+        "answers to a differently worded prompt": misasked,
+        "questions without an answer": [question.id for question in due if question.id not in texts],
+    }
+    if any(complaints.values()):
+        raise QuestionError(
+            f"{answers}: expected one answer to each of the {len(due)} questions, found {_listed(complaints)}; "
+            f"{_remedy(corrected)}"
+        )
+    return texts
+
+
+def read_stored(path: Path) -> list[StoredAnswer]:
+    """Every answer of a file, in its order.
+
+    Raises:
+        QuestionError: a file or record that cannot be read.
+    """
+    saved = _saved(path)
+    if saved is not None:
+        return [
+            StoredAnswer(
+                id=record.identifier("id"),
+                text=record.text("given"),
+                prompt=record.text("prompt"),
+                image=PurePosixPath(record.optional_text("image") or "").name or None,
+            )
+            for record in saved
+        ]
+    return [_stored(record) for record in read_records(path)]
+
+
+def unasked(questions: Sequence[Question], texts: Mapping[str, str]) -> dict[str, int]:
+    """How many questions of each benchmark have no answer; benchmarks with all answered are absent."""
+    return dict(Counter(question.benchmark for question in questions if question.id not in texts))
+
+
+def _stored(record: Record) -> StoredAnswer:
+    brief = "response" in record.fields and "question_id" not in record.fields
+    number, text = ("id", "response") if brief else ("question_id", "text")
+    return StoredAnswer(
+        id=record.identifier(number),
+        text=record.text(text),
+        prompt=record.text("prompt") if "prompt" in record.fields else None,
+    )
+
+
+def _saved(path: Path) -> list[Record] | None:
+    """The answers of a file that ``evaluate --out`` wrote; None for another file."""
+    try:
+        answers = read_object(path).get("answers")
+    except QuestionError:
+        return None
+    if not isinstance(answers, list):
+        return None
+    for number, fields in enumerate(answers):
+        if not isinstance(fields, dict):
+            raise QuestionError(
+                f"{path}, answer {number}: expected a JSON object, found {type(fields).__name__}; evaluate again"
+            )
+    return [Record(fields, f"{path}, answer {number}") for number, fields in enumerate(answers)]
+
+
+def _finders(
+    questions: Sequence[Question], editions: Mapping[str, Sequence[Question]], *, by_picture: bool
+) -> list[_Find]:
+    """Ways from an answer to questions: one for the benchmarks as they are, and one a corrected edition."""
+    finders = [_by_id([question for question in questions if not BENCHMARKS[question.benchmark].corrects])]
+    for benchmark, own in _corrected(questions):
+        if benchmark.name in editions:
+            finders.append(_through(editions[benchmark.name], own))
+        else:
+            finders.append(_by_picture(own) if by_picture else _by_id(own))
+    return finders
+
+
+def _by_id(questions: Sequence[Question]) -> _Find:
+    named = _named(questions)
+    return lambda answer: named.get(answer.id)
+
+
+def _through(edition: Sequence[Question], corrected: Sequence[Question]) -> _Find:
+    """By what the edition asks under that id."""
+    named, wanted = _named(edition), {_key(question): question for question in corrected}
+
+    def find(answer: StoredAnswer) -> Question | None:
+        question = named.get(answer.id)
+        return None if question is None else wanted.get(_key(question))
+
+    return find
+
+
+def _by_picture(questions: Sequence[Question]) -> _Find:
+    """By the subset that our ids end with (before the number), the picture and the text."""
+    wanted = {_key(question): question for question in questions}
+
+    def find(answer: StoredAnswer) -> Question | None:
+        text = (answer.prompt or "").rpartition("\n")[0]
+        return wanted.get((PurePosixPath(answer.id).parent.name, answer.image or "", text))
+
+    return find
+
+
+def _named(questions: Sequence[Question]) -> dict[str, Question]:
+    """By every id they may go by; a question's own comes first."""
+    named = {question.id: question for question in questions}
+    for benchmark in asked(questions):
+        own = [question for question in questions if question.benchmark == benchmark.name]
+        for alias, question in benchmark.aliases(own).items():
+            named.setdefault(alias, question)
+    return named
+
+
+def _corrected(questions: Sequence[Question]) -> Iterator[tuple[Benchmark, list[Question]]]:
+    for benchmark in asked(questions):
+        if benchmark.corrects:
+            yield benchmark, [question for question in questions if question.benchmark == benchmark.name]
+
+
+def _due(questions: Sequence[Question], editions: Mapping[str, Sequence[Question]]) -> list[Question]:
+    """The questions that must have an answer: all but those which the edition that was asked does not hold."""
+    absent: set[str] = set()
+    for benchmark, own in _corrected(questions):
+        if benchmark.name in editions:
+            held = {_key(question) for question in editions[benchmark.name]}
+            lacking = [question.id for question in own if _key(question) not in held]
+            if len(lacking) == len(own):
+                raise QuestionError(
+                    f"{benchmark.name}: expected asked= to hold some of its {len(own)} questions, found none; "
+                    f"give {_edition_of(benchmark)} that was asked"
+                )
+            absent.update(lacking)
+    return [question for question in questions if question.id not in absent]
+
+
+def _key(question: Question) -> _Key:
+    """What a question asks, in every edition: subset, name of the picture, text."""
+    return question.subset, question.image.name if question.image else "", _body(question)
+
+
+def _body(question: Question) -> str:
+    return question.prompt.rpartition("\n")[0]
+
+
+def _listed(complaints: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(
+        f"{what}: {len(ids)} ({', '.join(ids[:_EXAMPLES])}{', …' if len(ids) > _EXAMPLES else ''})"
+        for what, ids in complaints.items()
+        if ids
+    )
+
+
+def _remedy(corrected: Sequence[Benchmark]) -> str:
+    if not corrected:
+        return "give the very questions that were asked"
+    editions = " or ".join(
+        f"{_edition_of(each)} that was asked, as in {each.name}:PATH,asked=PATH" for each in corrected
+    )
+    return f"give {editions}"
+
+
+def _edition_of(corrected: Benchmark) -> str:
+    assert corrected.corrects is not None, "corrected editions only"
+    return f"the edition of {BENCHMARKS[corrected.corrects].title}"

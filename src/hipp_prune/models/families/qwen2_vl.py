@@ -1,0 +1,6 @@
+"""Qwen2-VL: its inputs are those of Qwen2.5-VL."""
+
+from hipp_prune.models.families.qwen2_5_vl import Qwen2VLAdapter
+from hipp_prune.models.family import Family
+
+FAMILY = Family(name="Qwen2-VL", model_type="qwen2_vl", adapter=Qwen2VLAdapter, tested="contract tests")

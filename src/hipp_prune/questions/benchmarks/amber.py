@@ -1,0 +1,316 @@
+"""AMBER's yes/no questions → Questions, and their official score.
+
+AMBER (Wang et al. 2023, github.com/junyangwang0410/AMBER) asks about what exists in a picture, about attributes (state,
+number, action) and about relations. Its folder ``data`` holds ``query/query_discriminative.json`` with ``id``,
+``image`` and ``query``, and ``annotations.json`` with ``id``, ``type`` and ``truth``. Its other part, descriptions
+scored by the nouns they contain, has no closed set of answers and is not read here.
+
+Two answers of three are no, and all are where existence is asked. So the number to compare by is balanced accuracy
+over all questions; the official metrics stand beside it.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from hipp_prune.errors import QuestionError
+from hipp_prune.questions.benchmark import Benchmark, Column, Loading, Rule
+from hipp_prune.questions.images import image_folder
+from hipp_prune.questions.intervals import (
+    Interval,
+    balanced_accuracy_interval,
+    percent,
+    percents,
+    with_interval,
+)
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.records import Record, SkipBad, read_records, skip_or_raise
+from hipp_prune.questions.yes_no import (
+    YES_NO,
+    YesNoCounts,
+    class_balanced_mean,
+    count_yes_no,
+    parse_yes_no,
+)
+
+NAME, TITLE = "amber", "AMBER"
+
+INSTRUCTION = "\nAnswer the question using a single word or phrase."
+"""AMBER words no instruction but wants answers of one word; this is what LLaVA-1.5 appends to such questions."""
+
+QUERIES, ANNOTATIONS = Path("query", "query_discriminative.json"), Path("annotations.json")
+"""Below the data folder."""
+
+ALL = "all"
+"""The part with every question."""
+PARTS = (ALL, "existence", "attribute", "state", "number", "action", "relation")
+"""In the order of the official report; state, number and action are kinds of attribute."""
+
+_IMAGE_FOLDERS = ("image", "images")
+_KINDS = {
+    "discriminative-hallucination": ("existence", None),
+    "discriminative-attribute-state": ("attribute", "state"),
+    "discriminative-attribute-number": ("attribute", "number"),
+    "discriminative-attribute-action": ("attribute", "action"),
+    "discriminative-relation": ("relation", None),
+    "relation": ("relation", None),  # so are relations called whose truth is no
+}
+"""Dimension, and kind of attribute, by the ``type`` of an annotation."""
+
+
+def load(
+    root: Path, images: Path | None = None, *, skip_bad: SkipBad | None = None, need_images: bool = True
+) -> list[Question]:
+    """Every yes/no question, in the official order.
+
+    Args:
+        root: the official folder ``data``.
+        images: the folder with the pictures; by default ``image`` or ``images`` in ``root`` or beside it.
+        skip_bad: counts bad records and leaves them out; None makes them errors.
+        need_images: False where answers are scored and no picture is opened.
+
+    Raises:
+        QuestionError: an official file is missing; a record lacks a field or has a wrong one, or an id without
+            annotation or that came before.
+        ImageError: ``need_images`` and there is no folder with pictures.
+    """
+    candidates = [parent / name for parent in (root, root.parent) for name in _IMAGE_FOLDERS]
+    folder = image_folder(images, candidates, title=TITLE, name=NAME, need_images=need_images)
+    annotations = {record.get("id"): record for record in read_records(root / ANNOTATIONS, skip_bad)}
+    questions: dict[str, Question] = {}
+    for record in read_records(root / QUERIES, skip_bad):
+        try:
+            question = _question(record, annotations.get(record.integer("id")), folder)
+            if question.id in questions:
+                raise QuestionError(
+                    f"{record.where}: expected every id once, found {record.integer('id')} again; remove it or "
+                    "skip bad records"
+                )
+        except QuestionError as error:
+            skip_or_raise(error, skip_bad)
+            continue
+        questions[question.id] = question
+    if not questions:
+        raise QuestionError(f"{root}: expected {TITLE} questions, found none; give the official folder data")
+    return list(questions.values())
+
+
+def _question(record: Record, annotation: Record | None, images: Path) -> Question:
+    number = record.integer("id")
+    if annotation is None:
+        raise QuestionError(
+            f"{record.where}: expected an annotation of id {number} in {ANNOTATIONS}, found none; get the official "
+            "file or skip bad records"
+        )
+    dimension, kind = _KINDS.get(annotation.text("type"), (None, None))
+    if dimension is None:
+        raise QuestionError(
+            f"{annotation.where}: expected field 'type' to be one of {', '.join(_KINDS)}, "
+            f"found {annotation.text('type')!r}; correct it or skip bad records"
+        )
+    truth = annotation.text("truth")
+    if truth not in {"yes", "no"}:
+        raise QuestionError(
+            f"{annotation.where}: expected field 'truth' to be yes or no, found {truth!r}; correct it or skip "
+            "bad records"
+        )
+    image = images / record.text("image")
+    return Question(
+        benchmark=NAME,
+        id=f"{NAME}/{number}",
+        prompt=record.text("query") + INSTRUCTION,
+        image=image,
+        answers=YES_NO,
+        gold=("yes", "no").index(truth),
+        subset=dimension,
+        group=str(image),
+        tags=frozenset() if kind is None else frozenset({kind}),
+    )
+
+
+def parse(question: Question, text: str, rule: Rule = "official") -> int | None:
+    """Index of the answer that a text means; officially it must *be* ``Yes`` or ``No``, to the letter."""
+    if rule == "official":
+        return question.answers.index(text) if text in question.answers else None
+    said_yes = parse_yes_no(text, rule)
+    return None if said_yes is None else question.answers.index("Yes" if said_yes else "No")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfficialMetrics:
+    """What ``inference.py`` prints of one part, in percent with one decimal, positive = No.
+
+    To the last digit: it adds .001 to every denominator, rounds, and makes F1 of the rounded precision and recall with
+    .0001 added to their sum (.001 for existence). So no metric divides by zero.
+    """
+
+    accuracy: float
+    precision: float
+    """Share of no labels among the answers No."""
+    recall: float
+    """Share of answers No among the no labels."""
+    f1: float
+
+    @classmethod
+    def of(cls, counts: YesNoCounts, part: str) -> "OfficialMetrics":
+        """The metrics that follow from counts."""
+        precision = _official(counts.tn, counts.tn + counts.fn)
+        recall = _official(counts.tn, counts.tn + counts.fp + counts.failed_no)
+        added = 0.001 if part == "existence" else 0.0001
+        p, r = precision / 100, recall / 100
+        return cls(
+            accuracy=_official(counts.tp + counts.tn, counts.n),
+            precision=precision,
+            recall=recall,
+            f1=round(2 * p * r / (p + r + added) * 100, 1),
+        )
+
+
+def _official(right: int, n: int) -> float:
+    return round(right / (n + 0.001) * 100, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmberScore:
+    """The score of AMBER's yes/no questions; ``accuracy`` is the balanced one over all of them."""
+
+    parts: dict[str, YesNoCounts]
+    """By part, positive = yes; parts without a question are absent."""
+    intervals: dict[str, Interval]
+    """95% interval of balanced accuracy, by part."""
+
+    @property
+    def n(self) -> int:
+        """Questions asked."""
+        return self.parts[ALL].n
+
+    @property
+    def accuracy(self) -> float:
+        """Balanced accuracy."""
+        return self.parts[ALL].balanced_accuracy
+
+    @property
+    def chance(self) -> float:
+        """A half, however unbalanced the labels are."""
+        return 0.5
+
+    @property
+    def interval(self) -> Interval:
+        """Of ``accuracy``, from a bootstrap over pictures."""
+        return self.intervals[ALL]
+
+    @property
+    def remark(self) -> str:
+        """How many answers the official rule could not read."""
+        failed = self.parts[ALL].failed
+        return f"neither Yes nor No, so wrong: {failed} answers" if failed else ""
+
+    @property
+    def official(self) -> dict[str, OfficialMetrics]:
+        """What the official script prints, by part."""
+        return {part: OfficialMetrics.of(counts, part) for part, counts in self.parts.items()}
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """A row a part: the official metrics (positive = No), then balanced accuracy; percentages."""
+        header = (TITLE, "n", "acc.", "prec. No", "recall No", "F1 No", "bal.", "95%")
+        return [
+            header,
+            *(
+                (
+                    part,
+                    str(counts.n),
+                    *(f"{value:.1f}" for value in asdict(self.official[part]).values()),
+                    percent(counts.balanced_accuracy),
+                    percents(self.intervals[part]),
+                )
+                for part, counts in self.parts.items()
+            ),
+        ]
+
+    def columns(self) -> list[Column]:
+        """Balanced accuracy, chance, official accuracy and F1, each part's accuracy, the number of questions."""
+        official = self.official
+        return [
+            ("balanced accuracy", "%", with_interval(self.accuracy, self.interval)),
+            ("chance", "%", percent(self.chance)),
+            ("accuracy", "%", f"{official[ALL].accuracy:.1f}"),
+            ("F1 of No", "%", f"{official[ALL].f1:.1f}"),
+            *((part, "%", f"{each.accuracy:.1f}") for part, each in official.items() if part != ALL),
+            ("n", "", str(self.n)),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts of each part, the official metrics in percent, and the intervals."""
+        return {
+            "title": TITLE,
+            "parts": {
+                part: {
+                    **asdict(counts),
+                    "balanced_accuracy": counts.balanced_accuracy,
+                    "official": asdict(self.official[part]),
+                }
+                for part, counts in self.parts.items()
+            },
+            "intervals": self.intervals,
+        }
+
+
+def score(
+    questions: Sequence[Question], predictions: Sequence[int | None], rule: Rule = "official"
+) -> AmberScore:
+    """Counts by part; every rule counts alike."""
+    said = [None if p is None else q.answers[p] == "Yes" for q, p in zip(questions, predictions, strict=True)]
+    labels = [question.answer == "Yes" for question in questions]
+    members: dict[str, list[int]] = {part: [] for part in PARTS}
+    for index, question in enumerate(questions):
+        for part in (ALL, question.subset, *question.tags):
+            members[part].append(index)
+    parts, intervals = {}, {}
+    for part, rows in members.items():
+        if rows:
+            own, told = [labels[row] for row in rows], [said[row] for row in rows]
+            parts[part] = count_yes_no(own, told, rule)
+            intervals[part] = balanced_accuracy_interval(own, told, [questions[row].group for row in rows])
+    return AmberScore(parts=parts, intervals=intervals)
+
+
+def restore(content: Mapping[str, Any]) -> AmberScore:
+    """The score that ``AmberScore.to_json`` described; metrics are computed again from the counts."""
+    names = [field.name for field in fields(YesNoCounts)]
+    return AmberScore(
+        parts={
+            name: YesNoCounts(**{field: part[field] for field in names})
+            for name, part in content["parts"].items()
+        },
+        intervals={name: (low, high) for name, (low, high) in content["intervals"].items()},
+    )
+
+
+def stratum(question: Question) -> Hashable:
+    """Dimension and label: minibatches are balanced by both."""
+    return question.subset, question.gold
+
+
+def aliases(questions: Sequence[Question]) -> Mapping[str, Question]:
+    """The official ids."""
+    return {question.id.rpartition("/")[2]: question for question in questions}
+
+
+def _load(path: Path, how: Loading) -> list[Question]:
+    return load(path, how.images, skip_bad=how.skip_bad, need_images=how.need_images)
+
+
+BENCHMARK = Benchmark(
+    name=NAME,
+    title=TITLE,
+    role="robustness",
+    instruction=INSTRUCTION,
+    load=_load,
+    parse=parse,
+    score=score,
+    restore=restore,
+    mean=class_balanced_mean,
+    stratum=stratum,
+    aliases=aliases,
+)

@@ -1,0 +1,172 @@
+"""Multiple choice: letters, how a text is read as one, tallies, and what follows from them."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from hipp_prune.plans.arrays import Floats, Ints
+from hipp_prune.questions.benchmark import Column, Rule
+from hipp_prune.questions.intervals import Interval, accuracy_interval, percent, percents, with_interval
+from hipp_prune.questions.question import Question
+
+LETTERS = "ABCDE"
+"""The options' letters; no official question has more than five choices."""
+
+_THE_ANSWER_IS = re.compile(r"The answer is ([A-Z]).")
+
+
+def parse_letter(text: str, num_choices: int) -> int | None:
+    """Index of the chosen option as LLaVA-1.5's script reads it; None where it reads ``FAILED``.
+
+    Exactly a letter A to E; else a ``X. `` prefix; else the one match of ``The answer is ([A-Z]).``
+    (the last period matches any character, as in the original). A letter beyond the question's choices
+    is None too: both count as wrong.
+    """
+    if text in tuple(LETTERS):
+        letter = text
+    elif text[:1] in tuple(LETTERS) and text[1:3] == ". ":
+        letter = text[0]
+    else:
+        matches = _THE_ANSWER_IS.findall(text)
+        letter = matches[0] if len(matches) == 1 else ""
+    choices = list(LETTERS[:num_choices])
+    return choices.index(letter) if letter in choices else None
+
+
+def predict_letter(question: Question, text: str, rule: Rule = "official") -> int | None:  # noqa: ARG001
+    """Index into ``question.answers`` that a text means; every rule reads alike."""
+    return parse_letter(text, len(question.answers))
+
+
+def plain_mean(values: Floats, gold: Ints) -> float:  # noqa: ARG001
+    """Mean of values, whatever the right answers are; 0 for none."""
+    return float(np.mean(values)) if len(values) else 0.0
+
+
+def chance_level(questions: Iterable[Question]) -> float:
+    """Expected accuracy of a uniform guess among each question's allowed answers, in [0, 1]; 0 for none."""
+    chances = [question.chance for question in questions]
+    return sum(chances) / len(chances) if chances else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """Accuracy over some questions, beside what guessing would give."""
+
+    correct: int
+    """Right answers."""
+    n: int
+    """All questions, failed ones included."""
+    failed: int
+    """Answers from which no option could be read; wrong."""
+    chance: float
+    """Expected accuracy of a uniform guess, in [0, 1]."""
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers, in [0, 1]."""
+        return self.correct / self.n if self.n else 0.0
+
+    @property
+    def interval(self) -> Interval:
+        """95% interval of ``accuracy``."""
+        return accuracy_interval(self.correct, self.n)
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[Question, int | None]]) -> "Tally":
+        """Counts predictions (option indices, None = FAILED)."""
+        return cls(
+            correct=sum(prediction == question.gold for question, prediction in pairs),
+            n=len(pairs),
+            failed=sum(prediction is None for _, prediction in pairs),
+            chance=chance_level(question for question, _ in pairs),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceScore:
+    """The official score of a benchmark of multiple-choice questions."""
+
+    title: str
+    """The benchmark's."""
+    overall: Tally
+    """Over every question: the number papers report."""
+    parts: dict[str, Tally]
+    """By the benchmark's official columns; parts without a question are absent."""
+
+    @property
+    def n(self) -> int:
+        """Questions asked."""
+        return self.overall.n
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers."""
+        return self.overall.accuracy
+
+    @property
+    def chance(self) -> float:
+        """Of a uniform guess."""
+        return self.overall.chance
+
+    @property
+    def interval(self) -> Interval:
+        """Wilson's, of ``accuracy``."""
+        return self.overall.interval
+
+    @property
+    def remark(self) -> str:
+        """Nothing."""
+        return ""
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """All questions, then a row a part."""
+        header = (self.title, "n", "accuracy", "95%", "chance", "failed")
+        return [
+            header,
+            *((name, *_cells(tally)) for name, tally in [("all", self.overall), *self.parts.items()]),
+        ]
+
+    def columns(self) -> list[Column]:
+        """Accuracy, chance, the number of questions."""
+        return [
+            ("accuracy", "%", with_interval(self.accuracy, self.interval)),
+            ("chance", "%", percent(self.chance)),
+            ("n", "", str(self.n)),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Tallies, with accuracy and interval."""
+        parts = {name: _tally_json(tally) for name, tally in self.parts.items()}
+        return {"title": self.title, "overall": _tally_json(self.overall), "parts": parts}
+
+
+def restore_choice(content: Mapping[str, Any]) -> ChoiceScore:
+    """The score that ``ChoiceScore.to_json`` described; metrics are computed again from the counts."""
+    names = [field.name for field in fields(Tally)]
+
+    def tally(part: Mapping[str, Any]) -> Tally:
+        return Tally(**{name: part[name] for name in names})
+
+    return ChoiceScore(
+        title=content["title"],
+        overall=tally(content["overall"]),
+        parts={name: tally(part) for name, part in content["parts"].items()},
+    )
+
+
+def _cells(tally: Tally) -> tuple[str, ...]:
+    return (
+        str(tally.n),
+        percent(tally.accuracy),
+        percents(tally.interval),
+        percent(tally.chance),
+        str(tally.failed),
+    )
+
+
+def _tally_json(tally: Tally) -> dict[str, Any]:
+    return {**asdict(tally), "accuracy": tally.accuracy, "interval": tally.interval}

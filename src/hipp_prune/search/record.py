@@ -1,0 +1,43 @@
+"""``search.json``: which search a folder holds, and once it is complete, of which model and for how much."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hipp_prune.errors import IncompleteRunError
+from hipp_prune.files.ranges import NotNegative
+from hipp_prune.files.reading import read_document
+from hipp_prune.plans.space import ModelShape
+from hipp_prune.search.settings import SearchSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """The price of a search."""
+
+    seconds: NotNegative
+    evaluations: NotNegative
+    """Of a whole minibatch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRecord:
+    """What ``search.json`` says; a search that is not complete has only its settings."""
+
+    config: SearchSettings
+    complete: bool
+    shape: ModelShape | None = None
+    features: tuple[str, ...] = ()
+    """Names of the descriptors of a unit."""
+    scale: tuple[NotNegative, NotNegative, NotNegative] | None = None
+    """σ of (R_rob, R_util, R_comp)."""
+    spent: Spent | None = None
+
+
+def read_record(path: Path) -> SearchRecord:
+    """Reads ``search.json``.
+
+    Raises:
+        IncompleteRunError: if it is missing, damaged or of another version.
+    """
+    remedy = "search again with `hipp-prune search RUN --force`"
+    return read_document(path, SearchRecord, remedy=remedy, error=IncompleteRunError)

@@ -1,0 +1,42 @@
+"""``docs/benchmarks.md`` lists every benchmark, and says of each what its module says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hipp_prune.questions.benchmarks import BENCHMARKS
+from hipp_prune.questions.question import Question
+
+PAGE = Path(__file__).parents[3] / "docs" / "benchmarks.md"
+
+
+def rows() -> dict[str, list[str]]:
+    page = PAGE.read_text(encoding="utf-8")
+    table = page[page.index("| name |") :].partition("\n\n")[0]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {row[0].strip("`"): row[1:] for row in cells}
+
+
+def test_every_benchmark_has_a_row_and_a_section() -> None:
+    assert list(rows()) == list(BENCHMARKS)
+    sections = re.findall(r"^## (.*)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert set(sections) == {benchmark.title for benchmark in BENCHMARKS.values()}
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_row_says_what_the_module_says(name: str) -> None:
+    benchmark = BENCHMARKS[name]
+    title, role, source, columns, chance, reference = rows()[name]
+    options = "".join(f"[,{option}=…]" for option in benchmark.source_options)
+    assert title.startswith(benchmark.title)
+    assert role == benchmark.role
+    assert source == f"`{name}:PATH{options}`"
+    question = Question(
+        benchmark=name, id="1", prompt="Is it?", image=None, answers=("Yes", "No"), gold=0, subset="existence",
+        group="1",
+    )  # fmt: skip
+    found = benchmark.score([question], [0], "official")
+    assert re.findall(r"`([^`]+)`", columns) == list(found.rows()[0][1:])
+    assert chance.startswith("50%") or "guess" in chance
+    assert re.search(r"20\d\d, arXiv \d{4}\.\d{5}, github\.com/", reference)
