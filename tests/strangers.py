@@ -95,12 +95,18 @@ def _processor(model_type: str) -> tuple[str, dict[str, Any]]:
     if model_type in _PROCESSORS:
         return _PROCESSORS[model_type]
     names: Any = IMAGE_PROCESSOR_MAPPING_NAMES[model_type]
-    keys = set(dict(getattr(getattr(transformers, names["pil"]), "size", None) or {}))
+    processor = getattr(transformers, names["pil"])
+    keys = set(dict(getattr(processor, "size", None) or {}))
+    patches = {"patch_size": 14} if isinstance(getattr(processor, "patch_size", None), int) else {}
     if keys == {"shortest_edge", "longest_edge"}:
-        return names["pil"], {"size": {"shortest_edge": 56 * 56, "longest_edge": 112 * 112}}
+        return names["pil"], {**patches, "size": {"shortest_edge": 56 * 56, "longest_edge": 112 * 112}}
     if keys == {"shortest_edge"}:
-        return names["pil"], {"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56}}
-    return names["pil"], {"size": {"height": 56, "width": 56}}
+        return names["pil"], {
+            **patches,
+            "size": {"shortest_edge": 56},
+            "crop_size": {"height": 56, "width": 56},
+        }
+    return names["pil"], {**patches, "size": {"height": 56, "width": 56}}
 
 
 def _shrunk(settings: dict[str, Any], vocabulary: int) -> dict[str, Any]:

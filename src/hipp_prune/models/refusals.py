@@ -138,16 +138,16 @@ def _tensor_types(source: Path) -> dict[str, str]:
 
 
 def _refuse_authors_layout(source: Path | str, config: Mapping[str, Any], types: Mapping[str, str]) -> None:
-    """Refuses LLaVA as its authors' own program stores it."""
-    named = [name for name in types if "mm_projector" in name.split(".")]
-    told = [key for key in ("mm_projector_type", "mm_vision_tower") if key in config]
-    if not (named or told):
+    """Refuses LLaVA as its authors' own program stores it; other families have an ``mm_projector`` of right (Kimi)."""
+    if not str(config.get("model_type")).startswith("llava"):
         return
-    found = f"the tensor {named[0]}" if named else f"{told[0]} in config.json"
-    raise CheckpointError(
-        f"{source}: expected transformers' layout, found that of LLaVA's authors ({found}); use the converted "
-        f"checkpoint, {_converted(config)}"
-    )
+    named = [f"the tensor {name}" for name in types if "mm_projector" in name.split(".")]
+    told = [f"{key} in config.json" for key in ("mm_projector_type", "mm_vision_tower") if key in config]
+    for found in (*named, *told)[:1]:
+        raise CheckpointError(
+            f"{source}: expected transformers' layout, found that of LLaVA's authors ({found}); use the converted "
+            f"checkpoint, {_converted(config)}"
+        )
 
 
 def _converted(config: Mapping[str, Any]) -> str:

@@ -31,4 +31,4 @@ def test_a_model_that_does_not(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_the_list_says_how_to_try_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
-    assert "models --check MODEL" in capsys.readouterr().out.replace("\n", "")
+    assert "models --check MODEL" in " ".join(capsys.readouterr().out.split())

@@ -16,7 +16,7 @@ from typing import Any
 
 from hipp_prune.errors import QuestionError
 from hipp_prune.questions.benchmark import Benchmark, Column, Loading, Rule
-from hipp_prune.questions.images import image_folder
+from hipp_prune.questions.image_folders import image_folder
 from hipp_prune.questions.intervals import (
     Interval,
     balanced_accuracy_interval,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hipp_prune.errors import QuestionError
 from hipp_prune.questions.benchmark import Benchmark, Loading
-from hipp_prune.questions.images import image_folder
+from hipp_prune.questions.image_folders import image_folder
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import Record, SkipBad, read_records, skip_or_raise
 from hipp_prune.questions.yes_no import (
