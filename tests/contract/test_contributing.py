@@ -14,8 +14,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-MODULES = {"pytest": "pytest", "hipp-prune": "hipp_prune", "ruff": "ruff"}
-"""What ``python -m`` runs for a command, so that it uses the copy and no installed script."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +82,10 @@ WALKS = [Walk.of(section) for section in re.split(r"^### ", PAGE, flags=re.MULTI
 
 
 def run(command: str, root: Path) -> None:
-    program, *arguments = shlex.split(command)
-    environment = os.environ | {
-        "PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    environment = {name: value for name, value in environment.items() if not name.startswith("PYTEST_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment = {**inherited, "PYTHONPATH": str(root / "src"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", MODULES[program], *arguments],
+        [sys.executable, "-m", *shlex.split(command)],
         cwd=root, env=environment, check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
@@ -104,7 +99,7 @@ def test_there_are_five_walks() -> None:
 def test_a_walk_touches_two_files_and_works(walk: Walk, tmp_path: Path) -> None:
     assert [file.split("/")[0] for file in walk.files] == ["src", "tests"]
     for folder in ("src", "tests"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for block in walk.blocks:
         block.put(tmp_path)
