@@ -187,7 +187,7 @@ def test_parts_that_were_not_asked_are_absent(data: Path) -> None:
 
 def test_the_score_survives_json(data: Path) -> None:
     found = scored(amber.load(data))
-    assert amber.restore(json.loads(json.dumps(found.to_json()))) == found
+    assert amber.restore(json.loads(json.dumps(found.to_json())), "amber") == found
 
 
 def test_official_response_files_are_scored(data: Path) -> None:

@@ -10,14 +10,15 @@ over all questions; the official metrics stand beside it.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hipp_prune.errors import QuestionError
-from hipp_prune.files.faults import shown
-from hipp_prune.files.ranges import Natural
-from hipp_prune.questions.benchmark import Benchmark, Column, Loading, Rule
+from hipp_prune.errors import InputError, QuestionError
+from hipp_prune.files.faults import name, shown
+from hipp_prune.files.ranges import Natural, Share
+from hipp_prune.files.strict import check_value
+from hipp_prune.questions.benchmark import RESTORE, Benchmark, Column, Loading, Rule
 from hipp_prune.questions.images import image_folder
 from hipp_prune.questions.intervals import (
     Interval,
@@ -198,7 +199,7 @@ class AmberScore:
 
     parts: dict[str, YesNoCounts]
     """By part, positive = yes; parts without a question are absent."""
-    intervals: dict[str, Interval]
+    intervals: dict[str, tuple[Share, Share]]
     """95% interval of balanced accuracy, by part."""
 
     @property
@@ -296,16 +297,23 @@ def score(
     return AmberScore(parts=parts, intervals=intervals)
 
 
-def restore(content: Mapping[str, Any]) -> AmberScore:
-    """The score that ``AmberScore.to_json`` described; metrics are computed again from the counts."""
-    names = [field.name for field in fields(YesNoCounts)]
-    return AmberScore(
-        parts={
-            name: YesNoCounts(**{field: part[field] for field in names})
-            for name, part in content["parts"].items()
-        },
-        intervals={name: (low, high) for name, (low, high) in content["intervals"].items()},
-    )
+def restore(content: Mapping[str, Any], where: str) -> AmberScore:
+    """The score that ``AmberScore.to_json`` described; metrics are computed again from the counts.
+
+    Raises:
+        InputError: it is something else; the sentence begins with ``where``.
+    """
+    score = check_value(content, AmberScore, where=where, remedy=RESTORE, error=InputError, foreign=True)
+    if (
+        ALL not in score.parts
+        or score.parts.keys() != score.intervals.keys()
+        or not score.parts.keys() <= {*PARTS}
+    ):
+        raise InputError(
+            f"{where}: expected counts and an interval of '{ALL}' and of each part, found counts of "
+            f"{', '.join(map(name, score.parts))} and intervals of {', '.join(map(name, score.intervals))}; {RESTORE}"
+        )
+    return score
 
 
 def stratum(question: Question) -> Hashable:
