@@ -175,7 +175,7 @@ def test_writing_again_keeps_the_world_and_another_seed_is_refused(root: Path) -
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(OutputExistsError, match="found something else"):
+    with pytest.raises(OutputExistsError, match=r"world\.json does not exist; choose a new folder"):
         toyworld.write(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
