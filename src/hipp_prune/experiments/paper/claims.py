@@ -263,10 +263,10 @@ def _control(evidence: Evidence) -> list[Claim]:
     claims = []
     for model in evidence.settings.budgets:
         hard = evidence.settings.hard(model)
-        for weight, name, budget in (
-            ("λ_rob", "POPE after", hard),
-            ("λ_util", "choice after", hard),
-            ("λ_comp", "sparsity", None),
+        for weight, name, measure, budget in (
+            ("λ_rob", "POPE after", "robustness", hard),
+            ("λ_util", "choice after", "utility", hard),
+            ("λ_comp", "sparsity", "sparsity", None),
         ):
             literal, ours = (
                 _mean(table3.correlations(table3.queries_of(evidence.points, model, each, budget), name))
@@ -274,7 +274,7 @@ def _control(evidence: Evidence) -> list[Claim]:
             )
             claims.append(
                 Claim(
-                    words=f"{model_name(model)}: a larger {weight} gives more {_NAMES[name.split()[0].lower()]} (ρ)",
+                    words=f"{model_name(model)}: a larger {weight} gives more {_NAMES[measure]} (ρ)",
                     paper=None,
                     literal=literal,
                     ours=ours,
