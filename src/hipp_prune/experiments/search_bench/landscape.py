@@ -88,5 +88,8 @@ class Landscape:
         return PlanScores(
             robustness=robustness,
             utility=utility,
-            accuracies={"pope": float(np.exp(robustness)), "scienceqa": float(np.exp(utility))},
+            accuracies={
+                name: min(1.0, float(np.exp(value)))  # noise may lift a share above 1
+                for name, value in (("pope", robustness), ("scienceqa", utility))
+            },
         )
