@@ -53,9 +53,7 @@ def floors(names: list[str], uses: dict[str, set[str]]) -> list[list[str]]:
     floor: dict[str, int] = {}
     for name in reversed(names):
         floor[name] = 1 + max((floor[used] for used in uses[name]), default=-1)
-    return [
-        [name for name in names if floor[name] == level] for level in range(max(floor.values()), -1, -1)
-    ]
+    return [[name for name in names if floor[name] == level] for level in range(max(floor.values()), -1, -1)]
 
 
 def draw(names: list[str], uses: dict[str, set[str]], says: dict[str, str]) -> str:

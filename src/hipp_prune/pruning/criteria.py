@@ -56,14 +56,14 @@ class Neurons:
         return spread.clamp(min=0).to(self.down.device).double()
 
 
-Score = Callable[[Neurons], Float[Tensor, "neurons"]]
+NeuronScore = Callable[[Neurons], Float[Tensor, "neurons"]]
 """Scores of a block's neurons, [N]."""
 
-CRITERIA: dict[str, Score] = {}
+CRITERIA: dict[str, NeuronScore] = {}
 """The criteria by name; filled by the functions below, the default first."""
 
 
-def criterion(score: Score) -> Score:
+def criterion(score: NeuronScore) -> NeuronScore:
     """Puts a criterion into the table under its function's name."""
     name = score.__name__.replace("_", "-")
     assert name not in CRITERIA, f"there are two criteria {name!r}"

@@ -13,7 +13,7 @@ from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.plans.arrays import Float
 from hipp_prune.pruning.criteria import CRITERIA, Criterion, Neurons, row_scores
 
-Rows = tuple[Float[Tensor, "neurons"], Float[Tensor, "neurons"], Float[Tensor, "hidden"]]
+RowScores = tuple[Float[Tensor, "neurons"], Float[Tensor, "neurons"], Float[Tensor, "hidden"]]
 """Scores of the rows of gate, up and down of one block."""
 
 
@@ -46,7 +46,9 @@ def score_neurons(
     return [score(neurons).double().cpu() for neurons in _neurons(adapter, calibration, image_weight)]
 
 
-def score_rows(adapter: Adapter, calibration: Calibration, image_weight: float | None = 0.5) -> list[Rows]:
+def score_rows(
+    adapter: Adapter, calibration: Calibration, image_weight: float | None = 0.5
+) -> list[RowScores]:
     """Eq. 10 literally: the score of every row of gate, up and down.
 
     Returns:
@@ -58,7 +60,7 @@ def score_rows(adapter: Adapter, calibration: Calibration, image_weight: float |
     return [block_rows(neurons) for neurons in _neurons(adapter, calibration, image_weight)]
 
 
-def block_rows(neurons: Neurons) -> Rows:
+def block_rows(neurons: Neurons) -> RowScores:
     """``score_rows`` for one block."""
     inputs, activations = neurons.input_norms, neurons.activation_norms
     return (
