@@ -25,6 +25,7 @@ from hipp_prune.errors import OutputExistsError, QuestionError, RunError
 from hipp_prune.files.ranges import Seed
 from hipp_prune.files.reading import read_document
 from hipp_prune.questions.benchmarks import pope, scienceqa
+from hipp_prune.questions.benchmarks.pope import SUBSETS
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.toyworld.drawing import draw
 from hipp_prune.questions.toyworld.exam import (
@@ -36,7 +37,7 @@ from hipp_prune.questions.toyworld.exam import (
     split_of,
     with_choices,
 )
-from hipp_prune.questions.toyworld.polling import SUBSETS, polls, rankings
+from hipp_prune.questions.toyworld.polling import polls, rankings
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for, scenes
 
 VERSION = 2
