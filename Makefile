@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-isa test-lmms-eval test-transformers-4 test-vllm check fix results bench bench-search paper clean
+.PHONY: help demo test fuzz test-isa test-lmms-eval test-transformers-4 test-vllm check fix results bench bench-search paper clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -21,6 +21,9 @@ demo: $(READY)  ## the whole method on an embedded model, in minutes (DEMO_FLAGS
 
 test: $(READY)  ## the whole suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
+
+fuzz: $(READY)  ## feed every reader of files with damaged ones for MINUTES each
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.readers --minutes $(or $(MINUTES),3)
 
 NUMERIC := tests/contract tests/distributed tests/unit/experiments/toy \
 	$(addprefix tests/unit/,baselines calibration checkpoints evaluation export models objectives pruning recovery search)

@@ -17,7 +17,7 @@ from hipp_prune.search.archive import Archive
 from hipp_prune.search.loop import search
 from hipp_prune.search.methods import Method
 from hipp_prune.search.settings import SearchSettings
-from hipp_prune.search.solutions import Answers
+from hipp_prune.search.solutions import Solution
 
 PREFERENCES = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
 SPARSITIES = (0.2, 0.3, 0.4)
@@ -64,7 +64,7 @@ def _values(landscape: Landscape, ratios: Floats) -> Floats:
     return landscape.objectives((1 - ratios) * landscape.neurons)
 
 
-def scores(landscape: Landscape, answers: Answers) -> list[float]:
+def scores(landscape: Landscape, answers: Solution) -> list[float]:
     """(value − uniform) / (optimum − uniform) of the answers to every preference at every sparsity."""
     found = []
     for sparsity in SPARSITIES:

@@ -1,6 +1,23 @@
-"""Property tests draw the same examples everywhere and do not fail because a machine is busy."""
+"""Shapes are checked; property tests draw the same examples everywhere and do not fail because a machine is busy."""
 
 from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+from tests import shapes
+
+MATHS = (
+    "hipp_prune.plans.allocation",
+    "hipp_prune.plans.costs",
+    "hipp_prune.plans.space",
+    "hipp_prune.objectives",
+    "hipp_prune.pruning.criteria",
+    "hipp_prune.pruning.importance",
+    "hipp_prune.search.policy",
+    "hipp_prune.search.surrogate",
+)
+"""Where annotations say shapes: every call is checked against them."""
+
+install_import_hook(MATHS, f"{shapes.checked.__module__}.{shapes.checked.__name__}")
 
 settings.register_profile(
     "house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]

@@ -11,6 +11,7 @@ import torch
 import transformers
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageTextToText
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
 from hipp_prune.models import SUPPORTED, load_model
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures, PackedBatch
@@ -88,17 +89,8 @@ def pixtral_processor() -> Any:
 
 def stock_replacement(folder: Path, family: str, adapter: Adapter) -> Callable[[dict[str, Any]], str]:
     """The stock processor's own text for one image; its class is not initialised where that needs torchvision."""
-    name = {"idefics3": "Idefics3", "smolvlm": "SmolVLM", "internvl": "InternVL", "llava": "Llava"}.get(
-        family
-    )
-    names = {
-        "qwen2_vl": "Qwen2VL",
-        "qwen2_5_vl": "Qwen2_5_VL",
-        "llava_next": "LlavaNext",
-        "mistral3": "Pixtral",
-    }
-    name = name or names[family]
-    processor_class = pixtral_processor() if name == "Pixtral" else getattr(transformers, f"{name}Processor")
+    name = PROCESSOR_MAPPING_NAMES[family]
+    processor_class = pixtral_processor() if name == "PixtralProcessor" else getattr(transformers, name)
     stock = processor_class.__new__(processor_class)
     token = adapter.processor.tokenizer.convert_ids_to_tokens(adapter._image_token)
     settings = {

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from hipp_prune.calibration import calibrate
+from hipp_prune.calibration.measurement import calibrate
 from hipp_prune.evaluation.results import Results, score
 from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.run_directory import SearchFolder

@@ -104,7 +104,7 @@ def make_plan(
     )
 
 
-def rank(scores: Sequence[Tensor]) -> list[Ints]:
+def by_score(scores: Sequence[Tensor]) -> list[Ints]:
     """Indices by descending score, ties in their own order."""
     return [np.argsort(-score.double().cpu().numpy(), kind="stable") for score in scores]
 
@@ -119,7 +119,9 @@ def uniform_plan(setting: Setting, criterion: Criterion) -> Plan:
     """The plan where all blocks lose the same fraction, neurons by a named criterion."""
     space = setting.space()
     scores = score_neurons(setting.adapter, setting.calibration, criterion, setting.config.image_weight)
-    return make_plan(space, uniform_counts(space, setting.mlp_sparsity), rank(scores), importance=criterion)
+    return make_plan(
+        space, uniform_counts(space, setting.mlp_sparsity), by_score(scores), importance=criterion
+    )
 
 
 def shifted_ratios(space: PlanSpace, ratios: Floats, sparsity: float) -> Floats:

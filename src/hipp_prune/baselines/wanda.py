@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
-from hipp_prune.baselines.setting import Setting, make_plan, rank, uniform_counts
+from hipp_prune.baselines.setting import Setting, by_score, make_plan, uniform_counts
 from hipp_prune.calibration.measurement import observe
 from hipp_prune.plans.arrays import Ints
 from hipp_prune.plans.plan import Plan, keep_masks
@@ -17,11 +17,11 @@ from hipp_prune.pruning.criteria import Neurons
 from hipp_prune.pruning.importance import block_neurons
 from hipp_prune.pruning.masking import apply_masks
 
-Score = Callable[[Neurons], Sequence[Tensor]]
+BlockScore = Callable[[Neurons], Sequence[Tensor]]
 """Scores behind each mask of a block."""
 
 
-def block_by_block(setting: Setting, unit: UnitKind, score: Score, *, importance: str) -> Plan:
+def block_by_block(setting: Setting, unit: UnitKind, score: BlockScore, *, importance: str) -> Plan:
     """A uniform plan by the scores of each block, in turn.
 
     Args:
@@ -46,7 +46,7 @@ def block_by_block(setting: Setting, unit: UnitKind, score: Score, *, importance
             taylor=setting.calibration.taylor[index],
             image_weight=None,
         )
-        orders = rank(score(neurons))
+        orders = by_score(score(neurons))
         own = slice(per_block * index, per_block * (index + 1))
         masks[own] = keep_masks(unit, orders, of_block[index].tolist())
         rankings += orders

@@ -29,7 +29,8 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.space import Ledger, ModelShape
 
 HEAD = "lm_head.weight"
-Shape = tuple[int, ...]
+"""An untied head's tensor, in the model and in a checkpoint."""
+TensorShape = tuple[int, ...]
 _QUERY = "self_attn.q_proj.weight"
 _SHORTCUTS = ("attention_shortcut.weight", "mlp_shortcut.weight")
 
@@ -109,7 +110,7 @@ def _block_touches(block: str, place: int, *, last: bool) -> dict[str, Touch]:
     return found
 
 
-def sliced_shapes(adapter: Adapter, width: int) -> dict[str, Shape]:
+def sliced_shapes(adapter: Adapter, width: int) -> dict[str, TensorShape]:
     """Shapes of the parameters of the sliced model, by name: norms of the blocks gone, shortcuts and own head there."""
     touches, hidden = touching(adapter), adapter.shape.hidden_size
     norms = {touch.norm for touch in touches.values()}
@@ -148,7 +149,7 @@ class Rotation:
     norm: Tensor | None
     """Weights its columns take up, [hidden]."""
 
-    def shape(self, shape: Shape) -> Shape:
+    def shape(self, shape: TensorShape) -> TensorShape:
         """The shape a tensor of ``shape`` has afterwards."""
         rows = shape[0] if self.rows is None else self.rows.shape[1]
         return (rows, *(shape[1:] if self.columns is None else (self.columns.shape[1],)))

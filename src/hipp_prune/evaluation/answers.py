@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from hipp_prune.errors import QuestionError
+from hipp_prune.files.strict import check_value
 from hipp_prune.questions.benchmark import Benchmark
 from hipp_prune.questions.benchmarks import BENCHMARKS, asked
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import Record, read_object, read_records
+from hipp_prune.questions.records import REMEDY, Identifier, read_object, read_records
 
 _EXAMPLES = 3
 
@@ -95,17 +97,9 @@ def read_stored(path: Path) -> list[StoredAnswer]:
         QuestionError: a file or record that cannot be read.
     """
     saved = _saved(path)
-    if saved is not None:
-        return [
-            StoredAnswer(
-                id=record.identifier("id"),
-                text=record.text("given"),
-                prompt=record.text("prompt"),
-                image=PurePosixPath(record.optional_text("image") or "").name or None,
-            )
-            for record in saved
-        ]
-    return [_stored(record) for record in read_records(path)]
+    if saved is None:
+        return [_stored(where, content) for where, content in read_records(path, dict[str, Any])]
+    return [_given(f"{path}, answer {number}", content) for number, content in enumerate(saved)]
 
 
 def unasked(questions: Sequence[Question], texts: Mapping[str, str]) -> dict[str, int]:
@@ -113,30 +107,57 @@ def unasked(questions: Sequence[Question], texts: Mapping[str, str]) -> dict[str
     return dict(Counter(question.benchmark for question in questions if question.id not in texts))
 
 
-def _stored(record: Record) -> StoredAnswer:
-    brief = "response" in record.fields and "question_id" not in record.fields
-    number, text = ("id", "response") if brief else ("question_id", "text")
-    return StoredAnswer(
-        id=record.identifier(number),
-        text=record.text(text),
-        prompt=record.text("prompt") if "prompt" in record.fields else None,
+@dataclass(frozen=True, kw_only=True)
+class _Long:
+    """A record in LLaVA's format."""
+
+    question_id: Identifier
+    text: str
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Brief:
+    """A record in AMBER's format."""
+
+    id: Identifier
+    response: str
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """What is read of an answer that ``evaluate --out`` wrote."""
+
+    id: Identifier
+    given: str
+    prompt: str
+    image: str | None
+
+
+def _stored(where: str, content: Mapping[str, Any]) -> StoredAnswer:
+    if "response" in content and "question_id" not in content:
+        brief = check_value(content, _Brief, where=where, remedy=REMEDY, error=QuestionError, foreign=True)
+        return StoredAnswer(id=str(brief.id), text=brief.response, prompt=brief.prompt)
+    record = check_value(content, _Long, where=where, remedy=REMEDY, error=QuestionError, foreign=True)
+    return StoredAnswer(id=str(record.question_id), text=record.text, prompt=record.prompt)
+
+
+def _given(where: str, content: object) -> StoredAnswer:
+    record = check_value(
+        content, _Given, where=where, remedy="evaluate again", error=QuestionError, foreign=True
     )
+    image = PurePosixPath(record.image or "").name or None
+    return StoredAnswer(id=str(record.id), text=record.given, prompt=record.prompt, image=image)
 
 
-def _saved(path: Path) -> list[Record] | None:
+def _saved(path: Path) -> list[Any] | None:
     """The answers of a file that ``evaluate --out`` wrote; None for another file."""
     try:
         answers = read_object(path).get("answers")
     except QuestionError:
         return None
-    if not isinstance(answers, list):
-        return None
-    for number, fields in enumerate(answers):
-        if not isinstance(fields, dict):
-            raise QuestionError(
-                f"{path}, answer {number}: expected a JSON object, found {type(fields).__name__}; evaluate again"
-            )
-    return [Record(fields, f"{path}, answer {number}") for number, fields in enumerate(answers)]
+    return answers if isinstance(answers, list) else None
 
 
 def _finders(

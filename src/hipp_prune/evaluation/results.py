@@ -8,7 +8,10 @@ from typing import Any
 
 from hipp_prune.errors import InputError
 from hipp_prune.evaluation.answers import read_answers, unasked
-from hipp_prune.questions.benchmark import Rule, Score
+from hipp_prune.files.faults import shown
+from hipp_prune.files.ranges import Count
+from hipp_prune.files.strict import check_value, parse_json
+from hipp_prune.questions.benchmark import RESTORE, Rule, Score
 from hipp_prune.questions.benchmarks import BENCHMARKS, asked
 from hipp_prune.questions.question import Question
 
@@ -33,21 +36,31 @@ class Results:
         return json.dumps(document, indent=2)
 
     @classmethod
-    def from_json(cls, text: str) -> "Results":
+    def from_json(cls, text: str, *, where: str = "results") -> "Results":
         """The results that :meth:`to_json` wrote; metrics are computed again from the counts.
 
         Raises:
-            InputError: the text is something else.
+            InputError: the text is something else; the sentence begins with ``where``.
         """
-        try:
-            document = json.loads(text)
-            rule, left_out = document.pop("rule"), document.pop("unasked", {})
-            scores = {name: BENCHMARKS[name].restore(content) for name, content in document.items()}
-            return cls(scores=scores, rule=rule, unasked=left_out)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        document = parse_json(text, dict[str, Any], where=where, remedy=RESTORE, error=InputError)
+        beside = {name: document.pop(name) for name in ("rule", "unasked") if name in document}
+        read = check_value(beside, _Reading, where=where, remedy=RESTORE, error=InputError)
+        if unknown := document.keys() - BENCHMARKS.keys():
             raise InputError(
-                f"results: expected the JSON that Results.to_json wrote, found {error!r}; score again"
-            ) from error
+                f"{where}: expected scores of {', '.join(BENCHMARKS)}, found {shown(min(unknown))}; {RESTORE}"
+            )
+        scores = {
+            name: BENCHMARKS[name].restore(content, f"{where}, {name}") for name, content in document.items()
+        }
+        return cls(scores=scores, rule=read.rule, unasked=read.unasked)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """What stands beside the scores in the JSON of results."""
+
+    rule: Rule
+    unasked: dict[str, Count] = field(default_factory=dict)
 
 
 def score(questions: Sequence[Question], texts: Mapping[str, str], *, rule: Rule = "official") -> Results:

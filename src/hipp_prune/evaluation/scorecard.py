@@ -3,16 +3,18 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hipp_prune.errors import IncompleteRunError
+from hipp_prune.errors import IncompleteRunError, InputError
 from hipp_prune.evaluation.evaluator import Evaluator
 from hipp_prune.evaluation.results import Results, score
 from hipp_prune.files.progress import Progress
-from hipp_prune.files.reading import read_json
+from hipp_prune.files.ranges import Large, NotNegative, Positive, Share
+from hipp_prune.files.reading import read_document
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.objectives.returns import log_margins
@@ -20,6 +22,8 @@ from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.benchmarks import asked
 from hipp_prune.questions.question import Question
+
+_REMEDY = "evaluate again with `hipp-prune evaluate … --out results.json`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,22 +80,30 @@ class Scorecard:
         Raises:
             IncompleteRunError: if the file is missing, cut off or no evaluation.
         """
-        content = read_json(path, made_by="hipp-prune evaluate … --out results.json")
+        content = read_document(path, _ScorecardFile, remedy=_REMEDY, error=IncompleteRunError)
         try:
-            return cls(
-                **{
-                    **content,
-                    "questions": tuple(content["questions"]),
-                    "results": Results.from_json(json.dumps(content["results"])),
-                    "answers": tuple(Answer(**answer) for answer in content["answers"]),
-                    "ledger": Ledger(**content["ledger"]) if content["ledger"] else None,
-                    "preference": tuple(content["preference"]) if content["preference"] else None,
-                }
-            )
-        except (TypeError, KeyError, ValueError) as error:
-            raise IncompleteRunError(
-                f"{path} is no evaluation of this version ({error}); evaluate again"
-            ) from error
+            results = Results.from_json(json.dumps(content.results), where=f"{path}, results")
+        except InputError as error:
+            raise IncompleteRunError(str(error)) from error
+        said = {each.name: getattr(content, each.name) for each in fields(content)}
+        return cls(**{**said, "results": results})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ScorecardFile:
+    """What :meth:`Scorecard.save` writes."""
+
+    label: str
+    model: str
+    questions: tuple[str, ...]
+    split: str
+    results: dict[str, Any]
+    answers: tuple[Answer, ...]
+    seconds: NotNegative
+    bytes: Large | None = None
+    ledger: Ledger | None = None
+    preference: tuple[Share, Share, Share] | None = None
+    speedup: Positive | None = None
 
 
 def answer_questions(

@@ -18,14 +18,13 @@ import torch
 
 from hipp_prune.errors import HippPruneError, RunError
 from hipp_prune.experiments.settings import CrewSettings
+from hipp_prune.files.progress import Say
 
 JobT = TypeVar("JobT", bound=Hashable)
 ResultT = TypeVar("ResultT")
 
 Do = Callable[[JobT], ResultT]
 """Does a job, with what it keeps from one job to the next."""
-Say = Callable[[str], None]
-"""Told a line at a time how far the jobs are."""
 
 
 @dataclass(frozen=True)

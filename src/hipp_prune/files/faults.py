@@ -29,9 +29,9 @@ _EXPECTED = {
     "greater_than_equal": "at least {ge}",
     "less_than": "below {lt}",
     "less_than_equal": "at most {le}",
-    "too_short": "a list of at least {min_length}",
-    "too_long": "a list of at most {max_length}",
-    "string_too_short": "a string of at least {min_length} characters",
+    "too_short": "at least {min_length} long",
+    "too_long": "at most {max_length} long",
+    "string_too_short": "a string that is not empty",
     "string_too_long": "a string of at most {max_length} characters",
 }
 """What a field should have been, by pydantic's name of the error; any other is told in pydantic's words."""

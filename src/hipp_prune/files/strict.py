@@ -137,7 +137,7 @@ def sound_json(
     except RecursionError as deep:
         raise error(f"{where}: expected JSON, found values nested too deeply; {remedy}") from deep
     except json.JSONDecodeError as cut:
-        place = f"line {cut.lineno}, column {cut.colno}"
+        place = f"line {cut.lineno}, column {cut.colno}" if "\n" in text else f"column {cut.colno}"
         raise error(f"{where}: expected JSON, found an error at {place}: {cut.msg}; {remedy}") from cut
     except _UnsoundError as unsound:
         raise error(f"{where}: expected JSON, found {unsound}; {remedy}") from unsound

@@ -305,7 +305,7 @@ class Adapter:
             outputs = self._stock_features(inputs)
         except torch.OutOfMemoryError:
             raise
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, IndexError) as error:
             sizes = ", ".join(f"{image.width}×{image.height}" for image in images[:4])
             what = str(error).strip().split("\n", maxsplit=1)[0]
             raise ImageError(f"the vision tower cannot encode an image of size {sizes}: {what}") from error

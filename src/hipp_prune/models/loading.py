@@ -33,6 +33,9 @@ TOYS = ("toy-llava", "toy-qwen2.5-vl")
 _LARGER = 4
 """How often a model may hold the parameters of its files: a tied head counts twice before it is tied."""
 
+_LONGEST = 300
+"""Characters quoted of what a library says."""
+
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -298,8 +301,9 @@ def quiet() -> Iterator[None]:
 
 
 def _gist(error: BaseException) -> str:
-    """The first two lines of what a library says; the rest is its advice for other situations."""
-    return " ".join(line.strip() for line in str(error).strip().split("\n")[:2])
+    """The beginning of what a library says; the rest is its advice for other situations."""
+    text = " ".join(line.strip() for line in str(error).strip().split("\n")[:2])
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def local_folder(name: str | Path) -> Path:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from hipp_prune.plans.arrays import Floats
+from hipp_prune.plans.arrays import Float, Floats
 
 BandKind = Literal["conditional", "paper"]
 """Eq. 14. ``conditional``: quantiles of ℓ given the sparsity; ``paper``: of ℓ itself, which punishes both ends
@@ -29,13 +29,17 @@ class StabilityBand:
     gamma: float = 1.0
     """Slope γ > 0 of the band loss outside the band."""
 
-    def residual(self, log_ratio: Floats, sparsity: Floats) -> Floats:
+    def residual(
+        self, log_ratio: Float[Floats, "plans"], sparsity: Float[Floats, "plans"]
+    ) -> Float[Floats, "plans"]:
         """ℓ minus what is usual at this sparsity, [P]; ℓ itself for an unconditional band."""
         if not self.knots_s:
             return log_ratio
         return log_ratio - np.interp(sparsity, self.knots_s, self.knots_l)
 
-    def loss(self, log_ratio: Floats, sparsity: Floats, *, widening: float = 0.0) -> Floats:
+    def loss(
+        self, log_ratio: Float[Floats, "plans"], sparsity: Float[Floats, "plans"], *, widening: float = 0.0
+    ) -> Float[Floats, "plans"]:
         """Eq. 14: γ [max(0, b_lo − ℓ) + max(0, ℓ − b_hi)], [P].
 
         Args:
@@ -49,13 +53,19 @@ class StabilityBand:
         above = np.maximum(0.0, residual - self.b_hi - slack)
         return self.gamma * (below + above)
 
-    def gate(self, log_ratio: Floats, sparsity: Floats, *, widening: float = 0.0) -> Floats:
+    def gate(
+        self, log_ratio: Float[Floats, "plans"], sparsity: Float[Floats, "plans"], *, widening: float = 0.0
+    ) -> Float[Floats, "plans"]:
         """Eq. 15: g = exp(−β L_band) in (0, 1], [P]; exactly 1 inside the band, 0 only where ℓ = −∞."""
         return np.exp(-self.beta * self.loss(log_ratio, sparsity, widening=widening))
 
 
 def calibrate_band(
-    log_ratio: Floats, sparsity: Floats, *, kind: BandKind = "conditional", gamma: float = 1.0
+    log_ratio: Float[Floats, "plans"],
+    sparsity: Float[Floats, "plans"],
+    *,
+    kind: BandKind = "conditional",
+    gamma: float = 1.0,
 ) -> StabilityBand:
     """The band of warm-up plans: 5%/95% quantiles, and β such that g ≥ 0.9 for 95% of them.
 
@@ -92,7 +102,9 @@ def _replace(band: StabilityBand, **changes: float) -> StabilityBand:
     return StabilityBand(**{**band.__dict__, **changes})
 
 
-def _non_increasing_fit(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def _non_increasing_fit(
+    x: Float[Floats, "plans"], y: Float[Floats, "plans"]
+) -> tuple[Float[Floats, "knots"], Float[Floats, "knots"]]:
     """Isotonic regression (pool adjacent violators) of y, non-increasing in x: knots of a step-wise mean."""
     order = np.argsort(x, kind="stable")
     pools: list[list[float]] = []

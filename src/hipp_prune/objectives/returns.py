@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from hipp_prune.plans.arrays import Floats, Ints
+from hipp_prune.plans.arrays import Float, Floats, Int, Ints, Reduced
 
 ReturnKind = Literal["log-sigmoid", "tanh", "margin", "paper-literal"]
 """How a margin m becomes a return (Eq. 11): log σ(m), tanh(m/τ), m itself (the paper's), or the literal reading
@@ -16,12 +16,12 @@ of the paper's T_x and C_x, which measures the answer's *format* only."""
 class AnswerScores:
     """What one forward pass says about Q questions; A is the largest number of allowed answers."""
 
-    answers: Floats
+    answers: Float[Floats, "questions options"]
     """logsumexp of the logits of each allowed answer's tokens, [Q, A]; −inf where there is no such answer."""
-    rest: Floats
+    rest: Float[Floats, "questions"]
     """logsumexp of the logits of all other tokens of the vocabulary, [Q]."""
 
-    def predictions(self) -> Ints:
+    def predictions(self) -> Int[Ints, "questions"]:
         """Index of the most probable allowed answer, [Q]."""
         return self.answers.argmax(axis=1)
 
@@ -38,7 +38,7 @@ class PlanScores:
     """Accuracy on its questions of each benchmark that was asked, in [0, 1]."""
 
 
-def log_margins(scores: AnswerScores, gold: Ints) -> Floats:
+def log_margins(scores: AnswerScores, gold: Int[Ints, "questions"]) -> Float[Floats, "questions"]:
     """Eq. 11: m(x) = logsumexp over the gold answer's tokens − logsumexp over the other allowed answers'.
 
     Args:
@@ -54,7 +54,9 @@ def log_margins(scores: AnswerScores, gold: Ints) -> Floats:
     return scores.answers[rows, gold] - np.logaddexp.reduce(others, axis=1)
 
 
-def answer_returns(scores: AnswerScores, gold: Ints, *, kind: ReturnKind, tau: float = 2.0) -> Floats:
+def answer_returns(
+    scores: AnswerScores, gold: Int[Ints, "questions"], *, kind: ReturnKind, tau: float = 2.0
+) -> Float[Floats, "questions"]:
     """Per-question return of each kind, [Q].
 
     ``log-sigmoid`` is the log-probability of the right answer among the allowed ones. Unlike a linear margin,
@@ -70,7 +72,9 @@ def answer_returns(scores: AnswerScores, gold: Ints, *, kind: ReturnKind, tau: f
     return -np.logaddexp(0.0, -margins)
 
 
-def compression_return(sparsity: Floats, *, s_lo: float, s_hi: float) -> Floats:
+def compression_return(
+    sparsity: Float[Reduced, "*plans"], *, s_lo: float, s_hi: float
+) -> Float[Reduced, "*plans"]:
     """R_comp: 0 below ``s_lo``, 1 above ``s_hi``, linear between; constant 0 where both are equal."""
     if s_hi <= s_lo:
         return np.zeros_like(sparsity)
@@ -88,12 +92,12 @@ class RunningNormaliser:
     """c, in standard deviations."""
     epsilon: float = 1e-6
     count: int = 0
-    mean: Floats = field(default_factory=lambda: np.zeros(3))
+    mean: Float[Floats, "3"] = field(default_factory=lambda: np.zeros(3))
     """μ, [3]."""
-    scatter: Floats = field(default_factory=lambda: np.zeros(3))
+    scatter: Float[Floats, "3"] = field(default_factory=lambda: np.zeros(3))
     """Σ (R − μ)², [3]."""
 
-    def update(self, returns: Floats) -> None:
+    def update(self, returns: Float[Floats, "plans 3"]) -> None:
         """Adds raw returns [n, 3]; non-finite rows (plans that were not evaluated) are left out."""
         rows = returns[np.isfinite(returns).all(axis=1)]
         if not len(rows):
@@ -107,11 +111,11 @@ class RunningNormaliser:
         self.count = total
 
     @property
-    def std(self) -> Floats:
+    def std(self) -> Float[Floats, "3"]:
         """σ, [3]; an objective that has not varied yet has σ = 0."""
         return np.sqrt(self.scatter / max(self.count - 1, 1))
 
-    def __call__(self, returns: Floats) -> Floats:
+    def __call__(self, returns: Float[Floats, "*plans 3"]) -> Float[Floats, "*plans 3"]:
         """Normalised returns, same shape as ``returns`` [..., 3]; an objective with σ = 0 maps to 0."""
         varies = self.std > self.epsilon
         scaled = (returns - self.mean) / (self.std + self.epsilon)

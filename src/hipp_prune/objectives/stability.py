@@ -10,26 +10,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hipp_prune.plans.arrays import Bools, Floats, Ints
+from hipp_prune.plans.arrays import Bool, Bools, Float, Floats, Int, Ints
 
-Projections = tuple[Tensor, Tensor, Tensor]
+Projections = tuple[
+    Float[Tensor, "neurons hidden"], Float[Tensor, "neurons hidden"], Float[Tensor, "hidden neurons"]
+]
 """Weights of gate [n, H], up [n, H] and down [H, n] of one block."""
 
 
-def inflow(gate: Tensor, up: Tensor) -> Tensor:
+def inflow(
+    gate: Float[Tensor, "neurons hidden"], up: Float[Tensor, "neurons hidden"]
+) -> Float[Tensor, "neurons"]:
     """(|W_gate| 1 ⊙ |W_up| 1)^½: absolute flow into each neuron, float64, [n]."""
     gate_flow, up_flow = (weight.detach().abs().sum(dim=1, dtype=torch.float64) for weight in (gate, up))
     return (gate_flow * up_flow).sqrt()
 
 
-def neuron_flow(gate: Tensor, up: Tensor, down: Tensor) -> Floats:
+def neuron_flow(
+    gate: Float[Tensor, "neurons hidden"],
+    up: Float[Tensor, "neurons hidden"],
+    down: Float[Tensor, "hidden neurons"],
+) -> Float[Floats, "neurons"]:
     """Flow through each neuron, 1ᵀ|W_down| diag(inflow), [n]; their sum is SF_l of the dense block."""
     outflow = down.detach().abs().sum(dim=0, dtype=torch.float64)
-    result: Floats = (inflow(gate, up) * outflow).cpu().numpy()
+    result: Float[Floats, "neurons"] = (inflow(gate, up) * outflow).cpu().numpy()
     return result
 
 
-def synflow_table(flows: Sequence[Floats]) -> list[Floats]:
+def synflow_table(flows: Sequence[Float[Floats, "_"]]) -> list[Float[Floats, "_"]]:
     """log SF_l(k) − log SF_l(n) for every kept count k.
 
     Args:
@@ -46,7 +54,9 @@ def synflow_table(flows: Sequence[Floats]) -> list[Floats]:
     return tables
 
 
-def coupled_log_ratio(tables: Sequence[Floats], kept: Ints) -> Floats:
+def coupled_log_ratio(
+    tables: Sequence[Float[Floats, "_"]], kept: Int[Ints, "plans blocks"]
+) -> Float[Floats, "plans"]:
     """Eq. 13 for ``coupled`` plans: ℓ = Σ_l log SF_l(k_l) − log SF_l(n_l).
 
     Args:
@@ -56,11 +66,13 @@ def coupled_log_ratio(tables: Sequence[Floats], kept: Ints) -> Floats:
     Returns:
         ℓ ≤ 0 of each plan, [P].
     """
-    result: Floats = np.sum([table[kept[:, block]] for block, table in enumerate(tables)], axis=0)
+    result: Float[Floats, "plans"] = np.sum(
+        [table[kept[:, block]] for block, table in enumerate(tables)], axis=0
+    )
     return result
 
 
-def rows_log_ratio(projections: Sequence[Projections], masks: Sequence[Bools]) -> float:
+def rows_log_ratio(projections: Sequence[Projections], masks: Sequence[Bool[Bools, "_"]]) -> float:
     """Eq. 13 for a ``rows`` plan, computed directly from its masks (gate, up, down of each block)."""
     total = 0.0
     for block, (gate, up, down) in enumerate(projections):
@@ -75,7 +87,9 @@ def rows_log_ratio(projections: Sequence[Projections], masks: Sequence[Bools]) -
     return float(total)
 
 
-def chained_log_flow(projections: Sequence[Projections], masks: Sequence[Bools] | None = None) -> float:
+def chained_log_flow(
+    projections: Sequence[Projections], masks: Sequence[Bool[Bools, "_"]] | None = None
+) -> float:
     """Eq. 13's literal chain, log 1ᵀ Π_l |M_l ⊙ W_l| 1, through gate, up and down of all blocks (``paper``).
 
     Gate and up stand side by side, so a block maps x to |W_down| (|W_gate| x ⊙ |W_up| x)^½; the vector is

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from hipp_prune.errors import BudgetError
-from hipp_prune.plans.arrays import Floats, Ints
+from hipp_prune.plans.arrays import Float, Floats, Int, Ints, Reduced
 
 Allocation = Literal["waterfill", "paper"]
 """Eq. 8. ``waterfill`` meets the budget exactly; ``paper`` clips and lets the sparsity drift."""
@@ -18,12 +18,22 @@ _ROUNDING = 1e-9
 """Slack for products that are whole numbers in exact arithmetic, e.g. 0.6 · 5 neurons."""
 
 
-def target_sparsity(u: Floats, s_min: Floats | float, s_max: Floats | float) -> Floats:
+def target_sparsity(
+    u: Float[Reduced, "*plans"],
+    s_min: Float[Reduced, "*plans"] | float,
+    s_max: Float[Reduced, "*plans"] | float,
+) -> Float[Reduced, "*plans"]:
     """Eq. 8, first half: s(u) = s_min + (s_max − s_min) u, for u in [0, 1] of any shape."""
     return s_min + (s_max - s_min) * u
 
 
-def paper_ratios(log_allocation: Floats, sparsity: Floats, *, r_max: float, kappa: float = 1.0) -> Floats:
+def paper_ratios(
+    log_allocation: Float[Floats, "plans units"],
+    sparsity: Float[Floats, "plans"],
+    *,
+    r_max: float,
+    kappa: float = 1.0,
+) -> Float[Floats, "plans units"]:
     """Eq. 8, ``paper``: r_u = clip(s · U · a_u^κ / Σ_j a_j^κ, 0, r_max).
 
     The clip lets the realised sparsity drift below the target: kept to reproduce the paper.
@@ -44,8 +54,13 @@ def paper_ratios(log_allocation: Floats, sparsity: Floats, *, r_max: float, kapp
 
 
 def waterfill_ratios(
-    log_allocation: Floats, sparsity: Floats, *, weights: Floats, r_max: float, kappa: float = 1.0
-) -> Floats:
+    log_allocation: Float[Floats, "plans units"],
+    sparsity: Float[Floats, "plans"],
+    *,
+    weights: Float[Floats, "units"],
+    r_max: float,
+    kappa: float = 1.0,
+) -> Float[Floats, "plans units"]:
     """Eq. 8, ``waterfill``: r_u = clip(τ a_u^κ, 0, r_max) with Σ_u w_u r_u = s Σ_u w_u exactly.
 
     Units saturate in the order of a. With the k largest saturated,
@@ -89,20 +104,20 @@ def waterfill_ratios(
     return ratios
 
 
-def _suffix_logsumexp(values: Floats) -> Floats:
+def _suffix_logsumexp(values: Float[Floats, "plans units"]) -> Float[Floats, "plans units"]:
     """log Σ_{j ≥ i} exp(values[:, j]), shape as given."""
     return np.logaddexp.accumulate(values[:, ::-1], axis=1)[:, ::-1]
 
 
 def kept_counts(
-    ratios: Floats,
+    ratios: Float[Floats, "plans units"],
     *,
-    widths: Ints,
-    costs: Ints | Floats,
+    widths: Int[Ints, "units"],
+    costs: Int[Ints, "units"] | Float[Floats, "units"] | Float[Floats, "plans units"],
     r_max: float,
     align: int = 1,
     on_budget: bool = True,
-) -> Ints:
+) -> Int[Ints, "plans units"]:
     """Whole neurons kept by each unit: largest-remainder rounding that never leaves the box.
 
     Args:
@@ -144,7 +159,14 @@ def kept_counts(
     return np.stack(rounded) * align
 
 
-def _spend(kept: Ints, wanted: Floats, budget: float, costs: Ints | Floats, fewest: Ints, most: Ints) -> Ints:
+def _spend(
+    kept: Int[Ints, "units"],
+    wanted: Float[Floats, "units"],
+    budget: float,
+    costs: Int[Ints, "units"] | Float[Floats, "units"],
+    fewest: Int[Ints, "units"],
+    most: Int[Ints, "units"],
+) -> Int[Ints, "units"]:
     """Adds or takes single steps, largest remainder first, until the budget is met to half a step."""
     kept = kept.copy()
     while True:

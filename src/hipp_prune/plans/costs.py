@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Le
 
-from hipp_prune.plans.arrays import Floats
+from hipp_prune.plans.arrays import Float, Floats, Reduced
 
 Cost = Annotated[float, Ge(0), Le(1e30)]
 """FLOPs or seconds."""
@@ -37,7 +37,7 @@ class CostTable:
             raise ValueError("the costs of a forward pass must be finite and above zero")
 
     @cached_property
-    def _table(self) -> Floats:
+    def _table(self) -> Float[Floats, "units widths"]:
         return np.array(self.units, dtype=np.float64)
 
     @cached_property
@@ -45,17 +45,17 @@ class CostTable:
         """Cost of the whole forward pass before pruning."""
         return self.constant + float(self._table[:, -1].sum())
 
-    def unit_costs(self, ratios: Floats) -> Floats:
+    def unit_costs(self, ratios: Float[Floats, "*plans units"]) -> Float[Floats, "*plans units"]:
         """Cost of every unit at ratios [..., U], [..., U]."""
         last = self._table.shape[1] - 1
         place = np.clip((1.0 - ratios) * last, 0.0, last)
         below = np.minimum(place.astype(np.int64), last - 1)
         units = np.arange(len(self._table))
         low, high = self._table[units, below], self._table[units, below + 1]
-        result: Floats = low + (place - below) * (high - low)
+        result: Float[Floats, "*plans units"] = low + (place - below) * (high - low)
         return result
 
-    def saved(self, ratios: Floats) -> Floats:
+    def saved(self, ratios: Float[Floats, "*plans units"]) -> Float[Reduced, "*plans"]:
         """Fraction of the dense cost that ratios [..., U] save, [...]."""
         removed = (self._table[:, -1] - self.unit_costs(ratios)).sum(axis=-1)
         result: Floats = removed / self.dense
@@ -72,7 +72,7 @@ class Costs:
     """Seconds of a batch, measured."""
 
 
-def rising(values: Floats, weights: Floats | None = None) -> Floats:
+def rising(values: Float[Floats, "n"], weights: Float[Floats, "n"] | None = None) -> Float[Floats, "n"]:
     """The non-decreasing values nearest to ``values`` [N] in weighted squares: pool adjacent violators."""
     pools: list[tuple[float, float, int]] = []
     for value, weight in zip(values, np.ones(len(values)) if weights is None else weights, strict=True):

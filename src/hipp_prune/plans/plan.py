@@ -9,9 +9,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from hipp_prune.errors import PlanError
@@ -33,7 +34,7 @@ _REMEDY = "write one with `hipp-prune query RUN --preference R,U,C --out PLAN`"
 class _PlanFile:
     """What a plan file holds, as :meth:`Plan.to_json` writes it."""
 
-    format: Literal[2]
+    format: Annotated[int, Ge(PLAN_FORMAT), Le(PLAN_FORMAT)]
     unit: UnitKind
     kept: tuple[Natural, ...]
     ratios: tuple[Share, ...]

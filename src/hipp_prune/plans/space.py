@@ -12,7 +12,7 @@ from annotated_types import Le, Len
 from hipp_prune.errors import BudgetError
 from hipp_prune.files.ranges import Count, Large
 from hipp_prune.plans.allocation import Allocation, kept_counts, paper_ratios, waterfill_ratios
-from hipp_prune.plans.arrays import Floats, Ints
+from hipp_prune.plans.arrays import Float, Floats, Int, Ints, Reduced
 from hipp_prune.plans.costs import Compression, Costs, CostTable
 
 Saving = Annotated[float, Le(1)]
@@ -119,7 +119,7 @@ class PlanSpace:
         return self.shape.num_blocks * (1 if self.unit == "coupled" else 2)
 
     @property
-    def widths(self) -> Ints:
+    def widths(self) -> Int[Ints, "units"]:
         """Neurons (``rows``: rows) of each unit, shape [U]."""
         neurons = np.array(self.shape.neurons, dtype=np.int64)
         if self.unit == "coupled":
@@ -127,7 +127,7 @@ class PlanSpace:
         return np.stack([neurons, np.full_like(neurons, self.shape.hidden_size)], axis=1).reshape(-1)
 
     @property
-    def costs(self) -> Ints:
+    def costs(self) -> Int[Ints, "units"]:
         """Prunable parameters of one neuron (row) of each unit, shape [U]."""
         neurons = np.array(self.shape.neurons, dtype=np.int64)
         if self.unit == "coupled":
@@ -136,7 +136,7 @@ class PlanSpace:
         return np.stack([gate_up, neurons], axis=1).reshape(-1)
 
     @property
-    def weights(self) -> Floats:
+    def weights(self) -> Float[Floats, "units"]:
         """w_u: prunable parameters of each unit, shape [U]."""
         return (self.widths * self.costs).astype(np.float64)
 
@@ -171,8 +171,13 @@ class PlanSpace:
             )
 
     def ratios(
-        self, log_allocation: Floats, sparsity: Floats, *, rule: Allocation = "waterfill", kappa: float = 1.0
-    ) -> Floats:
+        self,
+        log_allocation: Float[Floats, "plans units"],
+        sparsity: Float[Floats, "plans"],
+        *,
+        rule: Allocation = "waterfill",
+        kappa: float = 1.0,
+    ) -> Float[Floats, "plans units"]:
         """Eq. 8: ratios [P, U] of log-allocations [P, U] at target sparsities [P].
 
         In another measure than parameters the fraction of parameters is found by bisection: more removed along
@@ -192,20 +197,29 @@ class PlanSpace:
             low, high = np.where(short, middle, low), np.where(short, high, middle)
         return self._spread(log_allocation, high, rule=rule, kappa=kappa)
 
-    def _spread(self, log_allocation: Floats, fraction: Floats, *, rule: Allocation, kappa: float) -> Floats:
+    def _spread(
+        self,
+        log_allocation: Float[Floats, "plans units"],
+        fraction: Float[Floats, "plans"],
+        *,
+        rule: Allocation,
+        kappa: float,
+    ) -> Float[Floats, "plans units"]:
         """Eq. 8 for fractions of the prunable parameters, [P]."""
         if rule == "paper":
             return paper_ratios(log_allocation, fraction, r_max=self.r_max, kappa=kappa)
         return waterfill_ratios(log_allocation, fraction, weights=self.weights, r_max=self.r_max, kappa=kappa)
 
-    def saved(self, ratios: Floats) -> Floats:
+    def saved(self, ratios: Float[Floats, "*plans units"]) -> Float[Reduced, "*plans"]:
         """Sparsity of ratios [..., U], [...]."""
         if self._table is not None:
             return self._table.saved(ratios)
         result: Floats = (ratios * (self.weights / self.weights.mean())).mean(axis=-1)
         return result
 
-    def kept(self, ratios: Floats, *, align: int = 1, rule: Allocation = "waterfill") -> Ints:
+    def kept(
+        self, ratios: Float[Floats, "plans units"], *, align: int = 1, rule: Allocation = "waterfill"
+    ) -> Int[Ints, "plans units"]:
         """Whole neurons kept, [P, U], of ratios [P, U]; ``paper`` floors each unit on its own.
 
         Raises:
@@ -224,7 +238,9 @@ class PlanSpace:
             self._check_alignment(ratios, align)
         return kept
 
-    def _step_costs(self, ratios: Floats, align: int) -> Ints | Floats:
+    def _step_costs(
+        self, ratios: Float[Floats, "plans units"], align: int
+    ) -> Int[Ints, "units"] | Float[Floats, "plans units"]:
         """What a neuron costs in the measure: its parameters [U]; from a table, of those rounding may add, [P, U]."""
         if self._table is None:
             return self.costs
@@ -233,7 +249,7 @@ class PlanSpace:
         costs = self._table.unit_costs(more) - self._table.unit_costs(fewer)
         return costs / max(costs.max(), np.finfo(np.float64).tiny)
 
-    def _check_alignment(self, ratios: Floats, align: int) -> None:
+    def _check_alignment(self, ratios: Float[Floats, "plans units"], align: int) -> None:
         """Refuses ratios that keep more than the aligned widths can, by more than a step of one unit."""
         least = float(self.sparsity(self.widths // align * align))
         step = float(self.saved(np.diag(np.minimum(align / self.widths, 1.0))).max())
@@ -244,7 +260,7 @@ class PlanSpace:
                 f"multiples of it, but {asked:.4f} was asked for; use a smaller --align or more sparsity"
             )
 
-    def check_met(self, kept: Ints, asked: float, *, align: int, together: bool = False) -> None:
+    def check_met(self, kept: Int[Ints, "units"], asked: float, *, align: int, together: bool = False) -> None:
         """Refuses a plan that misses the sparsity asked for by more than half a step of its alignment.
 
         Args:
@@ -265,7 +281,7 @@ class PlanSpace:
                 f"for; use a smaller --align, or ask for {got:.4f}"
             )
 
-    def sparsity(self, kept: Ints) -> Floats:
+    def sparsity(self, kept: Int[Ints, "*plans units"]) -> Float[Reduced, "*plans"]:
         """Realised sparsity s of kept counts [..., U]: the fraction saved of prunable parameters, FLOPs or seconds."""
         if self._table is not None:
             return self._table.saved(1.0 - kept / self.widths)
@@ -273,11 +289,11 @@ class PlanSpace:
         result: Floats = removed / self.weights.sum()
         return result
 
-    def ledger(self, kept: Ints) -> Ledger:
+    def ledger(self, kept: Int[Ints, "units"]) -> Ledger:
         """What one plan's kept counts [U] save, on every denominator."""
         return Ledger(**{name: float(saved) for name, saved in self.savings(kept).items()})
 
-    def savings(self, kept: Ints) -> dict[str, Floats]:
+    def savings(self, kept: Int[Ints, "*plans units"]) -> dict[str, Float[Reduced, "*plans"]]:
         """What kept counts [..., U] save, by the names of the ledger's fields that are known, each [...]."""
         removed = ((self.widths - kept) * self.costs).sum(axis=-1)
         shape = self.shape

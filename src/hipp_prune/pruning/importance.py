@@ -10,7 +10,11 @@ from hipp_prune.calibration.activations import Moments
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.errors import InputError
 from hipp_prune.models.adapter import Adapter, Block
+from hipp_prune.plans.arrays import Float
 from hipp_prune.pruning.criteria import CRITERIA, Criterion, Neurons, row_scores
+
+RowScores = tuple[Float[Tensor, "neurons"], Float[Tensor, "neurons"], Float[Tensor, "hidden"]]
+"""Scores of the rows of gate, up and down of one block."""
 
 
 def score_neurons(
@@ -18,7 +22,7 @@ def score_neurons(
     calibration: Calibration,
     criterion: Criterion = "coupled",
     image_weight: float | None = 0.5,
-) -> list[Tensor]:
+) -> list[Float[Tensor, "_"]]:
     """Scores of every neuron of every block, by a named criterion.
 
     Args:
@@ -44,7 +48,7 @@ def score_neurons(
 
 def score_rows(
     adapter: Adapter, calibration: Calibration, image_weight: float | None = 0.5
-) -> list[tuple[Tensor, Tensor, Tensor]]:
+) -> list[RowScores]:
     """Eq. 10 literally: the score of every row of gate, up and down.
 
     Returns:
@@ -56,7 +60,7 @@ def score_rows(
     return [block_rows(neurons) for neurons in _neurons(adapter, calibration, image_weight)]
 
 
-def block_rows(neurons: Neurons) -> tuple[Tensor, Tensor, Tensor]:
+def block_rows(neurons: Neurons) -> RowScores:
     """``score_rows`` for one block."""
     inputs, activations = neurons.input_norms, neurons.activation_norms
     return (
@@ -67,7 +71,12 @@ def block_rows(neurons: Neurons) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def block_neurons(
-    block: Block, inputs: Moments, activations: Moments, *, taylor: Tensor, image_weight: float | None
+    block: Block,
+    inputs: Moments,
+    activations: Moments,
+    *,
+    taylor: Float[Tensor, "neurons"],
+    image_weight: float | None,
 ) -> Neurons:
     """What a criterion is told of one block.
 

@@ -18,6 +18,9 @@ ROLES: tuple[Role, ...] = get_args(Role)
 Rule = Literal["official", "lmms-eval", "vlmevalkit"]
 """Whose reading of an answer, where harnesses disagree; a benchmark that has one reading only takes it for all."""
 
+RESTORE = "score again with `hipp-prune evaluate`"
+"""What the sentence about damaged scores ends with."""
+
 Column = tuple[str, str, str]
 """A number of the results table: name, unit (``%`` or empty), text."""
 
@@ -89,8 +92,8 @@ class Benchmark:
     """Index into ``Question.answers`` that a model's text means, or None."""
     score: Callable[[Sequence[Question], Sequence[int | None], Rule], Score]
     """The official score of predictions, paired with the questions by position."""
-    restore: Callable[[Mapping[str, Any]], Score]
-    """The score that ``Score.to_json`` described."""
+    restore: Callable[[Mapping[str, Any], str], Score]
+    """The score that ``Score.to_json`` described; an InputError that begins with the second argument if it is none."""
     mean: Callable[[Floats, Ints], float]
     """How values of its questions [Q] with gold indices [Q] become one: returns (Eq. 11) and accuracy alike."""
     stratum: Callable[[Question], Hashable]

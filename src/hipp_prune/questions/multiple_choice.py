@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from hipp_prune.errors import InputError
+from hipp_prune.files.ranges import Natural, Share
+from hipp_prune.files.strict import check_value
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.questions.benchmark import Column, Rule
+from hipp_prune.questions.benchmark import RESTORE, Column, Rule
 from hipp_prune.questions.intervals import Interval, accuracy_interval, percent, percents, with_interval
 from hipp_prune.questions.question import Question
 
@@ -56,14 +59,18 @@ def chance_level(questions: Iterable[Question]) -> float:
 class Tally:
     """Accuracy over some questions, beside what guessing would give."""
 
-    correct: int
+    correct: Natural
     """Right answers."""
-    n: int
+    n: Natural
     """All questions, failed ones included."""
-    failed: int
+    failed: Natural
     """Answers from which no option could be read; wrong."""
-    chance: float
+    chance: Share
     """Expected accuracy of a uniform guess, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        if max(self.correct, self.failed) > self.n:
+            raise ValueError(f"expected at most {self.n} answers, found {max(self.correct, self.failed)}")
 
     @property
     def accuracy(self) -> float:
@@ -144,18 +151,13 @@ class ChoiceScore:
         return {"title": self.title, "overall": _tally_json(self.overall), "parts": parts}
 
 
-def restore_choice(content: Mapping[str, Any]) -> ChoiceScore:
-    """The score that ``ChoiceScore.to_json`` described; metrics are computed again from the counts."""
-    names = [field.name for field in fields(Tally)]
+def restore_choice(content: Mapping[str, Any], where: str) -> ChoiceScore:
+    """The score that ``ChoiceScore.to_json`` described; metrics are computed again from the counts.
 
-    def tally(part: Mapping[str, Any]) -> Tally:
-        return Tally(**{name: part[name] for name in names})
-
-    return ChoiceScore(
-        title=content["title"],
-        overall=tally(content["overall"]),
-        parts={name: tally(part) for name, part in content["parts"].items()},
-    )
+    Raises:
+        InputError: it is something else; the sentence begins with ``where``.
+    """
+    return check_value(content, ChoiceScore, where=where, remedy=RESTORE, error=InputError, foreign=True)
 
 
 def _cells(tally: Tally) -> tuple[str, ...]:

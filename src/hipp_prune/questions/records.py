@@ -1,12 +1,21 @@
-"""Records of benchmark files: where each one stood, its fields checked, the bad ones counted."""
+"""Records of benchmark files: where each one stood, checked against what it must be, the bad ones counted."""
 
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from annotated_types import Len
 
 from hipp_prune.errors import InputError, QuestionError
+from hipp_prune.files.reading import read_document, read_text
+from hipp_prune.files.strict import parse_json
+
+Kind = TypeVar("Kind")
+
+REMEDY = "correct it or skip bad records"
+"""What the sentence about a bad record ends with."""
 
 _WHITESPACE = re.compile(r"[ \t\r\n]*")
 
@@ -42,137 +51,58 @@ def skip_or_raise(error: InputError, skip_bad: SkipBad | None) -> None:
     skip_bad.reasons.append(str(error))
 
 
-@dataclass(frozen=True)
-class Record:
-    """One JSON object of a benchmark file; its accessors raise QuestionError naming place and field."""
-
-    fields: dict[str, object]
-    """The object as parsed."""
-    where: str
-    """What an error calls it: ``{file}:{line}``, or the file and the key it stands under."""
-
-    def get(self, name: str) -> object:
-        """The field's value, of any type."""
-        if name not in self.fields:
-            found = ", ".join(self.fields) or "no field at all"
-            raise QuestionError(
-                f"{self.where}: expected a field '{name}', found {found}; add it or skip bad records"
-            )
-        return self.fields[name]
-
-    def text(self, name: str) -> str:
-        """A string, possibly empty."""
-        value = self.get(name)
-        if not isinstance(value, str):
-            raise self._wrong(name, "a string", value)
-        return value
-
-    def optional_text(self, name: str) -> str | None:
-        """A string, or None where the file says null or the empty string."""
-        return None if self.get(name) is None else self.text(name) or None
-
-    def texts(self, name: str) -> list[str]:
-        """A list of strings."""
-        value = self.get(name)
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self._wrong(name, "a list of strings", value)
-        return value
-
-    def integer(self, name: str) -> int:
-        """An integer (``true`` and ``1.0`` are none)."""
-        value = self.get(name)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self._wrong(name, "an integer", value)
-        return value
-
-    def identifier(self, name: str) -> str:
-        """A non-empty string or an integer, as a string: both are found as ids."""
-        value = self.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
-            raise self._wrong(name, "a string or an integer", value)
-        return str(value)
-
-    def _wrong(self, name: str, expected: str, value: object) -> QuestionError:
-        found = repr(value)
-        found = found if len(found) <= 60 else found[:57] + "…"
-        return QuestionError(
-            f"{self.where}: expected field '{name}' to be {expected}, found {found}; "
-            "correct it or skip bad records"
-        )
+Identifier = Annotated[str, Len(1)] | int
+"""An id as files of benchmarks have them."""
 
 
-def read_records(path: Path, skip_bad: SkipBad | None = None) -> Iterator[Record]:
-    """Every record of a file of JSON lines or of one JSON array, told apart by the first character.
+def read_records(path: Path, kind: type[Kind], skip_bad: SkipBad | None = None) -> Iterator[tuple[str, Kind]]:
+    """Every record of a file of JSON lines or of one JSON array, told apart by the first character, after its place.
 
     Official POPE files of both kinds are called ``.json``, so the name does not tell.
 
+    Args:
+        path: the file.
+        kind: what each record must be; keys that it does not declare are passed over.
+        skip_bad: counts records that are none and leaves them out; None makes them errors.
+
+    Yields:
+        ``{file}:{line}``, where the record begins, and the record.
+
     Raises:
-        QuestionError: the file is missing, not UTF-8 or empty, a line or element is not a JSON object
-            (skippable), or the array itself is malformed (not skippable: what follows is lost).
+        QuestionError: the file is missing, not UTF-8 or empty, a line or element is no such record (skippable), or
+            the array itself is malformed (not skippable: what follows is lost).
     """
-    text = _read_text(path)
+    text = read_text(path, remedy="check the path and give the official file", error=QuestionError)
     if not text.strip():
         raise QuestionError(f"{path}: expected JSON lines or a JSON array, found an empty file; restore it")
-    values = _array_values(path, text) if text.lstrip()[0] == "[" else _line_values(path, text, skip_bad)
+    values = _array_values(path, text) if text.lstrip()[0] == "[" else _line_values(text)
     for line, value in values:
-        if isinstance(value, dict):
-            yield Record(value, f"{path}:{line}")
-        else:
-            error = QuestionError(
-                f"{path}:{line}: expected a JSON object, found {type(value).__name__}; "
-                "correct it or skip bad records"
-            )
+        where = f"{path}:{line}"
+        try:
+            record = parse_json(value, kind, where=where, remedy=REMEDY, error=QuestionError, foreign=True)
+        except QuestionError as error:
             skip_or_raise(error, skip_bad)
+            continue
+        yield where, record
 
 
-def read_object(path: Path) -> dict[str, object]:
+def read_object(path: Path) -> dict[str, Any]:
     """The one JSON object a file holds.
 
     Raises:
         QuestionError: the file is missing, not UTF-8, not JSON, or holds something else.
     """
-    try:
-        value = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise QuestionError(
-            f"{path}:{error.lineno}: expected JSON, found an error: {error.msg}; restore the official file"
-        ) from error
-    if not isinstance(value, dict):
-        raise QuestionError(
-            f"{path}: expected a JSON object, found {type(value).__name__}; give the official file"
-        )
-    return value
+    remedy = "give the official file"
+    return read_document(path, dict[str, Any], remedy=remedy, error=QuestionError, foreign=True)
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise QuestionError(
-            f"{path}: expected UTF-8 text, found byte {error.start} that is none; give the official file"
-        ) from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise QuestionError(f"{path}: expected a readable file, found: {reason}; check the path") from error
-
-
-def _line_values(path: Path, text: str, skip_bad: SkipBad | None) -> Iterator[tuple[int, object]]:
+def _line_values(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except ValueError as cause:
-            error = QuestionError(
-                f"{path}:{number}: expected one JSON object a line, found {line.strip()[:40]!r} "
-                f"({cause}); correct it or skip bad records"
-            )
-            skip_or_raise(error, skip_bad)
-            continue
-        yield number, value
+        if line.strip():
+            yield number, line
 
 
-def _array_values(path: Path, text: str) -> Iterator[tuple[int, object]]:
+def _array_values(path: Path, text: str) -> Iterator[tuple[int, str]]:
     """Decode element by element, because only so is each one's line known."""
     decoder = json.JSONDecoder()
     line, counted = 1, 0
@@ -181,8 +111,8 @@ def _array_values(path: Path, text: str) -> Iterator[tuple[int, object]]:
     try:
         while not closed:
             line, counted = line + text.count("\n", counted, position), position
-            value, end = decoder.raw_decode(text, position)
-            yield line, value
+            _, end = decoder.raw_decode(text, position)
+            yield line, text[position:end]
             position = _skip_whitespace(text, end)
             closed = text.startswith("]", position)
             if not closed:
@@ -192,10 +122,16 @@ def _array_values(path: Path, text: str) -> Iterator[tuple[int, object]]:
         if text[position + 1 :].strip():
             raise json.JSONDecodeError("Extra data after the array", text, position)
     except json.JSONDecodeError as error:
-        raise QuestionError(
-            f"{path}:{error.lineno}: expected a JSON array, found an error: {error.msg}; "
-            "restore the official file (what follows it cannot be skipped)"
-        ) from error
+        raise _broken_array(path, error.lineno, error.msg) from error
+    except (RecursionError, ValueError) as error:
+        raise _broken_array(path, line, "an element nested too deeply, or a number too long") from error
+
+
+def _broken_array(path: Path, line: int, what: str) -> QuestionError:
+    return QuestionError(
+        f"{path}:{line}: expected a JSON array, found an error: {what}; restore the official file (what follows it "
+        "cannot be skipped)"
+    )
 
 
 def _skip_whitespace(text: str, position: int) -> int:

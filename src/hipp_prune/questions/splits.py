@@ -67,7 +67,7 @@ def _key(question: Question, digests: dict[Path, str]) -> str:
     if image not in digests:
         try:
             digests[image] = "bytes:" + hashlib.sha256(image.read_bytes()).hexdigest()
-        except OSError:
+        except (OSError, ValueError):  # a path with a NUL is no path at all
             digests[image] = f"path:{image}"
     return digests[image]
 

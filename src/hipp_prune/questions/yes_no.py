@@ -7,13 +7,17 @@ classes that occur. (The official POPE script divides by zero on a model that al
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Len
 
+from hipp_prune.errors import InputError
+from hipp_prune.files.ranges import Natural, Share
+from hipp_prune.files.strict import check_value
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.questions.benchmark import Column, Rule
+from hipp_prune.questions.benchmark import RESTORE, Column, Rule
 from hipp_prune.questions.intervals import (
     Interval,
     balanced_accuracy_interval,
@@ -77,17 +81,17 @@ def class_balanced_mean(values: Floats, classes: Ints) -> float:
 class YesNoCounts:
     """Counts over yes/no questions, positive = yes, and what follows from them; all metrics in [0, 1]."""
 
-    tp: int
+    tp: Natural
     """Label yes, answer yes."""
-    fp: int
+    fp: Natural
     """Label no, answer yes."""
-    tn: int
+    tn: Natural
     """Label no, answer no."""
-    fn: int
+    fn: Natural
     """Label yes, answer no."""
-    failed_yes: int = 0
+    failed_yes: Natural = 0
     """Label yes, answer neither (impossible under the official rule); counts as wrong."""
-    failed_no: int = 0
+    failed_no: Natural = 0
     """Label no, answer neither; counts as wrong."""
     rule: Rule = "official"
     """Under ``lmms-eval``, recall leaves failed answers out and the yes rate is that of the *labels*."""
@@ -181,9 +185,9 @@ class YesNoScore:
 
     title: str
     """The benchmark's."""
-    subsets: dict[str, YesNoCounts]
+    subsets: Annotated[dict[str, YesNoCounts], Len(1)]
     """By subset."""
-    intervals: dict[str, Interval]
+    intervals: dict[str, tuple[Share, Share]]
     """95% interval of balanced accuracy, by subset and ``pooled``: a bootstrap over pictures."""
 
     @property
@@ -285,14 +289,17 @@ def score_yes_no(
     return YesNoScore(title=title, subsets=subsets, intervals=intervals)
 
 
-def restore_yes_no(content: Mapping[str, Any]) -> YesNoScore:
-    """The score that ``YesNoScore.to_json`` described; metrics are computed again from the counts."""
-    names = [field.name for field in fields(YesNoCounts)]
-    return YesNoScore(
-        title=content["title"],
-        subsets={
-            subset: YesNoCounts(**{name: part[name] for name in names})
-            for subset, part in content["subsets"].items()
-        },
-        intervals={name: (low, high) for name, (low, high) in content["intervals"].items()},
-    )
+def restore_yes_no(content: Mapping[str, Any], where: str) -> YesNoScore:
+    """The score that ``YesNoScore.to_json`` described; metrics are computed again from the counts.
+
+    Raises:
+        InputError: it is something else; the sentence begins with ``where``.
+    """
+    score = check_value(content, YesNoScore, where=where, remedy=RESTORE, error=InputError, foreign=True)
+    missing = {*score.subsets, POOLED} - score.intervals.keys()
+    if missing or len({counts.rule for counts in score.subsets.values()}) > 1:
+        raise InputError(
+            f"{where}: expected an interval of every subset and of all, and one rule throughout, found other things; "
+            f"{RESTORE}"
+        )
+    return score

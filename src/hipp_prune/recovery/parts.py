@@ -15,9 +15,6 @@ from hipp_prune.models import uneven
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.recovery.settings import RecoverySettings
 
-HEAD = "lm_head.weight"
-"""An untied head's tensor, in the model and in a checkpoint."""
-
 _ADAPTER = "default"
 
 
@@ -81,7 +78,7 @@ def unfreeze(adapter: Adapter, config: RecoverySettings) -> Parts:
             f"{config.lora_blocks}"
         )
     untied = untie_head(model) if config.head else 0
-    projector = find_projector(model) if config.projector else None
+    projector = projector_to_train(model) if config.projector else None
     modules = [model.get_output_embeddings()] if config.head else []
     modules += [model.get_decoder().norm] if config.norm else []
     modules += [] if projector is None else [projector]
@@ -106,7 +103,7 @@ def untie_head(model: PreTrainedModel) -> int:
     return int(head.weight.numel())
 
 
-def find_projector(model: PreTrainedModel) -> nn.Module:
+def projector_to_train(model: PreTrainedModel) -> nn.Module:
     """What maps the vision tower's output to the language model's input.
 
     Raises:

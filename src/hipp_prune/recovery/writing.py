@@ -13,10 +13,11 @@ from hipp_prune.checkpoints.card import write_card
 from hipp_prune.checkpoints.configs import nested_config, read_config_file, with_old_rope, write_config_file
 from hipp_prune.checkpoints.folders import copy_companions, whole_or_not_at_all
 from hipp_prune.checkpoints.ledger import LEDGER_FILE, PLAN_FILE, RECOVERY_FILE
+from hipp_prune.checkpoints.residual import HEAD
 from hipp_prune.checkpoints.shards import Place, Shard, Values, write_shard
 from hipp_prune.models.declared import INDEX
 from hipp_prune.models.uneven import write_code
-from hipp_prune.recovery.parts import HEAD, Parts
+from hipp_prune.recovery.parts import Parts
 
 ADAPTER_FOLDER = "adapter"
 DELTAS_FILE = "deltas.safetensors"

@@ -16,11 +16,11 @@ from hipp_prune.questions.benchmarks import BENCHMARKS
 from hipp_prune.questions.images import read_image
 from hipp_prune.report.tables import label_html
 
-Change = Literal["worse", "better", "unchanged"]
+AnswerChange = Literal["worse", "better", "unchanged"]
 
-_WANTED: dict[Change, int] = {"worse": 4, "better": 2, "unchanged": 2}
+_WANTED: dict[AnswerChange, int] = {"worse": 4, "better": 2, "unchanged": 2}
 """How many questions of each kind to show, a benchmark."""
-_HEADLINES: dict[Change, str] = {
+_HEADLINES: dict[AnswerChange, str] = {
     "worse": "pruning broke it",
     "better": "pruning mended it",
     "unchanged": "unchanged",
@@ -36,7 +36,7 @@ class Example:
     """One question and what every model answered."""
 
     benchmark: str
-    change: Change
+    change: AnswerChange
     dense: Answer
     pruned: tuple[tuple[str, Answer], ...]
     """(label, answer) of each pruned model that was asked."""
@@ -125,7 +125,7 @@ def _compare(before: Answer, asked: Mapping[str, Mapping[str, Answer]]) -> Examp
     if not after:
         return None
     flipped = any(_is_right(answer) != _is_right(before) for _, answer in after)
-    change: Change = "unchanged"
+    change: AnswerChange = "unchanged"
     if flipped:
         change = "worse" if _is_right(before) else "better"
     return Example(benchmark=before.benchmark, change=change, dense=before, pruned=after)

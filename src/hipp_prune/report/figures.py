@@ -125,7 +125,7 @@ def plan_cloud(points: Floats, sources: Sequence[str], front: NDArray[np.bool_])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class SearchCurve:
     """One method's line in one panel of ``search_curves``."""
 
     name: str
@@ -141,7 +141,7 @@ class Curve:
     """How many each point stands for, [N]."""
 
 
-def search_curves(panels: Sequence[str], curves: Sequence[Curve]) -> go.Figure:
+def search_curves(panels: Sequence[str], curves: Sequence[SearchCurve]) -> go.Figure:
     """Measures of searches against evaluations, a panel below the other; a legend entry toggles a method's lines."""
     figure = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.05)
     names = list(dict.fromkeys(curve.name for curve in curves))

@@ -24,7 +24,7 @@ _EVALUATE = "hipp-prune evaluate --model MODEL --questions … --out RUN/results
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class TableColumn:
     """One number of every evaluation."""
 
     group: str
@@ -43,7 +43,7 @@ class Column:
         return f"{self.group}: {self.name}{f' ({self.unit})' if self.unit else ''}"
 
 
-def summary_columns(evaluations: Sequence[Scorecard]) -> tuple[Column, ...]:
+def summary_columns(evaluations: Sequence[Scorecard]) -> tuple[TableColumn, ...]:
     """The columns that these evaluations need: those of a benchmark where one of them was asked it."""
     benchmarks = [
         benchmark
@@ -143,7 +143,7 @@ def _model_html(each: Scorecard) -> str:
     return f'<span title="{escape(f"{each.model}; {asked}")}">{label_html(each.label)}</span>'
 
 
-def _cell_html(column: Column, each: Scorecard, *, start: bool) -> str:
+def _cell_html(column: TableColumn, each: Scorecard, *, start: bool) -> str:
     text = column.cell(each)
     if text is None:
         return f'<td{_first(start)} title="{escape(column.made_by)}">{MISSING}</td>'
@@ -156,7 +156,7 @@ def _first(start: bool) -> str:
     return ' class="first"' if start else ""
 
 
-def _sparsity_columns(evaluations: Sequence[Scorecard]) -> list[Column]:
+def _sparsity_columns(evaluations: Sequence[Scorecard]) -> list[TableColumn]:
     """What each model saves; FLOPs and latency only where they are known of one of them."""
 
     def cell(name: str) -> Callable[[Scorecard], str | None]:
@@ -175,12 +175,12 @@ def _sparsity_columns(evaluations: Sequence[Scorecard]) -> list[Column]:
             names[field] = name
     made_by = f"prune with a plan of hipp-prune query, then {_EVALUATE}"
     return [
-        Column(group="sparsity", name=name, unit="%", cell=cell(field), made_by=made_by)
+        TableColumn(group="sparsity", name=name, unit="%", cell=cell(field), made_by=made_by)
         for field, name in names.items()
     ]
 
 
-def _benchmark_columns(benchmark: Benchmark, evaluations: Sequence[Scorecard]) -> list[Column]:
+def _benchmark_columns(benchmark: Benchmark, evaluations: Sequence[Scorecard]) -> list[TableColumn]:
     """What the benchmark's score says of each model (``Score.columns``)."""
 
     def cell(name: str) -> Callable[[Scorecard], str | None]:
@@ -198,12 +198,12 @@ def _benchmark_columns(benchmark: Benchmark, evaluations: Sequence[Scorecard]) -
     units["n"] = units.pop("n", "")
     made_by = f"{_EVALUATE} with {benchmark.title} among the questions"
     return [
-        Column(group=benchmark.title, name=name, unit=unit, cell=cell(name), made_by=made_by)
+        TableColumn(group=benchmark.title, name=name, unit=unit, cell=cell(name), made_by=made_by)
         for name, unit in units.items()
     ]
 
 
-def _cost_columns() -> list[Column]:
+def _cost_columns() -> list[TableColumn]:
     def size(each: Scorecard) -> str | None:
         return None if each.bytes is None else format_bytes(each.bytes)
 
@@ -213,10 +213,10 @@ def _cost_columns() -> list[Column]:
         return f"{each.speedup:.2f}×"
 
     return [
-        Column(
+        TableColumn(
             group="cost", name="on disk", unit="", cell=size, made_by=f"{_EVALUATE} of a checkpoint folder"
         ),
-        Column(
+        TableColumn(
             group="cost",
             name="speed-up",
             unit="",

@@ -6,13 +6,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Le, Len
 
 from hipp_prune import distributed
 from hipp_prune.errors import IncompleteRunError, RunError
+from hipp_prune.files.ranges import Count, Natural, NotNegative, Share
+from hipp_prune.files.strict import parse_json
 from hipp_prune.plans.arrays import Floats, Ints
+
+Return = Annotated[float, Ge(-1e9), Le(1e9)]
+"""Of a question, in nats or as another of the returns has it; also log-probabilities and raw actions."""
+
+_REMEDY = "delete that line to go on without it"
 
 SYNC_SECONDS = 1.0
 """How long an evaluation may stay in the system's memory before the archive waits for the disk."""
@@ -22,31 +30,31 @@ SYNC_SECONDS = 1.0
 class Evaluation:
     """One plan asked one minibatch. Its objectives do not depend on the preference it was drawn for."""
 
-    kept: tuple[int, ...]
+    kept: Annotated[tuple[Natural, ...], Len(1)]
     """Neurons kept by each unit, length U."""
     minibatch: str
     """Which questions it was asked; plans are comparable within a minibatch."""
-    robustness: float
+    robustness: Return
     """R_rob, raw."""
-    utility: float
+    utility: Return
     """R_util, raw."""
-    accuracies: dict[str, float]
+    accuracies: dict[str, Share]
     """Accuracy on the minibatch's questions of each benchmark, in [0, 1]."""
-    questions: int
+    questions: Count
     """Questions it was asked: the price of the evaluation."""
-    sparsity: float
+    sparsity: Annotated[float, Ge(-1), Le(1)]
     """Realised sparsity."""
     source: str
     """What proposed it, e.g. ``warm-up``, ``surrogate`` or ``policy``."""
-    seconds: float
+    seconds: NotNegative
     """Wall time of the evaluation."""
-    z: tuple[float, ...] | None = None
+    z: tuple[Return, ...] | None = None
     """Raw action, for plans the policy drew."""
-    budget: tuple[float, float] | None = None
+    budget: tuple[Share, Share] | None = None
     """Budget interval it was drawn for."""
-    preference: tuple[float, float, float] | None = None
+    preference: tuple[Share, Share, Share] | None = None
     """λ it was drawn for."""
-    log_prob: float | None = None
+    log_prob: Return | None = None
     """log π_old(z | λ) at the draw."""
 
     @property
@@ -124,10 +132,10 @@ def shared_archive(path: Path) -> Archive:
         IncompleteRunError: if a line other than the last is damaged.
     """
     archive = Archive(path if distributed.is_first() else None)
-    stored = distributed.once(lambda: [asdict(evaluation) for evaluation in archive])
+    stored = distributed.once(lambda: [json.dumps(asdict(evaluation)) for evaluation in archive])
     if not distributed.is_first():
-        for fields in stored:
-            archive.add(_evaluation(fields))
+        for line in stored:
+            archive.add(_evaluation(line, "the first worker's archive"))
     return archive
 
 
@@ -150,19 +158,25 @@ def _read(path: Path) -> list[Evaluation]:
     if len(whole) < len(content):
         with path.open("r+b") as file:
             file.truncate(len(whole))
-    evaluations = []
-    for number, line in enumerate(whole.splitlines(), start=1):
+    evaluations: list[Evaluation] = []
+    for number, line in enumerate(whole.split(b"\n")[:-1], start=1):
+        where = f"{path}, line {number}"
         try:
-            evaluations.append(_evaluation(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
             raise IncompleteRunError(
-                f"{path}, line {number}: expected an evaluation, found {line[:60].decode(errors='replace')!r} "
-                f"({error}); delete that line to go on without it"
+                f"{where}: expected UTF-8 text, found {line[:20]!r}; {_REMEDY}"
             ) from error
+        evaluation = _evaluation(text, where)
+        if evaluations and len(evaluation.kept) != len(evaluations[0].kept):
+            raise IncompleteRunError(
+                f"{where}: expected a plan of {len(evaluations[0].kept)} units, found one of {len(evaluation.kept)}; "
+                f"{_REMEDY}"
+            )
+        evaluations.append(evaluation)
     return evaluations
 
 
-def _evaluation(fields: dict[str, Any]) -> Evaluation:
-    """An evaluation as JSON says it."""
-    tuples = {name: fields[name] and tuple(fields[name]) for name in ("kept", "z", "budget", "preference")}
-    return Evaluation(**{**fields, **tuples})
+def _evaluation(text: str, where: str) -> Evaluation:
+    """An evaluation as one line says it."""
+    return parse_json(text, Evaluation, where=where, remedy=_REMEDY, error=IncompleteRunError)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hipp_prune.plans.arrays import Floats
+from hipp_prune.plans.arrays import Float, Floats, Int, Ints
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Evaluation, kept_matrix, objective_matrix
 
@@ -30,14 +30,14 @@ _TIE_BREAK = 1e-3
 class Surrogate:
     """Fitted damage of removing neurons; K = 2 quality objectives, U units."""
 
-    linear: Floats
+    linear: Float[Floats, "objectives units"]
     """α ≥ 0, [2, U]."""
-    quadratic: Floats
+    quadratic: Float[Floats, "objectives units"]
     """β ≥ 0, [2, U]."""
-    cubic: Floats
+    cubic: Float[Floats, "objectives units"]
     """γ ≥ 0, [2, U]."""
 
-    def damage(self, ratios: Floats) -> Floats:
+    def damage(self, ratios: Float[Floats, "plans units"]) -> Float[Floats, "plans objectives"]:
         """Predicted loss of (R_rob, R_util) against dense, ≥ 0, [P, 2], of ratios [P, U]."""
         return ratios @ self.linear.T + ratios**2 @ self.quadratic.T + ratios**3 @ self.cubic.T
 
@@ -65,13 +65,13 @@ def fit_surrogate(evaluations: Sequence[Evaluation], space: PlanSpace) -> Surrog
 def best_ratios(
     surrogate: Surrogate,
     space: PlanSpace,
-    preferences: Floats,
-    budget: Floats,
+    preferences: Float[Floats, "plans 3"],
+    budget: Float[Floats, "plans 2"],
     *,
-    scale: Floats,
+    scale: Float[Floats, "3"],
     compression_range: tuple[float, float],
     grid: int = 33,
-) -> tuple[Floats, Floats]:
+) -> tuple[Float[Floats, "plans units"], Float[Floats, "plans"]]:
     """The plans that maximise Σ_k λ_k R_k/σ_k on the surrogate, one for each preference and budget interval.
 
     Args:
@@ -107,7 +107,9 @@ def best_ratios(
     return ratios[rows, best], targets[rows, best]
 
 
-def _cheapest(damage: Surrogate, targets: Floats, space: PlanSpace) -> Floats:
+def _cheapest(
+    damage: Surrogate, targets: Float[Floats, "plans grid"], space: PlanSpace
+) -> Float[Floats, "plans grid units"]:
     """Ratios [P, S, U] of least damage at sparsities [P, S], P blends of objectives: bisection on a price.
 
     With ν the price of a parameter, the optimum solves α_u + 2 β_u r + 3 γ_u r² = ν w_u inside the box.
@@ -129,7 +131,11 @@ def _cheapest(damage: Surrogate, targets: Floats, space: PlanSpace) -> Floats:
     return ratios
 
 
-def _centred(values: Floats, groups: np.ndarray, weights: Floats) -> Floats:
+def _centred(
+    values: Float[Floats, "evaluations columns"],
+    groups: Int[Ints, "evaluations"],
+    weights: Float[Floats, "evaluations"],
+) -> Float[Floats, "evaluations columns"]:
     """Values [N, D] minus the mean of their group, so that its level drops out, times √weight.
 
     Evaluations of one group have one weight; a mean over n questions has 1/n of a question's variance.
@@ -137,7 +143,9 @@ def _centred(values: Floats, groups: np.ndarray, weights: Floats) -> Floats:
     counts = np.bincount(groups)
     sums = np.zeros((len(counts), values.shape[1]))
     np.add.at(sums, groups, values)
-    centred: Floats = (values - (sums / counts[:, None])[groups]) * np.sqrt(weights / weights.mean())[:, None]
+    centred: Float[Floats, "evaluations columns"] = (values - (sums / counts[:, None])[groups]) * np.sqrt(
+        weights / weights.mean()
+    )[:, None]
     return centred
 
 
@@ -145,28 +153,36 @@ def _centred(values: Floats, groups: np.ndarray, weights: Floats) -> Floats:
 class _Moments:
     """What least squares needs of a set of evaluations; D features, K objectives."""
 
-    gram: Floats
+    gram: Float[Floats, "features features"]
     """XᵀX, [D, D]."""
-    cross: Floats
+    cross: Float[Floats, "features objectives"]
     """Xᵀy, [D, K]."""
-    square: Floats
+    square: Float[Floats, "objectives"]
     """yᵀy of each objective, [K]."""
 
     @classmethod
-    def of(cls, features: Floats, targets: Floats) -> "_Moments":
+    def of(
+        cls, features: Float[Floats, "evaluations features"], targets: Float[Floats, "evaluations objectives"]
+    ) -> "_Moments":
         return cls(features.T @ features, features.T @ targets, (targets**2).sum(axis=0))
 
     def __sub__(self, other: "_Moments") -> "_Moments":
         return _Moments(self.gram - other.gram, self.cross - other.cross, self.square - other.square)
 
-    def errors(self, coefficients: Floats) -> Floats:
+    def errors(
+        self, coefficients: Float[Floats, "penalties features objectives"]
+    ) -> Float[Floats, "penalties objectives"]:
         """‖y − Xθ‖² of coefficients [B, D, K], [B, K]."""
         fitted = np.einsum("bdk,de,bek->bk", coefficients, self.gram, coefficients)
-        result: Floats = fitted - 2 * (coefficients * self.cross).sum(axis=1) + self.square
+        result: Float[Floats, "penalties objectives"] = (
+            fitted - 2 * (coefficients * self.cross).sum(axis=1) + self.square
+        )
         return result
 
 
-def _cross_validated(features: Floats, targets: Floats) -> Floats:
+def _cross_validated(
+    features: Float[Floats, "evaluations features"], targets: Float[Floats, "evaluations objectives"]
+) -> Float[Floats, "features objectives"]:
     """Coefficients [D, K] with the ridge that predicts held-out evaluations of each objective best."""
     whole = _Moments.of(features, targets)
     folds = np.arange(len(targets)) % _FOLDS
@@ -179,7 +195,9 @@ def _cross_validated(features: Floats, targets: Floats) -> Floats:
     return np.stack([fitted[k, :, k] for k in range(targets.shape[1])], axis=1)
 
 
-def _non_negative_ridge(moments: _Moments, penalties: Floats) -> Floats:
+def _non_negative_ridge(
+    moments: _Moments, penalties: Float[Floats, "penalties"]
+) -> Float[Floats, "penalties features objectives"]:
     """argmin_θ ≥ 0 of ‖Xθ − y‖² + ρ‖θ − θ₀‖² for each penalty ρ [B], [B, D, K]; θ₀ damages every unit alike."""
     size = len(moments.gram)
     pool = np.kron(np.eye(len(_POWERS)), np.ones((size // len(_POWERS), 1)))
@@ -192,7 +210,9 @@ def _non_negative_ridge(moments: _Moments, penalties: Floats) -> Floats:
     )
 
 
-def _non_negative(gram: Floats, linear: Floats) -> Floats:
+def _non_negative(
+    gram: Float[Floats, "systems features features"], linear: Float[Floats, "systems features objectives"]
+) -> Float[Floats, "systems features objectives"]:
     """Non-negative minimisers of ½ θᵀGθ − bᵀθ by block principal pivoting (Portugal, Júdice & Vicente, 1994).
 
     Coefficients on the wrong side of their bound change sides, all at once; if that does not settle, one at a
@@ -221,5 +241,5 @@ def _non_negative(gram: Floats, linear: Floats) -> Floats:
         if exchange >= _BLOCK_EXCHANGES:
             wrong &= np.cumsum(wrong[..., ::-1], axis=2)[..., ::-1] == 1
         free ^= wrong
-    result: Floats = np.maximum(theta, 0.0).transpose(0, 2, 1)
+    result: Float[Floats, "systems features objectives"] = np.maximum(theta, 0.0).transpose(0, 2, 1)
     return result

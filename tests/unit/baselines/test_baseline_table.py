@@ -47,7 +47,7 @@ def test_who_compensates_and_who_removes_more_than_neurons_says_so() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known() -> None:
-    with pytest.raises(InputError, match="no baseline 'luck'; choose one of ecoflap, flap, llm-pruner"):
+    with pytest.raises(InputError, match=f"no baseline 'luck'; choose one of {', '.join(BASELINES)}"):
         load_baseline("luck")
 
 

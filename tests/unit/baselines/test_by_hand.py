@@ -142,7 +142,7 @@ class TestLlmPruner:
         adapter, question = llava.adapter, llava.questions[0]
         block = adapter.blocks[0]
         weights = (block.gate.weight, block.up.weight, block.down.weight)
-        gradients = torch.autograd.grad(llm_pruner.next_token_loss(adapter, question), weights)
+        gradients = torch.autograd.grad(llm_pruner.prompt_loss(adapter, question), weights)
         terms = [w * g - 0.5 * w * g * g * w for w, g in zip(weights, gradients, strict=True)]
         expected = terms[0].abs().sum(1) + terms[1].abs().sum(1) + terms[2].abs().sum(0)
         found = neuron_scores(adapter, [question], "param_mix")[0]
@@ -151,7 +151,7 @@ class TestLlmPruner:
     def test_gradients_of_questions_are_averaged_before_they_are_weighed(self, llava: Setting) -> None:
         adapter, questions = llava.adapter, llava.questions[:2]
         weight = adapter.blocks[2].up.weight
-        loss = sum(llm_pruner.next_token_loss(adapter, question) for question in questions) / 2
+        loss = sum(llm_pruner.prompt_loss(adapter, question) for question in questions) / 2
         rows = (weight * torch.autograd.grad(loss, weight)[0]).abs().sum(1)
         with_rest = neuron_scores(adapter, questions, "param_first")[2]
         assert (with_rest > rows * (1 - 1e-5)).all()
@@ -160,14 +160,14 @@ class TestLlmPruner:
     def test_the_loss_is_that_of_the_stock_model(self, setting: Setting) -> None:
         question = next(question for question in setting.questions if question.image is None)
         adapter = setting.adapter
-        assert llm_pruner.next_token_loss(adapter, question).item() == pytest.approx(
+        assert llm_pruner.prompt_loss(adapter, question).item() == pytest.approx(
             stock_loss(setting, question), rel=1e-5
         )
 
 
 def neuron_scores(adapter: Adapter, questions: Sequence[Question], element: Element) -> list[Tensor]:
     mlps = [llm_pruner._mlp(block) for block in adapter.blocks]
-    return llm_pruner.taylor(adapter, mlps, adapter.shape.neurons, questions, element)
+    return llm_pruner.taylor_scores(adapter, mlps, adapter.shape.neurons, questions, element)
 
 
 def stock_loss(setting: Setting, question: Question) -> float:

@@ -243,5 +243,5 @@ def test_a_damaged_ledger_is_named(folder: Path, tmp_path: Path) -> None:
     assert savings is not None
     assert savings.notes["residual_width"] == 20
     (copy / "ledger.json").write_text("{")
-    with pytest.raises(CheckpointError, match=r"ledger\.json is damaged"):
+    with pytest.raises(CheckpointError, match=r"ledger\.json: expected JSON"):
         read_savings(copy)

@@ -139,7 +139,7 @@ def test_results_survive_json_and_print(questions: list[Question]) -> None:
     "text", ["", "[]", "{}", '{"rule": "official", "pope": 1}', '{"rule": "official", "vqa": {}}']
 )
 def test_anything_else_is_no_results_file(text: str) -> None:
-    with pytest.raises(InputError, match=r"expected the JSON that Results\.to_json wrote"):
+    with pytest.raises(InputError, match=r"^results.*: expected .*; score again with `hipp-prune evaluate`"):
         Results.from_json(text)
 
 

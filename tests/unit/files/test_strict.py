@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from annotated_types import Gt, Lt
+from annotated_types import Gt, Len, Lt
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +32,7 @@ class Outer:
     names: list[str] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     size: Count | list[Count] | None = None
+    id: Annotated[str, Len(1)] | int = 0
 
 
 def _parse(text: str, *, foreign: bool = False) -> Outer:
@@ -59,8 +60,9 @@ def test_what_is_declared_is_read():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{", "expected JSON, found an error at line 1, column 2: .*"),
-        ("", "expected JSON, found an error at line 1, column 1: .*"),
+        ("{", "expected JSON, found an error at column 2: .*"),
+        ('{\n"a"', "expected JSON, found an error at line 2, column 4: .*"),
+        ("", "expected JSON, found an error at column 1: .*"),
         ("[" * 100_000, "expected JSON, found values nested too deeply"),
         ("[" * 300 + "]" * 300, "expected JSON, found an error: recursion limit exceeded.*"),
         ('{"count": 1, "count": 2}', "expected JSON, found the key count twice in one object"),
@@ -94,10 +96,12 @@ def test_what_is_declared_is_read():
             "a quarter is no share here, in field 'inner'",
         ),
         (_outer(weights=[1]), r"expected an element 'weights\[1\]', found a list of 1"),
-        (_outer(weights=[1, 2, 3]), "expected field 'weights' to be a list of at most 2, found a list of 3"),
+        (_outer(weights=[1, 2, 3]), "expected field 'weights' to be at most 2 long, found a list of 3"),
         (_outer(size="x"), "expected field 'size' to be an integer or a list, found 'x'"),
         (_outer(size=0), "expected field 'size' to be at least 1 or a list, found 0"),
         (_outer(size=[3, True]), r"expected field 'size\[1\]' to be an integer, found True"),
+        (_outer(id=""), "expected field 'id' to be a string that is not empty or an integer, found ''"),
+        (_outer(id=1.5), "expected field 'id' to be a string or an integer, found 1.5"),
         (_outer(names=[None]), r"expected field 'names\[0\]' to be a string, found None"),
         (_outer(notes=[]), "expected field 'notes' to be an object, found a list of 0"),
         (_outer(colour="blue"), "expected no field 'colour', found it to be 'blue'"),

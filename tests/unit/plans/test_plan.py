@@ -182,7 +182,7 @@ def test_missing_field(tmp_path, field):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"format": 1}, "'format' to be 2, found 1; write one with `hipp-prune query"),
+        ({"format": 1}, "'format' to be at least 2, found 1; write one with `hipp-prune query"),
         ({"unit": "columns"}, "'unit' to be 'coupled' or 'rows', found 'columns'"),
         ({"kept": [5, 12]}, "masks keep .4, 12. neurons, the counts say .5, 12."),
         ({"kept": [4]}, "do not fit the model"),

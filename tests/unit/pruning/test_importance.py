@@ -1,5 +1,8 @@
 """Each criterion against its formula, written out with loops."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import Tensor
@@ -54,25 +57,62 @@ def known(adapter: Adapter) -> Known:
     return Known(adapter)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Neuron:
+    """What a formula may speak of."""
+
+    gate: Tensor
+    """Its row of W_gate, [H]."""
+    up: Tensor
+    """Its row of W_up, [H]."""
+    down: Tensor
+    """Its column of W_down, [H]."""
+    inputs: list[float]
+    """Root mean square of each input x_i."""
+    mean: float
+    """E[a]."""
+    square: float
+    """E[a²]."""
+    taylor: float
+    """Σ|W ⊙ g|."""
+
+    @staticmethod
+    def of(adapter: Adapter, known: Known, index: int, j: int) -> "Neuron":
+        """Neuron j of block ``index``."""
+        block = adapter.blocks[index]
+        gate, up, down = (part.weight.detach().double() for part in (block.gate, block.up, block.down))
+        return Neuron(
+            gate=gate[j],
+            up=up[j],
+            down=down[:, j],
+            inputs=[mixed(known.inputs[index], i, 2) ** 0.5 for i in range(gate.shape[1])],
+            mean=mixed(known.neurons[index], j, 1),
+            square=mixed(known.neurons[index], j, 2),
+            taylor=float(known.calibration.taylor[index][j]),
+        )
+
+
+FORMULAS: dict[str, Callable[[Neuron], float]] = {
+    "coupled": lambda n: float(n.down.norm()) * n.square**0.5,
+    "paper": lambda n: sum(
+        (abs(float(n.gate[i])) + abs(float(n.up[i]))) * norm for i, norm in enumerate(n.inputs)
+    ),
+    "magnitude": lambda n: sum(float((part**2).sum()) for part in (n.gate, n.up, n.down)) ** 0.5,
+    "wanda-sp": lambda n: float(n.down.abs().mean()) * n.square**0.5,
+    "flap": lambda n: float((n.down**2).sum()) * (n.square - n.mean**2),
+    "taylor": lambda n: n.taylor,
+}
+"""Of every criterion, by name."""
+
+
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_scores_are_their_formula(adapter: Adapter, known: Known, criterion: str) -> None:
     scores = score_neurons(adapter, known.calibration, criterion, WEIGHT)
-    for index, block in enumerate(adapter.blocks):
-        gate, up, down = (p.weight.detach().double() for p in (block.gate, block.up, block.down))
-        assert scores[index].dtype == torch.float64
-        for j in (0, 7, len(gate) - 1):
-            square = mixed(known.neurons[index], j, 2)
-            norm, column = square**0.5, down[:, j]
-            x = [mixed(known.inputs[index], i, 2) ** 0.5 for i in range(gate.shape[1])]
-            expected = {
-                "coupled": float(column.norm()) * norm,
-                "paper": sum((float(gate[j, i].abs()) + float(up[j, i].abs())) * x[i] for i in range(len(x))),
-                "magnitude": float((gate[j] ** 2).sum() + (up[j] ** 2).sum() + (column**2).sum()) ** 0.5,
-                "wanda-sp": float(column.abs().mean()) * norm,
-                "flap": float((column**2).sum()) * (square - mixed(known.neurons[index], j, 1) ** 2),
-                "taylor": float(known.calibration.taylor[index][j]),
-            }
-            assert float(scores[index][j]) == pytest.approx(expected[criterion], rel=1e-9)
+    for index, own in enumerate(scores):
+        assert own.dtype == torch.float64
+        for j in (0, 7, len(own) - 1):
+            expected = FORMULAS[criterion](Neuron.of(adapter, known, index, j))
+            assert float(own[j]) == pytest.approx(expected, rel=1e-9)
 
 
 def test_rows_are_eq_10(adapter: Adapter, known: Known) -> None:

@@ -60,7 +60,7 @@ def test_a_folder_gives_its_subsets_in_the_papers_order(tmp_path: Path) -> None:
         (record(2, text=3), "'text' to be a string, found 3"),
         (record(2, question_id=None), "'question_id' to be a string or an integer"),
         (record(1), "found random/1 again"),
-        ("just a string", "expected a JSON object, found str"),
+        ("just a string", "expected an object, found 'just a string'"),
     ],
 )
 def test_a_bad_record_is_an_error_naming_file_and_line_or_is_skipped(
@@ -83,7 +83,7 @@ def test_a_bad_record_is_an_error_naming_file_and_line_or_is_skipped(
 def test_a_line_that_is_not_json_is_named_or_skipped(tmp_path: Path) -> None:
     path = write(tmp_path, record(1))
     path.write_text(path.read_text() + '\n{"question_id": 2, "ima')
-    with pytest.raises(QuestionError, match=r"random\.json:3: expected one JSON object a line"):
+    with pytest.raises(QuestionError, match=r"random\.json:3: expected JSON, found an error at column 20"):
         pope.load(path)
     skip_bad = SkipBad()
     assert len(pope.load(path, skip_bad=skip_bad)) == 1

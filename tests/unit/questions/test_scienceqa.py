@@ -92,11 +92,12 @@ def test_mini_splits_find_pictures_under_the_problems_own_split(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"choices": ["only"]}, "'choices' to hold 2 to 5 choices, found 1"),
-        ({"choices": list("abcdef")}, "'choices' to hold 2 to 5 choices, found 6"),
-        ({"choices": "abc"}, "'choices' to be a list of strings"),
+        ({"choices": ["only"]}, "'choices' to be at least 2 long, found a list of 1"),
+        ({"choices": list("abcdef")}, "'choices' to be at most 5 long, found a list of 6"),
+        ({"choices": "abc"}, "'choices' to be a list, found 'abc'"),
+        ({"choices": ["a", 3]}, "'choices[1]' to be a string, found 3"),
         ({"answer": 3}, "'answer' to be one of the choices 0 to 2, found 3"),
-        ({"answer": -1}, "'answer' to be one of the choices"),
+        ({"answer": -1}, "'answer' to be at least 0, found -1"),
         ({"answer": True}, "'answer' to be an integer, found True"),
         ({"grade": "grade13"}, "'grade' to be grade1 to grade12, found 'grade13'"),
         ({"hint": None}, "'hint' to be a string, found None"),
@@ -136,7 +137,7 @@ def test_a_partial_problems_file_names_the_pid_or_counts_it(tmp_path: Path) -> N
 def test_bad_folders_and_splits_say_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(QuestionError, match="found nothing; check the path"):
         scienceqa.load(tmp_path / "absent")
-    with pytest.raises(QuestionError, match=r"problems\.json: expected a readable file"):
+    with pytest.raises(QuestionError, match=r"problems\.json does not exist; give the official file"):
         scienceqa.load(tmp_path)
     root = write(tmp_path, {"1": problem()}, train=["1"], val=[])
     with pytest.raises(
@@ -149,7 +150,10 @@ def test_bad_folders_and_splits_say_what_is_there(tmp_path: Path) -> None:
         scienceqa.load(write(tmp_path, {"1": problem()}, test=["1", "1"]))
 
 
-@pytest.mark.parametrize(("content", "complaint"), [("{\n1", r"json:2: expected JSON"), ("[]", "found list")])
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [("{\n1", r"json: expected JSON, found an error at line 2"), ("[]", "found a list of 0")],
+)
 def test_a_malformed_problems_file_is_named(tmp_path: Path, content: str, complaint: str) -> None:
     root = write(tmp_path, {"1": problem()})
     (root / "problems.json").write_text(content)
@@ -174,7 +178,7 @@ def test_a_flattened_file_gives_the_same_prompts_without_subject(tmp_path: Path)
         ({"pid": "1"}, "found 1 again"),
         ({"prompt": "Which?\nA. ox\nB. oak"}, "'prompt' to end with its 2 lettered choices"),
         ({"image": 5}, "'image' to be a string"),
-        ({"pid": ""}, "'pid' to be a string or an integer"),
+        ({"pid": ""}, "'pid' to be a string that is not empty or an integer, found ''"),
     ],
 )
 def test_a_bad_flattened_line_is_named_or_skipped(

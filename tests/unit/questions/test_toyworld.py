@@ -10,6 +10,7 @@ import pytest
 
 from hipp_prune.errors import OutputExistsError, QuestionError
 from hipp_prune.questions import toyworld
+from hipp_prune.questions.benchmarks.pope import SUBSETS
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.toyworld import drawing, exam, files, polling
 from hipp_prune.questions.toyworld.icons import ICONS
@@ -67,7 +68,7 @@ def test_polls_follow_the_official_procedure() -> None:
     orders = polling.rankings(drawn)
     frequency = Counter(name for scene in drawn for name in scene.names)
     for scene in drawn:
-        for subset in polling.SUBSETS:
+        for subset in SUBSETS:
             asked = list(polling.polls(scene, subset, orders, rng_for("polls")))
             assert [poll.present for poll in asked] == [True, False] * polling.POSITIVES
             assert len({poll.thing for poll in asked}) == len(asked)
@@ -84,7 +85,7 @@ def test_official_files_read_back_with_the_promised_sizes(questions: dict[str, l
     for split, size in toyworld.SIZES.items():
         counts = Counter((q.benchmark, q.subset if q.benchmark == "pope" else "") for q in questions[split])
         assert counts.pop(("scienceqa", "")) == size.problems
-        assert counts == {("pope", subset): 6 * size.scenes for subset in polling.SUBSETS}
+        assert counts == {("pope", subset): 6 * size.scenes for subset in SUBSETS}
         polled = [q for q in questions[split] if q.benchmark == "pope"]
         assert sum(q.answer == "Yes" for q in polled) * 2 == len(polled)
 
@@ -175,7 +176,7 @@ def test_writing_again_keeps_the_world_and_another_seed_is_refused(root: Path) -
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(OutputExistsError, match="found something else"):
+    with pytest.raises(OutputExistsError, match=r"world\.json does not exist; choose a new folder"):
         toyworld.write(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 

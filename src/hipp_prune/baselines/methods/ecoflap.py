@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hipp_prune.baselines.setting import Setting, make_plan, rank
+from hipp_prune.baselines.setting import Setting, by_score, make_plan
 from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
 from hipp_prune.plans.allocation import waterfill_ratios
 from hipp_prune.plans.arrays import Floats
@@ -37,7 +37,7 @@ def plan(setting: Setting) -> Plan:
         setting.adapter, setting.calibration, setting.config.importance, setting.config.image_weight
     )
     return make_plan(
-        space, kept, rank(neurons), importance=setting.config.importance, seed=setting.config.seed
+        space, kept, by_score(neurons), importance=setting.config.importance, seed=setting.config.seed
     )
 
 

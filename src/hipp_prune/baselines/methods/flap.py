@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hipp_prune.baselines.setting import Setting, global_counts, make_plan, rank, standardised
+from hipp_prune.baselines.setting import Setting, by_score, global_counts, make_plan, standardised
 from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.importance import score_neurons
 
@@ -15,7 +15,7 @@ def plan(setting: Setting) -> Plan:
     scores = score_neurons(setting.adapter, setting.calibration, "flap", image_weight=None)
     kept = global_counts(space, standardised(scores), setting.mlp_sparsity)
     added = space.shape.num_blocks * space.shape.hidden_size
-    return make_plan(space, kept, rank(scores), importance="flap", bias_parameters_added=added)
+    return make_plan(space, kept, by_score(scores), importance="flap", bias_parameters_added=added)
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from hipp_prune.baselines.setting import Setting, make_plan, rank
+from hipp_prune.baselines.setting import Setting, by_score, make_plan
 from hipp_prune.baselines.settings import BaselineSettings, Element
 from hipp_prune.calibration.gradients import only_mlp_gradients
 from hipp_prune.checkpoints.heads import HeadPlan, count_heads, head_flops, head_parameters
@@ -28,7 +28,7 @@ from hipp_prune.questions.question import Question
 _SAMPLES = 10
 """Questions behind the gradient, as many as the original's examples."""
 
-Part = tuple[nn.Linear, int]
+GroupedProjection = tuple[nn.Linear, int]
 """A projection, and the axis of its weight that groups lie along."""
 
 
@@ -45,9 +45,9 @@ def plan(setting: Setting) -> Plan | HeadPlan:
         return _with_attention(setting, questions)
     space = setting.space()
     mlps = [_mlp(block) for block in setting.adapter.blocks]
-    scores = taylor(setting.adapter, mlps, space.shape.neurons, questions, config.element)
+    scores = taylor_scores(setting.adapter, mlps, space.shape.neurons, questions, config.element)
     kept = inner_counts(space, setting.mlp_sparsity)
-    return make_plan(space, kept, rank(scores), importance=config.element, seed=config.seed)
+    return make_plan(space, kept, by_score(scores), importance=config.element, seed=config.seed)
 
 
 def only_neurons(settings: BaselineSettings) -> bool:
@@ -60,8 +60,10 @@ def _with_attention(setting: Setting, questions: Sequence[Question]) -> HeadPlan
     neurons, heads = group_counts(setting, space)
     present = [count_heads(block) for block in blocks]
     parts = [*map(_mlp, blocks), *map(_attention, blocks)]
-    scores = taylor(setting.adapter, parts, [*space.shape.neurons, *present], questions, config.element)
-    rankings = rank(scores)
+    scores = taylor_scores(
+        setting.adapter, parts, [*space.shape.neurons, *present], questions, config.element
+    )
+    rankings = by_score(scores)
     pruned = make_plan(space, neurons, rankings[: len(blocks)], importance=config.element, seed=config.seed)
     removed = sum(present) - int(heads.sum())
     return HeadPlan(
@@ -155,9 +157,9 @@ def with_heads(plan: Plan, block: Block, removed: int, *, tokens: float) -> Ledg
     )
 
 
-def taylor(
+def taylor_scores(
     adapter: Adapter,
-    parts: Sequence[Sequence[Part]],
+    parts: Sequence[Sequence[GroupedProjection]],
     groups: Sequence[int],
     questions: Sequence[Question],
     element: Element,
@@ -184,7 +186,7 @@ def taylor(
         first = [torch.zeros_like(weight, dtype=torch.float32) for weight in weights]
         second = [torch.zeros_like(total) for total in first] if element == "param_mix" else []
         for question in questions:
-            gradients = torch.autograd.grad(next_token_loss(adapter, question), weights)
+            gradients = torch.autograd.grad(prompt_loss(adapter, question), weights)
             for index, gradient in enumerate(gradients):
                 first[index] += gradient.float() / len(questions)
                 if second:
@@ -214,16 +216,16 @@ def group_scores(element: Element, parts: Sequence[Tensor], groups: int) -> Tens
     return torch.stack([row.reshape(groups, -1).sum(1) for row in rows]).sum(0).cpu()
 
 
-def _mlp(block: Block) -> list[Part]:
+def _mlp(block: Block) -> list[GroupedProjection]:
     return [(block.gate, 0), (block.up, 0), (block.down, 1)]
 
 
-def _attention(block: Block) -> list[Part]:
+def _attention(block: Block) -> list[GroupedProjection]:
     attention: Any = block.attention
     return [(attention.q_proj, 0), (attention.k_proj, 0), (attention.v_proj, 0), (attention.o_proj, 1)]
 
 
-def next_token_loss(adapter: Adapter, question: Question) -> Tensor:
+def prompt_loss(adapter: Adapter, question: Question) -> Tensor:
     """Mean −log p over the prompt's text tokens after the first, and the gold answer after them, []."""
     features = {}
     if question.image is not None:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hipp_prune.baselines.setting import Setting, make_plan, rank, shifted_ratios
+from hipp_prune.baselines.setting import Setting, by_score, make_plan, shifted_ratios
 from hipp_prune.calibration.activations import Moments
 from hipp_prune.models.adapter import Block
 from hipp_prune.plans.arrays import Floats
@@ -33,7 +33,9 @@ def plan(setting: Setting) -> Plan:
     scores = score_neurons(
         setting.adapter, calibration, setting.config.importance, setting.config.image_weight
     )
-    return make_plan(space, space.kept(ratios[None])[0], rank(scores), importance=setting.config.importance)
+    return make_plan(
+        space, space.kept(ratios[None])[0], by_score(scores), importance=setting.config.importance
+    )
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hipp_prune.baselines.setting import Setting, make_plan, rank
+from hipp_prune.baselines.setting import Setting, by_score, make_plan
 from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.importance import score_neurons, score_rows
 
@@ -20,4 +20,4 @@ def plan(setting: Setting) -> Plan:
     else:
         scores = score_neurons(setting.adapter, setting.calibration, config.importance, config.image_weight)
         importance = config.importance
-    return make_plan(space, space.kept(ratios)[0], rank(scores), importance=importance, seed=config.seed)
+    return make_plan(space, space.kept(ratios)[0], by_score(scores), importance=importance, seed=config.seed)

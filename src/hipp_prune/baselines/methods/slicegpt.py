@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hipp_prune.baselines.setting import Setting
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.calibration.measurement import batches
-from hipp_prune.checkpoints.residual import Shape, Slicing, sliced_shapes
+from hipp_prune.checkpoints.residual import Slicing, TensorShape, sliced_shapes
 from hipp_prune.errors import BudgetError, InputError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.forward_cost import flops_table
@@ -102,7 +102,7 @@ def sliced_ledger(adapter: Adapter, width: int, *, tokens: float) -> Ledger:
     )
 
 
-def _size(shapes: Mapping[str, Shape], prefixes: tuple[str, ...], *, matrices: bool = False) -> int:
+def _size(shapes: Mapping[str, TensorShape], prefixes: tuple[str, ...], *, matrices: bool = False) -> int:
     """Parameters whose names begin with one of ``prefixes``; ``matrices``: those of matrices only."""
     return sum(
         prod(shape)

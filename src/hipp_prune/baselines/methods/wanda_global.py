@@ -1,6 +1,6 @@
 """Wanda-sp's scores on the dense model, standardised within each block, one global threshold."""
 
-from hipp_prune.baselines.setting import Setting, global_counts, make_plan, rank, standardised
+from hipp_prune.baselines.setting import Setting, by_score, global_counts, make_plan, standardised
 from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.importance import score_neurons
 
@@ -10,4 +10,4 @@ def plan(setting: Setting) -> Plan:
     space = setting.space()
     scores = score_neurons(setting.adapter, setting.calibration, "wanda-sp", image_weight=None)
     kept = global_counts(space, standardised(scores), setting.mlp_sparsity)
-    return make_plan(space, kept, rank(scores), importance="wanda-sp")
+    return make_plan(space, kept, by_score(scores), importance="wanda-sp")

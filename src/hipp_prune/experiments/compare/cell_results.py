@@ -13,15 +13,20 @@ from numpy.typing import NDArray
 
 from hipp_prune.errors import IncompleteRunError
 from hipp_prune.evaluation.scorecard import Answer
-from hipp_prune.experiments.compare.cells import Cell, Contender
+from hipp_prune.experiments.compare.cells import Cell
+from hipp_prune.files.ranges import Natural, NotNegative
+from hipp_prune.files.strict import parse_json
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.plans.arrays import Floats, Ints
-from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmarks import serving
 from hipp_prune.questions.question import Question
 
 Texts = NDArray[np.str_]
+
+_REMEDY = "delete it and start the comparison again"
+_SHARED = ("id", "benchmark", "subset", "group", "options", "gold")
+_COLUMNS = {*_SHARED, "given_before", "margin_before", "given_after", "margin_after"}
 
 _METADATA = b"hipp-prune"
 """Key under which a file says what its answers are of."""
@@ -101,8 +106,7 @@ class CellResult:
         Raises:
             RunError: if the disk is full.
         """
-        kinds = ("id", "benchmark", "subset", "group", "options", "gold")
-        columns = {name: getattr(self.before, name) for name in kinds}
+        columns = {name: getattr(self.before, name) for name in _SHARED}
         for stage, answers in (("before", self.before), ("after", self.after)):
             columns[f"given_{stage}"] = answers.given
             columns[f"margin_{stage}"] = answers.margin.astype(np.float32)
@@ -121,25 +125,31 @@ class CellResult:
         """
         try:
             table = pq.read_table(path)
-            said = json.loads(table.schema.metadata[_METADATA])
-            columns = {name: _array(table[name]) for name in table.column_names}
-            return cls(
-                cell=_cell(said["cell"]),
-                settings=said["settings"],
-                ledger=Ledger(**said["ledger"]),
-                recovered=Ledger(**said["recovered"]),
-                kept=said["kept"] and tuple(said["kept"]),
-                seconds=said["seconds"],
-                search=said["search"],
-                before=_answers(columns, "before"),
-                after=_answers(columns, "after"),
-            )
-        except (OSError, pa.ArrowException, TypeError, KeyError, ValueError) as error:
+        except (OSError, pa.ArrowException) as error:
             reason = str(error).partition("\n")[0]
+            raise IncompleteRunError(f"{path} is damaged ({reason}); {_REMEDY}") from error
+        text = (table.schema.metadata or {}).get(_METADATA, b"").decode("utf-8", errors="replace")
+        said = parse_json(text, _Said, where=str(path), remedy=_REMEDY, error=IncompleteRunError)
+        columns = {name: _array(table[name], path) for name in table.column_names}
+        if columns.keys() != _COLUMNS:
             raise IncompleteRunError(
-                f"{path}: expected a cell of a comparison, found something else ({reason}); delete it and start the "
-                "comparison again"
-            ) from error
+                f"{path}: expected the columns {', '.join(sorted(_COLUMNS))}, found {', '.join(columns)}; {_REMEDY}"
+            )
+        said_so = {each.name: getattr(said, each.name) for each in fields(said)}
+        return cls(**said_so, before=_answers(columns, "before"), after=_answers(columns, "after"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Said:
+    """What a cell's file says of its answers."""
+
+    cell: Cell
+    settings: dict[str, Any]
+    ledger: Ledger
+    recovered: Ledger
+    kept: tuple[Natural, ...] | None
+    seconds: dict[str, NotNegative]
+    search: dict[str, NotNegative] | None
 
 
 def read_results(root: Path) -> list[CellResult]:
@@ -147,8 +157,16 @@ def read_results(root: Path) -> list[CellResult]:
     return [CellResult.load(path) for path in sorted((root / "cells").glob("*/*/*.parquet"))]
 
 
-def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+def _array(column: pa.ChunkedArray, path: Path) -> NDArray[Any]:
     """A column as its answers have it: texts as such, numbers in double precision."""
+    if column.null_count or not (
+        pa.types.is_floating(column.type)
+        or pa.types.is_integer(column.type)
+        or pa.types.is_string(column.type)
+    ):
+        raise IncompleteRunError(
+            f"{path}: expected texts and numbers, found a column of {column.type}; {_REMEDY}"
+        )
     values: NDArray[Any] = column.to_numpy()
     if pa.types.is_floating(column.type):
         return values.astype(np.float64)
@@ -159,8 +177,3 @@ def _answers(columns: dict[str, Any], stage: str) -> AnswerColumns:
     names = {field.name: field.name for field in fields(AnswerColumns)}
     names |= {name: f"{name}_{stage}" for name in ("given", "margin")}
     return AnswerColumns(**{name: columns[column] for name, column in names.items()})
-
-
-def _cell(content: dict[str, Any]) -> Cell:
-    preference = content["preference"] and Preference(**content["preference"])
-    return Cell(**{**content, "contender": Contender(**content["contender"]), "preference": preference})

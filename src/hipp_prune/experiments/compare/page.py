@@ -45,13 +45,13 @@ _NAMES = {
 _LEDGER = {"mlp": "MLP", "block": "blocks", "language": "language model", "model": "whole model"}
 _OTHER = {"yes_rate": "Yes", "auc": "AUC", "utility": "utility", "mean": "mean", ASKED: "asked"}
 
-Section = tuple[str, float | None]
+PageSection = tuple[str, float | None]
 """A model and a budget."""
 
 
 def comparison_tables(
     results: Sequence[CellResult], *, champion: str = OURS, brief: bool = False
-) -> dict[Section, dict[Stage, Rows]]:
+) -> dict[PageSection, dict[Stage, Rows]]:
     """A pair of tables, before and after recovery, for every model and budget.
 
     Args:
@@ -65,9 +65,9 @@ def comparison_tables(
     }
 
 
-def _pairs(results: Sequence[CellResult]) -> dict[Section, dict[Stage, list[Row]]]:
+def _pairs(results: Sequence[CellResult]) -> dict[PageSection, dict[Stage, list[Row]]]:
     """The rows of every model and budget, before and after recovery."""
-    pairs: dict[Section, dict[Stage, list[Row]]] = {}
+    pairs: dict[PageSection, dict[Stage, list[Row]]] = {}
     for stage in STAGES:
         for row in make_rows(results, stage):
             pairs.setdefault((row.model, row.budget), {}).setdefault(stage, []).append(row)
@@ -178,7 +178,7 @@ def lead_lines(found: Sequence[Difference]) -> list[str]:
     ]
 
 
-def section_name(section: Section) -> str:
+def section_name(section: PageSection) -> str:
     """A model and a budget, in words."""
     model, budget = section
     return f"{model}, {'budget left to the policy' if budget is None else f'{budget:.1%} removed'}"

@@ -12,9 +12,10 @@ from hipp_prune.experiments.compare.cell_results import CellResult
 from hipp_prune.experiments.compare.cells import CalibrationJob, Cell, Job, SearchJob, all_jobs, needs
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
 from hipp_prune.experiments.compare.worker import OTHERWISE, Done, Worker, finished_search
-from hipp_prune.experiments.crew import Clock, Say, run_jobs
+from hipp_prune.experiments.crew import Clock, run_jobs
 from hipp_prune.experiments.settings import CrewSettings
 from hipp_prune.files.changes import refuse_changes
+from hipp_prune.files.progress import Say
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.writing import write_json
 from hipp_prune.questions.question import Question

@@ -9,8 +9,8 @@ from hipp_prune.experiments.compare.cells import Cell
 from hipp_prune.experiments.compare.page import comparison_facts, write_comparison
 from hipp_prune.experiments.compare.run import read_settings, run_cells
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
-from hipp_prune.experiments.crew import Say
 from hipp_prune.experiments.settings import CrewSettings
+from hipp_prune.files.progress import Say
 from hipp_prune.stages.settings import LoadSettings
 
 

@@ -12,9 +12,9 @@ from hipp_prune.experiments.compare.standings import ASKED, MEASURES, Row, diffe
 from hipp_prune.experiments.paper import switches, table3, table4, tables12
 from hipp_prune.experiments.paper.contenders import (
     ABLATIONS,
+    HYBRID,
     LITERAL,
     LITERAL_RIVALS,
-    OURS,
     ROWS_RANDOM,
     SAMPLING,
     Switch,
@@ -181,7 +181,7 @@ def _superiority(evidence: Evidence) -> list[Claim]:
             "baseline",
             paper=effects.get((table, number), {}).get(measure),
             literal=ahead(rows, model, budget, LITERAL, LITERAL_RIVALS, measure),
-            ours=ahead(rows, model, budget, OURS, baselines, measure),
+            ours=ahead(rows, model, budget, HYBRID, baselines, measure),
         )
         for table, (model, budgets) in enumerate(settings.budgets.items())
         for number, budget in enumerate(budgets)
@@ -198,7 +198,7 @@ def _beyond(evidence: Evidence) -> list[Claim]:
             "paper's choices",
             paper=None,
             literal=None,
-            ours=gain(rows, model, budget, OURS, LITERAL, ASKED),
+            ours=gain(rows, model, budget, HYBRID, LITERAL, ASKED),
         )
         for model, budgets in evidence.settings.budgets.items()
         for budget in budgets
@@ -263,24 +263,24 @@ def _control(evidence: Evidence) -> list[Claim]:
     claims = []
     for model in evidence.settings.budgets:
         hard = evidence.settings.hard(model)
-        for weight, name, budget in (
-            ("λ_rob", "POPE after", hard),
-            ("λ_util", "choice after", hard),
-            ("λ_comp", "sparsity", None),
+        for weight, name, measure, budget in (
+            ("λ_rob", "POPE after", "robustness", hard),
+            ("λ_util", "choice after", "utility", hard),
+            ("λ_comp", "sparsity", "sparsity", None),
         ):
             literal, ours = (
                 _mean(table3.correlations(table3.queries_of(evidence.points, model, each, budget), name))
-                for each in (LITERAL, OURS)
+                for each in (LITERAL, HYBRID)
             )
             claims.append(
                 Claim(
-                    words=f"{model_name(model)}: a larger {weight} gives more {_NAMES[name.split()[0].lower()]} (ρ)",
+                    words=f"{model_name(model)}: a larger {weight} gives more {_NAMES[measure]} (ρ)",
                     paper=None,
                     literal=literal,
                     ours=ours,
                 )
             )
-        shares = [_inside(evidence, model, each) for each in (LITERAL, OURS)]
+        shares = [_inside(evidence, model, each) for each in (LITERAL, HYBRID)]
         words = f"{model_name(model)}: plans stay in the budget they were given (share of plans, less those outside)"
         claims.append(Claim(words=words, paper=None, literal=shares[0], ours=shares[1]))
     return claims

@@ -14,8 +14,8 @@ def plain(method: str) -> Contender:
     return Contender(method=method)
 
 
-DENSE = plain("dense")
-OURS = plain("hybrid")
+DENSE_MODEL = plain("dense")
+HYBRID = plain("hybrid")
 
 _LITERAL = {"image_weight": None}
 LITERAL = Contender(method="grpo-paper", variant="literal", overrides=_LITERAL)

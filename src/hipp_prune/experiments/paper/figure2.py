@@ -6,7 +6,7 @@ import numpy as np
 
 from hipp_prune.experiments.compare.cell_results import CellResult
 from hipp_prune.experiments.compare.cells import Cell, schedule
-from hipp_prune.experiments.paper.contenders import DENSE, OURS
+from hipp_prune.experiments.paper.contenders import DENSE_MODEL, HYBRID
 from hipp_prune.experiments.paper.drawing import Panel, draw_clouds
 from hipp_prune.experiments.paper.part import Part, Section
 from hipp_prune.experiments.paper.points import Point, budget_interval, is_inside, measure_points
@@ -30,11 +30,11 @@ def cells(settings: PaperSettings) -> list[Cell]:
     preferences = tuple(map(Preference.of, lattice(settings.lattice)))
     seeds = settings.seed_range(1)
     return [
-        *settings.free((OURS,), preferences, 1),
+        *settings.free((HYBRID,), preferences, 1),
         *(
             cell
             for model in settings.budgets
-            for cell in schedule([model], (OURS, DENSE), [settings.hard(model)], seeds, preferences)
+            for cell in schedule([model], (HYBRID, DENSE_MODEL), [settings.hard(model)], seeds, preferences)
         ),
     ]
 
@@ -46,7 +46,7 @@ def section(settings: PaperSettings, results: Sequence[CellResult]) -> Section:
         (model, budget): [
             each
             for each in points
-            if (each.cell.model, each.cell.contender, each.cell.budget) == (model, OURS, budget)
+            if (each.cell.model, each.cell.contender, each.cell.budget) == (model, HYBRID, budget)
         ]
         for model in settings.budgets
         for budget in (None, settings.hard(model))
@@ -66,7 +66,7 @@ def section(settings: PaperSettings, results: Sequence[CellResult]) -> Section:
             "hypervolume",
         )
     ]
-    dense = {each.cell.model: each for each in points if each.cell.contender == DENSE}
+    dense = {each.cell.model: each for each in points if each.cell.contender == DENSE_MODEL}
     table += [_row(settings, cloud, dense.get(model)) for (model, _), cloud in clouds.items()]
     panels = [
         Panel(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
 from hipp_prune.experiments.compare.cells import Cell
 from hipp_prune.experiments.compare.standings import Row
-from hipp_prune.experiments.paper.contenders import DENSE, OURS, plain
+from hipp_prune.experiments.paper.contenders import DENSE_MODEL, HYBRID, plain
 from hipp_prune.experiments.paper.part import Part, Section
 from hipp_prune.experiments.paper.proxy import take
 from hipp_prune.experiments.paper.settings import PaperSettings, model_name
@@ -26,7 +26,7 @@ shift of the head moves it; an honest model says Yes to half of the questions. Î
 
 def cells(settings: PaperSettings) -> list[Cell]:
     """The dense model, ours and some others, asked for the centre of the simplex."""
-    return settings.at_hard((DENSE, OURS, *_RIVALS))
+    return settings.at_hard((DENSE_MODEL, HYBRID, *_RIVALS))
 
 
 def section(settings: PaperSettings, results: Sequence[CellResult]) -> Section:
@@ -51,7 +51,7 @@ def kept_out(result: CellResult) -> CellResult:
 
 def _table(pairs: Sequence[tuple[Row, Row]]) -> Rows:
     header = ("method", "seeds", "POPE before", "Yes", "AUC", "POPE after", "Yes", "AUC", "Î” POPE after")
-    ours = next((after for _, after in pairs if after.contender == OURS), None)
+    ours = next((after for _, after in pairs if after.contender == HYBRID), None)
     table: Rows = [header]
     for before, after in pairs:
         scores = (mean_and_std(row.over_seeds(column)) for row in (before, after) for column in _COLUMNS)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
 from hipp_prune.experiments.compare.cells import Cell, schedule
 from hipp_prune.experiments.compare.scores import score_columns
-from hipp_prune.experiments.paper.contenders import DENSE
+from hipp_prune.experiments.paper.contenders import DENSE_MODEL
 from hipp_prune.experiments.paper.part import Part, Section
 from hipp_prune.experiments.paper.settings import PaperSettings, model_name
 from hipp_prune.experiments.paper.statistics import kendall, mean_and_interval
@@ -26,12 +26,12 @@ _WHAT = """Kendall's τ over the plans of one seed at the hardest budget (mean o
 reward is computed before recovery on one half of the pictures, the accuracy after recovery on the other, so that no
 question makes them agree. A minibatch is what a search sees of a plan: {minibatch} questions a benchmark."""
 
-Measure = Callable[[AnswerColumns], float]
+AnswerMeasure = Callable[[AnswerColumns], float]
 
 
 def cells(settings: PaperSettings) -> list[Cell]:
     """All contenders of Tables 1 and 2 at the hardest budget."""
-    rivals = tuple(contender for contender in contenders(settings) if contender != DENSE)
+    rivals = tuple(contender for contender in contenders(settings) if contender != DENSE_MODEL)
     return [
         cell
         for seed in settings.seed_range(settings.seeds)
@@ -85,7 +85,7 @@ def minibatch_reward(answers: AnswerColumns) -> float:
     return reward(take(answers, np.concatenate(few)))
 
 
-_PAIRS: tuple[tuple[str, Measure, Measure], ...] = (
+_PAIRS: tuple[tuple[str, AnswerMeasure, AnswerMeasure], ...] = (
     ("reward, mean accuracy", reward, lambda answers: score_columns(answers).mean),
     ("minibatch's reward, mean accuracy", minibatch_reward, lambda answers: score_columns(answers).mean),
     ("accuracy, mean accuracy", lambda a: score_columns(a).mean, lambda a: score_columns(a).mean),
@@ -111,7 +111,7 @@ def halves(answers: AnswerColumns) -> tuple[NDArray[np.bool_], NDArray[np.bool_]
 
 
 def _taus(
-    settings: PaperSettings, results: Sequence[CellResult], proxy: Measure, outcome: Measure
+    settings: PaperSettings, results: Sequence[CellResult], proxy: AnswerMeasure, outcome: AnswerMeasure
 ) -> list[float]:
     found = []
     for seed in settings.seed_range(settings.seeds):

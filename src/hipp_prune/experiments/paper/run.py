@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -25,6 +25,7 @@ from hipp_prune.experiments.paper.part import Part
 from hipp_prune.experiments.paper.settings import PaperSettings
 from hipp_prune.experiments.paper.tables import bullets, paragraphs
 from hipp_prune.experiments.settings import CrewSettings
+from hipp_prune.files.progress import Say
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.writing import write_json, write_text
 from hipp_prune.report.grids import Rows, markdown_table
@@ -41,8 +42,6 @@ PARTS: tuple[Part, ...] = (
     *claims.PARTS,
 )
 """In the order in which they are run."""
-
-Say = Callable[[str], None]
 
 
 def choose_parts(names: Sequence[str]) -> list[Part]:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hipp_prune.errors import RunError
-from hipp_prune.experiments.paper.run import Say, choose_parts, run_paper
+from hipp_prune.experiments.paper.run import choose_parts, run_paper
 from hipp_prune.experiments.paper.settings import FULL, PaperSettings
 from hipp_prune.experiments.settings import CrewSettings
+from hipp_prune.files.progress import Say
 from hipp_prune.stages.settings import LoadSettings
 
 

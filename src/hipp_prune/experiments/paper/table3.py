@@ -8,7 +8,7 @@ import numpy as np
 
 from hipp_prune.experiments.compare.cell_results import CellResult
 from hipp_prune.experiments.compare.cells import Cell, Contender
-from hipp_prune.experiments.paper.contenders import LITERAL, OURS
+from hipp_prune.experiments.paper.contenders import HYBRID, LITERAL
 from hipp_prune.experiments.paper.part import Part, Section
 from hipp_prune.experiments.paper.points import WEIGHTS, Point, budget_interval, is_inside, measure_points
 from hipp_prune.experiments.paper.settings import PaperSettings, model_name
@@ -27,7 +27,7 @@ interval: how many plans have a sparsity in the budget they were given."""
 
 def cells(settings: PaperSettings) -> list[Cell]:
     """Ours and the paper's policy, free within the range searched and at the hardest budget."""
-    contenders = (OURS, LITERAL)
+    contenders = (HYBRID, LITERAL)
     free = settings.free(contenders, QUERIES, settings.ablation_seeds)
     return sorted([*free, *settings.at_hard(contenders, QUERIES)], key=lambda cell: cell.seed)
 
@@ -36,7 +36,7 @@ def section(settings: PaperSettings, results: Sequence[CellResult]) -> Section:
     """A table and its correlations for each model, policy and budget."""
     points = measure_points(results)
     parts = [_WHAT]
-    for model, contender in product(settings.budgets, (OURS, LITERAL)):
+    for model, contender in product(settings.budgets, (HYBRID, LITERAL)):
         for budget in (None, settings.hard(model)):
             found = queries_of(points, model, contender, budget)
             if found:

@@ -14,7 +14,7 @@ from hipp_prune.experiments.compare.page import (
     section_name,
     to_csv,
 )
-from hipp_prune.experiments.paper.contenders import DENSE, LITERAL, LITERAL_RIVALS, OURS, plain
+from hipp_prune.experiments.paper.contenders import DENSE_MODEL, HYBRID, LITERAL, LITERAL_RIVALS, plain
 from hipp_prune.experiments.paper.part import Part, Section
 from hipp_prune.experiments.paper.settings import PaperSettings
 from hipp_prune.experiments.paper.tables import bullets, paragraphs
@@ -23,19 +23,19 @@ from hipp_prune.report.grids import markdown_table
 
 def everyone(settings: PaperSettings) -> tuple[Contender, ...]:
     """All methods under our defaults, and the dense model."""
-    return (DENSE, *map(plain, (*settings.baselines, *settings.searches)))
+    return (DENSE_MODEL, *map(plain, (*settings.baselines, *settings.searches)))
 
 
 def literal(settings: PaperSettings) -> tuple[Contender, ...]:
     """The paper's method and baselines, run as it does, and the dense model."""
     if settings.long is None:
-        return (DENSE, *LITERAL_RIVALS, LITERAL)
+        return (DENSE_MODEL, *LITERAL_RIVALS, LITERAL)
     longer = replace(
         LITERAL,
         variant=f"literal, {settings.long:,} evaluations",
         overrides={**LITERAL.overrides, "evaluations": settings.long},
     )
-    return (DENSE, *LITERAL_RIVALS, LITERAL, longer)
+    return (DENSE_MODEL, *LITERAL_RIVALS, LITERAL, longer)
 
 
 def contenders(settings: PaperSettings) -> tuple[Contender, ...]:
@@ -59,7 +59,7 @@ def section(settings: PaperSettings, results: Sequence[CellResult], *, number: i
         return Section(text="")
     texts = [bullets(comparison_facts(results, settings.compare))]
     for title, chosen, champion in (
-        ("Our defaults", everyone(settings), OURS),
+        ("Our defaults", everyone(settings), HYBRID),
         ("The paper's choices throughout", literal(settings), LITERAL),
     ):
         labels = {contender.label for contender in chosen}

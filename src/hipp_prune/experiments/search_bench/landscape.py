@@ -7,8 +7,6 @@ import numpy as np
 from hipp_prune.objectives.returns import PlanScores
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import ModelShape, PlanSpace
-from hipp_prune.questions.benchmark import ROLES
-from hipp_prune.questions.benchmarks import serving
 
 _QUESTIONS = 64
 """Questions of an evaluation whose noise is ``noise``; it falls with the square root of their number."""
@@ -91,7 +89,7 @@ class Landscape:
             robustness=robustness,
             utility=utility,
             accuracies={
-                serving(role)[0]: float(np.exp(value))
-                for role, value in zip(ROLES, (robustness, utility), strict=True)
+                name: min(1.0, float(np.exp(value)))  # noise may lift a share above 1
+                for name, value in (("pope", robustness), ("scienceqa", utility))
             },
         )

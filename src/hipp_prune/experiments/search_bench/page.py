@@ -14,13 +14,13 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from hipp_prune.experiments.search_bench.arenas import ArenaSpec
-from hipp_prune.experiments.search_bench.trials import Trial
+from hipp_prune.experiments.search_bench.trials import SearchTrial
 from hipp_prune.experiments.search_bench.verdicts import (
     MEASURES,
-    Entry,
+    Entrant,
     Measure,
-    Score,
     Standing,
+    TrialScore,
     Verdict,
     duels,
     entries,
@@ -42,7 +42,7 @@ _STANDING: dict[Standing, str] = {"ahead": "ahead of", "tied": "tied with", "beh
 _DUEL = ("hybrid", 500), ("grpo-paper", 2000)
 
 
-def results_table(table: Sequence[Entry], *, brief: bool = False) -> Rows:
+def results_table(table: Sequence[Entrant], *, brief: bool = False) -> Rows:
     """Every measure over seeds, a row a budget and method of one problem.
 
     Args:
@@ -71,7 +71,7 @@ def _cell(values: Floats, *, brief: bool) -> str:
     return f"{median}±{std:.3f}" if brief else f"{median} ({values.mean():.3f} ± {std:.3f})"
 
 
-def verdict_table(table: Sequence[Entry]) -> Rows:
+def verdict_table(table: Sequence[Entrant]) -> Rows:
     """Hybrid against the best of the others at every budget, and at 500 evaluations against the paper's at 2,000."""
     header = (
         "problem",
@@ -108,7 +108,7 @@ def _verdict_row(verdict: Verdict) -> tuple[str, ...]:
     )
 
 
-def verdict_lines(table: Sequence[Entry]) -> list[str]:
+def verdict_lines(table: Sequence[Entrant]) -> list[str]:
     """The verdicts in words."""
     lines = []
     for measure, name in MEASURES.items():
@@ -134,7 +134,9 @@ def verdict_lines(table: Sequence[Entry]) -> list[str]:
     return lines
 
 
-def search_facts(scores: Sequence[Score], cells: Sequence[Trial], specs: Iterable[ArenaSpec]) -> list[str]:
+def search_facts(
+    scores: Sequence[TrialScore], cells: Sequence[SearchTrial], specs: Iterable[ArenaSpec]
+) -> list[str]:
     """How far the benchmark is, and what its plans were judged by."""
     done = {score.cell for score in scores}
     seeds = {cell.seed for cell in cells}
@@ -154,7 +156,7 @@ def search_facts(scores: Sequence[Score], cells: Sequence[Trial], specs: Iterabl
     ]
 
 
-def write_searches(root: Path, results: Path, scores: Sequence[Score], facts: Sequence[str]) -> Path:
+def write_searches(root: Path, results: Path, scores: Sequence[TrialScore], facts: Sequence[str]) -> Path:
     """Writes ``curves.html`` into a benchmark's folder and ``results.md`` and ``.csv`` into another; returns the page.
 
     Raises:
@@ -167,7 +169,7 @@ def write_searches(root: Path, results: Path, scores: Sequence[Score], facts: Se
     return page
 
 
-def results_tables(scores: Sequence[Score], *, brief: bool = False) -> dict[str, Rows]:
+def results_tables(scores: Sequence[TrialScore], *, brief: bool = False) -> dict[str, Rows]:
     """``results_table`` of every problem."""
     table = entries(scores)
     return {
@@ -176,7 +178,7 @@ def results_tables(scores: Sequence[Score], *, brief: bool = False) -> dict[str,
     }
 
 
-def markdown(scores: Sequence[Score], facts: Sequence[str]) -> str:
+def markdown(scores: Sequence[TrialScore], facts: Sequence[str]) -> str:
     """The results as Markdown."""
     table = entries(scores)
     parts = ["# Searches compared", "\n".join(f"- {fact}" for fact in facts)]
@@ -190,7 +192,7 @@ def markdown(scores: Sequence[Score], facts: Sequence[str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def to_csv(scores: Sequence[Score]) -> str:
+def to_csv(scores: Sequence[TrialScore]) -> str:
     """A line a search."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -204,7 +206,7 @@ def to_csv(scores: Sequence[Score]) -> str:
     return text.getvalue()
 
 
-def render_searches(scores: Sequence[Score], facts: Sequence[str]) -> str:
+def render_searches(scores: Sequence[TrialScore], facts: Sequence[str]) -> str:
     """The page's HTML."""
     table = entries(scores)
     lines = "".join(f"<li>{escape(line)}</li>" for line in verdict_lines(table))
@@ -224,7 +226,7 @@ def render_searches(scores: Sequence[Score], facts: Sequence[str]) -> str:
     )
 
 
-def _curves(table: Sequence[Entry]) -> go.Figure:
+def _curves(table: Sequence[Entrant]) -> go.Figure:
     """Every measure of one problem against evaluations, a line a method."""
     methods = dict.fromkeys(entry.method for entry in sorted(table, key=lambda each: each.method != "hybrid"))
     curves = []
@@ -233,7 +235,7 @@ def _curves(table: Sequence[Entry]) -> go.Figure:
             points = [entry for entry in table if entry.method == method]
             values = [entry.values(measure) for entry in points]
             curves.append(
-                figures.Curve(
+                figures.SearchCurve(
                     name=escape(method),
                     panel=panel,
                     evaluations=[entry.budget for entry in points],
@@ -246,5 +248,5 @@ def _curves(table: Sequence[Entry]) -> go.Figure:
     return figures.search_curves([name.replace(" of ", "<br>of ") for name in MEASURES.values()], curves)
 
 
-def _of(table: Sequence[Entry], problem: str) -> list[Entry]:
+def _of(table: Sequence[Entrant], problem: str) -> list[Entrant]:
     return [entry for entry in table if entry.problem == problem]

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from hipp_prune.errors import OutputExistsError, RunError
-from hipp_prune.experiments.crew import Clock, Say, run_jobs
+from hipp_prune.experiments.crew import Clock, run_jobs
 from hipp_prune.experiments.search_bench.arenas import Arena, ArenaSpec, Reference, measure_reference
-from hipp_prune.experiments.search_bench.trials import Trial, TrialResult, finished, run_trial
+from hipp_prune.experiments.search_bench.trials import SearchTrial, TrialResult, finished, run_trial
 from hipp_prune.experiments.settings import CrewSettings
 from hipp_prune.files.changes import refuse_changes
+from hipp_prune.files.progress import Say
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.writing import write_json
 from hipp_prune.search.settings import SearchSettings
@@ -54,13 +55,13 @@ def _judged_by(spec: ArenaSpec, root: Path, base: SearchSettings) -> dict[str, A
 
 def run_trials(
     root: Path,
-    cells: Sequence[Trial],
+    cells: Sequence[SearchTrial],
     specs: Mapping[str, ArenaSpec],
     base: SearchSettings,
     *,
     crew: CrewSettings = CrewSettings(),
     say: Say,
-) -> dict[Trial, str]:
+) -> dict[SearchTrial, str]:
     """Searches every cell that has no result yet, in this order, and returns why some failed, if they did.
 
     Args:
@@ -83,7 +84,7 @@ def run_trials(
     for cell, result in done.items():
         clock.took(cell, result.seconds + result.judging)
 
-    def finish(cell: Trial, result: TrialResult) -> None:
+    def finish(cell: SearchTrial, result: TrialResult) -> None:
         result.save(root)
         clock.took(cell, result.seconds + result.judging)
         judging = f"judging {len(result.plans)} plans {result.judging:.1f} s"
@@ -93,7 +94,7 @@ def run_trials(
     return run_jobs(waiting, start, finish, crew=crew, say=say)
 
 
-def _kinds(cell: Trial) -> tuple[tuple[str, ...], ...]:
+def _kinds(cell: SearchTrial) -> tuple[tuple[str, ...], ...]:
     """Ever wider classes of cells that cost alike."""
     return (cell.problem, cell.method), (cell.problem,), ()
 
@@ -107,7 +108,7 @@ class _Searcher:
     base: SearchSettings
     arenas: dict[str, Arena] = field(default_factory=dict)
 
-    def __call__(self, cell: Trial) -> TrialResult:
+    def __call__(self, cell: SearchTrial) -> TrialResult:
         """Searches a cell."""
         spec = self.specs[cell.problem]
         instance = spec.instance(cell.seed)

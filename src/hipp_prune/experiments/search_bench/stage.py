@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from hipp_prune.errors import RunError
-from hipp_prune.experiments.crew import Say
 from hipp_prune.experiments.search_bench.arenas import arena_specs
 from hipp_prune.experiments.search_bench.page import search_facts, write_searches
 from hipp_prune.experiments.search_bench.run import claim, read_results, run_trials
 from hipp_prune.experiments.search_bench.settings import FULL, BenchSettings
 from hipp_prune.experiments.search_bench.trials import schedule
-from hipp_prune.experiments.search_bench.verdicts import Score, score_trials
+from hipp_prune.experiments.search_bench.verdicts import TrialScore, score_trials
 from hipp_prune.experiments.settings import CrewSettings
+from hipp_prune.files.progress import Say
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.settings import LoadSettings
@@ -24,7 +24,7 @@ def bench_search(
     results: Path | None = None,
     loading: LoadSettings = LoadSettings(),
     say: Say = lambda line: None,  # noqa: ARG005
-) -> list[Score]:
+) -> list[TrialScore]:
     """Compares search methods at equal numbers of evaluations; interrupted, it goes on from its last search.
 
     Args:

@@ -26,7 +26,7 @@ LONG_METHODS = ("hybrid", "grpo", "grpo-paper", "grpo-per-preference")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class SearchTrial:
     """One search."""
 
     problem: str
@@ -50,10 +50,10 @@ class Trial:
 
 def schedule(
     problems: Sequence[str], methods: Sequence[Method], budgets: Sequence[int], seeds: int
-) -> list[Trial]:
+) -> list[SearchTrial]:
     """All cells, seed by seed: stopped at any time, no combination is more than one seed ahead of another."""
     return [
-        Trial(problem=problem, method=method, budget=budget, seed=seed)
+        SearchTrial(problem=problem, method=method, budget=budget, seed=seed)
         for seed in range(seeds)
         for budget in sorted(budgets)
         for problem in problems
@@ -66,7 +66,7 @@ def schedule(
 class TrialResult:
     """What a search answered, judged on held-out questions."""
 
-    cell: Trial
+    cell: SearchTrial
     arena: str
     """Whose reference and best known plans it is compared with."""
     config: dict[str, Any]
@@ -103,7 +103,7 @@ class TrialResult:
             return cls(
                 **{
                     **content,
-                    "cell": Trial(**content["cell"]),
+                    "cell": SearchTrial(**content["cell"]),
                     "plans": read_plans(content["plans"]),
                     "answers": tuple(content["answers"]),
                 }
@@ -115,7 +115,7 @@ class TrialResult:
             ) from error
 
 
-def run_trial(cell: Trial, arena: Arena, config: SearchSettings, *, name: str) -> TrialResult:
+def run_trial(cell: SearchTrial, arena: Arena, config: SearchSettings, *, name: str) -> TrialResult:
     """Searches, asks for the whole lattice of preferences, and has the answers judged by the arena of this name."""
     problem = arena.problem(config)
     start = time.perf_counter()
@@ -138,8 +138,8 @@ def run_trial(cell: Trial, arena: Arena, config: SearchSettings, *, name: str) -
 
 
 def finished(
-    cells: Sequence[Trial], root: Path, configs: Sequence[SearchSettings]
-) -> dict[Trial, TrialResult]:
+    cells: Sequence[SearchTrial], root: Path, configs: Sequence[SearchSettings]
+) -> dict[SearchTrial, TrialResult]:
     """The cells that need no search any more.
 
     Raises:

@@ -20,7 +20,7 @@ from hipp_prune.experiments.search_bench.fronts import (
     query_regret,
     union_front,
 )
-from hipp_prune.experiments.search_bench.trials import Trial, TrialResult
+from hipp_prune.experiments.search_bench.trials import SearchTrial, TrialResult
 from hipp_prune.plans.arrays import Floats
 from hipp_prune.search.methods import METHODS
 
@@ -41,10 +41,10 @@ _POOR = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class TrialScore:
     """What one search achieved."""
 
-    cell: Trial
+    cell: SearchTrial
     regret: float
     """Mean shortfall of an answer against the best known plan, in σ of the scalarised objectives, ≥ 0."""
     hypervolume: float
@@ -61,7 +61,7 @@ class Score:
         return float(getattr(self, measure))
 
 
-def score_trials(results: Sequence[TrialResult], references: Mapping[str, Reference]) -> list[Score]:
+def score_trials(results: Sequence[TrialResult], references: Mapping[str, Reference]) -> list[TrialScore]:
     """Scores of all cells; the best known plans are the best of all that any of them, or the reference, has shown."""
     preferences = lattice()
     by_arena: dict[str, list[TrialResult]] = defaultdict(list)
@@ -79,14 +79,14 @@ def score_trials(results: Sequence[TrialResult], references: Mapping[str, Refere
 
 def _score(
     result: TrialResult, reference: Reference, best: Floats, front: Floats, preferences: Floats
-) -> Score:
+) -> TrialScore:
     accuracies = np.array([(*plan.accuracies, plan.sparsity) for plan in result.plans])
     returns = _table(result.plans, "robustness", "utility")
     poor = np.quantile(_table(reference.random, "robustness", "utility"), _POOR, axis=0)
     dense = reference.dense
     low = np.array([*poor[:2], reference.s_min])
     high = np.array([dense.robustness, dense.utility, reference.s_max])
-    return Score(
+    return TrialScore(
         cell=result.cell,
         regret=query_regret(reference.objectives(result.judged), preferences, best),
         hypervolume=hypervolume(
@@ -107,13 +107,13 @@ def _table(plans: Sequence[JudgedPlan], *names: str) -> Floats:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class Entrant:
     """A method at a budget on a problem, over seeds."""
 
     problem: str
     budget: int
     method: str
-    scores: tuple[Score, ...]
+    scores: tuple[TrialScore, ...]
     """One a seed, by seed."""
 
     def values(self, measure: Measure) -> Floats:
@@ -125,15 +125,15 @@ class Entry:
         return float(np.median(self.values(measure)))
 
 
-def entries(scores: Sequence[Score]) -> list[Entry]:
+def entries(scores: Sequence[TrialScore]) -> list[Entrant]:
     """Scores by problem, budget and method, in this order."""
-    groups: dict[tuple[str, int, str], list[Score]] = defaultdict(list)
+    groups: dict[tuple[str, int, str], list[TrialScore]] = defaultdict(list)
     for score in scores:
         groups[score.cell.problem, score.cell.budget, score.cell.method].append(score)
     methods: tuple[str, ...] = METHODS
     ordered = sorted(groups.items(), key=lambda item: (*item[0][:2], methods.index(item[0][2])))
     return [
-        Entry(
+        Entrant(
             problem=problem,
             budget=budget,
             method=method,
@@ -149,8 +149,8 @@ class Verdict:
 
     problem: str
     measure: Measure
-    entry: Entry
-    rival: Entry
+    entry: Entrant
+    rival: Entrant
     gain: float
     """Mean advantage of the entry over the rival, positive where the entry is better."""
     interval: tuple[float, float] | None
@@ -171,7 +171,7 @@ class Verdict:
         return "ahead" if self.gain >= 0 else "behind"
 
 
-def compare(entry: Entry, rival: Entry, measure: Measure) -> Verdict:
+def compare(entry: Entrant, rival: Entrant, measure: Measure) -> Verdict:
     """An entry against another on the same problem."""
     ours = {score.cell.seed: score.value(measure) for score in entry.scores}
     theirs = {score.cell.seed: score.value(measure) for score in rival.scores}
@@ -188,7 +188,7 @@ def compare(entry: Entry, rival: Entry, measure: Measure) -> Verdict:
     )
 
 
-def verdicts(table: Sequence[Entry], measure: Measure, *, champion: str = "hybrid") -> list[Verdict]:
+def verdicts(table: Sequence[Entrant], measure: Measure, *, champion: str = "hybrid") -> list[Verdict]:
     """The champion against the best of the others, at every budget of every problem where both took part."""
     found = []
     for entry in table:
@@ -204,7 +204,7 @@ def verdicts(table: Sequence[Entry], measure: Measure, *, champion: str = "hybri
 
 
 def duels(
-    table: Sequence[Entry], measure: Measure, ours: tuple[str, int], theirs: tuple[str, int]
+    table: Sequence[Entrant], measure: Measure, ours: tuple[str, int], theirs: tuple[str, int]
 ) -> list[Verdict]:
     """One (method, budget) against another on every problem where both took part."""
     by_key = {(entry.problem, (entry.method, entry.budget)): entry for entry in table}

@@ -6,12 +6,12 @@ from typing import Any
 
 from transformers import GenerationConfig, LlavaProcessor, PreTrainedTokenizerFast
 
-from hipp_prune.experiments.toy.families import LLAVA, Family
+from hipp_prune.experiments.toy.families import LLAVA, ToyFamily
 from hipp_prune.experiments.toy.pictures import image_processor
 from hipp_prune.questions.toyworld.drawing import CELL, SIDE
 
 
-def save(model: Any, family: Family, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def save(model: Any, family: ToyFamily, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Writes weights, configuration, tokenizer and processor as stock ``from_pretrained`` reads them."""
     folder.mkdir(parents=True, exist_ok=True)
     model.generation_config = GenerationConfig(
@@ -25,7 +25,7 @@ def save(model: Any, family: Family, tokenizer: PreTrainedTokenizerFast, folder:
     _save_processor(family, tokenizer, folder)
 
 
-def _save_processor(family: Family, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def _save_processor(family: ToyFamily, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
     pictures = image_processor(family)
     pictures.save_pretrained(folder)

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hipp_prune.experiments.toy.packing import Asked, Packer, Row
+from hipp_prune.experiments.toy.packing import Asked, PackedRow, Packer
 from hipp_prune.questions.benchmarks import pope, scienceqa
+from hipp_prune.questions.benchmarks.pope import SUBSETS
 from hipp_prune.questions.multiple_choice import LETTERS
 from hipp_prune.questions.toyworld import exam
-from hipp_prune.questions.toyworld.polling import SUBSETS, Poll, Ranking, polls, rankings
+from hipp_prune.questions.toyworld.polling import Poll, Ranking, polls, rankings
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for
 
 Task = Literal["polls", "words", "people", "pictures"]
@@ -54,11 +55,11 @@ class Teacher:
         self._ids: dict[str, int] = packer.tokenizer.get_vocab()
         self._verdicts = {True: self._ids["Yes"], False: self._ids["No"]}
 
-    def row(self, task: Task, gallery: Gallery) -> Row:
+    def row(self, task: Task, gallery: Gallery) -> PackedRow:
         """One random row of ``task``."""
         if task in {"words", "people"}:
             items = self._word_items() if task == "words" else self._people_items()
-            return Row((), -1, tuple(self._ask_items(items, with_picture=False)))
+            return PackedRow((), -1, tuple(self._ask_items(items, with_picture=False)))
         index = self._rng.randrange(len(gallery.scenes))
         scene = gallery.scenes[index]
         if task == "polls":
@@ -66,7 +67,7 @@ class Teacher:
         else:
             stream = exam.picture_items(scene, self._rng)
             asked = self._ask_items([next(stream) for _ in range(ITEMS_PER_PICTURE)], with_picture=True)
-        return Row(self._patches(scene), index if gallery.rendered else -1, tuple(asked))
+        return PackedRow(self._patches(scene), index if gallery.rendered else -1, tuple(asked))
 
     def _patches(self, scene: Scene) -> tuple[int, ...]:
         return tuple(self._ids[word] for word in scene.words)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hipp_prune.experiments.toy.families import LLAVA, Family
+from hipp_prune.experiments.toy.families import LLAVA, ToyFamily
 from hipp_prune.experiments.toy.pictures import image_processor
 from hipp_prune.questions.question import Question
 
@@ -16,7 +16,7 @@ _BATCH = 100
 
 
 @torch.no_grad()
-def answers(model: Any, family: Family, tokenizer: Any, questions: Sequence[Question]) -> list[int]:
+def answers(model: Any, family: ToyFamily, tokenizer: Any, questions: Sequence[Question]) -> list[int]:
     """Index of the most likely allowed answer of each question, through the stock forward pass."""
     chosen = [0] * len(questions)
     for indices, ids in _equal_lengths(family, tokenizer, questions):
@@ -29,7 +29,7 @@ def answers(model: Any, family: Family, tokenizer: Any, questions: Sequence[Ques
 
 
 def _equal_lengths(
-    family: Family, tokenizer: Any, questions: Sequence[Question]
+    family: ToyFamily, tokenizer: Any, questions: Sequence[Question]
 ) -> Iterator[tuple[list[int], list[list[int]]]]:
     """Batches of question indices and token ids that need no padding."""
     texts = [family.wrap(q.prompt, with_picture=q.image is not None) for q in questions]
@@ -44,7 +44,7 @@ def _equal_lengths(
 
 
 def _inputs(
-    family: Family, tokenizer: Any, questions: Sequence[Question], ids: list[list[int]]
+    family: ToyFamily, tokenizer: Any, questions: Sequence[Question], ids: list[list[int]]
 ) -> dict[str, Tensor]:
     """Arguments of the stock forward pass."""
     inputs = {"input_ids": torch.tensor(ids)}

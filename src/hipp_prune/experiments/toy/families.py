@@ -24,7 +24,7 @@ CONTEXT = 512
 
 
 @dataclass(frozen=True, kw_only=True)
-class Family:
+class ToyFamily:
     """What differs between the embedded models outside the weights."""
 
     name: FamilyName
@@ -79,7 +79,7 @@ def _literal(text: str) -> str:
     return "{{ " + repr(text) + " }}"
 
 
-LLAVA = Family(
+LLAVA = ToyFamily(
     name="toy-llava",
     start="USER: ",
     picture="<image>\n",
@@ -92,7 +92,7 @@ LLAVA = Family(
     neurons=16,
     position_axes=1,
 )
-QWEN = Family(
+QWEN = ToyFamily(
     name="toy-qwen2.5-vl",
     start="<|im_start|>user\n",
     picture="<|vision_start|><|image_pad|><|vision_end|>",
@@ -114,11 +114,13 @@ QWEN = Family(
     neurons=16,
     position_axes=3,
 )
-FAMILIES: dict[FamilyName, Family] = {family.name: family for family in (LLAVA, QWEN)}
+TOY_FAMILIES: dict[FamilyName, ToyFamily] = {family.name: family for family in (LLAVA, QWEN)}
 """Every embedded family by name."""
 
 
-def config(family: Family, ids: dict[str, int], blocks: int, neurons: int) -> LlavaConfig | Qwen2_5_VLConfig:
+def config(
+    family: ToyFamily, ids: dict[str, int], blocks: int, neurons: int
+) -> LlavaConfig | Qwen2_5_VLConfig:
     """The stock configuration of ``family`` with ``blocks`` language blocks of ``neurons`` neurons.
 
     ``ids`` is the vocabulary.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hipp_prune.experiments.toy.curriculum import Task
-from hipp_prune.experiments.toy.packing import Batch, Kind, Packer, Row
+from hipp_prune.experiments.toy.packing import PackedRow, Packer, RowBatch, TargetKind
 from hipp_prune.questions.toyworld.scenes import GRID
 
 BETAS = (0.9, 0.98)
@@ -19,7 +19,7 @@ Features = Tensor
 """What the vision tower and projector show of each cached picture: [pictures, patches, hidden]."""
 
 
-def target_logits(model: Any, batch: Batch, features: Features | None) -> Tensor:
+def target_logits(model: Any, batch: RowBatch, features: Features | None) -> Tensor:
     """Logits at every target of ``batch``: [targets, tokens]; ``features`` are those of the rendered rows' pictures."""
     language = model.model.language_model
     embeddings = language.embed_tokens(batch.ids)
@@ -34,13 +34,13 @@ def target_logits(model: Any, batch: Batch, features: Features | None) -> Tensor
     return logits
 
 
-def _with_patches(embeddings: Tensor, batch: Batch, features: Features) -> Tensor:
+def _with_patches(embeddings: Tensor, batch: RowBatch, features: Features) -> Tensor:
     rows, starts, shown = torch.tensor(batch.patch_slots).T
     columns = starts[:, None] + torch.arange(GRID**2)
     return embeddings.index_put((rows[:, None].expand_as(columns), columns), features[shown])
 
 
-class Learner:
+class LanguageOptimiser:
     """AdamW over the language model's weights."""
 
     def __init__(self, model: nn.Module, weights: Sequence[nn.Parameter], rate: float) -> None:
@@ -51,7 +51,7 @@ class Learner:
 
     def step(
         self,
-        batch: Batch,
+        batch: RowBatch,
         features: Features | None,
         factor: float,
         *,
@@ -65,9 +65,9 @@ class Learner:
         losses = nn.functional.cross_entropy(
             target_logits(self._model, batch, features), batch.target_ids, reduction="none"
         )
-        means = [losses[batch.target_kinds == kind].mean() for kind in Kind]
+        means = [losses[batch.target_kinds == kind].mean() for kind in TargetKind]
         self.descend(torch.stack(means).sum(), factor, confine=confine)
-        return means[Kind.ANSWER].item()
+        return means[TargetKind.ANSWER].item()
 
     def descend(self, loss: Tensor, factor: float, *, confine: Callable[[], None] | None = None) -> None:
         """One update along the gradient of ``loss``."""
@@ -82,13 +82,13 @@ class Learner:
 
 
 @torch.no_grad()
-def accuracies(
-    model: Any, packer: Packer, rows: Mapping[Task, Sequence[Row]], features: Features | None
+def task_accuracies(
+    model: Any, packer: Packer, rows: Mapping[Task, Sequence[PackedRow]], features: Features | None
 ) -> dict[Task, float]:
     """Share of right answers, by the most likely of all tokens, on the rows of each task."""
     result: dict[Task, float] = {}
     for task, some in rows.items():
         batch = packer.collate(some)
         right = target_logits(model, batch, features).argmax(-1) == batch.target_ids
-        result[task] = right[batch.target_kinds == Kind.ANSWER].float().mean().item()
+        result[task] = right[batch.target_kinds == TargetKind.ANSWER].float().mean().item()
     return result

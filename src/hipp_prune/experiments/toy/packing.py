@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from hipp_prune.experiments.toy.families import Family
+from hipp_prune.experiments.toy.families import ToyFamily
 from hipp_prune.questions.toyworld.scenes import GRID
 
 PAD_SEGMENT = -1
 
 
-class Kind(IntEnum):
+class TargetKind(IntEnum):
     """What a target is."""
 
     CLAIM = 0
@@ -36,15 +36,15 @@ class Asked:
     claims: tuple[tuple[int, int], ...]
     """(offset in ``ids``, token to predict there) inside the prompt."""
 
-    def targets(self, end: int) -> list[tuple[int, int, Kind]]:
+    def targets(self, end: int) -> list[tuple[int, int, TargetKind]]:
         """(offset, token, kind): the claims, the answer at the prompt's last token, and ``end`` after it."""
-        claims = [(offset, token, Kind.CLAIM) for offset, token in self.claims]
+        claims = [(offset, token, TargetKind.CLAIM) for offset, token in self.claims]
         last = len(self.ids) - 1
-        return [*claims, (last - 1, self.ids[last], Kind.ANSWER), (last, end, Kind.END)]
+        return [*claims, (last - 1, self.ids[last], TargetKind.ANSWER), (last, end, TargetKind.END)]
 
 
 @dataclass(frozen=True)
-class Row:
+class PackedRow:
     """One packed sequence."""
 
     patches: tuple[int, ...]
@@ -66,7 +66,7 @@ class Prefix:
 
 
 @dataclass(frozen=True)
-class Batch:
+class RowBatch:
     """Rows of equal length, right-padded."""
 
     ids: Tensor  # [rows tokens]
@@ -79,13 +79,13 @@ class Batch:
     target_tokens: Tensor  # [targets]
     target_ids: Tensor  # [targets]
     target_kinds: Tensor  # [targets]
-    """A :class:`Kind` each."""
+    """A :class:`TargetKind` each."""
 
 
 class Packer:
     """Packs the prompts of one family; holds the tokenizer and the two prefixes."""
 
-    def __init__(self, family: Family, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, family: ToyFamily, tokenizer: PreTrainedTokenizerFast) -> None:
         self.family = family
         self.tokenizer = tokenizer
         self.end = tokenizer.get_vocab()[family.eos]
@@ -119,7 +119,7 @@ class Packer:
         wrapped = self._encode([self.family.wrap(text, with_picture=with_picture) for text in texts])
         return [ids[len(prefix.ids) :] for ids in wrapped]
 
-    def collate(self, rows: Sequence[Row]) -> Batch:
+    def collate(self, rows: Sequence[PackedRow]) -> RowBatch:
         """One batch of packed rows; rows with and without a picture may be mixed."""
         lengths = [len(self._prefix_of(row).ids) + sum(len(a.ids) for a in row.asked) for row in rows]
         shape = (len(rows), max(lengths))
@@ -148,11 +148,11 @@ class Packer:
                 ]
                 at = stop
         where = torch.tensor(targets).T
-        return Batch(
+        return RowBatch(
             ids, positions, tree_mask(segments), tuple(slots), where[0], where[1], where[2], where[3]
         )
 
-    def _prefix_of(self, row: Row) -> Prefix:
+    def _prefix_of(self, row: PackedRow) -> Prefix:
         return self.with_picture if row.patches else self.without_picture
 
 

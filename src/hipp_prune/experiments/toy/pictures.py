@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from hipp_prune.experiments.toy.families import LLAVA, Family
+from hipp_prune.experiments.toy.families import LLAVA, ToyFamily
 from hipp_prune.questions.toyworld.drawing import CELL, SIDE, draw
 from hipp_prune.questions.toyworld.scenes import GRID, Scene
 
 
-def image_processor(family: Family) -> Any:
+def image_processor(family: ToyFamily) -> Any:
     """The stock PIL image processor that leaves a picture of ``SIDE`` pixels its size."""
     square = {"height": SIDE, "width": SIDE}
     if family is LLAVA:
@@ -45,7 +45,7 @@ class Pictures:
         )
 
 
-def prepare(family: Family, scenes: Sequence[Scene], ids: dict[str, int]) -> Pictures:
+def prepare(family: ToyFamily, scenes: Sequence[Scene], ids: dict[str, int]) -> Pictures:
     """Draws and processes ``scenes``; ``ids`` is the vocabulary."""
     inputs = image_processor(family)([draw(scene) for scene in scenes], return_tensors="pt")
     words = torch.tensor([[ids[word] for word in scene.words] for scene in scenes])

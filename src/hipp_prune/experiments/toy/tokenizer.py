@@ -6,7 +6,7 @@ from itertools import chain
 from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from hipp_prune.experiments.toy.families import CONTEXT, Family
+from hipp_prune.experiments.toy.families import CONTEXT, ToyFamily
 from hipp_prune.questions.benchmarks import pope, scienceqa
 from hipp_prune.questions.multiple_choice import LETTERS
 from hipp_prune.questions.toyworld import exam
@@ -62,7 +62,7 @@ def vocabulary() -> tuple[str, ...]:
     return tuple(sorted(words))
 
 
-def build(family: Family) -> PreTrainedTokenizerFast:
+def build(family: ToyFamily) -> PreTrainedTokenizerFast:
     """The tokenizer of ``family``; words outside the world become ``<unk>``.
 
     White space only separates words, so ``Yes`` and `` Yes`` are the same single token.

@@ -9,7 +9,7 @@
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,15 +23,13 @@ from transformers import LlavaConfig, LlavaForConditionalGeneration, Qwen2_5_VLF
 
 from hipp_prune.experiments.toy import checkpoint, examination, families, pictures, tokenizer
 from hipp_prune.experiments.toy.curriculum import TASKS, Gallery, Task, Teacher, gallery
-from hipp_prune.experiments.toy.families import FAMILIES, Family, FamilyName
+from hipp_prune.experiments.toy.families import TOY_FAMILIES, FamilyName, ToyFamily
 from hipp_prune.experiments.toy.growth import confine_gradients, deal_out, neuron_shares
-from hipp_prune.experiments.toy.learning import Learner, accuracies
-from hipp_prune.experiments.toy.packing import Packer, Row
+from hipp_prune.experiments.toy.learning import LanguageOptimiser, task_accuracies
+from hipp_prune.experiments.toy.packing import PackedRow, Packer
+from hipp_prune.files.progress import Say
 from hipp_prune.questions import toyworld
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for, scenes
-
-Progress = Callable[[str], None]
-"""Receives one line of progress."""
 
 READ_TARGETS: Mapping[Task, float] = {"polls": 0.98, "words": 0.93, "people": 0.95, "pictures": 0.95}
 """Held-out accuracies that end the *read* stage."""
@@ -81,7 +79,7 @@ def train(
     *,
     seed: int = 0,
     log: Path | None = None,
-    progress: Progress | None = None,
+    progress: Say | None = None,
     recipe: Recipe | None = None,
 ) -> None:
     """Trains an embedded model from nothing and writes its checkpoint to ``out``.
@@ -103,7 +101,7 @@ def train(
         say(
             f"python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}"
         )
-        school = School(FAMILIES[family], recipe, seed, say)
+        school = School(TOY_FAMILIES[family], recipe, seed, say)
         school.read(recipe.read_steps)
         school.grow()
         school.read(recipe.reread_steps)
@@ -120,7 +118,7 @@ def train(
 class _Narrator:
     """Writes timed lines to a file and to a callback."""
 
-    def __init__(self, log: Path, progress: Progress | None) -> None:
+    def __init__(self, log: Path, progress: Say | None) -> None:
         self._log, self._progress = log, progress
         self._begin = time.perf_counter()
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +135,7 @@ class _Narrator:
 class School:
     """A model under training, what it is taught, and the stages."""
 
-    def __init__(self, family: Family, recipe: Recipe, seed: int, say: Progress) -> None:
+    def __init__(self, family: ToyFamily, recipe: Recipe, seed: int, say: Say) -> None:
         torch.manual_seed(seed)
         self.family, self.recipe, self._seed, self._say = family, recipe, seed, say
         self.tokenizer = tokenizer.build(family)
@@ -158,11 +156,11 @@ class School:
         recipe = self.recipe
         taught = gallery(self._scenes("train", recipe.named_scenes), rendered=False)
         exam = self._exam(gallery(self._scenes("validation", recipe.held_out_scenes), rendered=False))
-        learner = Learner(self.model, self._language(), recipe.read_rate)
+        learner = LanguageOptimiser(self.model, self._language(), recipe.read_rate)
         for step in range(1, most_steps + 1):
             loss = self._teach(learner, taught, None, min(1.0, step / recipe.warmup_steps))
             if step % recipe.check_every == 0:
-                reached = accuracies(self.model, self._packer, exam, None)
+                reached = task_accuracies(self.model, self._packer, exam, None)
                 self._report("read", step, loss, reached)
                 if all(reached[task] >= READ_TARGETS[task] for task in TASKS):
                     break
@@ -173,7 +171,7 @@ class School:
         taught = pictures.prepare(self.family, self._scenes("train", recipe.drawn_scenes), self._ids)
         unseen = pictures.prepare(self.family, self._scenes("validation", recipe.held_out_scenes), self._ids)
         embeddings = self.model.get_input_embeddings().weight.detach()
-        learner = Learner(self.model, pictures.vision_parameters(self.model), recipe.see_rate)
+        learner = LanguageOptimiser(self.model, pictures.vision_parameters(self.model), recipe.see_rate)
         order = torch.Generator().manual_seed(self._seed)
         for step in range(1, recipe.see_steps + 1):
             chosen = torch.randint(recipe.drawn_scenes, (recipe.see_pictures,), generator=order)
@@ -195,13 +193,13 @@ class School:
         taught, unseen = (self._features(some) for some in (taught_scenes, unseen_scenes))
         rows = gallery(taught_scenes, rendered=True)
         exam = self._exam(gallery(unseen_scenes, rendered=True))
-        learner = Learner(self.model, self._language(), recipe.look_rate)
+        learner = LanguageOptimiser(self.model, self._language(), recipe.look_rate)
         for step in range(1, recipe.look_steps + 1):
             loss = self._teach(
                 learner, rows, taught, _rise_and_fall(step, recipe.warmup_steps, recipe.look_steps)
             )
             if step % recipe.check_every == 0:
-                self._report("look", step, loss, accuracies(self.model, self._packer, exam, unseen))
+                self._report("look", step, loss, task_accuracies(self.model, self._packer, exam, unseen))
 
     def sit_test(self) -> None:
         """Logs the accuracy on the test split, every question asked on its own through the stock forward pass."""
@@ -235,7 +233,9 @@ class School:
             ]
         return torch.cat(parts)
 
-    def _teach(self, learner: Learner, taught: Gallery, features: Tensor | None, factor: float) -> float:
+    def _teach(
+        self, learner: LanguageOptimiser, taught: Gallery, features: Tensor | None, factor: float
+    ) -> float:
         """One step on rows of one task, whose gradient stays within the task's share of the neurons."""
         (task,) = self._draw_task.choices(list(TASKS), list(TASKS.values()))
         batch = self._packer.collate([self._teacher.row(task, taught) for _ in range(self.recipe.rows)])
@@ -250,7 +250,7 @@ class School:
         dealt = len(blocks) == self.recipe.blocks
         return neuron_shares(len(blocks), neurons, self.recipe.growth, dealt=dealt)
 
-    def _exam(self, unseen: Gallery) -> dict[Task, list[Row]]:
+    def _exam(self, unseen: Gallery) -> dict[Task, list[PackedRow]]:
         return {
             task: [self._examiner.row(task, unseen) for _ in range(self.recipe.held_out_rows)]
             for task in TASKS
@@ -261,7 +261,7 @@ class School:
         self._say(f"{stage} {step:4d}  loss {loss:.3f}  {scores}")
 
 
-def fresh_model(family: Family, ids: dict[str, int], blocks: int, neurons: int) -> Any:
+def fresh_model(family: ToyFamily, ids: dict[str, int], blocks: int, neurons: int) -> Any:
     """A stock model of ``family`` with random weights; ``ids`` is the vocabulary."""
     settings = families.config(family, ids, blocks, neurons)
     if isinstance(settings, LlavaConfig):

@@ -10,12 +10,15 @@ over all questions; the official metrics stand beside it.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hipp_prune.errors import QuestionError
-from hipp_prune.questions.benchmark import Benchmark, Column, Loading, Rule
+from hipp_prune.errors import InputError, QuestionError
+from hipp_prune.files.faults import name, shown
+from hipp_prune.files.ranges import Natural, Share
+from hipp_prune.files.strict import check_value
+from hipp_prune.questions.benchmark import RESTORE, Benchmark, Column, Loading, Rule
 from hipp_prune.questions.image_folders import image_folder
 from hipp_prune.questions.intervals import (
     Interval,
@@ -25,7 +28,7 @@ from hipp_prune.questions.intervals import (
     with_interval,
 )
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import Record, SkipBad, read_records, skip_or_raise
+from hipp_prune.questions.records import REMEDY, SkipBad, read_records, skip_or_raise
 from hipp_prune.questions.yes_no import (
     YES_NO,
     YesNoCounts,
@@ -77,15 +80,15 @@ def load(
     """
     candidates = [parent / name for parent in (root, root.parent) for name in _IMAGE_FOLDERS]
     folder = image_folder(images, candidates, title=TITLE, name=NAME, need_images=need_images)
-    annotations = {record.get("id"): record for record in read_records(root / ANNOTATIONS, skip_bad)}
+    records = read_records(root / ANNOTATIONS, _Annotation, skip_bad)
+    annotations = {annotation.id: (where, annotation) for where, annotation in records}
     questions: dict[str, Question] = {}
-    for record in read_records(root / QUERIES, skip_bad):
+    for where, query in read_records(root / QUERIES, _Query, skip_bad):
         try:
-            question = _question(record, annotations.get(record.integer("id")), folder)
+            question = _question(query, where, annotations, folder)
             if question.id in questions:
                 raise QuestionError(
-                    f"{record.where}: expected every id once, found {record.integer('id')} again; remove it or "
-                    "skip bad records"
+                    f"{where}: expected every id once, found {query.id} again; remove it or skip bad records"
                 )
         except QuestionError as error:
             skip_or_raise(error, skip_bad)
@@ -96,33 +99,52 @@ def load(
     return list(questions.values())
 
 
-def _question(record: Record, annotation: Record | None, images: Path) -> Question:
-    number = record.integer("id")
-    if annotation is None:
+@dataclass(frozen=True, kw_only=True)
+class _Annotation:
+    """A record of ``annotations.json``."""
+
+    id: Natural
+    type: str
+    truth: Any = None
+    """``yes`` or ``no``; of descriptions, the nouns they may contain."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Query:
+    """A record of ``query_discriminative.json``."""
+
+    id: Natural
+    image: str
+    query: str
+
+
+def _question(
+    query: _Query, where: str, annotations: Mapping[int, tuple[str, _Annotation]], images: Path
+) -> Question:
+    if query.id not in annotations:
         raise QuestionError(
-            f"{record.where}: expected an annotation of id {number} in {ANNOTATIONS}, found none; get the official "
+            f"{where}: expected an annotation of id {query.id} in {ANNOTATIONS}, found none; get the official "
             "file or skip bad records"
         )
-    dimension, kind = _KINDS.get(annotation.text("type"), (None, None))
+    place, annotation = annotations[query.id]
+    dimension, kind = _KINDS.get(annotation.type, (None, None))
     if dimension is None:
         raise QuestionError(
-            f"{annotation.where}: expected field 'type' to be one of {', '.join(_KINDS)}, "
-            f"found {annotation.text('type')!r}; correct it or skip bad records"
+            f"{place}: expected field 'type' to be one of {', '.join(_KINDS)}, "
+            f"found {shown(annotation.type)}; {REMEDY}"
         )
-    truth = annotation.text("truth")
-    if truth not in {"yes", "no"}:
+    if annotation.truth not in ("yes", "no"):
         raise QuestionError(
-            f"{annotation.where}: expected field 'truth' to be yes or no, found {truth!r}; correct it or skip "
-            "bad records"
+            f"{place}: expected field 'truth' to be yes or no, found {shown(annotation.truth)}; {REMEDY}"
         )
-    image = images / record.text("image")
+    image = images / query.image
     return Question(
         benchmark=NAME,
-        id=f"{NAME}/{number}",
-        prompt=record.text("query") + INSTRUCTION,
+        id=f"{NAME}/{query.id}",
+        prompt=query.query + INSTRUCTION,
         image=image,
         answers=YES_NO,
-        gold=("yes", "no").index(truth),
+        gold=("yes", "no").index(annotation.truth),
         subset=dimension,
         group=str(image),
         tags=frozenset() if kind is None else frozenset({kind}),
@@ -177,7 +199,7 @@ class AmberScore:
 
     parts: dict[str, YesNoCounts]
     """By part, positive = yes; parts without a question are absent."""
-    intervals: dict[str, Interval]
+    intervals: dict[str, tuple[Share, Share]]
     """95% interval of balanced accuracy, by part."""
 
     @property
@@ -275,16 +297,23 @@ def score(
     return AmberScore(parts=parts, intervals=intervals)
 
 
-def restore(content: Mapping[str, Any]) -> AmberScore:
-    """The score that ``AmberScore.to_json`` described; metrics are computed again from the counts."""
-    names = [field.name for field in fields(YesNoCounts)]
-    return AmberScore(
-        parts={
-            name: YesNoCounts(**{field: part[field] for field in names})
-            for name, part in content["parts"].items()
-        },
-        intervals={name: (low, high) for name, (low, high) in content["intervals"].items()},
-    )
+def restore(content: Mapping[str, Any], where: str) -> AmberScore:
+    """The score that ``AmberScore.to_json`` described; metrics are computed again from the counts.
+
+    Raises:
+        InputError: it is something else; the sentence begins with ``where``.
+    """
+    score = check_value(content, AmberScore, where=where, remedy=RESTORE, error=InputError, foreign=True)
+    if (
+        ALL not in score.parts
+        or score.parts.keys() != score.intervals.keys()
+        or not score.parts.keys() <= {*PARTS}
+    ):
+        raise InputError(
+            f"{where}: expected counts and an interval of '{ALL}' and of each part, found counts of "
+            f"{', '.join(map(name, score.parts))} and intervals of {', '.join(map(name, score.intervals))}; {RESTORE}"
+        )
+    return score
 
 
 def stratum(question: Question) -> Hashable:

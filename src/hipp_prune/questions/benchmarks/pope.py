@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from hipp_prune.errors import QuestionError
+from hipp_prune.files.faults import shown
 from hipp_prune.questions.benchmark import Benchmark, Loading
 from hipp_prune.questions.image_folders import image_folder
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import Record, SkipBad, read_records, skip_or_raise
+from hipp_prune.questions.records import REMEDY, Identifier, SkipBad, read_records, skip_or_raise
 from hipp_prune.questions.yes_no import (
     YES_NO,
     class_balanced_mean,
@@ -93,18 +94,18 @@ def load(
     questions: list[Question] = []
     first_seen: dict[str, str] = {}
     for file, subset in files.items():
-        for record in read_records(file, skip_bad):
+        for where, record in read_records(file, _Record, skip_bad):
             try:
-                question = _question(record, edition, subset, folder)
+                question = _question(record, where, edition, subset, folder)
                 if question.id in first_seen:
                     raise QuestionError(
-                        f"{record.where}: expected every question_id of a subset once, found {question.id} "
+                        f"{where}: expected every question_id of a subset once, found {question.id} "
                         f"again (first at {first_seen[question.id]}); give one family of files at a time"
                     )
             except QuestionError as error:
                 skip_or_raise(error, skip_bad)
                 continue
-            first_seen[question.id] = record.where
+            first_seen[question.id] = where
             questions.append(question)
     if not questions:
         raise QuestionError(
@@ -113,18 +114,27 @@ def load(
     return questions
 
 
-def _question(record: Record, edition: Edition, subset: str, images: Path) -> Question:
-    label = record.text("label").strip().lower()
+@dataclass(frozen=True, kw_only=True)
+class _Record:
+    """What a file says of a question."""
+
+    question_id: Identifier
+    image: str
+    text: str
+    label: str
+
+
+def _question(record: _Record, where: str, edition: Edition, subset: str, images: Path) -> Question:
+    label = record.label.strip().lower()
     if label not in {"yes", "no"}:
         raise QuestionError(
-            f"{record.where}: expected field 'label' to be yes or no, found {record.text('label')!r}; "
-            "correct it or skip bad records"
+            f"{where}: expected field 'label' to be yes or no, found {shown(record.label)}; {REMEDY}"
         )
-    image = images / record.text("image")
+    image = images / record.image
     return Question(
         benchmark=edition.name,
-        id=f"{edition.prefix}{subset}/{record.identifier('question_id')}",
-        prompt=record.text("text") + INSTRUCTION,
+        id=f"{edition.prefix}{subset}/{record.question_id}",
+        prompt=record.text + INSTRUCTION,
         image=image,
         answers=YES_NO,
         gold=("yes", "no").index(label),

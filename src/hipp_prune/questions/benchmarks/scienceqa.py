@@ -7,10 +7,18 @@ tells neither subject nor grade, so its questions are counted under their contex
 """
 
 import re
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from annotated_types import Len
 
 from hipp_prune.errors import ImageError, QuestionError
+from hipp_prune.files.faults import name, shown
+from hipp_prune.files.ranges import Natural
+from hipp_prune.files.strict import check_value
 from hipp_prune.questions.benchmark import Benchmark, Loading, Rule
 from hipp_prune.questions.multiple_choice import (
     LETTERS,
@@ -21,7 +29,14 @@ from hipp_prune.questions.multiple_choice import (
     restore_choice,
 )
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import Record, SkipBad, read_object, read_records, skip_or_raise
+from hipp_prune.questions.records import (
+    REMEDY,
+    Identifier,
+    SkipBad,
+    read_object,
+    read_records,
+    skip_or_raise,
+)
 
 INSTRUCTION = "\nAnswer with the option's letter from the given choices directly."
 """What LLaVA-1.5 appends to every question."""
@@ -82,36 +97,86 @@ def _load_official(root: Path, split: str, images: Path, skip_bad: SkipBad | Non
         where = f"{problems_file}, pid {pid}"
         problem = problems.get(pid)
         try:
-            if not isinstance(problem, dict):
-                found = "none" if pid not in problems else type(problem).__name__
+            if problem is None:
                 raise QuestionError(
                     f"{where}: expected a problem, because split {split} of pid_splits.json lists it, "
-                    f"found {found}; get the full problems.json or skip bad records"
+                    "found none; get the full problems.json or skip bad records"
                 )
-            questions.append(_official_question(pid, Record(problem, where), images))
+            questions.append(_official_question(pid, _problem(problem, where), images))
         except QuestionError as error:
             skip_or_raise(error, skip_bad)
     return questions
 
 
 def _split_pids(file: Path, split: str) -> list[str]:
-    splits = Record(read_object(file), str(file))
-    if split not in splits.fields:
-        known = ", ".join(splits.fields)
+    splits = read_object(file)
+    if split not in splits:
+        known = ", ".join(map(name, splits))
         raise QuestionError(f"{file}: expected a split called {split}, found {known}; choose one of these")
-    pids = splits.texts(split)
+    where = f"{file}, {split}"
+    pids = check_value(
+        splits[split], list[str], where=where, remedy="give the official file", error=QuestionError
+    )
     if len(set(pids)) != len(pids):
-        repeated = next(pid for index, pid in enumerate(pids) if pid in pids[:index])
+        [(repeated, _)] = Counter(pids).most_common(1)
         raise QuestionError(f"{file}: expected every pid once, found {repeated} again in {split}; correct it")
     return pids
 
 
-def _official_question(pid: str, problem: Record, images: Path) -> Question:
-    text, hint = problem.text("question"), problem.text("hint").strip()
-    choices, gold = _choices(problem)
-    image_name = problem.optional_text("image")
+@dataclass(frozen=True, kw_only=True)
+class _Choices:
+    """What both forms say of a question's answers."""
+
+    choices: Annotated[list[str], Len(2, len(LETTERS))]
+    answer: Natural
+    """Which of them is right."""
+    image: str | None
+    """File name of the picture; null or empty where there is none."""
+
+    def __post_init__(self) -> None:
+        if self.answer >= len(self.choices):
+            raise ValueError(
+                f"expected field 'answer' to be one of the choices 0 to {len(self.choices) - 1}, found {self.answer}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Problem(_Choices):
+    """A record of ``problems.json``."""
+
+    question: str
+    hint: str
+    grade: str
+    subject: str
+    split: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not _GRADE.fullmatch(self.grade):
+            raise ValueError(f"expected field 'grade' to be grade1 to grade12, found {shown(self.grade)}")
+
+    @property
+    def grades(self) -> str:
+        """The official column of its grade."""
+        return "G1-6" if int(self.grade.removeprefix("grade")) <= _LAST_LOWER_GRADE else "G7-12"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Flattened(_Choices):
+    """A line of LLaVA's form."""
+
+    pid: Identifier
+    prompt: str
+
+
+def _problem(content: object, where: str) -> _Problem:
+    return check_value(content, _Problem, where=where, remedy=REMEDY, error=QuestionError, foreign=True)
+
+
+def _official_question(pid: str, problem: _Problem, images: Path) -> Question:
+    text, hint, choices = problem.question, problem.hint.strip(), problem.choices
     # Not the requested split: those called minival or trainval keep their pictures under val and train.
-    image = None if image_name is None else images / problem.text("split") / pid / image_name
+    image = images / problem.split / pid / problem.image if problem.image else None
     context = f"Context: {hint}\n" if hint else ""
     return Question(
         benchmark="scienceqa",
@@ -119,22 +184,22 @@ def _official_question(pid: str, problem: Record, images: Path) -> Question:
         prompt=_llava_spacing(context + text + _option_lines(choices)) + INSTRUCTION,
         image=image,
         answers=tuple(LETTERS[: len(choices)]),
-        gold=gold,
-        subset=problem.text("subject"),
+        gold=problem.answer,
+        subset=problem.subject,
         group=str(image) if image is not None else f"{text}\n{hint}",
-        tags=_context_tags(has_image=image is not None, has_hint=bool(hint)) | {_grade_tag(problem)},
+        tags=_context_tags(has_image=image is not None, has_hint=bool(hint)) | {problem.grades},
     )
 
 
 def _load_flattened(file: Path, images: Path, skip_bad: SkipBad | None) -> list[Question]:
     questions: list[Question] = []
     seen: set[str] = set()
-    for record in read_records(file, skip_bad):
+    for where, record in read_records(file, _Flattened, skip_bad):
         try:
-            question = _flattened_question(record, images)
+            question = _flattened_question(record, where, images)
             if question.id in seen:
                 raise QuestionError(
-                    f"{record.where}: expected every pid once, found {question.id} again; "
+                    f"{where}: expected every pid once, found {question.id} again; "
                     "remove it or skip bad records"
                 )
         except QuestionError as error:
@@ -145,24 +210,23 @@ def _load_flattened(file: Path, images: Path, skip_bad: SkipBad | None) -> list[
     return questions
 
 
-def _flattened_question(record: Record, images: Path) -> Question:
-    prompt = _llava_spacing(record.text("prompt").removesuffix(INSTRUCTION))
-    choices, gold = _choices(record)
+def _flattened_question(record: _Flattened, where: str, images: Path) -> Question:
+    prompt = _llava_spacing(record.prompt.removesuffix(INSTRUCTION))
+    choices = record.choices
     options = _option_lines(choices).replace("  ", " ")
     if not prompt.endswith(options):
         raise QuestionError(
-            f"{record.where}: expected field 'prompt' to end with its {len(choices)} lettered choices, "
-            f"found {prompt[-40:]!r}; correct it or skip bad records"
+            f"{where}: expected field 'prompt' to end with its {len(choices)} lettered choices, "
+            f"found {prompt[-40:]!r}; {REMEDY}"
         )
-    image_name = record.optional_text("image")
-    image = None if image_name is None else images / _below_images(image_name)
+    image = images / _below_images(record.image) if record.image else None
     return Question(
         benchmark="scienceqa",
-        id=record.identifier("pid"),
+        id=str(record.pid),
         prompt=prompt + INSTRUCTION,
         image=image,
         answers=tuple(LETTERS[: len(choices)]),
-        gold=gold,
+        gold=record.answer,
         subset=UNKNOWN_SUBJECT,
         group=str(image) if image is not None else prompt.removesuffix(options),
         tags=_context_tags(has_image=image is not None, has_hint=prompt.startswith("Context: ")),
@@ -173,21 +237,6 @@ def _below_images(name: str) -> PurePosixPath:
     """The path below the image folder: flattened files write ``images/test/11/image.png``."""
     path = PurePosixPath(name)
     return path.relative_to("images") if path.is_relative_to("images") else path
-
-
-def _choices(record: Record) -> tuple[list[str], int]:
-    choices, gold = record.texts("choices"), record.integer("answer")
-    if not 2 <= len(choices) <= len(LETTERS):
-        raise QuestionError(
-            f"{record.where}: expected field 'choices' to hold 2 to {len(LETTERS)} choices, "
-            f"found {len(choices)}; correct it or skip bad records"
-        )
-    if not 0 <= gold < len(choices):
-        raise QuestionError(
-            f"{record.where}: expected field 'answer' to be one of the choices 0 to {len(choices) - 1}, "
-            f"found {gold}; correct it or skip bad records"
-        )
-    return choices, gold
 
 
 def _option_lines(choices: list[str]) -> str:
@@ -202,16 +251,6 @@ def _llava_spacing(body: str) -> str:
 def _context_tags(*, has_image: bool, has_hint: bool) -> frozenset[str]:
     tags = {tag for tag, present in (("IMG", has_image), ("TXT", has_hint)) if present}
     return frozenset(tags or {"NO"})
-
-
-def _grade_tag(problem: Record) -> str:
-    match = _GRADE.fullmatch(problem.text("grade"))
-    if match is None:
-        raise QuestionError(
-            f"{problem.where}: expected field 'grade' to be grade1 to grade12, "
-            f"found {problem.text('grade')!r}; correct it or skip bad records"
-        )
-    return "G1-6" if int(match[1]) <= _LAST_LOWER_GRADE else "G7-12"
 
 
 def _load(path: Path, how: Loading) -> list[Question]:

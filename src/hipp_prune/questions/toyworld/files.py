@@ -22,7 +22,10 @@ from random import Random
 from uuid import uuid4
 
 from hipp_prune.errors import OutputExistsError, QuestionError, RunError
+from hipp_prune.files.ranges import Seed
+from hipp_prune.files.reading import read_document
 from hipp_prune.questions.benchmarks import pope, scienceqa
+from hipp_prune.questions.benchmarks.pope import SUBSETS
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.toyworld.drawing import draw
 from hipp_prune.questions.toyworld.exam import (
@@ -34,7 +37,7 @@ from hipp_prune.questions.toyworld.exam import (
     split_of,
     with_choices,
 )
-from hipp_prune.questions.toyworld.polling import SUBSETS, polls, rankings
+from hipp_prune.questions.toyworld.polling import polls, rankings
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for, scenes
 
 VERSION = 2
@@ -51,6 +54,14 @@ class Size:
     """Pictures; POPE asks six questions of each in each subset."""
     problems: int
     """Multiple-choice questions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _World:
+    """What ``world.json`` says."""
+
+    version: int
+    seed: Seed
 
 
 SIZES = {
@@ -118,17 +129,12 @@ def load(root: Path, split: str) -> list[Question]:
 
 
 def _check_marker(root: Path, seed: int | None) -> None:
-    try:
-        found = json.loads((root / _MARKER).read_text(encoding="utf-8"))
-        version, found_seed = found["version"], found["seed"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    remedy = "choose a new folder, or one that holds an embedded world"
+    found = read_document(root / _MARKER, _World, remedy=remedy, error=OutputExistsError)
+    if found.version != VERSION or seed not in {None, found.seed}:
         raise OutputExistsError(
-            f"{root}: expected a new folder or an embedded world, found something else; choose another folder"
-        ) from error
-    if version != VERSION or seed not in {None, found_seed}:
-        raise OutputExistsError(
-            f"{root}: expected the embedded world of version {VERSION}, seed {seed or 0}, found version {version}, "
-            f"seed {found_seed}; choose another folder or delete this one"
+            f"{root}: expected the embedded world of version {VERSION}, seed {seed or 0}, found version "
+            f"{found.version}, seed {found.seed}; choose another folder or delete this one"
         )
 
 

@@ -8,8 +8,6 @@ from random import Random
 from hipp_prune.questions.toyworld.scenes import Scene
 from hipp_prune.questions.toyworld.things import THINGS, article
 
-SUBSETS = ("random", "popular", "adversarial")
-"""How absent things are chosen: at random, by frequency, or by co-occurrence with the present thing."""
 _NAMES = tuple(thing.name for thing in THINGS)
 POSITIVES = 3
 """Present things asked about in a scene; each is followed by one absent thing."""

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hipp_prune.plans.allocation import Allocation, target_sparsity
-from hipp_prune.plans.arrays import Floats, Ints
+from hipp_prune.plans.arrays import Float, Floats, Int, Ints
 from hipp_prune.plans.space import PlanSpace
 
 _TINY = np.finfo(np.float64).tiny
@@ -20,20 +19,22 @@ _EDGE = 1e-3
 class PlanBatch:
     """Whole plans decoded from raw actions; P plans, U units."""
 
-    kept: Ints
+    kept: Int[Ints, "plans units"]
     """Neurons kept, [P, U]."""
-    sparsity: Floats
+    sparsity: Float[Floats, "plans"]
     """Realised sparsity, [P]."""
 
 
-def make_context(budget: Floats, preferences: Floats) -> Tensor:
+def make_context(
+    budget: Float[Floats, "groups 2"], preferences: Float[Floats, "groups 3"]
+) -> Float[Tensor, "groups 5"]:
     """The policy's conditioning vectors: (s_min, s_max) [G, 2] and λ [G, 3] → float32 [G, 5]."""
     return torch.from_numpy(np.concatenate([budget, preferences], axis=1)).float()
 
 
 def decode_actions(
-    z: NDArray[np.float64],
-    budget: Floats,
+    z: Float[Floats, "plans entries"],
+    budget: Float[Floats, "plans 2"],
     space: PlanSpace,
     *,
     rule: Allocation = "waterfill",
@@ -68,31 +69,36 @@ def decode_actions(
 
 
 def flatten_actions(
-    z: NDArray[np.float64],
-    budget: Floats,
+    z: Float[Floats, "plans entries"],
+    budget: Float[Floats, "plans 2"],
     space: PlanSpace,
     *,
     rule: Allocation = "waterfill",
     kappa: float = 1.0,
-) -> NDArray[np.float64]:
+) -> Float[Floats, "plans entries-1"]:
     """The flat actions [P, U] that mean what hierarchical ones [P, 1 + U] do, up to the edges of the box.
 
     Args and errors: see ``decode_actions``.
     """
     share = _hierarchical_ratios(z, budget, space, rule=rule, kappa=kappa) / space.r_max
     share = np.clip(share, _EDGE, 1 - _EDGE)
-    result: NDArray[np.float64] = np.log(share / (1 - share))
+    result: Float[Floats, "plans entries-1"] = np.log(share / (1 - share))
     return result
 
 
 def _hierarchical_ratios(
-    z: NDArray[np.float64], budget: Floats, space: PlanSpace, *, rule: Allocation, kappa: float
-) -> Floats:
+    z: Float[Floats, "plans entries"],
+    budget: Float[Floats, "plans 2"],
+    space: PlanSpace,
+    *,
+    rule: Allocation,
+    kappa: float,
+) -> Float[Floats, "plans entries-1"]:
     sparsity = target_sparsity(_sigmoid(z[:, 0]), budget[:, 0], budget[:, 1])
     log_allocation = z[:, 1:] - np.logaddexp.reduce(z[:, 1:], axis=1, keepdims=True)
     return space.ratios(log_allocation, sparsity, rule=rule, kappa=kappa)
 
 
-def _sigmoid(z: NDArray[np.float64]) -> Floats:
-    result: Floats = 1.0 / (1.0 + np.exp(-z))
+def _sigmoid(z: Float[Floats, "*shape"]) -> Float[Floats, "*shape"]:
+    result: Float[Floats, "*shape"] = 1.0 / (1.0 + np.exp(-z))
     return result

@@ -8,16 +8,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hipp_prune.plans.arrays import Float
 from hipp_prune.search.policy.network import PlanDistribution
 from hipp_prune.search.policy.variants import AdvantageKind, GateKind
 
 
-def scalarise(objectives: Tensor, preferences: Tensor) -> Tensor:
+def scalarise(
+    objectives: Float[Tensor, "*#plans 3"], preferences: Float[Tensor, "*#plans 3"]
+) -> Float[Tensor, "*plans"]:
     """Eq. 16: R = Σ_k λ_k R̃_k over the last axis, for normalised objectives [..., 3] and λ [..., 3]."""
     return (objectives * preferences).sum(dim=-1)
 
 
-def advantages(returns: Tensor, *, kind: AdvantageKind, epsilon: float = 1e-6) -> Tensor:
+def advantages(
+    returns: Float[Tensor, "*groups plans"], *, kind: AdvantageKind, epsilon: float = 1e-6
+) -> Float[Tensor, "*groups plans"]:
     """Eq. 17: group-relative advantages, [..., G]; each group's sum to zero.
 
     ``leave-one-out`` compares a plan with the mean of the *other* plans, so the baseline is independent of the
@@ -39,7 +44,9 @@ def advantages(returns: Tensor, *, kind: AdvantageKind, epsilon: float = 1e-6) -
     return returns - others
 
 
-def gated(advantage: Tensor, gate: Tensor, *, kind: GateKind) -> Tensor:
+def gated(
+    advantage: Float[Tensor, "*plans"], gate: Float[Tensor, "*plans"], *, kind: GateKind
+) -> Float[Tensor, "*plans"]:
     """Eq. 15 applied: g·A for positive A (default), for all A (``paper``), or A untouched.
 
     Gating negative advantages would delete the lesson of a collapsed plan: that it was bad.
@@ -55,7 +62,7 @@ def gated(advantage: Tensor, gate: Tensor, *, kind: GateKind) -> Tensor:
 class PolicyLoss:
     """Eq. 18 with the sign of a loss, and what to watch of it."""
 
-    loss: Tensor
+    loss: Float[Tensor, ""]
     """−J, scalar."""
     kl: float
     """Mean KL(π_θ ‖ π_old) over the plans."""
@@ -66,14 +73,14 @@ class PolicyLoss:
 def policy_loss(
     new: PlanDistribution,
     old: PlanDistribution,
-    z: Tensor,
-    weighted_advantage: Tensor,
+    z: Float[Tensor, "plans entries"],
+    weighted_advantage: Float[Tensor, "plans"],
     *,
     clip: float | None = 0.05,
     budget_entropy: float = 0.0,
     allocation_entropy: float = 0.0,
     kl_weight: float = 0.0,
-    old_log_prob: Tensor | None = None,
+    old_log_prob: Float[Tensor, "plans"] | None = None,
 ) -> PolicyLoss:
     """Eq. 18: −(mean of min(ρA, clip(ρ, 1 ± ε)A) + c_u H_u + c_a H_a − β_KL KL).
 
@@ -109,7 +116,9 @@ def policy_loss(
     return PolicyLoss(-(gain + bonus).mean(), float(kl.detach().mean()), float(clipped))
 
 
-def relabelling_ratio(log_prob: Tensor, drawn_log_prob: Tensor) -> Tensor:
+def relabelling_ratio(
+    log_prob: Float[Tensor, "plans"], drawn_log_prob: Float[Tensor, "plans"]
+) -> Float[Tensor, "plans"]:
     """ρ = π_θ(z | λ') / π_old(z | λ) of plans drawn for λ and reused for λ', [N].
 
     Objective vectors do not depend on λ, so E_{z ~ π_old(·|λ)}[ρ f(z)] = E_{z ~ π_θ(·|λ')}[f(z)]: unclipped

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from hipp_prune.plans.arrays import Float
+
 CONTEXT = 5
 """Entries of the conditioning vector: s_min, s_max, λ_rob, λ_util, λ_comp."""
 
@@ -20,9 +22,9 @@ _LOG_STD_RANGE = (-3.0, 1.0)
 class PlanDistribution:
     """Independent Gaussians over raw actions z of Z entries; see ``action.decode_actions`` for what they mean."""
 
-    mean: Tensor
+    mean: Float[Tensor, "groups entries"]
     """[G, Z]: Z = 1 + U, the budget first, or U where actions are flat."""
-    log_std: Tensor
+    log_std: Float[Tensor, "groups entries"]
     """[G, Z]."""
     flat: bool = False
     """Whether z has an entry a unit and none for the budget."""
@@ -31,23 +33,23 @@ class PlanDistribution:
         """The flat distribution with the same outputs: what moved the budget moves all units alike."""
         return PlanDistribution(self.mean[:, :1] + self.mean[:, 1:], self.log_std[:, 1:], flat=True)
 
-    def sample(self, noise: Tensor) -> Tensor:
+    def sample(self, noise: Float[Tensor, "groups entries"]) -> Float[Tensor, "groups entries"]:
         """z = μ + σ ε for standard normal ``noise`` [G, Z]; give ±ε for antithetic pairs."""
         return self.mean + self.log_std.exp() * noise
 
-    def log_prob(self, z: Tensor) -> Tensor:
+    def log_prob(self, z: Float[Tensor, "groups entries"]) -> Float[Tensor, "groups"]:
         """log π(z), [G]. On raw z: the Jacobian of (u, a) does not depend on the policy's parameters."""
         scaled = (z - self.mean) / self.log_std.exp()
         return (-0.5 * scaled**2 - self.log_std - 0.5 * math.log(2 * math.pi)).sum(dim=-1)
 
-    def entropies(self) -> tuple[Tensor, Tensor]:
+    def entropies(self) -> tuple[Float[Tensor, "groups"], Float[Tensor, "groups"]]:
         """(H_u, H_a): entropies of the budget (0 if flat) and of the units (a mean over U entries), each [G]."""
         entropy = self.log_std + 0.5 * math.log(2 * math.pi * math.e)
         if self.flat:
             return torch.zeros_like(entropy[:, 0]), entropy.mean(dim=-1)
         return entropy[:, 0], entropy[:, 1:].mean(dim=-1)
 
-    def kl_to(self, old: "PlanDistribution") -> Tensor:
+    def kl_to(self, old: "PlanDistribution") -> Float[Tensor, "groups"]:
         """KL(self ‖ old), [G]."""
         ratio = (2 * (self.log_std - old.log_std)).exp()
         shift = ((self.mean - old.mean) / old.log_std.exp()) ** 2
@@ -90,7 +92,9 @@ class PlanPolicy(nn.Module):
             with torch.no_grad():
                 head.bias.copy_(torch.tensor([0.0, log_std]))
 
-    def forward(self, state: Tensor, context: Tensor) -> PlanDistribution:
+    def forward(
+        self, state: Float[Tensor, "units features"], context: Float[Tensor, "groups 5"]
+    ) -> PlanDistribution:
         """The distribution of each of G actions.
 
         Args:

@@ -13,7 +13,7 @@ from torch import Tensor
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.calibration.reductions import TOKEN_REDUCTIONS, HeadReduction
 from hipp_prune.models.adapter import Adapter, Block
-from hipp_prune.plans.arrays import Floats
+from hipp_prune.plans.arrays import Float, Floats
 from hipp_prune.plans.space import PlanSpace, UnitKind
 from hipp_prune.search.policy.variants import VisualState
 
@@ -27,14 +27,14 @@ class UnitStates:
 
     names: tuple[str, ...]
     """Names of the F descriptors."""
-    values: Floats
+    values: Float[Floats, "units features"]
     """[U, F]; each column has mean 0 and std 1 over units, or is 0 where it does not vary."""
 
 
 def describe_units(
     adapter: Adapter,
     calibration: Calibration,
-    scores: Sequence[Tensor],
+    scores: Sequence[Float[Tensor, "_"]],
     space: PlanSpace,
     *,
     image_weight: float | None = 0.5,
@@ -83,16 +83,16 @@ def describe_units(
     return UnitStates(names=names, values=standardise(table))
 
 
-def standardise(table: Floats) -> Floats:
+def standardise(table: Float[Floats, "units features"]) -> Float[Floats, "units features"]:
     """Columns of [U, F] with mean 0 and std 1 over units; a column that does not vary becomes 0."""
     centred = table - table.mean(axis=0)
     std = centred.std(axis=0)
     varies = std > 1e-9 * np.maximum(1.0, np.abs(table).max(axis=0))
-    result: Floats = np.where(varies, centred / np.where(varies, std, 1.0), 0.0)
+    result: Float[Floats, "units features"] = np.where(varies, centred / np.where(varies, std, 1.0), 0.0)
     return result
 
 
-def gini(values: Tensor) -> float:
+def gini(values: Float[Tensor, "n"]) -> float:
     """Gini coefficient of non-negative values, in [0, 1): 0 if all are equal, near 1 if one holds all."""
     ordered = values.double().sort().values
     total = float(ordered.sum())
@@ -109,12 +109,12 @@ def _locate(unit: int, kind: UnitKind) -> tuple[int, str]:
     return unit // 2, "down" if unit % 2 else "gate_up"
 
 
-def _projections(block: Block, kind: str) -> list[Tensor]:
+def _projections(block: Block, kind: str) -> list[Float[Tensor, "_ _"]]:
     gate, up, down = (projection.weight.detach() for projection in (block.gate, block.up, block.down))
     return {"neurons": [gate, up, down], "gate_up": [gate, up], "down": [down]}[kind]
 
 
-def _weight_statistics(weights: Sequence[Tensor]) -> dict[str, float]:
+def _weight_statistics(weights: Sequence[Float[Tensor, "_ _"]]) -> dict[str, float]:
     norms = torch.cat([weight.float().norm(dim=1) for weight in weights]).cpu()
     mean, std = float(norms.mean()), float(norms.std())
     return {
@@ -125,7 +125,7 @@ def _weight_statistics(weights: Sequence[Tensor]) -> dict[str, float]:
     }
 
 
-def _norm_statistics(norms: Tensor) -> dict[str, float]:
+def _norm_statistics(norms: Float[Tensor, "inputs"]) -> dict[str, float]:
     return {
         "input_norm_mean": float(norms.mean()),
         "input_norm_std": float(norms.std()),
@@ -133,5 +133,5 @@ def _norm_statistics(norms: Tensor) -> dict[str, float]:
     }
 
 
-def _score_statistics(scores: Tensor) -> dict[str, float]:
+def _score_statistics(scores: Float[Tensor, "scored"]) -> dict[str, float]:
     return {"score_mean": float(scores.mean()), "score_gini": gini(scores)}

@@ -9,15 +9,17 @@ plan's forecast has the mean level. Everything is fitted anew without each eight
 delete-a-group jackknife), which shows how far a forecast hangs on the plans *and* on the questions behind it.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Gt, Le, Len
 
 from hipp_prune.errors import InputError
+from hipp_prune.files.ranges import Count
+from hipp_prune.files.reading import read_document
 from hipp_prune.files.writing import write_json
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import PlanSpace
@@ -35,17 +37,21 @@ _SCALES = (0.5, 1.0, 2.0, 4.0, 16.0)
 """Of the curve, in medians of the losses seen."""
 
 
+Damage = Annotated[float, Ge(0), Le(1e9)]
+"""A loss of return, or a coefficient of one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Curve:
     """Accuracy by predicted loss of return."""
 
-    level: float
+    level: Annotated[float, Ge(-1e9), Le(1e9)]
     """Accuracy without loss: the mean of c_m over the questions asked."""
-    fall: float
+    fall: Damage
     """b ≥ 0."""
-    scale: float
+    scale: Annotated[float, Gt(0), Le(1e9)]
     """s > 0, in units of the return."""
-    power: float
+    power: Annotated[float, Gt(0), Le(10)]
     """p."""
 
     def __call__(self, loss: Floats) -> Floats:
@@ -65,6 +71,46 @@ class Fit:
         """Accuracy on each benchmark of ratios [P, U], [P, B], by the predicted loss of its role."""
         loss = self.surrogate.damage(ratios)
         return np.stack([curve(loss[:, column_of(name)]) for name, curve in self.curves.items()], axis=1)
+
+
+Table = Annotated[list[list[Damage]], Len(2, 2)]
+"""Coefficients of a surrogate, [2, U]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SurrogateFile:
+    """A surrogate as JSON has it."""
+
+    linear: Table
+    quadratic: Table
+    cubic: Table
+
+    def __post_init__(self) -> None:
+        if len({len(row) for table in (self.linear, self.quadratic, self.cubic) for row in table}) > 1:
+            raise ValueError("the tables of a surrogate must be equally long")
+
+    def restore(self) -> Surrogate:
+        """The surrogate."""
+        return Surrogate(
+            linear=np.array(self.linear), quadratic=np.array(self.quadratic), cubic=np.array(self.cubic)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _FitFile:
+    """A fit as JSON has it."""
+
+    surrogate: _SurrogateFile
+    curves: Annotated[dict[str, Curve], Len(1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ForecastFile:
+    """What ``forecast.json`` holds."""
+
+    evaluations: Count
+    fits: Annotated[list[_FitFile], Len(1 + _FEWEST_GROUPS, 1 + _GROUPS)]
+    """The whole one first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,15 +147,19 @@ class Forecast:
         write_json(path, {"evaluations": self.evaluations, "fits": fits})
 
     @classmethod
-    def load(cls, path: Path, *, evaluations: int) -> "Forecast | None":
-        """Reads a forecast; none where there is none for an archive of so many evaluations."""
+    def load(cls, path: Path, *, evaluations: int, units: int) -> "Forecast | None":
+        """Reads a forecast; none where there is none for an archive of so many evaluations of so many units."""
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            whole, *without = [_from_json(fit) for fit in content["fits"]]
-            found = cls(evaluations=content["evaluations"], whole=whole, without=tuple(without))
-        except (OSError, ValueError, KeyError, TypeError):
+            content = read_document(path, _ForecastFile, remedy="search again", error=InputError)
+        except InputError:
             return None
-        return found if found.evaluations == evaluations else None
+        fits = [Fit(surrogate=fit.surrogate.restore(), curves=fit.curves) for fit in content.fits]
+        names = [name for name in BENCHMARKS if name in fits[0].curves]
+        fitting = all(fit.surrogate.linear.shape == (2, units) and list(fit.curves) == names for fit in fits)
+        if content.evaluations != evaluations or not fitting:
+            return None
+        whole, *without = fits
+        return cls(evaluations=evaluations, whole=whole, without=tuple(without))
 
 
 def known_forecast(path: Path, archive: Archive, space: PlanSpace) -> Forecast:
@@ -118,7 +168,7 @@ def known_forecast(path: Path, archive: Archive, space: PlanSpace) -> Forecast:
     Raises:
         InputError: if the archive is too small.
     """
-    found = Forecast.load(path, evaluations=len(archive))
+    found = Forecast.load(path, evaluations=len(archive), units=space.num_units)
     if found is None:
         found = fit_forecast(list(archive), space)
         found.save(path)
@@ -213,9 +263,3 @@ def _shape(loss: Floats, scale: float, power: float) -> Floats:
 def _as_json(fit: Fit) -> dict[str, object]:
     tables = {each.name: getattr(fit.surrogate, each.name).tolist() for each in fields(fit.surrogate)}
     return {"surrogate": tables, "curves": {name: asdict(curve) for name, curve in fit.curves.items()}}
-
-
-def _from_json(content: dict[str, Any]) -> Fit:
-    tables = {name: np.array(table) for name, table in content["surrogate"].items()}
-    curves = {name: Curve(**content["curves"][name]) for name in BENCHMARKS if name in content["curves"]}
-    return Fit(surrogate=Surrogate(**tables), curves=curves)

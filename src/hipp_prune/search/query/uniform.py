@@ -46,7 +46,7 @@ def best_uniform(
             f"--uniform chooses the width of all blocks, but this run prunes {space.unit}, which leaves every block "
             "its width; search with --unit coupled"
         )
-    kept = uniform_counts(space, align)
+    kept = one_width_counts(space, align)
     saved = space.sparsity(kept)
     if sparsity is None:
         excess = np.maximum(0.0, np.maximum(config.s_min - saved, saved - config.s_max))
@@ -60,7 +60,7 @@ def best_uniform(
     return planner.plan(kept[best], preference=preference, sparsity=sparsity, align=align, uniform=True)
 
 
-def uniform_counts(space: PlanSpace, align: int) -> Ints:
+def one_width_counts(space: PlanSpace, align: int) -> Ints:
     """Kept counts [P, U] of all plans of one width, narrowest first.
 
     Raises:

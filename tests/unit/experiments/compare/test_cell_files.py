@@ -31,7 +31,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     written.save(tmp_path)
     path = written.cell.path(tmp_path)
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(IncompleteRunError, match=r"s0\.5-0\.parquet: expected a cell .* delete it and start"):
+    with pytest.raises(IncompleteRunError, match=r"s0\.5-0\.parquet is damaged .*; delete it and start"):
         CellResult.load(path)
 
 

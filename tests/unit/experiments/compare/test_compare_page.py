@@ -92,7 +92,10 @@ def test_the_csv_has_a_line_a_cell_and_stage(results: list[CellResult]) -> None:
 
 def test_markdown_says_what_the_numbers_are_of(results: list[CellResult]) -> None:
     text = markdown(results, comparison_facts(results, DEFAULT_SETTINGS))
-    assert "8 POPE and 40 multiple-choice questions of split test (toyworld); chance 50.0% and 25.0%" in text
+    assert (
+        "balanced accuracy on 8 questions; utility: accuracy on 40; of split test (toyworld); chance 50.0% and 25.0%"
+        in text
+    )
     assert "recovery: 120 steps" in text
     assert text.count("| flap |") == 2
     assert section_name(("a", None)) == "a, budget left to the policy"

@@ -22,7 +22,7 @@ from hipp_prune.experiments.paper import (
     tables12,
 )
 from hipp_prune.experiments.paper.claims import Effect
-from hipp_prune.experiments.paper.contenders import ABLATIONS, CENTRE, DECISIONS, LITERAL, OURS
+from hipp_prune.experiments.paper.contenders import ABLATIONS, CENTRE, DECISIONS, HYBRID, LITERAL
 from hipp_prune.experiments.paper.part import Part
 from hipp_prune.experiments.paper.points import budget_interval, is_inside, measure_points
 from hipp_prune.experiments.paper.run import PARTS, choose_parts, write_part
@@ -139,7 +139,7 @@ def test_a_controllable_policy_has_rank_correlation_one():
         result(cell, score(cell), sparsity=cell.budget or 0.1 + 0.4 * float(cell.preference.vector[2]))
         for cell in cells
     ]
-    found = table3.queries_of(measure_points(results), LLAVA, OURS, None)
+    found = table3.queries_of(measure_points(results), LLAVA, HYBRID, None)
     for name in ("POPE after", "choice after", "sparsity"):
         assert table3.correlations(found, name) == pytest.approx([1.0] * 3)
     section = table3.section(SMALL, results)
@@ -240,7 +240,7 @@ def test_verdicts_follow_the_interval(interval, paper, verdict):
 
 def test_claims_are_computed_from_the_cells():
     def score(cell: Cell) -> tuple[float, float]:
-        return (0.9 if cell.contender == OURS else 0.5) + jitter(cell), 0.5
+        return (0.9 if cell.contender == HYBRID else 0.5) + jitter(cell), 0.5
 
     cells = [cell for part in tables12.PARTS for cell in part.cells(SMALL)]
     text = claims.section(SMALL, _planted(cells, score)).text
@@ -256,7 +256,7 @@ def test_claims_are_computed_from_the_cells():
 
 def test_a_starting_point_is_judged_before_recovery():
     def score(cell: Cell) -> tuple[float, float]:
-        return (0.9 if cell.contender == OURS else 0.5) + jitter(cell), 0.5
+        return (0.9 if cell.contender == HYBRID else 0.5) + jitter(cell), 0.5
 
     cells = [cell for part in tables12.PARTS for cell in part.cells(SMALL)]
     results = [result(cell, (0.5, 0.5), before=score(cell)) for cell in cells]

@@ -13,7 +13,7 @@ from hipp_prune.experiments.search_bench.run import claim, read_results, run_tri
 from hipp_prune.experiments.search_bench.settings import FULL, BenchSettings
 from hipp_prune.experiments.search_bench.trials import (
     LONG_METHODS,
-    Trial,
+    SearchTrial,
     TrialResult,
     finished,
     run_trial,
@@ -25,7 +25,7 @@ from hipp_prune.search.settings import SearchSettings
 
 BASE = SearchSettings(minibatch=8)
 SPECS = {"landscape": ArenaSpec(name="landscape", run=None)}
-CELL = Trial(problem="landscape", method="random", budget=8, seed=0)
+CELL = SearchTrial(problem="landscape", method="random", budget=8, seed=0)
 
 
 @pytest.fixture(scope="module")

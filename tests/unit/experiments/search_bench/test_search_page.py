@@ -15,10 +15,10 @@ from hipp_prune.experiments.search_bench.page import (
     to_csv,
     verdict_lines,
 )
-from hipp_prune.experiments.search_bench.trials import Trial, TrialResult
+from hipp_prune.experiments.search_bench.trials import SearchTrial, TrialResult
 from hipp_prune.experiments.search_bench.verdicts import (
     MEASURES,
-    Score,
+    TrialScore,
     compare,
     duels,
     entries,
@@ -54,7 +54,7 @@ REFERENCE = Reference(
 def result(method: str, seed: int, *plans: JudgedPlan, budget: int = 100) -> TrialResult:
     """A search that answers every preference with the last plan."""
     return TrialResult(
-        cell=Trial(problem="vlm", method=method, budget=budget, seed=seed),
+        cell=SearchTrial(problem="vlm", method=method, budget=budget, seed=seed),
         arena="vlm",
         config={},
         evaluations=budget,
@@ -65,9 +65,9 @@ def result(method: str, seed: int, *plans: JudgedPlan, budget: int = 100) -> Tri
     )
 
 
-def score(method: str, seed: int, regret: float, *, problem: str = "vlm", budget: int = 100) -> Score:
-    return Score(
-        cell=Trial(problem=problem, method=method, budget=budget, seed=seed),
+def score(method: str, seed: int, regret: float, *, problem: str = "vlm", budget: int = 100) -> TrialScore:
+    return TrialScore(
+        cell=SearchTrial(problem=problem, method=method, budget=budget, seed=seed),
         regret=regret,
         hypervolume=1 - regret,
         return_hypervolume=1 - regret,
@@ -77,7 +77,7 @@ def score(method: str, seed: int, regret: float, *, problem: str = "vlm", budget
     )
 
 
-def standings(**regrets: list[float]) -> list[Score]:
+def standings(**regrets: list[float]) -> list[TrialScore]:
     return [
         score(method, seed, regret) for method, each in regrets.items() for seed, regret in enumerate(each)
     ]
@@ -171,7 +171,7 @@ def test_a_cell_of_a_table_is_median_mean_and_sample_std() -> None:
 def test_the_facts_say_how_many_seeds_are_complete() -> None:
     scores = standings(hybrid=[0.1, 0.2], random=[0.3])
     cells = [
-        Trial(problem="vlm", method=method, budget=100, seed=seed)
+        SearchTrial(problem="vlm", method=method, budget=100, seed=seed)
         for seed in (0, 1)
         for method in ("hybrid", "random")
     ]

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from hipp_prune.experiments.toy.families import FAMILIES, Family
+from hipp_prune.experiments.toy.families import TOY_FAMILIES, ToyFamily
 
 
-@pytest.fixture(params=FAMILIES.values(), ids=FAMILIES.keys())
-def family(request: pytest.FixtureRequest) -> Family:
-    chosen: Family = request.param
+@pytest.fixture(params=TOY_FAMILIES.values(), ids=TOY_FAMILIES.keys())
+def family(request: pytest.FixtureRequest) -> ToyFamily:
+    chosen: ToyFamily = request.param
     return chosen
 
 

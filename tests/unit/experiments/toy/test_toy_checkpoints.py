@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from hipp_prune.experiments.toy.examination import answers, report
-from hipp_prune.experiments.toy.families import FAMILIES, LLAVA, Family, FamilyName
+from hipp_prune.experiments.toy.families import LLAVA, TOY_FAMILIES, FamilyName, ToyFamily
 from hipp_prune.experiments.toy.tokenizer import build
 from hipp_prune.models.loading import local_folder
 from hipp_prune.questions import toyworld
@@ -28,10 +28,10 @@ MOST_BYTES = 12 * 2**20
 
 
 def test_every_family_has_a_name_a_caller_may_write() -> None:
-    assert tuple(FAMILIES) == get_args(FamilyName)
+    assert tuple(TOY_FAMILIES) == get_args(FamilyName)
 
 
-def test_it_is_small_single_precision_and_has_no_pickle(family: Family) -> None:
+def test_it_is_small_single_precision_and_has_no_pickle(family: ToyFamily) -> None:
     folder = local_folder(family.name)
     assert (folder / "model.safetensors").stat().st_size <= MOST_BYTES
     assert {path.suffix for path in folder.iterdir()} <= {".json", ".safetensors", ".jinja"}
@@ -39,7 +39,7 @@ def test_it_is_small_single_precision_and_has_no_pickle(family: Family) -> None:
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F32"}  # noqa: SIM118
 
 
-def test_it_is_a_stock_model_with_twelve_blocks_of_gated_mlps(family: Family) -> None:
+def test_it_is_a_stock_model_with_twelve_blocks_of_gated_mlps(family: ToyFamily) -> None:
     model = AutoModelForImageTextToText.from_pretrained(local_folder(family.name))
     expected = LlavaForConditionalGeneration if family is LLAVA else Qwen2_5_VLForConditionalGeneration
     assert type(model) is expected
@@ -49,7 +49,7 @@ def test_it_is_a_stock_model_with_twelve_blocks_of_gated_mlps(family: Family) ->
     assert sum(weight.numel() for weight in model.parameters()) < 3_000_000
 
 
-def test_its_tokenizer_and_image_processor_are_those_it_was_trained_with(family: Family) -> None:
+def test_its_tokenizer_and_image_processor_are_those_it_was_trained_with(family: ToyFamily) -> None:
     folder = local_folder(family.name)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer.get_vocab() == build(family).get_vocab()
@@ -71,7 +71,7 @@ def test_the_stock_processor_of_llava_expands_the_picture() -> None:
     assert int((inputs["input_ids"] == processor.image_token_id).sum()) == 16
 
 
-def test_it_answers_questions_it_has_never_seen(family: Family, tmp_path: Path) -> None:
+def test_it_answers_questions_it_has_never_seen(family: ToyFamily, tmp_path: Path) -> None:
     folder = local_folder(family.name)
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
     root = toyworld.write(tmp_path / "world")
@@ -82,7 +82,7 @@ def test_it_answers_questions_it_has_never_seen(family: Family, tmp_path: Path) 
     assert accuracy["scienceqa"] >= 0.8
 
 
-def test_it_generates_the_answer_and_stops(family: Family) -> None:
+def test_it_generates_the_answer_and_stops(family: ToyFamily) -> None:
     folder = local_folder(family.name)
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -8,16 +8,16 @@ from toy_rows import make_packer, some_rows, some_scenes
 
 from hipp_prune.experiments.toy import pictures
 from hipp_prune.experiments.toy.curriculum import TASKS
-from hipp_prune.experiments.toy.families import LLAVA, Family
+from hipp_prune.experiments.toy.families import LLAVA, ToyFamily
 from hipp_prune.experiments.toy.learning import target_logits
-from hipp_prune.experiments.toy.packing import PAD_SEGMENT, Kind, tree_mask
+from hipp_prune.experiments.toy.packing import PAD_SEGMENT, TargetKind, tree_mask
 from hipp_prune.experiments.toy.train import fresh_model
 from hipp_prune.questions.toyworld.scenes import GRID
 from tests.tolerance import assert_agree
 
 
 def _alone(
-    model: Any, family: Family, prefix: tuple[int, ...], ids: tuple[int, ...], inputs: dict[str, Any]
+    model: Any, family: ToyFamily, prefix: tuple[int, ...], ids: tuple[int, ...], inputs: dict[str, Any]
 ) -> Any:
     tokens = torch.tensor([[*prefix, *ids]])
     if family is not LLAVA:
@@ -27,7 +27,7 @@ def _alone(
 
 @torch.no_grad()
 @pytest.mark.parametrize("position", range(len(TASKS)), ids=TASKS)
-def test_packed_logits_equal_those_of_the_stock_model(family: Family, position: int) -> None:
+def test_packed_logits_equal_those_of_the_stock_model(family: ToyFamily, position: int) -> None:
     torch.manual_seed(0)
     packer = make_packer(family)
     ids = packer.tokenizer.get_vocab()
@@ -53,7 +53,7 @@ def test_packed_logits_equal_those_of_the_stock_model(family: Family, position: 
     assert_agree(packed, torch.cat(expected))
 
 
-def test_positions_equal_the_stock_model_s(family: Family) -> None:
+def test_positions_equal_the_stock_model_s(family: ToyFamily) -> None:
     if family is LLAVA:
         pytest.skip("one axis: positions are the token's index")
     packer = make_packer(family)
@@ -80,14 +80,14 @@ def test_the_tree_mask_hides_other_questions_the_future_and_padding() -> None:
     assert torch.equal(visible, torch.tensor(expected, dtype=torch.bool))
 
 
-def test_every_question_has_claims_one_answer_and_one_end(family: Family) -> None:
+def test_every_question_has_claims_one_answer_and_one_end(family: ToyFamily) -> None:
     packer = make_packer(family)
     rows = some_rows(packer)
     batch = packer.collate(rows)
     count = sum(len(row.asked) for row in rows)
-    found = {kind: batch.target_ids[batch.target_kinds == kind].tolist() for kind in Kind}
+    found = {kind: batch.target_ids[batch.target_kinds == kind].tolist() for kind in TargetKind}
     ids = packer.tokenizer.get_vocab()
-    assert len(found[Kind.ANSWER]) == count
-    assert set(found[Kind.ANSWER]) <= {ids[word] for word in ("Yes", "No", *"ABCDE")}
-    assert found[Kind.END] == [ids[family.eos]] * count
-    assert set(found[Kind.CLAIM]) == {ids["Yes"], ids["No"]}
+    assert len(found[TargetKind.ANSWER]) == count
+    assert set(found[TargetKind.ANSWER]) <= {ids[word] for word in ("Yes", "No", *"ABCDE")}
+    assert found[TargetKind.END] == [ids[family.eos]] * count
+    assert set(found[TargetKind.CLAIM]) == {ids["Yes"], ids["No"]}

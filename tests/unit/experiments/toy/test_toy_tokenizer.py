@@ -7,7 +7,7 @@ from transformers import AutoTokenizer
 
 from hipp_prune.experiments.toy import tokenizer
 from hipp_prune.experiments.toy.curriculum import prompt
-from hipp_prune.experiments.toy.families import Family
+from hipp_prune.experiments.toy.families import ToyFamily
 from hipp_prune.questions.benchmarks import pope
 from hipp_prune.questions.toyworld import exam
 from hipp_prune.questions.toyworld.polling import Poll
@@ -15,7 +15,7 @@ from hipp_prune.questions.toyworld.scenes import rng_for, scenes
 from hipp_prune.questions.toyworld.things import THINGS
 
 
-def test_no_word_of_the_world_is_unknown(family: Family) -> None:
+def test_no_word_of_the_world_is_unknown(family: ToyFamily) -> None:
     built = tokenizer.build(family)
     rng = rng_for("tokenizer")
     items = [*exam.plain_items(), *exam.people_items(), *islice(exam.hinted_items(), 0, None, 97)]
@@ -28,7 +28,7 @@ def test_no_word_of_the_world_is_unknown(family: Family) -> None:
         assert built.unk_token_id not in ids
 
 
-def test_an_answer_is_one_token_with_and_without_a_space(family: Family) -> None:
+def test_an_answer_is_one_token_with_and_without_a_space(family: ToyFamily) -> None:
     built = tokenizer.build(family)
     for answer in ("Yes", "No", *"ABCDE"):
         (token,) = built.encode(answer, add_special_tokens=False)
@@ -36,7 +36,7 @@ def test_an_answer_is_one_token_with_and_without_a_space(family: Family) -> None
         assert built.decode([token]) == answer
 
 
-def test_an_instruction_is_one_token_and_unknown_words_are_no_error(family: Family) -> None:
+def test_an_instruction_is_one_token_and_unknown_words_are_no_error(family: ToyFamily) -> None:
     built = tokenizer.build(family)
     for instruction in tokenizer.INSTRUCTIONS:
         assert len(built.encode(instruction, add_special_tokens=False)) == 1
@@ -44,7 +44,7 @@ def test_an_instruction_is_one_token_and_unknown_words_are_no_error(family: Fami
     assert built.unk_token_id in built.encode("Is there a zeppelin in the image? 🎈")
 
 
-def test_the_template_writes_the_prompt_the_models_are_trained_on(family: Family) -> None:
+def test_the_template_writes_the_prompt_the_models_are_trained_on(family: ToyFamily) -> None:
     built = tokenizer.build(family)
     for with_picture in (True, False):
         parts = [{"type": "image"}] * with_picture + [
@@ -57,7 +57,7 @@ def test_the_template_writes_the_prompt_the_models_are_trained_on(family: Family
         assert rendered.replace(family.picture_token, family.picture_token * 16) == expected
 
 
-def test_the_template_takes_plain_text_and_earlier_answers(family: Family) -> None:
+def test_the_template_takes_plain_text_and_earlier_answers(family: ToyFamily) -> None:
     built = tokenizer.build(family)
     conversation = [
         {"role": "user", "content": "Is there a cup in the image?"},
@@ -71,7 +71,7 @@ def test_the_template_takes_plain_text_and_earlier_answers(family: Family) -> No
     assert rendered.endswith(last)
 
 
-def test_saved_and_loaded_it_is_the_same(family: Family, tmp_path: Path) -> None:
+def test_saved_and_loaded_it_is_the_same(family: ToyFamily, tmp_path: Path) -> None:
     built = tokenizer.build(family)
     built.save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path)

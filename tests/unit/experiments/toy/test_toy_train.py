@@ -7,9 +7,9 @@ import torch
 from toy_rows import make_packer, some_rows
 from transformers import AutoModelForImageTextToText
 
-from hipp_prune.experiments.toy.families import Family
+from hipp_prune.experiments.toy.families import ToyFamily
 from hipp_prune.experiments.toy.growth import confine_gradients, deal_out, neuron_shares
-from hipp_prune.experiments.toy.learning import Learner, target_logits
+from hipp_prune.experiments.toy.learning import LanguageOptimiser, target_logits
 from hipp_prune.experiments.toy.train import Recipe, fresh_model, train
 from tests.tolerance import assert_agree
 
@@ -31,18 +31,20 @@ MINIATURE = Recipe(
 )
 
 
-def test_a_step_lowers_the_loss_of_its_batch(family: Family) -> None:
+def test_a_step_lowers_the_loss_of_its_batch(family: ToyFamily) -> None:
     torch.manual_seed(0)
     packer = make_packer(family)
     model = fresh_model(family, packer.tokenizer.get_vocab(), 1, 16)
     batch = packer.collate(some_rows(packer, 3))
-    learner = Learner(model, [*model.model.language_model.parameters(), *model.lm_head.parameters()], 1e-3)
+    learner = LanguageOptimiser(
+        model, [*model.model.language_model.parameters(), *model.lm_head.parameters()], 1e-3
+    )
     losses = [learner.step(batch, None, 1.0) for _ in range(5)]
     assert losses[-1] < losses[0]
     assert torch.isfinite(target_logits(model, batch, None)).all()
 
 
-def test_growing_keeps_every_neuron_and_the_first_attention(family: Family) -> None:
+def test_growing_keeps_every_neuron_and_the_first_attention(family: ToyFamily) -> None:
     packer = make_packer(family)
     ids = packer.tokenizer.get_vocab()
     shallow, deep = fresh_model(family, ids, 1, 24), fresh_model(family, ids, 3, 8)
@@ -61,14 +63,16 @@ def test_each_deep_block_holds_one_share_of_a_shallow_one() -> None:
 
 
 @pytest.mark.parametrize("dealt", [False, True])
-def test_a_step_moves_no_neuron_of_another_share(family: Family, dealt: bool) -> None:
+def test_a_step_moves_no_neuron_of_another_share(family: ToyFamily, dealt: bool) -> None:
     torch.manual_seed(0)
     packer = make_packer(family)
     model = fresh_model(family, packer.tokenizer.get_vocab(), 2, 16)
     blocks = model.model.language_model.layers
     before = [block.mlp.down_proj.weight.detach().clone() for block in blocks]
     shares = neuron_shares(2, 16, 2, dealt=dealt)
-    learner = Learner(model, [*model.model.language_model.parameters(), *model.lm_head.parameters()], 1e-2)
+    learner = LanguageOptimiser(
+        model, [*model.model.language_model.parameters(), *model.lm_head.parameters()], 1e-2
+    )
     batch = packer.collate(some_rows(packer, 3))
     learner.step(batch, None, 1.0, confine=lambda: confine_gradients(model, shares, 1))
     decay = 1 - 1e-2 * 0.01
@@ -82,7 +86,7 @@ def test_a_step_moves_no_neuron_of_another_share(family: Family, dealt: bool) ->
 
 
 @torch.no_grad()
-def test_growing_a_model_whose_mlps_add_nothing_changes_no_logit(family: Family) -> None:
+def test_growing_a_model_whose_mlps_add_nothing_changes_no_logit(family: ToyFamily) -> None:
     packer = make_packer(family)
     ids = packer.tokenizer.get_vocab()
     shallow, deep = fresh_model(family, ids, 2, 16), fresh_model(family, ids, 4, 8)
@@ -94,7 +98,7 @@ def test_growing_a_model_whose_mlps_add_nothing_changes_no_logit(family: Family)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_recipe_writes_a_checkpoint_and_a_log(family: Family, tmp_path: Path) -> None:
+def test_the_recipe_writes_a_checkpoint_and_a_log(family: ToyFamily, tmp_path: Path) -> None:
     lines: list[str] = []
     threads = torch.get_num_threads()
     train(
@@ -116,7 +120,7 @@ def test_the_recipe_writes_a_checkpoint_and_a_log(family: Family, tmp_path: Path
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_same_seed_trains_the_same_model(family: Family, tmp_path: Path) -> None:
+def test_the_same_seed_trains_the_same_model(family: ToyFamily, tmp_path: Path) -> None:
     for name in ("one", "two"):
         train(family.name, tmp_path / name, seed=1, recipe=MINIATURE)
     one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))

@@ -47,9 +47,9 @@ def test_the_settings_know_every_method() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known() -> None:
-    with pytest.raises(InputError, match="no search method 'luck'; choose one of evopress, grpo, grpo-paper"):
+    with pytest.raises(InputError, match=f"no search method 'luck'; choose one of {', '.join(METHODS)}"):
         load_method("luck")
-    with pytest.raises(InputError, match="expected --method to be 'evopress', 'grpo', 'grpo-paper'"):
+    with pytest.raises(InputError, match=f"expected --method to be '{METHODS[0]}', '{METHODS[1]}'"):
         SearchSettings(method="luck")
 
 

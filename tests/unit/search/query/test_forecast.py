@@ -41,7 +41,7 @@ def test_few_minibatches_widen_the_interval_even_with_many_evaluations():
     """Questions are what a level hangs on, and four minibatches are few of them."""
     few = np.mean([errors_and_margins(seed, 240, 4)[1].mean() for seed in range(3)])
     many = np.mean([errors_and_margins(seed, 240, 48)[1].mean() for seed in range(3)])
-    assert few > 1.5 * many
+    assert few > 1.4 * many
 
 
 @pytest.mark.parametrize(("count", "minibatches"), [(20, 10), (100, 3)])
@@ -95,7 +95,7 @@ def test_a_forecast_is_kept_until_the_archive_grows(tmp_path: Path):
     for row in rows[:40]:
         archive.add(row)
     first = known_forecast(path, archive, landscape.space)
-    again = Forecast.load(path, evaluations=40)
+    again = Forecast.load(path, evaluations=40, units=landscape.space.num_units)
     kept = random_kept(landscape.space, 5, 1)
     for one, other in zip(
         first.accuracies(kept, landscape.space), again.accuracies(kept, landscape.space), strict=True

@@ -110,7 +110,8 @@ def test_requirements_that_fail_in_pairs_say_what_each_allows_alone():
 )
 def test_what_is_no_requirement(text):
     with pytest.raises(
-        InputError, match=r"a requirement is NAME=FRACTION with a name of pope, scienceqa, sparsity"
+        InputError,
+        match=r"a requirement is NAME=FRACTION with a name of amber, pope, repope, scienceqa, sparsity",
     ):
         Requirement.parse(text)
 

@@ -6,7 +6,7 @@ import pytest
 from hipp_prune.errors import BudgetError, InputError
 from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.plans.preference import Preference
-from hipp_prune.search.query.uniform import best_uniform, uniform_counts
+from hipp_prune.search.query.uniform import best_uniform, one_width_counts
 from tests.unit.search.known_world import make_archive, make_planner
 
 WORLD = Landscape()
@@ -47,7 +47,7 @@ def test_the_width_is_a_multiple_of_the_alignment():
 
 def test_widths_stay_in_the_box_of_every_block():
     space = WORLD.space
-    counts = uniform_counts(space, 1)
+    counts = one_width_counts(space, 1)
     assert counts.max() == space.widths.min()
     assert ((1 - counts / space.widths) <= space.r_max + 1e-9).all()
     assert (np.diff(counts[:, 0]) == 1).all()

@@ -1,0 +1,49 @@
+"""No name twice with two meanings: what two modules define under one name is listed here, with the reason."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import hipp_prune
+
+ROOT = Path(str(hipp_prune.__file__)).parent
+
+SHARED = {
+    "members of a table: every module of a folder defines them": {
+        "BENCHMARK", "FAMILY", "SETTINGS", "plan", "search", "only_neurons", "PARTS", "cells", "section",
+        "aliases", "load", "parse", "score", "stratum", "INSTRUCTION",
+    },
+    "a stage, a verb, and what they do are called alike": {
+        "calibrate", "report", "paper", "train", "main", "compare",
+    },
+    "one thing of two experiments": {
+        "markdown", "to_csv", "read_results", "schedule", "claim", "FULL", "QUICK", "SEARCHES", "MEASURES",
+    },
+    "one thing, said in two rooms": {"DENSE", "LARGEST_GRADIENT", "CONTEXT", "BLOCKS"},
+    "a type variable": {"Kind"},
+}  # fmt: skip
+"""By reason."""
+
+
+def public_names(tree: ast.Module) -> Iterator[str]:
+    """What a module defines at its top level for others."""
+    for node in tree.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            yield node.name
+        elif isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+
+
+def test_a_name_is_defined_once() -> None:
+    where: dict[str, set[str]] = defaultdict(set)
+    for path in ROOT.rglob("*.py"):
+        for name in public_names(ast.parse(path.read_text(encoding="utf-8"))):
+            if not name.startswith("_"):
+                where[name].add(path.relative_to(ROOT).as_posix())
+    twice = {name: sorted(paths) for name, paths in where.items() if len(paths) > 1}
+    allowed = set().union(*SHARED.values())
+    assert {name: paths for name, paths in twice.items() if name not in allowed} == {}
+    assert allowed <= twice.keys(), "these are defined once now, and need no reason"
