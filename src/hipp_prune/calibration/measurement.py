@@ -15,6 +15,7 @@ from hipp_prune.calibration.activations import Moments, record_moments
 from hipp_prune.calibration.gradients import score_taylor
 from hipp_prune.calibration.visual import VisualSensitivity, record_visual
 from hipp_prune.errors import CheckpointError, IncompleteRunError, QuestionError
+from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
@@ -69,9 +70,11 @@ class Calibration:
         Raises:
             IncompleteRunError: if there is none, or it is cut off.
             CheckpointError: if it is something else than a calibration.
+            RunError: if it is no longer what we wrote.
         """
         if not path.is_file():
             raise IncompleteRunError(f"no calibration at {path}; run `hipp-prune calibrate` first")
+        check_whole(path)
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from zlib import crc32
 
@@ -73,11 +74,29 @@ def start_list(folder: Path) -> None:
         raise RunError(f"cannot write {folder}: {error.strerror or error}; choose another place") from error
 
 
+def start_growing(path: Path) -> None:
+    """Notes a file that is going to be appended to, before its first byte, in the nearest list if there is one.
+
+    Raises:
+        RunError: if the place is not writable.
+    """
+    folder = listing_folder(path)
+    if folder is None or _noted(folder, path):
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
+    line = Note(file=_name(folder, path), bytes=0, sha256=hashlib.sha256().hexdigest(), grows=True)
+    _append(folder, line)
+
+
 def note_growing(path: Path) -> None:
     """Notes what a file that is appended to holds by now, in the nearest list if there is one."""
     folder = listing_folder(path)
     if folder is not None and path.is_file():
-        note(folder, path.absolute().relative_to(folder).as_posix(), path, grows=True)
+        note(folder, _name(folder, path), path, grows=True)
 
 
 def check_whole(path: Path) -> None:
@@ -89,11 +108,22 @@ def check_whole(path: Path) -> None:
     folder = listing_folder(path)
     if folder is None or not path.is_file():
         return
-    lines = notes(folder).get(path.absolute().relative_to(folder).as_posix(), [])
+    lines = _noted(folder, path)
     if lines and not any(each.describes(path) for each in lines[-2:]):
         raise RunError(
-            f"{path} is not what we wrote ({_fault(path, lines[-1])}); bring it back from a copy, or make it again"
+            f"{path} is not what we wrote ({_fault(path, lines[-1])}); bring it back from a copy, or make it again; if "
+            f"you changed it on purpose, say so with `hipp-prune check {folder} --accept`"
         )
+
+
+def read_whole(path: Path) -> bytes:
+    """The bytes of a file that ``check_whole`` passes.
+
+    Raises:
+        RunError: see ``check_whole``.
+    """
+    check_whole(path)
+    return path.read_bytes()
 
 
 def note(folder: Path, name: str, content: Path | None, *, grows: bool = False) -> None:
@@ -114,13 +144,7 @@ def note(folder: Path, name: str, content: Path | None, *, grows: bool = False) 
         sha256=None if content is None else digest(content),
         grows=grows,
     )
-    try:
-        with (folder / MANIFEST).open("ab") as file:
-            file.write(_encode(line))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise RunError(f"cannot write {folder / MANIFEST}: {error.strerror or error}; free space") from error
+    _append(folder, line)
 
 
 def notes(folder: Path) -> dict[str, list[Note]]:
@@ -132,7 +156,17 @@ def notes(folder: Path) -> dict[str, list[Note]]:
         RunError: if another line is damaged.
     """
     path = folder / MANIFEST
-    content = path.read_bytes() if path.is_file() else b""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return {}
+    return _read(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, size: int, time: int) -> dict[str, list[Note]]:
+    """What a list says; read again when its size or its time has changed."""
+    content = path.read_bytes()
     found: dict[str, list[Note]] = {}
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         each = _decode(line)
@@ -206,6 +240,45 @@ def faults(folder: Path) -> Iterator[str]:
         path = folder / name
         if not any(each.describes(path) for each in lines[-2:]):
             yield f"{path}: {_fault(path, lines[-1])}"
+
+
+def accept(folder: Path) -> list[Path]:
+    """Takes our files as they are now for what we wrote, and returns those that had changed or are missing.
+
+    Raises:
+        RunError: if the list itself is damaged.
+    """
+    changed = [
+        (folder / name, lines[-1].grows)
+        for name, lines in notes(folder).items()
+        if not any(each.describes(folder / name) for each in lines[-2:])
+    ]
+    for path, grows in changed:
+        note(folder, _name(folder, path), path if path.is_file() else None, grows=grows)
+    return [path for path, _ in changed]
+
+
+def _name(folder: Path, path: Path) -> str:
+    return path.absolute().relative_to(folder.absolute()).as_posix()
+
+
+def _noted(folder: Path, path: Path) -> list[Note]:
+    return notes(folder).get(_name(folder, path), [])
+
+
+def _append(folder: Path, line: Note) -> None:
+    """Adds a line; one that a full disk has cut off goes first."""
+    try:
+        with (folder / MANIFEST).open("a+b") as file:
+            file.seek(0)
+            content = file.read()
+            if not content.endswith(b"\n"):
+                file.truncate(content.rfind(b"\n") + 1)
+            file.write(_encode(line))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RunError(f"cannot write {folder / MANIFEST}: {error.strerror or error}; free space") from error
 
 
 def _fault(path: Path, line: Note) -> str:

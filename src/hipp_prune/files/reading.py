@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hipp_prune.errors import HippPruneError, IncompleteRunError
+from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.strict import parse_json
 
 LARGEST = 2**28
@@ -18,11 +19,13 @@ def read_text(path: Path, *, remedy: str, error: type[HippPruneError]) -> str:
 
     Raises:
         HippPruneError: ``error``, if it is missing, unreadable, larger than ``LARGEST`` or not UTF-8.
+        RunError: if we wrote it and it is no longer what we wrote.
     """
     try:
         size = path.stat().st_size
         if size > LARGEST:
             raise error(f"{path}: expected at most {LARGEST:,} bytes of text, found {size:,}; {remedy}")
+        check_whole(path)
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as missing:
         raise error(f"{path} does not exist; {remedy}") from missing

@@ -13,6 +13,7 @@ from annotated_types import Ge, Le, Len
 
 from hipp_prune import distributed
 from hipp_prune.errors import IncompleteRunError, RunError
+from hipp_prune.files.manifest import read_whole
 from hipp_prune.files.ranges import Count, Natural, NotNegative, Share
 from hipp_prune.files.strict import parse_json
 from hipp_prune.plans.arrays import Floats, Ints
@@ -66,7 +67,8 @@ class Evaluation:
 class Archive:
     """Append-only store of evaluations.
 
-    A line cut off by a killed process is dropped on reading, so a search goes on from its last whole evaluation.
+    A last line that a killed process cut off is passed over on reading, and cut off the file by the first evaluation
+    that is added: so a search goes on from its last whole evaluation, and whoever only reads changes nothing.
 
     Args:
         path: JSON-lines file, made when the first evaluation is added; ``None`` keeps the archive in memory.
@@ -79,9 +81,12 @@ class Archive:
         self.path = path
         self._synced = -SYNC_SECONDS
         self._evaluations: dict[tuple[tuple[int, ...], str], Evaluation] = {}
+        self._half_line_at: int | None = None
         if path is not None and path.exists():
-            for evaluation in _read(path):
-                self._evaluations[evaluation.key] = evaluation
+            content = read_whole(path)
+            whole = content[: content.rfind(b"\n") + 1]
+            self._half_line_at = len(whole) if len(whole) < len(content) else None
+            self._evaluations = {each.key: each for each in _evaluations(whole, path)}
 
     def __len__(self) -> int:
         return len(self._evaluations)
@@ -108,6 +113,9 @@ class Archive:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self._half_line_at is not None:
+                os.truncate(self.path, self._half_line_at)
+                self._half_line_at = None
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(evaluation)) + "\n")
                 file.flush()
@@ -151,13 +159,8 @@ def objective_matrix(evaluations: list[Evaluation]) -> Floats:
     )
 
 
-def _read(path: Path) -> list[Evaluation]:
-    """Reads whole lines and cuts a half-written last line off the file, so that appending stays sound."""
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
+def _evaluations(whole: bytes, path: Path) -> list[Evaluation]:
+    """What the whole lines of an archive say."""
     evaluations: list[Evaluation] = []
     for number, line in enumerate(whole.split(b"\n")[:-1], start=1):
         where = f"{path}, line {number}"

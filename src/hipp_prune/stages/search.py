@@ -13,7 +13,7 @@ from hipp_prune import distributed
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.errors import InputError
 from hipp_prune.files.changes import refuse_changes
-from hipp_prune.files.manifest import listing_folder, note_growing, remove_own
+from hipp_prune.files.manifest import listing_folder, note_growing, remove_own, start_growing
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.run_directory import SearchFolder
@@ -213,7 +213,7 @@ def _claim(folder: SearchFolder, settings: SearchSettings, *, force: bool) -> No
     listed = listing_folder(folder.root / "search.json")
     if force and listed is not None:
         remove_own(listed, folder.root.absolute().relative_to(listed).as_posix())
-    note_growing(folder.archive)
+    start_growing(folder.archive)
     write_json(folder.record, {"config": asdict(settings), "complete": False})
 
 

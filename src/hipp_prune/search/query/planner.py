@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hipp_prune.errors import IncompleteRunError
+from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.ranges import NotNegative
 from hipp_prune.files.strict import parse_json
 from hipp_prune.files.writing import atomic_path
@@ -127,7 +128,9 @@ class Planner:
 
         Raises:
             IncompleteRunError: if the file is missing, cut off or of another version.
+            RunError: if it is no longer what we wrote.
         """
+        check_whole(path)
         try:
             with safe_open(path, framework="pt") as file:
                 text = (file.metadata() or {}).get(_METADATA)
