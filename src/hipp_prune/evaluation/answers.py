@@ -18,7 +18,7 @@ from hipp_prune.files.strict import check_value
 from hipp_prune.questions.benchmark import Benchmark
 from hipp_prune.questions.benchmarks import BENCHMARKS, asked
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import REMEDY, Identifier, read_object, read_records
+from hipp_prune.questions.records import CORRECT_OR_SKIP, Identifier, read_object, read_records
 
 _EXAMPLES = 3
 
@@ -137,9 +137,13 @@ class _Given:
 
 def _stored(where: str, content: Mapping[str, Any]) -> StoredAnswer:
     if "response" in content and "question_id" not in content:
-        brief = check_value(content, _Brief, where=where, remedy=REMEDY, error=QuestionError, foreign=True)
+        brief = check_value(
+            content, _Brief, where=where, remedy=CORRECT_OR_SKIP, error=QuestionError, foreign=True
+        )
         return StoredAnswer(id=str(brief.id), text=brief.response, prompt=brief.prompt)
-    record = check_value(content, _Long, where=where, remedy=REMEDY, error=QuestionError, foreign=True)
+    record = check_value(
+        content, _Long, where=where, remedy=CORRECT_OR_SKIP, error=QuestionError, foreign=True
+    )
     return StoredAnswer(id=str(record.question_id), text=record.text, prompt=record.prompt)
 
 

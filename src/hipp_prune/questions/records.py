@@ -14,7 +14,7 @@ from hipp_prune.files.strict import parse_json
 
 Kind = TypeVar("Kind")
 
-REMEDY = "correct it or skip bad records"
+CORRECT_OR_SKIP = "correct it or skip bad records"
 """What the sentence about a bad record ends with."""
 
 _WHITESPACE = re.compile(r"[ \t\r\n]*")
@@ -79,7 +79,9 @@ def read_records(path: Path, kind: type[Kind], skip_bad: SkipBad | None = None) 
     for line, value in values:
         where = f"{path}:{line}"
         try:
-            record = parse_json(value, kind, where=where, remedy=REMEDY, error=QuestionError, foreign=True)
+            record = parse_json(
+                value, kind, where=where, remedy=CORRECT_OR_SKIP, error=QuestionError, foreign=True
+            )
         except QuestionError as error:
             skip_or_raise(error, skip_bad)
             continue

@@ -28,7 +28,7 @@ from hipp_prune.questions.intervals import (
     with_interval,
 )
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import REMEDY, SkipBad, read_records, skip_or_raise
+from hipp_prune.questions.records import CORRECT_OR_SKIP, SkipBad, read_records, skip_or_raise
 from hipp_prune.questions.yes_no import (
     YES_NO,
     YesNoCounts,
@@ -131,11 +131,11 @@ def _question(
     if dimension is None:
         raise QuestionError(
             f"{place}: expected field 'type' to be one of {', '.join(_KINDS)}, "
-            f"found {shown(annotation.type)}; {REMEDY}"
+            f"found {shown(annotation.type)}; {CORRECT_OR_SKIP}"
         )
     if annotation.truth not in ("yes", "no"):
         raise QuestionError(
-            f"{place}: expected field 'truth' to be yes or no, found {shown(annotation.truth)}; {REMEDY}"
+            f"{place}: expected field 'truth' to be yes or no, found {shown(annotation.truth)}; {CORRECT_OR_SKIP}"
         )
     image = images / query.image
     return Question(

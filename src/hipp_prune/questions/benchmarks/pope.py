@@ -17,7 +17,7 @@ from hipp_prune.files.faults import shown
 from hipp_prune.questions.benchmark import Benchmark, Loading
 from hipp_prune.questions.image_folders import image_folder
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import REMEDY, Identifier, SkipBad, read_records, skip_or_raise
+from hipp_prune.questions.records import CORRECT_OR_SKIP, Identifier, SkipBad, read_records, skip_or_raise
 from hipp_prune.questions.yes_no import (
     YES_NO,
     class_balanced_mean,
@@ -128,7 +128,7 @@ def _question(record: _Record, where: str, edition: Edition, subset: str, images
     label = record.label.strip().lower()
     if label not in {"yes", "no"}:
         raise QuestionError(
-            f"{where}: expected field 'label' to be yes or no, found {shown(record.label)}; {REMEDY}"
+            f"{where}: expected field 'label' to be yes or no, found {shown(record.label)}; {CORRECT_OR_SKIP}"
         )
     image = images / record.image
     return Question(

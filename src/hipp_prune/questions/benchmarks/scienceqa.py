@@ -30,7 +30,7 @@ from hipp_prune.questions.multiple_choice import (
 )
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import (
-    REMEDY,
+    CORRECT_OR_SKIP,
     Identifier,
     SkipBad,
     read_object,
@@ -170,7 +170,9 @@ class _Flattened(_Choices):
 
 
 def _problem(content: object, where: str) -> _Problem:
-    return check_value(content, _Problem, where=where, remedy=REMEDY, error=QuestionError, foreign=True)
+    return check_value(
+        content, _Problem, where=where, remedy=CORRECT_OR_SKIP, error=QuestionError, foreign=True
+    )
 
 
 def _official_question(pid: str, problem: _Problem, images: Path) -> Question:
@@ -217,7 +219,7 @@ def _flattened_question(record: _Flattened, where: str, images: Path) -> Questio
     if not prompt.endswith(options):
         raise QuestionError(
             f"{where}: expected field 'prompt' to end with its {len(choices)} lettered choices, "
-            f"found {prompt[-40:]!r}; {REMEDY}"
+            f"found {prompt[-40:]!r}; {CORRECT_OR_SKIP}"
         )
     image = images / _below_images(record.image) if record.image else None
     return Question(
