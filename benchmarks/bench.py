@@ -238,6 +238,7 @@ def make_planner(work: Workload) -> Planner:
         features=problem.states.names,
         orders=tuple(problem.sorted.rankings),
         scale=(1.0, 1.0, 1.0),
+        questions="none",
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -20,10 +20,11 @@ from hipp_prune.files.progress import Progress
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
 from hipp_prune.models.structure import check_prunable
+from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
 
-CALIBRATION_FORMAT = "hipp-prune calibration 1"
+CALIBRATION_FORMAT = "hipp-prune calibration 2"
 """What a calibration file says it is; a reader refuses any other."""
 
 _SUMS = ("count", "total", "square", "maximum")
@@ -43,6 +44,21 @@ class Calibration:
     """Attention that language tokens pay to the image, Eq. 5–6."""
     num_questions: int
     """Questions behind ``inputs`` and ``neurons``."""
+    origin: Origin
+    """The model's weights, and these questions."""
+
+    def check_model(self, weights: str, *, path: Path) -> None:
+        """Refuses a model that was not measured.
+
+        Args:
+            weights: its ``ModelShape.fingerprint``.
+            path: the calibration's file, for the sentence.
+
+        Raises:
+            RunError: if its weights are others.
+        """
+        now = Origin(weights=weights, questions=self.origin.questions)
+        self.origin.check(now, path=path, remedy="calibrate again")
 
     def save(self, path: Path) -> None:
         """Writes the file whole or not at all.
@@ -59,6 +75,7 @@ class Calibration:
             "format": CALIBRATION_FORMAT,
             "num_blocks": str(len(self.taylor)),
             "num_questions": str(self.num_questions),
+            **asdict(self.origin),
         }
         with atomic_path(path) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
@@ -105,6 +122,7 @@ class Calibration:
                 taylor=tuple(tensors[f"taylor.{block}"] for block in blocks),
                 visual=VisualSensitivity(total=tensors["visual.total"], count=tensors["visual.count"]),
                 num_questions=int(metadata["num_questions"]),
+                origin=Origin(weights=metadata["weights"], questions=metadata["questions"]),
             )
         except (KeyError, ValueError) as error:
             raise CheckpointError(
@@ -216,6 +234,7 @@ def calibrate(
         taylor=tuple(distributed.all_reduce(taylor)),
         visual=observations.visual,
         num_questions=len(questions),
+        origin=Origin(weights=adapter.shape.fingerprint, questions=fingerprint_questions(questions)),
     )
 
 

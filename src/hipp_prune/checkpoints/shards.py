@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from hipp_prune.errors import CheckpointError
+from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.ranges import Large, Natural
 from hipp_prune.files.strict import check_value, sound_json
 from hipp_prune.models.declared import REMEDY
@@ -140,7 +141,9 @@ def read_shard(path: Path, *, hub_names: bool = True) -> Shard:
 
     Raises:
         CheckpointError: if the file is missing, cut off or not safetensors.
+        RunError: if we wrote it and it is no longer what we wrote.
     """
+    check_whole(path)
     try:
         with safe_open(path, framework="numpy"):  # checks header, offsets and length
             pass

@@ -11,11 +11,13 @@ import tyro
 class Check:
     """Compare every file of a run, a comparison or a checkpoint with what was written: sizes and checksums.
 
-    Example: hipp-prune check run
+    Examples: hipp-prune check run; hipp-prune check smaller --accept
     """
 
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
     """A folder that hipp-prune wrote."""
+    accept: bool = False
+    """Take the files as they are now for what was written, after you have changed one on purpose."""
 
     def run(self) -> None:
         """Calls ``stages.check``.
@@ -25,8 +27,11 @@ class Check:
         """
         from hipp_prune.errors import RunError
         from hipp_prune.report.terminal import say
-        from hipp_prune.stages.check import check
+        from hipp_prune.stages.check import accept, check
 
+        if self.accept:
+            for path in accept(self.folder):
+                say(f"taken as it is now: {path}")
         number, found = check(self.folder)
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""

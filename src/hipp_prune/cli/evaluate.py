@@ -1,5 +1,7 @@
 """The verb that scores a model, or anyone's answers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,8 @@ class Evaluate:
     """Instead of a model: its answers as JSON lines {question_id, text}, or what --out wrote."""
     out: Path | None = None
     """Where the results are written as JSON."""
+    force: bool = False
+    """Replace a file that is there."""
     card: bool = False
     """Put the scores into the checkpoint's model card."""
     skip_bad: bool = False
@@ -40,18 +44,30 @@ class Evaluate:
             raise InputError(
                 "evaluate needs either --model MODEL or --answers FILE, not both and not neither"
             )
-        if self.model is not None:
-            self._ask(self.model)
-        if self.answers is not None:
-            self._score(self.answers)
+        with self._writing():
+            if self.model is not None:
+                self._ask(self.model)
+            if self.answers is not None:
+                self._score(self.answers)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Makes sure that the results can be written, before anything is asked, and that nobody else does."""
+        from hipp_prune.files.locking import sole_writer
+        from hipp_prune.files.writing import check_file
+
+        if self.out is None:
+            yield
+            return
+        with sole_writer(self.out):
+            check_file(self.out, force=self.force)
+            yield
 
     def _ask(self, model: str) -> None:
         """Asks a model; answers and scores are written and printed."""
         from hipp_prune.report.terminal import console, describe_ledger, progress_bar, say, skipping
         from hipp_prune.stages.evaluate import evaluate, update_card
 
-        if self.out is not None:
-            self.out.parent.mkdir(parents=True, exist_ok=True)
         with skipping(self.skip_bad) as skip_bad, progress_bar("evaluating") as progress:
             scorecard = evaluate(
                 model,

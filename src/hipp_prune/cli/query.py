@@ -28,6 +28,8 @@ class Query:
     latency); may be repeated. An accuracy is met if the lower end of its predicted 90% interval is."""
     out: Path | None = None
     """Plan file; RUN/plans/… by default."""
+    force: bool = False
+    """Replace another file that is there."""
     settings: QuerySettings = QuerySettings()
 
     def run(self) -> None:
@@ -42,6 +44,13 @@ class Query:
         requirements = [Requirement.parse(text) for text in self.require]
         run = RunDirectory(self.run_directory)
         out = self.out or plan_path(run, preference, self.settings, requirements)
-        plan = query(self.run_directory, preference, self.settings, requirements=requirements, out=out)
+        plan = query(
+            self.run_directory,
+            preference,
+            self.settings,
+            requirements=requirements,
+            out=out,
+            force=self.force,
+        )
         print_plan(plan, out)
         next_steps(f"hipp-prune prune --model MODEL --plan {shlex.quote(str(out))} --out CKPT")

@@ -16,10 +16,12 @@ class Report:
 
     run_directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """A run directory."""
+    force: bool = False
+    """Replace a page that somebody changed."""
 
     def run(self) -> None:
         """Calls ``stages.report``."""
         from hipp_prune.report.terminal import say
         from hipp_prune.stages.report import report
 
-        say(f"report: {report(self.run_directory).resolve().as_uri()}")
+        say(f"report: {report(self.run_directory, force=self.force).resolve().as_uri()}")

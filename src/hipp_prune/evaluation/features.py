@@ -13,6 +13,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from hipp_prune.errors import RunError
+from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Adapter, ImageFeatures
@@ -85,9 +87,10 @@ def _write(image: ImageFeatures, file: Path) -> ImageFeatures:
 def _read(file: Path) -> ImageFeatures | None:
     """The features in a file, mapped rather than read; None where there is none or a damaged one."""
     try:
+        check_whole(file)
         with safe_open(file, framework="pt") as stored:
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 it is no mapping
             extras = {key.removeprefix("extras."): value for key, value in tensors.items() if key != "tokens"}
             return ImageFeatures(tokens=tensors["tokens"], extras=extras)
-    except (OSError, SafetensorError, KeyError):
+    except (OSError, SafetensorError, KeyError, RunError):
         return None

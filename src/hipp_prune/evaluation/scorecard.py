@@ -21,6 +21,7 @@ from hipp_prune.objectives.returns import log_margins
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.benchmarks import asked
+from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
 from hipp_prune.questions.question import Question
 
 _REMEDY = "evaluate again with `hipp-prune evaluate … --out results.json`"
@@ -66,6 +67,8 @@ class Scorecard:
     """λ of the plan it was pruned by."""
     speedup: float | None = None
     """Dense wall time over this model's on the same questions, measured alternately in one process."""
+    origin: Origin | None = None
+    """The model's weights and the questions; None in results that older versions wrote."""
 
     def save(self, path: Path) -> None:
         """Writes the evaluation as JSON, atomically."""
@@ -104,6 +107,7 @@ class _ScorecardFile:
     ledger: Ledger | None = None
     preference: tuple[Share, Share, Share] | None = None
     speedup: Positive | None = None
+    origin: Origin | None = None
 
 
 def answer_questions(
@@ -171,6 +175,7 @@ def evaluate_model(
         results=score(questions, texts, rule=rule),
         answers=tuple(answers),
         seconds=seconds,
+        origin=Origin(weights=adapter.shape.fingerprint, questions=fingerprint_questions(questions)),
     )
 
 

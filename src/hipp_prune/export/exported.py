@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hipp_prune.checkpoints.ledger import PLAN_FILE
-from hipp_prune.errors import CheckpointError, OutputExistsError, PlanError
+from hipp_prune.errors import CheckpointError, PlanError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.plan import Plan
 
@@ -27,18 +27,6 @@ class Exported:
         """Lines for people."""
         sizes = f"{self.path}: {self.bytes_before:,} bytes of weights → {self.num_bytes:,} bytes"
         return "\n".join((sizes, *self.notes))
-
-
-def check_file(out: Path, *, force: bool) -> None:
-    """Refuses an output file that must not be replaced, before any work is done.
-
-    Raises:
-        OutputExistsError: if ``out`` is a folder, or exists and ``force`` is false.
-    """
-    if out.is_dir():
-        raise OutputExistsError(f"{out} is a folder, expected the name of a file to write; add a file name")
-    if out.exists() and not force:
-        raise OutputExistsError(f"{out} already exists; choose another output or add --force to replace it")
 
 
 def check_plan(source: Path, *, masked: bool) -> None:

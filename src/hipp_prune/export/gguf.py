@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from hipp_prune.checkpoints.folders import open_shards
 from hipp_prune.checkpoints.ledger import trained_projector
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
-from hipp_prune.export.exported import Exported, check_file, check_widths
+from hipp_prune.export.exported import Exported, check_widths
 from hipp_prune.export.formats import GgufPrecision
 from hipp_prune.export.vocabulary import Vocabulary, read_vocabulary
 from hipp_prune.files.packages import require_packages
 from hipp_prune.files.progress import Progress
-from hipp_prune.files.writing import atomic_path
+from hipp_prune.files.writing import atomic_path, check_file
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.structure import Block

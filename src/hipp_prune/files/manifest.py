@@ -18,8 +18,10 @@ from zlib import crc32
 
 from hipp_prune.errors import RunError
 
-MANIFEST = "files.jsonl"
+FILE_LIST = "files.jsonl"
 _CHUNK = 2**20
+_LOOSE = ("plans/", "results/")
+"""Folders of a run whose files are written one by one, and depend on nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ def digest(path: Path, size: int | None = None) -> str:
 
 def listing_folder(path: Path) -> Path | None:
     """The nearest folder above ``path`` that has a list; None where there is none."""
-    return next((folder for folder in path.absolute().parents if (folder / MANIFEST).is_file()), None)
+    return next((folder for folder in path.absolute().parents if (folder / FILE_LIST).is_file()), None)
 
 
 def start_list(folder: Path) -> None:
@@ -69,7 +71,7 @@ def start_list(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / MANIFEST).touch()
+        (folder / FILE_LIST).touch()
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error.strerror or error}; choose another place") from error
 
@@ -90,6 +92,50 @@ def start_growing(path: Path) -> None:
         raise RunError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
     line = Note(file=_name(folder, path), bytes=0, sha256=hashlib.sha256().hexdigest(), grows=True)
     _append(folder, line)
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file is one that we wrote, as we wrote it."""
+    folder = listing_folder(path)
+    return folder is not None and any(each.describes(path) for each in _noted(folder, path)[-2:])
+
+
+def needed_by(path: Path) -> Path | None:
+    """The run, comparison or checkpoint that a file is a part of; None for its plans, its results, and all else."""
+    folder = listing_folder(path)
+    if folder is None or not _noted(folder, path) or _name(folder, path).startswith(_LOOSE):
+        return None
+    return folder
+
+
+def remove_file(path: Path) -> None:
+    """Removes a file of ours if it is there, from the nearest list too if there is one.
+
+    Raises:
+        RunError: if it cannot be removed.
+    """
+    if not path.exists():
+        return
+    folder = listing_folder(path)
+    if folder is not None and _noted(folder, path):
+        note(folder, _name(folder, path), None)
+    try:
+        path.unlink()
+    except OSError as error:
+        raise RunError(f"cannot remove {path}: {error.strerror or error}") from error
+
+
+def note_all(folder: Path) -> None:
+    """Notes every file of a folder that was just written and has no line yet.
+
+    Raises:
+        RunError: if the list cannot be written.
+    """
+    known = read_list(folder)
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in known and name != FILE_LIST:
+            note(folder, name, path)
 
 
 def note_growing(path: Path) -> None:
@@ -114,6 +160,16 @@ def check_whole(path: Path) -> None:
             f"{path} is not what we wrote ({_fault(path, lines[-1])}); bring it back from a copy, or make it again; if "
             f"you changed it on purpose, say so with `hipp-prune check {folder} --accept`"
         )
+
+
+def check_all(folder: Path) -> None:
+    """``check_whole`` of every file that a folder's own list names and that is there; a folder without one passes.
+
+    Raises:
+        RunError: naming the first file that is not what we wrote.
+    """
+    for name in read_list(folder):
+        check_whole(folder / name)
 
 
 def read_whole(path: Path) -> bytes:
@@ -147,7 +203,7 @@ def note(folder: Path, name: str, content: Path | None, *, grows: bool = False) 
     _append(folder, line)
 
 
-def notes(folder: Path) -> dict[str, list[Note]]:
+def read_list(folder: Path) -> dict[str, list[Note]]:
     """What the list of ``folder`` says of each file, oldest first; empty where there is no list.
 
     A last line that was cut off by a kill is passed over.
@@ -155,7 +211,7 @@ def notes(folder: Path) -> dict[str, list[Note]]:
     Raises:
         RunError: if another line is damaged.
     """
-    path = folder / MANIFEST
+    path = folder / FILE_LIST
     try:
         state = path.stat()
     except FileNotFoundError:
@@ -164,7 +220,7 @@ def notes(folder: Path) -> dict[str, list[Note]]:
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, size: int, time: int) -> dict[str, list[Note]]:
+def _read(path: Path, size: int, time: int) -> dict[str, list[Note]]:  # noqa: ARG001 (keys of the cache)
     """What a list says; read again when its size or its time has changed."""
     content = path.read_bytes()
     found: dict[str, list[Note]] = {}
@@ -184,8 +240,8 @@ def own_files(folder: Path) -> list[Path]:
     Raises:
         RunError: if the list is damaged.
     """
-    named = [folder / name for name, lines in notes(folder).items() if lines[-1].bytes is not None]
-    return [path for path in (*named, folder / MANIFEST) if path.is_file() and not path.is_symlink()]
+    named = [folder / name for name, lines in read_list(folder).items() if lines[-1].bytes is not None]
+    return [path for path in (*named, folder / FILE_LIST) if path.is_file() and not path.is_symlink()]
 
 
 def foreign_files(folder: Path) -> list[Path]:
@@ -214,7 +270,7 @@ def remove_own(folder: Path, below: str = "", *, keep_list: bool = False) -> Non
         RunError: if the list is damaged, or a file cannot be removed.
     """
     top = folder / below
-    *ours, listed = own_files(folder) or [folder / MANIFEST]
+    *ours, listed = own_files(folder) or [folder / FILE_LIST]
     try:
         for path in ours:
             if path.is_relative_to(top):
@@ -236,13 +292,13 @@ def faults(folder: Path) -> Iterator[str]:
     Raises:
         RunError: if the list itself is damaged.
     """
-    for name, lines in notes(folder).items():
+    for name, lines in read_list(folder).items():
         path = folder / name
         if not any(each.describes(path) for each in lines[-2:]):
             yield f"{path}: {_fault(path, lines[-1])}"
 
 
-def accept(folder: Path) -> list[Path]:
+def accept_files(folder: Path) -> list[Path]:
     """Takes our files as they are now for what we wrote, and returns those that had changed or are missing.
 
     Raises:
@@ -250,7 +306,7 @@ def accept(folder: Path) -> list[Path]:
     """
     changed = [
         (folder / name, lines[-1].grows)
-        for name, lines in notes(folder).items()
+        for name, lines in read_list(folder).items()
         if not any(each.describes(folder / name) for each in lines[-2:])
     ]
     for path, grows in changed:
@@ -263,22 +319,23 @@ def _name(folder: Path, path: Path) -> str:
 
 
 def _noted(folder: Path, path: Path) -> list[Note]:
-    return notes(folder).get(_name(folder, path), [])
+    return read_list(folder).get(_name(folder, path), [])
 
 
 def _append(folder: Path, line: Note) -> None:
     """Adds a line; one that a full disk has cut off goes first."""
     try:
-        with (folder / MANIFEST).open("a+b") as file:
-            file.seek(0)
-            content = file.read()
-            if not content.endswith(b"\n"):
-                file.truncate(content.rfind(b"\n") + 1)
+        with (folder / FILE_LIST).open("a+b") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+            if file.read(1) not in (b"", b"\n"):
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
             file.write(_encode(line))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise RunError(f"cannot write {folder / MANIFEST}: {error.strerror or error}; free space") from error
+        raise RunError(f"cannot write {folder / FILE_LIST}: {error.strerror or error}; free space") from error
 
 
 def _fault(path: Path, line: Note) -> str:

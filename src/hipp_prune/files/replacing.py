@@ -9,20 +9,35 @@ the next command calls ``settle``, which removes what was not finished or finish
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from uuid import uuid4
 
 from hipp_prune.errors import OutputExistsError, RunError
-from hipp_prune.files.manifest import MANIFEST, foreign_files, note, notes, remove_own, start_list
+from hipp_prune.files.manifest import FILE_LIST, foreign_files, note_all, remove_own, start_list
 
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+_TEMPORARY = re.compile(r"\..+\.([0-9a-f]{6})[0-9a-f]{6}\.tmp")
+"""A temporary name: the first six digits are the process."""
+_STARTED = time.time()
 
 
 def temporary_name(path: Path) -> Path:
-    """A name beside ``path`` under which it is written first."""
-    return path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    """A name beside ``path`` under which it is written first; it says which process writes."""
+    return path.with_name(f".{path.name[:200]}.{os.getpid() & 0xFFFFFF:06x}{uuid4().hex[:6]}.tmp")
+
+
+def is_alive(process: int) -> bool:
+    """Whether there is a process of that number on this machine."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def is_temporary(path: Path) -> bool:
@@ -30,20 +45,38 @@ def is_temporary(path: Path) -> bool:
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
-def clean(folder: Path, name: str = "*") -> None:
-    """Removes temporary files and folders that killed processes left in ``folder``; the caller is its sole writer.
+def is_fresh(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a process left that was killed before it wrote anything whole."""
+    return all(
+        is_temporary(path) or (path.name == FILE_LIST and not path.stat().st_size)
+        for path in folder.iterdir()
+    )
+
+
+def clean(folder: Path, name: str | None = None) -> None:
+    """Removes temporary files and folders that killed processes left.
 
     Args:
         folder: where they lie; nothing happens if it does not exist.
-        name: what they were to become; anything by default.
+        name: what they were to become, in this folder; by default anything, there and in folders below.
     """
-    for path in folder.glob(f".{name}.*.tmp"):
-        if is_temporary(path):
+    found = folder.rglob(".*.tmp") if name is None else folder.glob(f".{escape(name[:200])}.*.tmp")
+    for path in list(found):
+        if _is_left_over(path):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 with suppress(OSError):
                     path.unlink()
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether a temporary file's process has ended; one of our own number may be that of an earlier container."""
+    match = _TEMPORARY.fullmatch(path.name)
+    if match is None or not path.exists():
+        return False
+    process = int(match[1], 16)
+    return not is_alive(process) or (process == os.getpid() and path.stat().st_mtime < _STARTED)
 
 
 def check_folder(out: Path, *, force: bool) -> None:
@@ -58,9 +91,9 @@ def check_folder(out: Path, *, force: bool) -> None:
         return
     if not force:
         raise OutputExistsError(f"{out} already exists; choose another output or add --force to replace it")
-    if not (out / MANIFEST).is_file():
+    if not (out / FILE_LIST).is_file():
         raise OutputExistsError(
-            f"{out} has no {MANIFEST}, the list of the files we wrote, so --force does not replace it; choose another "
+            f"{out} has no {FILE_LIST}, the list of the files we wrote, so --force does not replace it; choose another "
             "output"
         )
 
@@ -82,11 +115,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         start_list(folder)
         yield folder
         _refuse_clashes(out, folder)
-        known = notes(folder)
-        for path in sorted(folder.rglob("*")):
-            name = path.relative_to(folder).as_posix()
-            if path.is_file() and name not in known and name != MANIFEST:
-                note(folder, name, path)
+        note_all(folder)
         for path in (*folder.rglob("*"), folder):
             flush(path)
         folder.rename(_new(out))

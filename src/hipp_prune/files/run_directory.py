@@ -19,10 +19,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hipp_prune.errors import IncompleteRunError, OutputExistsError
-from hipp_prune.files.manifest import MANIFEST, remove_own, start_list
+from hipp_prune.files.manifest import FILE_LIST, remove_own, start_list
 from hipp_prune.files.ranges import Seed
 from hipp_prune.files.reading import read_document
-from hipp_prune.files.replacing import clean, is_temporary
+from hipp_prune.files.replacing import clean, is_fresh
 from hipp_prune.files.writing import write_json
 
 _TRACKED = ("hipp-prune", "torch", "transformers", "safetensors", "numpy", "pillow")
@@ -135,12 +135,12 @@ class RunDirectory:
         if self.root.is_symlink() or (self.root.exists() and not self.root.is_dir()):
             raise OutputExistsError(f"{self.root} is no folder; choose another run directory")
         complete = self.manifest.exists() and self.calibration.exists()
-        if not self.root.is_dir() or all(is_temporary(path) for path in self.root.iterdir()):
+        if not self.root.is_dir() or is_fresh(self.root):
             return
-        if not (self.root / MANIFEST).is_file():
+        if not (self.root / FILE_LIST).is_file():
             raise OutputExistsError(
-                f"{self.root} has no {MANIFEST}, the list of the files we wrote, so it is no run directory and is left "
-                "alone; choose another"
+                f"{self.root} has no {FILE_LIST}, the list of the files we wrote, so it is no run directory and is "
+                "left alone; choose another"
             )
         if complete and not force:
             raise OutputExistsError(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,26 +10,8 @@ from typing import Any
 from safetensors import SafetensorError
 
 from hipp_prune.errors import OutputExistsError, RunError
-from hipp_prune.files.manifest import listing_folder, note
-from hipp_prune.files.replacing import temporary_name
-
-
-def refuse_existing(path: Path, *, force: bool) -> None:
-    """Clears the way for an output: nothing there, an empty folder, or ``force``.
-
-    Raises:
-        OutputExistsError: if something is there and ``force`` is false.
-    """
-    if path.is_dir() and not any(path.iterdir()):
-        path.rmdir()
-    if not path.exists():
-        return
-    if not force:
-        raise OutputExistsError(f"{path} already exists; choose another output or add --force to replace it")
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+from hipp_prune.files.manifest import is_own, listing_folder, needed_by, note
+from hipp_prune.files.replacing import clean, temporary_name
 
 
 def write_text(path: Path, text: str) -> None:
@@ -41,6 +22,19 @@ def write_text(path: Path, text: str) -> None:
     """
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(text)
+
+
+def write_output(path: Path, text: str, *, force: bool) -> None:
+    """Writes an output of a command atomically; a file that says just that may be there already.
+
+    Raises:
+        OutputExistsError: see ``check_file``.
+        RunError: if the disk is full or the place is not writable.
+    """
+    if path.is_file() and not path.is_symlink() and path.read_bytes() == text.encode():
+        return
+    check_file(path, force=force)
+    write_text(path, text)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -56,11 +50,33 @@ def check_file(path: Path, *, force: bool) -> None:
     """Refuses an output file that must not be replaced, before any work is done.
 
     Raises:
-        OutputExistsError: if something is there and ``force`` is false, or it is no regular file.
+        OutputExistsError: if something is there and ``force`` is false, or it is no regular file, or what a run or a
+            checkpoint consists of.
     """
     check_replaceable(path)
-    if path.exists() and not force:
+    clean(path.parent, path.name)
+    if not path.exists():
+        return
+    if not force:
         raise OutputExistsError(f"{path} already exists; choose another output or add --force to replace it")
+    if (whole := needed_by(path)) is not None:
+        raise OutputExistsError(
+            f"{path} is a part of {whole}, which would be lost without it; choose another output"
+        )
+
+
+def check_own(path: Path, *, force: bool) -> None:
+    """Refuses to write a file anew that is not as we wrote it.
+
+    Raises:
+        OutputExistsError: if something else is there and ``force`` is false, or it is no regular file.
+    """
+    check_replaceable(path)
+    clean(path.parent, path.name)
+    if path.exists() and not force and not is_own(path):
+        raise OutputExistsError(
+            f"{path} is not what we wrote; move it elsewhere or add --force to replace it"
+        )
 
 
 def check_replaceable(path: Path) -> None:

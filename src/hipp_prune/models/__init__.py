@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 
+from hipp_prune.files.manifest import check_all
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.families import SUPPORTED
 from hipp_prune.models.loading import TOYS, find_source, load_weights, parse_device, parse_dtype, read_config
@@ -30,11 +31,14 @@ def load_model(
         CheckpointError: if there is no such checkpoint, it is quantised, a file or tensor is missing, damaged or of the
             wrong shape, or a weight is no number.
         UnsupportedModelError: naming what the model lacks.
+        RunError: if a file of a checkpoint that we wrote is no longer what we wrote.
         InputError: for an unknown dtype, a device this machine does not have, or GPUs too small for the model.
     """
     target = None if device == "auto" else parse_device(device)
     parse_dtype(dtype)
     source = find_source(name)
+    if isinstance(source, Path):
+        check_all(source)
     refuse_early(source, trust_remote_code=trust_remote_code)
     config = read_config(source, trust_remote_code=trust_remote_code)
     family = SUPPORTED.get(config.model_type)

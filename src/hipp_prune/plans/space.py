@@ -260,7 +260,9 @@ class PlanSpace:
                 f"multiples of it, but {asked:.4f} was asked for; use a smaller --align or more sparsity"
             )
 
-    def check_met(self, kept: Int[Ints, "units"], asked: float, *, align: int, together: bool = False) -> None:
+    def check_met(
+        self, kept: Int[Ints, "units"], asked: float, *, align: int, together: bool = False
+    ) -> None:
         """Refuses a plan that misses the sparsity asked for by more than half a step of its alignment.
 
         Args:

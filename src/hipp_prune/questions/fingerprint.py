@@ -1,13 +1,47 @@
-"""What a set of questions was: their texts, their labels and the bytes of their pictures, as one short hash."""
+"""What a result was measured on: the model's weights, and the questions with their labels and pictures."""
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from annotated_types import Len
+
+from hipp_prune.errors import RunError
 from hipp_prune.questions.question import Question
 
 
-def fingerprint(questions: Iterable[Question]) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Fingerprints of what a calibration, a search or an evaluation was made with; only like goes with like."""
+
+    weights: Annotated[str, Len(1, 64)]
+    """``ModelShape.fingerprint`` of the dense or pruned model."""
+    questions: Annotated[str, Len(1, 64)]
+    """``fingerprint_questions`` of the questions."""
+
+    def check(self, now: "Origin", *, path: Path, remedy: str) -> None:
+        """Refuses to go on with other weights or questions than something was begun with.
+
+        Args:
+            now: what it would go on with.
+            path: file or folder that holds what was begun.
+            remedy: what else than bringing back the old ones helps.
+
+        Raises:
+            RunError: naming what has changed.
+        """
+        for what in ("weights", "questions"):
+            before, found = getattr(self, what), getattr(now, what)
+            if before != found:
+                raise RunError(
+                    f"{path} was made with other {what} (fingerprint {before}, now {found}); bring back what it was "
+                    f"made with, or {remedy}"
+                )
+
+
+def fingerprint_questions(questions: Iterable[Question]) -> str:
     """16 hex digits over every question: benchmark, id, prompt, allowed answers, label, and the picture's bytes.
 
     Neither the order of the questions nor where their pictures lie matters. A picture that cannot be read counts as

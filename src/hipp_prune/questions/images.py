@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from hipp_prune.errors import ImageError
+from hipp_prune.files.manifest import check_whole
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad, skip_or_raise
 
@@ -38,10 +39,12 @@ def read_image(path: Path) -> Image.Image:
     Raises:
         ImageError: the file is missing, is no picture, ends before the picture does, or has grey values on no known
             scale.
+        RunError: we drew it, and it is no longer what we drew.
     """
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise ImageError(f"{path}: expected an image, found {found}; check the image folder")
+    check_whole(path)
     try:
         with Image.open(path) as image:
             image.load()

@@ -1,6 +1,5 @@
 """A recovery from a checkpoint folder to a checkpoint folder (Section 2.7)."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.benchmarks import role_of
+from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.question import Question
 from hipp_prune.recovery.parts import Parts, unfreeze
 from hipp_prune.recovery.pictures import Show, frozen_pictures, projected_pictures
@@ -121,11 +121,11 @@ def recover_checkpoint(
         "model": adapter.shape.fingerprint,
         "dtype": str(adapter.model.dtype),
         "teacher": None if teacher is None else teacher.shape.fingerprint,
-        "questions": _digest(questions),
+        "questions": fingerprint_questions(questions),
     }
     state = StateFile(state_file(out), settings)
     if force:
-        state.path.unlink(missing_ok=True)
+        state.discard()
     student = Student(adapter=adapter, show=_pictures(adapter, parts, questions, features, encoding))
     told = None
     if teacher is not None:
@@ -154,7 +154,7 @@ def recover_checkpoint(
         },
         keep_adapter=keep_adapter,
     )
-    state.path.unlink(missing_ok=True)
+    state.discard()
     return RecoveryReport(
         path=out,
         steps=len(losses),
@@ -176,12 +176,6 @@ def _pictures(
     if parts.projector is None:
         return frozen_pictures(adapter, questions, folder=folder, progress=progress)
     return projected_pictures(adapter, questions, parts.projector, progress=progress)
-
-
-def _digest(questions: Sequence[Question]) -> str:
-    """16 hex digits over what is asked; not over where pictures lie."""
-    lines = "\n".join(f"{q.benchmark} {q.id} {q.prompt} {q.answers} {q.gold}" for q in questions)
-    return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from hipp_prune.errors import RunError
+from hipp_prune.errors import OutputExistsError, RunError
 from hipp_prune.files.changes import refuse_changes
+from hipp_prune.files.manifest import is_own, remove_file
 from hipp_prune.files.strict import parse_json
 from hipp_prune.files.writing import atomic_path
 
@@ -26,6 +27,25 @@ class StateFile:
     path: Path
     settings: Mapping[str, Any]
     """All that decides what the recovery comes to."""
+
+    def discard(self) -> None:
+        """Removes the file if it is there.
+
+        Raises:
+            OutputExistsError: if it holds something else than the state of a recovery.
+        """
+        if not self.path.exists():
+            return
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                ours = set(file.metadata() or ()) >= {"settings", "losses"}
+        except (OSError, SafetensorError):
+            ours = is_own(self.path)
+        if not ours:
+            raise OutputExistsError(
+                f"{self.path} is not the state of a recovery, and its name is needed for one; move it elsewhere"
+            )
+        remove_file(self.path)
 
     def save(self, parameters: Mapping[str, nn.Parameter], optimizer: Optimizer, losses: list[float]) -> None:
         """Writes the state after ``len(losses)`` steps.

@@ -3,11 +3,9 @@
 Reading changes nothing in the directory, so that a report can be written while a search is still running.
 """
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import numpy as np
@@ -95,6 +93,7 @@ def read_contents(run: RunDirectory) -> Contents:
     contents.plans = dict(sorted(plans.items(), key=lambda item: _plan_order(item[1])))
     evaluations = _try_all(contents, run.results, Scorecard.load)
     contents.evaluations = dict(sorted(evaluations.items(), key=lambda item: _evaluation_order(item[1])))
+    _leave_out_others(contents)
     return contents
 
 
@@ -114,6 +113,22 @@ def _try_all(contents: Contents, folder: Path, read: Callable[[Path], _Part]) ->
     return {name: part for name, part in parts.items() if part is not None}
 
 
+def _leave_out_others(contents: Contents) -> None:
+    """Leaves out evaluations of other questions than the dense model's of that split, and notes that."""
+    dense = contents.dense
+    if dense is None or dense.origin is None:
+        return
+    for name, each in list(contents.evaluations.items()):
+        alike = each.split == dense.split and each.questions == dense.questions
+        if alike and each.origin is not None and each.origin.questions != dense.origin.questions:
+            path = contents.run.results / f"{name}.json"
+            contents.damaged[str(path.relative_to(contents.run.root))] = (
+                f"{path}: its questions, labels or pictures are not those that the dense model was asked; evaluate "
+                "both again"
+            )
+            del contents.evaluations[name]
+
+
 def _sensitivity(calibration: Calibration) -> dict[str, Floats]:
     visual = calibration.visual
     return {tokens: visual.per_block(tokens=tokens).double().numpy() for tokens in TOKEN_REDUCTIONS}
@@ -128,9 +143,7 @@ def _read_search(path: Path) -> tuple[SearchSettings, PlanSpace | None]:
 
 
 def _read_archive(path: Path) -> list[archives.Evaluation]:
-    """Reads a copy: opening an archive mends its last line, and here a search may be writing that line."""
-    with TemporaryDirectory() as folder:
-        return list(archives.Archive(Path(shutil.copy(path, folder))))
+    return list(archives.Archive(path))
 
 
 def _read_curve(path: Path) -> list[Step]:

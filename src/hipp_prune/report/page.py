@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from hipp_prune.files.run_directory import RunDirectory
-from hipp_prune.files.writing import write_text
+from hipp_prune.files.writing import check_own, write_text
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.plan import Plan
 from hipp_prune.report import commands, figures
@@ -22,7 +22,7 @@ from hipp_prune.report.examples import choose_examples, count_changes, example_h
 from hipp_prune.report.tables import summary_html
 
 
-def write_report(run: RunDirectory) -> Path:
+def write_report(run: RunDirectory, *, force: bool = False) -> Path:
     """Writes ``RUN/report.html``, atomically, and returns its path.
 
     What the run does not hold yet is named in its place, with the command that makes it; nothing else in the
@@ -30,9 +30,12 @@ def write_report(run: RunDirectory) -> Path:
 
     Raises:
         IncompleteRunError: if ``run`` is no run directory.
+        OutputExistsError: if there is a page that is not as we wrote it, and ``force`` is false.
         RunError: if the page cannot be written.
     """
-    write_text(run.report, render_report(read_contents(run)))
+    contents = read_contents(run)
+    check_own(run.report, force=force)
+    write_text(run.report, render_report(contents))
     return run.report
 
 

@@ -7,6 +7,7 @@ from hipp_prune.errors import IncompleteRunError
 from hipp_prune.files.ranges import NotNegative
 from hipp_prune.files.reading import read_document
 from hipp_prune.plans.space import ModelShape
+from hipp_prune.questions.fingerprint import Origin
 from hipp_prune.search.settings import SearchSettings
 
 
@@ -31,6 +32,8 @@ class SearchRecord:
     scale: tuple[NotNegative, NotNegative, NotNegative] | None = None
     """σ of (R_rob, R_util, R_comp)."""
     spent: Spent | None = None
+    origin: Origin | None = None
+    """The model's weights and the search split."""
 
 
 def read_record(path: Path) -> SearchRecord:

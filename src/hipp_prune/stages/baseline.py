@@ -7,6 +7,7 @@ from hipp_prune.baselines.methods import Baseline, load_baseline
 from hipp_prune.baselines.planning import Planned, plan_baseline, write_baseline
 from hipp_prune.baselines.setting import Setting, mlp_fraction
 from hipp_prune.baselines.settings import BaselineSettings
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.calibration.measurement import calibrate as measure
 from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.checkpoints.pruned import CheckpointReport
@@ -14,11 +15,12 @@ from hipp_prune.errors import InputError, RunError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.loading import local_folder
 from hipp_prune.plans.space import PlanSpace
+from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
-from hipp_prune.stages.loading import CalibratedRun, cache_folder, load
+from hipp_prune.stages.loading import CalibratedRun, cache_folder, load, writing
 from hipp_prune.stages.settings import LoadSettings
 
 
@@ -61,7 +63,7 @@ def baseline(
         OutputExistsError: if ``out`` is there and ``force`` is false.
         QuestionError: if there is no calibration question.
         InputError: if neither a run nor a model with questions is given, or both are.
-        RunError: if the run's calibration sample cannot be drawn again.
+        RunError: if the run's calibration sample cannot be drawn again, or another process is writing ``out``.
     """
     if run is not None and (model is not None or questions):
         raise InputError(
@@ -72,15 +74,15 @@ def baseline(
     if model is None or not (calibrated or questions):
         raise InputError("a baseline needs --run RUN, or --model MODEL and --questions SPEC to calibrate on")
     source = local_folder(model)
-    check_output(source, out, force=force)
-    adapter = load(model, loading)
-    if load_baseline(method).only_neurons(settings):
-        fraction = mlp_fraction(adapter.shape, sparsity, settings)
-        PlanSpace(shape=adapter.shape, r_max=settings.r_max).check_budget(fraction)
-    with cache_folder(None) as cache:
+    with writing(out), cache_folder(None) as cache:
+        check_output(source, out, force=force)
+        adapter = load(model, loading)
+        if load_baseline(method).only_neurons(settings):
+            fraction = mlp_fraction(adapter.shape, sparsity, settings)
+            PlanSpace(shape=adapter.shape, r_max=settings.r_max).check_budget(fraction)
         if calibrated is not None:
-            calibration = calibrated.calibration()
-            sample = _sample_again(calibrated, calibration.num_questions, skip_bad)
+            calibration = calibrated.calibration(adapter)
+            sample = _sample_again(calibrated, calibration, skip_bad)
         else:
             seed = settings.seed
             asked = load_questions(questions, "calibration", cache=cache, seed=seed, skip_bad=skip_bad)
@@ -112,12 +114,14 @@ def prune_by(
     return planned, write_baseline(method, setting, planned, source, out, force=force)
 
 
-def _sample_again(calibrated: CalibratedRun, number: int, skip_bad: SkipBad | None) -> list[Question]:
+def _sample_again(
+    calibrated: CalibratedRun, calibration: Calibration, skip_bad: SkipBad | None
+) -> list[Question]:
     """The questions of a run's calibration: the draw of their number, or of more where a benchmark ran out."""
-    asked = calibrated.questions("calibration", skip_bad=skip_bad)
+    asked, number = calibrated.questions("calibration", skip_bad=skip_bad), calibration.num_questions
     for count in range(number, 2 * number + 1):
         sample = calibration_sample(asked, count, seed=calibrated.provenance.seed)
-        if len(sample) == number:
+        if len(sample) == number and fingerprint_questions(sample) == calibration.origin.questions:
             return sample
     raise RunError(
         f"the {number} calibration questions of {calibrated.directory.root} cannot be drawn again from its "

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from hipp_prune.errors import RunError
-from hipp_prune.files.manifest import MANIFEST, faults, own_files
+from hipp_prune.files.locking import sole_writer
+from hipp_prune.files.manifest import FILE_LIST, accept_files, faults, own_files
 
 
 def check(folder: Path) -> tuple[int, list[str]]:
@@ -15,11 +16,29 @@ def check(folder: Path) -> tuple[int, list[str]]:
     Raises:
         RunError: if the folder has no list of the files we wrote, or a list is damaged.
     """
-    lists = sorted(folder.rglob(MANIFEST)) if folder.is_dir() else []
-    if folder / MANIFEST not in lists:
-        raise RunError(
-            f"{folder} has no {MANIFEST}, the list of the files we wrote; give a run, a comparison or a checkpoint "
-            "that hipp-prune wrote"
-        )
+    lists = _lists(folder)
     number = sum(len(own_files(path.parent)) for path in lists)
     return number, [fault for path in lists for fault in faults(path.parent)]
+
+
+def accept(folder: Path) -> list[Path]:
+    """Takes every file of ours in a folder, and in folders of ours below it, as it is now.
+
+    Returns:
+        Those that had changed or are missing.
+
+    Raises:
+        RunError: as ``check``, or if another process is writing the folder.
+    """
+    with sole_writer(folder):
+        return [changed for path in _lists(folder) for changed in accept_files(path.parent)]
+
+
+def _lists(folder: Path) -> list[Path]:
+    lists = sorted(folder.rglob(FILE_LIST)) if folder.is_dir() else []
+    if folder / FILE_LIST not in lists:
+        raise RunError(
+            f"{folder} has no {FILE_LIST}, the list of the files we wrote; give a run, a comparison or a checkpoint "
+            "that hipp-prune wrote"
+        )
+    return lists

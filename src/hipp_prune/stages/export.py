@@ -13,6 +13,7 @@ from hipp_prune.export.onnx import write_onnx
 from hipp_prune.export.pad import write_padded
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.loading import find_source, local_folder
+from hipp_prune.stages.loading import writing
 from hipp_prune.stages.settings import ExportSettings
 
 WRITERS: dict[ExportFormat, Callable[..., Exported]] = {
@@ -45,6 +46,7 @@ def export(
 
     Raises:
         OutputExistsError: if ``out`` is there and ``force`` is false.
+        RunError: if another process is writing ``out``.
         InputError: if the runtime cannot take such a model, a package is missing that writes its format, or another
             format than GGUF is asked for what only that has.
     """
@@ -56,7 +58,8 @@ def export(
     source = local_folder(checkpoint)
     check_plan(source, masked=settings.masked)
     options = {"precision": precision, "token_ids": token_ids} if format == "gguf" else {}
-    return WRITERS[format](source, out, force=force, progress=progress, **options)
+    with writing(out):
+        return WRITERS[format](source, out, force=force, progress=progress, **options)
 
 
 def push(checkpoint: str, name: str, *, private: bool = False) -> str:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory, gettempdir
 from hipp_prune import distributed
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.files.locking import sole_writer
+from hipp_prune.files.replacing import is_alive
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
@@ -54,9 +55,16 @@ class CalibratedRun:
         directory.require(directory.calibration, made_by=f"hipp-prune calibrate … --out {root} --force")
         return cls(directory, provenance)
 
-    def calibration(self) -> Calibration:
-        """The statistics of the dense model."""
-        return Calibration.load(self.directory.calibration)
+    def calibration(self, adapter: Adapter) -> Calibration:
+        """The statistics of the dense model, which ``adapter`` must be.
+
+        Raises:
+            RunError: if its weights are others, or the file is no longer what we wrote.
+        """
+        path = self.directory.calibration
+        calibration = Calibration.load(path)
+        calibration.check_model(adapter.shape.fingerprint, path=path)
+        return calibration
 
     def questions(self, split: Split, *, skip_bad: SkipBad | None = None) -> list[Question]:
         """The questions of a split; of several workers, the first one draws pictures that are not there yet."""
@@ -102,15 +110,5 @@ def _sweep(temporary: Path) -> None:
     """Removes our temporary folders whose process is gone."""
     for folder in temporary.glob(f"{_TEMPORARY}*-*"):
         process = folder.name.removeprefix(_TEMPORARY).partition("-")[0]
-        if process.isdecimal() and folder.is_dir() and not _is_alive(int(process)):
+        if process.isdecimal() and folder.is_dir() and not is_alive(int(process)):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True

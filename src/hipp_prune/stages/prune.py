@@ -10,6 +10,7 @@ from hipp_prune.models.loading import local_folder
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape
+from hipp_prune.stages.loading import writing
 from hipp_prune.stages.query import query
 from hipp_prune.stages.settings import QuerySettings
 
@@ -37,9 +38,11 @@ def prune(
         PlanError: if the plan was made for another model.
         OutputExistsError: if ``out`` is there and ``force`` is false.
         CheckpointError: if the source is damaged or the disk is full.
+        RunError: if another process is writing ``out``.
     """
     loaded = Plan.load(plan) if isinstance(plan, Path) else plan
-    return prune_checkpoint(local_folder(model), loaded, out, shape=shape, force=force, progress=progress)
+    with writing(out):
+        return prune_checkpoint(local_folder(model), loaded, out, shape=shape, force=force, progress=progress)
 
 
 def prune_searched(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hipp_prune.errors import InputError
 from hipp_prune.files.run_directory import RunDirectory, SearchFolder
-from hipp_prune.files.writing import write_text
+from hipp_prune.files.writing import write_output
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.search.archive import Archive
@@ -23,6 +23,7 @@ def query(
     *,
     requirements: Sequence[Requirement] = (),
     out: Path | None = None,
+    force: bool = False,
 ) -> Plan:
     """The plan a run's policy answers a preference with; also written to ``out``, or into the run's ``plans``.
 
@@ -32,9 +33,11 @@ def query(
         settings: sparsity, and which widths a plan may have.
         requirements: lower bounds on accuracies and savings; the answer is the best plan that is predicted to meet
             all of them.
-        out: the plan file.
+        out: the plan file; one that says the same may be there already.
+        force: replaces another file that is there.
 
     Raises:
+        OutputExistsError: if another file is there and ``force`` is false.
         IncompleteRunError: if the run has not been searched.
         BudgetError: if the box does not allow the sparsity or the alignment.
         RequirementError: if no plan is predicted to meet the requirements, saying what is attainable.
@@ -44,7 +47,7 @@ def query(
     directory.provenance()
     path = directory.require(directory.search.planner, made_by=f"hipp-prune search {run}")
     plan = _answer(Planner.load(path), directory.search, preference, settings, requirements)
-    write_text(out or plan_path(directory, preference, settings, requirements), plan.to_json())
+    write_output(out or plan_path(directory, preference, settings, requirements), plan.to_json(), force=force)
     return plan
 
 

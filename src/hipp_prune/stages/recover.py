@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import Provenance
 from hipp_prune.models.loading import local_folder
@@ -12,7 +13,7 @@ from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.recovery.recover import RecoveryReport, recover_checkpoint
 from hipp_prune.recovery.settings import RecoverySettings
-from hipp_prune.stages.loading import cache_folder, load
+from hipp_prune.stages.loading import cache_folder, load, writing
 from hipp_prune.stages.settings import FULL_PRECISION, LoadSettings
 
 
@@ -52,7 +53,8 @@ def recover(
     Raises:
         OutputExistsError: if ``out`` is there and ``force`` is false.
         InputError: for bad questions, images, models or settings; see ``errors``.
-        RunError: if the disk is full, or an interrupted recovery to ``out`` had other settings.
+        RunError: if the disk is full, another process is writing ``out``, or an interrupted recovery to ``out`` had
+            other settings.
     """
     provenance = Provenance.now(model=model, questions=tuple(questions), seed=settings.seed)
     with cache_folder(cache) as folder:
@@ -106,17 +108,19 @@ def recover_on(
     Raises:
         HippPruneError: see ``recover``.
     """
-    return recover_checkpoint(
-        checkpoint,
-        load(checkpoint, loading),
-        questions,
-        out,
-        settings,
-        teacher=None if teacher is None else load(teacher, loading),
-        features=features,
-        keep_adapter=keep_adapter,
-        force=force,
-        record={**asdict(provenance), "teacher": teacher},
-        encoding=encoding,
-        progress=progress,
-    )
+    with writing(out):
+        check_output(checkpoint, out, force=force)
+        return recover_checkpoint(
+            checkpoint,
+            load(checkpoint, loading),
+            questions,
+            out,
+            settings,
+            teacher=None if teacher is None else load(teacher, loading),
+            features=features,
+            keep_adapter=keep_adapter,
+            force=force,
+            record={**asdict(provenance), "teacher": teacher},
+            encoding=encoding,
+            progress=progress,
+        )

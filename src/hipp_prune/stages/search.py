@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,10 +14,11 @@ from hipp_prune.errors import InputError
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.manifest import listing_folder, note_growing, remove_own, start_growing
 from hipp_prune.files.progress import Progress
-from hipp_prune.files.reading import read_json
+from hipp_prune.files.replacing import clean
 from hipp_prune.files.run_directory import SearchFolder
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.search.archive import Archive, shared_archive
@@ -27,8 +27,9 @@ from hipp_prune.search.loop import search as run_search
 from hipp_prune.search.methods import require_method
 from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.model_space import plan_space
-from hipp_prune.search.query.forecast import known_forecast
+from hipp_prune.search.query.forecast import fit_forecast
 from hipp_prune.search.query.planner import Planner
+from hipp_prune.search.record import SearchRecord, Spent, read_record
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import CalibratedRun, load, meet, writing
 from hipp_prune.stages.settings import AskSettings, LoadSettings
@@ -72,9 +73,10 @@ def search(
         meet(directory)
         if not force:
             read_search(folder, settings, remedy="add --force to start over", may_grow=True)
+        adapter = load(calibrated.provenance.model, loading)
         planner = search_model(
-            load(calibrated.provenance.model, loading),
-            calibrated.calibration(),
+            adapter,
+            calibrated.calibration(adapter),
             calibrated.questions("search", skip_bad=skip_bad),
             folder,
             settings,
@@ -86,7 +88,7 @@ def search(
         )
         if distributed.is_first():
             with suppress(InputError):  # too few evaluations to forecast from are no failed search
-                known_forecast(folder.forecast, Archive(folder.archive), planner.space)
+                fit_forecast(list(Archive(folder.archive)), planner.space).save(folder.forecast)
         distributed.barrier()
     return planner
 
@@ -133,8 +135,9 @@ def search_model(
         force=force,
         encoding=encoding,
     )
+    origin = Origin(weights=adapter.shape.fingerprint, questions=fingerprint_questions(questions))
     if distributed.is_first():
-        _claim(folder, settings, force=force)
+        _claim(folder, settings, origin, force=force)
     distributed.agree(
         "the order of neurons",
         b"".join([problem.state.tobytes(), *map(np.ndarray.tobytes, problem.sorted.rankings)]),
@@ -143,12 +146,14 @@ def search_model(
         result = run_search(problem, settings, shared_archive(folder.archive), progress=progress)
     finally:
         problem.sorted.restore()
-    planner = _planner(problem, result)
+    planner = _planner(problem, result, origin)
     if distributed.is_first():
         note_growing(folder.archive)
         planner.save(folder.planner)
         write_json(folder.curve, [asdict(step) for step in result.curve])
-        write_json(folder.record, _record(planner, result, seconds=time.perf_counter() - start))
+        write_json(
+            folder.record, asdict(_record(planner, result, origin, seconds=time.perf_counter() - start))
+        )
     distributed.barrier()
     return planner
 
@@ -184,7 +189,7 @@ def open_problem(
 
 def read_search(
     folder: SearchFolder, settings: SearchSettings, *, remedy: str, may_grow: bool = False
-) -> dict[str, float] | None:
+) -> Spent | None:
     """The seconds and evaluations of a search that is complete; None where it is still to be done.
 
     Args:
@@ -198,26 +203,31 @@ def read_search(
     """
     if not folder.record.exists():
         return None
-    record = read_json(folder.record, made_by="hipp-prune search")
-    now = asdict(settings)
-    before = {**asdict(SearchSettings()), **record["config"]}
+    record = read_record(folder.record)
+    before, now = asdict(record.config), asdict(settings)
     if may_grow:
         before["evaluations"] = now["evaluations"]
     refuse_changes(folder.root, before, now, remedy=remedy)
-    spent: dict[str, float] | None = record.get("spent")
-    return spent
+    return record.spent
 
 
-def _claim(folder: SearchFolder, settings: SearchSettings, *, force: bool) -> None:
-    """Goes on with what is there, or starts anew."""
-    listed = listing_folder(folder.root / "search.json")
+def _claim(folder: SearchFolder, settings: SearchSettings, origin: Origin, *, force: bool) -> None:
+    """Goes on with what is there, or starts anew.
+
+    Raises:
+        RunError: if it was begun with other weights or questions.
+    """
+    clean(folder.root)
+    listed = listing_folder(folder.record)
     if force and listed is not None:
         remove_own(listed, folder.root.absolute().relative_to(listed).as_posix())
+    elif folder.record.exists() and (before := read_record(folder.record).origin) is not None:
+        before.check(origin, path=folder.root, remedy="add --force to start over")
     start_growing(folder.archive)
-    write_json(folder.record, {"config": asdict(settings), "complete": False})
+    write_json(folder.record, asdict(SearchRecord(config=settings, complete=False, origin=origin)))
 
 
-def _planner(problem: ModelProblem, result: SearchResult) -> Planner:
+def _planner(problem: ModelProblem, result: SearchResult, origin: Origin) -> Planner:
     """What a finished search has learnt."""
     return Planner(
         answers=result.answers,
@@ -227,15 +237,17 @@ def _planner(problem: ModelProblem, result: SearchResult) -> Planner:
         features=problem.states.names,
         orders=tuple(problem.sorted.rankings),
         scale=result.scale,
+        questions=origin.questions,
     )
 
 
-def _record(planner: Planner, result: SearchResult, *, seconds: float) -> dict[str, Any]:
-    return {
-        "config": asdict(planner.config),
-        "shape": asdict(planner.space.shape),
-        "features": planner.features,
-        "scale": planner.scale,
-        "spent": {"seconds": round(seconds, 3), "evaluations": result.spent},
-        "complete": True,
-    }
+def _record(planner: Planner, result: SearchResult, origin: Origin, *, seconds: float) -> SearchRecord:
+    return SearchRecord(
+        config=planner.config,
+        shape=planner.space.shape,
+        features=planner.features,
+        scale=planner.scale,
+        spent=Spent(seconds=round(seconds, 3), evaluations=result.spent),
+        origin=origin,
+        complete=True,
+    )

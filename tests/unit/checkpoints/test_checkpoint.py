@@ -15,7 +15,7 @@ from hipp_prune.checkpoints.configs import with_old_rope
 from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.checkpoints.shards import stored_name
 from hipp_prune.errors import CheckpointError, OutputExistsError, PlanError, UnsupportedModelError
-from hipp_prune.files.manifest import MANIFEST, faults
+from hipp_prune.files.manifest import FILE_LIST, faults
 from hipp_prune.models import load_model, uneven
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.plan import Plan
@@ -94,7 +94,7 @@ def test_everything_but_the_mlps_is_copied(folder: Path, plan: Plan, tmp_path: P
     assert changed
     assert all(".layers." in name and ".mlp." in name and "vision" not in name for name in changed)
     assert all(torch.equal(before[name], after[name]) for name in before if name not in changed)
-    ours = {"plan.json", "README.md", uneven.REMOTE_CODE, MANIFEST}
+    ours = {"plan.json", "README.md", uneven.REMOTE_CODE, FILE_LIST}
     assert {path.name for path in out.iterdir()} == {path.name for path in folder.iterdir()} | ours
     for name in (
         "tokenizer.json",

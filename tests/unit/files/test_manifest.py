@@ -7,15 +7,15 @@ import pytest
 
 from hipp_prune.errors import RunError
 from hipp_prune.files.manifest import (
-    MANIFEST,
+    FILE_LIST,
     check_whole,
     faults,
     foreign_files,
     listing_folder,
     note,
     note_growing,
-    notes,
     own_files,
+    read_list,
     remove_own,
 )
 from hipp_prune.files.writing import write_text
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_sound_folder_has_no_faults(folder: Path) -> None:
     assert list(faults(folder)) == []
-    assert {path.relative_to(folder).as_posix() for path in own_files(folder)} == {*FILES, MANIFEST}
+    assert {path.relative_to(folder).as_posix() for path in own_files(folder)} == {*FILES, FILE_LIST}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -54,20 +54,20 @@ def test_any_damage_to_any_file_is_found(folder: Path, name: str, damage: str) -
 
 
 def test_any_flipped_bit_of_the_list_is_found(folder: Path) -> None:
-    whole = (folder / MANIFEST).read_bytes()
+    whole = (folder / FILE_LIST).read_bytes()
     last = whole.rstrip(b"\n").rfind(b"\n")
     for place in range(last):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << (place % 8)
-        (folder / MANIFEST).write_bytes(damaged)
+        (folder / FILE_LIST).write_bytes(damaged)
         with pytest.raises(RunError, match="damaged line"):
-            notes(folder)
+            read_list(folder)
 
 
 def test_a_line_cut_off_by_a_kill_is_passed_over(folder: Path) -> None:
-    with (folder / MANIFEST).open("ab") as file:
+    with (folder / FILE_LIST).open("ab") as file:
         file.write(b'{"file": "plans/b.json", "byt')
-    assert set(notes(folder)) == set(FILES)
+    assert set(read_list(folder)) == set(FILES)
 
 
 def test_a_file_killed_before_it_took_its_name_is_whole_in_either_state(folder: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_file_that_grows_is_whole_as_long_as_it_begins_as_it_was(folder: Path)
 
 def test_what_is_written_below_a_folder_with_a_list_is_noted_there(folder: Path, tmp_path: Path) -> None:
     write_text(folder / "plans" / "deep" / "b.json", "a plan")
-    assert "plans/deep/b.json" in notes(folder)
+    assert "plans/deep/b.json" in read_list(folder)
     write_text(tmp_path / "elsewhere.json", "no list above")
     assert listing_folder(tmp_path / "elsewhere.json") is None
 
@@ -132,10 +132,10 @@ def test_only_what_lies_below_a_path_is_removed(folder: Path) -> None:
     assert (folder / "run.json").is_file()
     assert list(faults(folder)) == []
     remove_own(folder, keep_list=True)
-    assert [path.name for path in folder.iterdir()] == [MANIFEST]
+    assert [path.name for path in folder.iterdir()] == [FILE_LIST]
     assert list(faults(folder)) == []
 
 
 def test_the_lines_are_plain_json(folder: Path) -> None:
-    first = json.loads((folder / MANIFEST).read_text().splitlines()[0])
+    first = json.loads((folder / FILE_LIST).read_text().splitlines()[0])
     assert set(first) == {"file", "bytes", "sha256", "grows", "line"}

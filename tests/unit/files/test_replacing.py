@@ -1,5 +1,6 @@
 """A folder is replaced whole or not at all, wherever the process dies, and what is not ours stays."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 
 from hipp_prune.errors import OutputExistsError
 from hipp_prune.files import manifest, replacing
-from hipp_prune.files.manifest import MANIFEST, faults
+from hipp_prune.files.manifest import FILE_LIST, faults
 from hipp_prune.files.replacing import check_folder, is_temporary, new_folder, settle, temporary_name
+from tests.unit.files.left_over import left_over
 
 OLD = {"config.json": "old", "weights/a.bin": "old weights", "gone.txt": "only in the old one"}
 NEW = {"config.json": "new", "weights/a.bin": "new weights", "weights/b.bin": "more"}
@@ -17,6 +19,12 @@ NEW = {"config.json": "new", "weights/a.bin": "new weights", "weights/b.bin": "m
 
 class Killed(BaseException):
     """The process dies here."""
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever wrote a temporary file has ended since."""
+    monkeypatch.setattr(replacing, "is_alive", lambda _: False)
 
 
 def fill(folder: Path, files: dict[str, str]) -> None:
@@ -29,7 +37,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): path.read_text()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path.name != FILE_LIST
     }
 
 
@@ -55,7 +63,7 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         for name in ("rename", "unlink", "rmdir"):
             patch.setattr(Path, name, counted(name, getattr(Path, name)))
-        patch.setattr(replacing, "note", counted("note", manifest.note))
+        patch.setattr(manifest, "note", counted("note", manifest.note))
         patch.setattr(replacing.shutil, "rmtree", lambda *_, **__: None)  # a dead process tidies nothing up
         yield
 
@@ -92,6 +100,7 @@ def test_a_foreign_file_of_a_name_that_we_need_is_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("step", range(40))
+@pytest.mark.usefixtures("ended")
 def test_killed_anywhere_the_next_command_finds_one_of_the_two(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
@@ -110,6 +119,7 @@ def test_killed_anywhere_the_next_command_finds_one_of_the_two(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.usefixtures("ended")
 def test_killed_while_it_settles_it_settles_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     for first in range(4, 12):
@@ -128,16 +138,22 @@ def test_killed_while_it_settles_it_settles_again(tmp_path: Path, monkeypatch: p
 
 
 def test_temporary_names_are_known_and_cleaned_and_nothing_else_is(tmp_path: Path) -> None:
-    ours = temporary_name(tmp_path / "plan.json")
-    assert is_temporary(ours)
-    for name in (ours.name, ".plan.json.tmp", "plan.json.0123abcd.tmp", ".plan.json.0123ABCD.tmp"):
+    in_use, dead = temporary_name(tmp_path / "plan.json"), left_over(tmp_path / "plan.json")
+    others = [".plan.json.0123ABCD4567.tmp", ".plan.json.tmp", "plan.json.0123abcd0123.tmp"]
+    assert is_temporary(in_use)
+    assert is_temporary(dead)
+    for name in (in_use.name, dead.name, *others):
         (tmp_path / name).write_text("")
     replacing.clean(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        ".plan.json.0123ABCD.tmp",
-        ".plan.json.tmp",
-        "plan.json.0123abcd.tmp",
-    ]
+    assert {path.name for path in tmp_path.iterdir()} == {in_use.name, *others}
+
+
+def test_a_temporary_file_of_an_earlier_process_with_our_number_is_left_over(tmp_path: Path) -> None:
+    ours = temporary_name(tmp_path / "plan.json")
+    ours.write_text("")
+    os.utime(ours, (1, 1))
+    replacing.clean(tmp_path, "plan.json")
+    assert not ours.exists()
 
 
 def test_only_folders_of_ours_are_replaced_and_only_by_force(tmp_path: Path) -> None:

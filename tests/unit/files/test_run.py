@@ -7,9 +7,9 @@ import pytest
 from hipp_prune.errors import IncompleteRunError, OutputExistsError, RunError
 from hipp_prune.files.manifest import faults
 from hipp_prune.files.reading import read_json
-from hipp_prune.files.replacing import temporary_name
 from hipp_prune.files.run_directory import Provenance, RunDirectory
-from hipp_prune.files.writing import atomic_path, refuse_existing, write_json, write_text
+from hipp_prune.files.writing import atomic_path, check_file, check_own, write_json, write_text
+from tests.unit.files.left_over import left_over
 from tests.unit.full_disk import full_disk
 
 
@@ -74,7 +74,7 @@ def test_a_folder_of_somebody_else_is_left_alone_even_by_force(tmp_path, name):
 
 def test_a_manifest_that_was_killed_before_it_got_its_name_is_in_nobodys_way(tmp_path):
     (tmp_path / "run").mkdir()
-    temporary_name(tmp_path / "run" / "run.json").write_text("{")
+    left_over(tmp_path / "run" / "run.json").write_text("{")
     run = RunDirectory(tmp_path / "run")
     run.check(force=False)
     run.create(_provenance())
@@ -84,17 +84,36 @@ def test_a_manifest_that_was_killed_before_it_got_its_name_is_in_nobodys_way(tmp
 def test_an_empty_folder_is_free(tmp_path):
     (tmp_path / "out").mkdir()
     RunDirectory(tmp_path / "out").create(_provenance())
-    refuse_existing(tmp_path / "nothing", force=False)
+    check_file(tmp_path / "nothing", force=False)
 
 
-def test_refuse_existing_file(tmp_path):
-    path = tmp_path / "plan.json"
-    path.write_text("old")
-    with pytest.raises(OutputExistsError, match=r"plan\.json already exists"):
-        refuse_existing(path, force=False)
-    assert path.read_text() == "old"
-    refuse_existing(path, force=True)
-    assert not path.exists()
+def test_a_file_that_is_there_needs_force(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("x")
+    with pytest.raises(OutputExistsError, match="--force"):
+        check_file(path, force=False)
+    check_file(path, force=True)
+    assert path.read_text() == "x"
+
+
+def test_force_never_replaces_what_a_run_consists_of(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.create(_provenance())
+    write_text(run.plans / "1,0,0.json", "a plan")
+    check_file(run.plans / "1,0,0.json", force=True)
+    with pytest.raises(OutputExistsError, match=r"run\.json is a part of .*run"):
+        check_file(run.manifest, force=True)
+
+
+def test_a_page_that_somebody_changed_is_kept(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.create(_provenance())
+    write_text(run.report, "a page")
+    check_own(run.report, force=False)
+    run.report.write_text("a page, corrected by hand")
+    with pytest.raises(OutputExistsError, match=r"not what we wrote"):
+        check_own(run.report, force=False)
+    check_own(run.report, force=True)
 
 
 def test_atomic_write_replaces(tmp_path):

@@ -15,6 +15,7 @@ from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.pruning.criteria import CRITERIA, coupled
 from hipp_prune.pruning.importance import block_neurons, score_neurons, score_rows
+from hipp_prune.questions.fingerprint import Origin
 
 WEIGHT = 0.3
 
@@ -43,6 +44,7 @@ class Known:
             taylor=tuple(torch.rand(n, generator=generator) for n in adapter.shape.neurons),
             visual=VisualSensitivity.empty(len(adapter.blocks)),
             num_questions=1,
+            origin=Origin(weights=adapter.shape.fingerprint, questions="none"),
         )
 
 

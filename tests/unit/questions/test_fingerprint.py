@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hipp_prune.questions.fingerprint import fingerprint
+from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.question import Question
 
 
@@ -31,7 +31,11 @@ def test_order_and_place_do_not_matter(questions: list[Question], tmp_path: Path
     moved = tmp_path / "moved.png"
     moved.write_bytes((tmp_path / "a.png").read_bytes())
     elsewhere = [replace(question, image=question.image and moved) for question in questions]
-    assert fingerprint(questions) == fingerprint(questions[::-1]) == fingerprint(elsewhere)
+    assert (
+        fingerprint_questions(questions)
+        == fingerprint_questions(questions[::-1])
+        == fingerprint_questions(elsewhere)
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,13 +50,15 @@ def test_order_and_place_do_not_matter(questions: list[Question], tmp_path: Path
     ids=str,
 )
 def test_a_changed_question_is_noticed(questions: list[Question], change: dict[str, object]) -> None:
-    assert fingerprint([replace(questions[0], **change), *questions[1:]]) != fingerprint(questions)
+    assert fingerprint_questions([replace(questions[0], **change), *questions[1:]]) != fingerprint_questions(
+        questions
+    )
 
 
 def test_a_missing_question_and_a_changed_picture_are_noticed(
     questions: list[Question], tmp_path: Path
 ) -> None:
-    before = fingerprint(questions)
-    assert fingerprint(questions[1:]) != before
+    before = fingerprint_questions(questions)
+    assert fingerprint_questions(questions[1:]) != before
     (tmp_path / "a.png").write_bytes(b"another picture")
-    assert fingerprint(questions) != before
+    assert fingerprint_questions(questions) != before

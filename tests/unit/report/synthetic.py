@@ -20,6 +20,7 @@ from hipp_prune.plans.plan import Plan, UnitKind, pack_masks
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape, PlanSpace
 from hipp_prune.questions.benchmarks import pope, scienceqa
+from hipp_prune.questions.fingerprint import Origin
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.yes_no import YES_NO
 from hipp_prune.search import archive as archives
@@ -210,6 +211,7 @@ def make_calibration(blocks: int = BLOCKS) -> Calibration:
         taylor=tuple(torch.ones(NEURONS) for _ in range(blocks)),
         visual=VisualSensitivity(total=4 * total.clone(), count=torch.tensor(4.0, dtype=torch.float64)),
         num_questions=4,
+        origin=Origin(weights="0123", questions="4567"),
     )
 
 

@@ -57,4 +57,5 @@ def make_planner(landscape: Landscape, archive: list[Evaluation], **settings: ob
         features=("a", "b", "c"),
         orders=tuple(np.arange(width) for width in space.widths),
         scale=scale,
+        questions="0123456789abcdef",
     )

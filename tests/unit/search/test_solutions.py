@@ -40,6 +40,7 @@ def test_every_methods_answers_survive_a_file(method, tmp_path: Path):
     result = search(WORLD, config, Archive())
     planner = Planner(
         answers=result.answers, space=WORLD.space, config=config, state=WORLD.state, scale=result.scale,
+        questions="0123456789abcdef",
         features=("position", "hint_rob", "hint_util"), orders=tuple(np.arange(352) for _ in range(4)),
     )  # fmt: skip
     planner.save(tmp_path / "planner.safetensors")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hipp_prune.cli import main
+from hipp_prune.errors import RunError
 from hipp_prune.files.manifest import own_files
 from hipp_prune.files.replacing import new_folder
 from hipp_prune.files.run_directory import Provenance, RunDirectory
@@ -44,6 +45,17 @@ def test_damage_is_named(
     said = capsys.readouterr().err
     assert said.startswith(f"hipp-prune: {path}: expected ")
     assert len(said.splitlines()) == 1
+
+
+def test_a_change_on_purpose_is_accepted(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    run.manifest.write_text(run.manifest.read_text().replace("toy-llava", "my-llava"))
+    (run.plans / "1,0,0.json").unlink()
+    with pytest.raises(RunError, match=r"run\.json is not what we wrote .*--accept"):
+        run.provenance()
+    assert main(["check", str(run.root), "--accept"]) == 0
+    said = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert said.count("taken as it is now") == 2
+    assert run.provenance().model == "my-llava"
 
 
 def test_what_we_did_not_write_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,12 @@ import pytest
 from hipp_prune.errors import RunError
 from hipp_prune.files.run_directory import SearchFolder
 from hipp_prune.files.writing import write_json
+from hipp_prune.search.record import Spent
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.search import read_search
 
 SETTINGS = SearchSettings(evaluations=100)
-SPENT = {"seconds": 8.0, "evaluations": 100.0}
+SPENT = Spent(seconds=8.0, evaluations=100.0)
 
 
 @pytest.fixture
@@ -31,20 +32,20 @@ def test_nothing_is_spent_where_nothing_or_not_all_is_done(folder: SearchFolder)
 
 
 def test_a_complete_search_says_what_it_spent(folder: SearchFolder) -> None:
-    _begin(folder, spent=SPENT)
+    _begin(folder, spent=asdict(SPENT))
     assert read_search(folder, SETTINGS, remedy="wait") == SPENT
 
 
 def test_a_setting_that_was_new_since_is_as_usual(folder: SearchFolder) -> None:
     older = {name: value for name, value in asdict(SETTINGS).items() if name != "heads"}
-    write_json(folder.record, {"config": older, "complete": True, "spent": SPENT})
+    write_json(folder.record, {"config": older, "complete": True, "spent": asdict(SPENT)})
     assert read_search(folder, SETTINGS, remedy="wait") == SPENT
 
 
 def test_other_settings_are_refused_but_for_more_evaluations_where_a_search_may_grow(
     folder: SearchFolder,
 ) -> None:
-    _begin(folder, spent=SPENT)
+    _begin(folder, spent=asdict(SPENT))
     more = replace(SETTINGS, evaluations=200)
     assert read_search(folder, more, remedy="wait", may_grow=True) == SPENT
     with pytest.raises(RunError, match=r"\(evaluations 100 → 200\).* or wait"):

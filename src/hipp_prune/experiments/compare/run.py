@@ -15,8 +15,10 @@ from hipp_prune.experiments.compare.worker import OTHERWISE, Done, Worker, finis
 from hipp_prune.experiments.crew import Clock, run_jobs
 from hipp_prune.experiments.settings import CrewSettings
 from hipp_prune.files.changes import refuse_changes
+from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Say
 from hipp_prune.files.reading import read_json
+from hipp_prune.files.replacing import clean, is_fresh
 from hipp_prune.files.writing import write_json
 from hipp_prune.questions.question import Question
 from hipp_prune.recovery.settings import RecoverySettings
@@ -93,10 +95,12 @@ def claim(root: Path, settings: CompareSettings) -> None:
     if path.exists():
         before = read_json(path, made_by="hipp-prune compare")
         refuse_changes(path, {**_flat(DEFAULT_SETTINGS), **before}, now, remedy=OTHERWISE)
-    elif root.exists() and (not root.is_dir() or any(root.iterdir())):
+    elif root.exists() and (not root.is_dir() or not is_fresh(root)):
         raise OutputExistsError(
             f"{root} is there but has no compare.json, so it is no comparison and is left alone; choose another"
         )
+    start_list(root)
+    clean(root)
     write_json(path, now)
 
 
@@ -169,7 +173,7 @@ def _finished(job: Job, root: Path, settings: CompareSettings) -> float | None:
         return 0.0 if job.path(root).exists() else None
     if isinstance(job, SearchJob):
         spent = finished_search(job, root, settings)
-        return None if spent is None else spent["seconds"]
+        return None if spent is None else spent.seconds
     path = job.path(root)
     if not path.exists():
         return None

@@ -10,6 +10,7 @@ from hipp_prune.experiments.compare.page import comparison_facts, write_comparis
 from hipp_prune.experiments.compare.run import read_settings, run_cells
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
 from hipp_prune.experiments.settings import CrewSettings
+from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.progress import Say
 from hipp_prune.stages.settings import LoadSettings
 
@@ -43,13 +44,15 @@ def compare(
         All finished cells of the folder.
 
     Raises:
-        RunError: if ``out`` is something else, has other settings, a worker died, or a cell failed.
+        RunError: if ``out`` is something else, has other settings, another process is writing it, a worker died, or a
+            cell failed.
         InputError: for bad questions, models or settings; see ``errors``.
     """
-    failed = run_cells(out, cells, settings, crew=crew, keep=keep, loading=loading, say=say)
-    found = read_results(out)
-    if found:
-        tabulate(out, results=results)
+    with sole_writer(out):
+        failed = run_cells(out, cells, settings, crew=crew, keep=keep, loading=loading, say=say)
+        found = read_results(out)
+        if found:
+            tabulate(out, results=results)
     for job, reason in failed.items():
         raise RunError(f"{len(failed)} of {len(cells)} cells failed, the first, {job}, with: {reason}")
     return found

@@ -1,9 +1,9 @@
 """What a worker does: calibrate, search, and carry a cell from its plan to the answers after recovery."""
 
 import hashlib
-import shutil
 import time
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from hipp_prune.evaluation.scorecard import answer_questions, limit_questions
 from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
 from hipp_prune.experiments.compare.cells import DENSE, CalibrationJob, Cell, Job, SearchJob
 from hipp_prune.experiments.compare.settings import CompareSettings
+from hipp_prune.files.manifest import remove_own
 from hipp_prune.files.reading import read_json
 from hipp_prune.files.run_directory import Provenance, SearchFolder
 from hipp_prune.files.writing import write_json
@@ -27,6 +28,7 @@ from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.splits import Split
 from hipp_prune.search.query.planner import Planner
+from hipp_prune.search.record import Spent
 from hipp_prune.stages.baseline import prune_by
 from hipp_prune.stages.calibrate import calibrate_model
 from hipp_prune.stages.loading import load
@@ -97,7 +99,7 @@ class Worker:
         )
         spent = finished_search(job, self.root, self.settings)
         assert spent is not None, "a search that is over says what it spent"
-        return f"{spent['evaluations']:.0f} evaluations"
+        return f"{spent.evaluations:.0f} evaluations"
 
     def run(self, cell: Cell) -> str:
         """Plans, writes, asks, recovers, and asks again."""
@@ -119,7 +121,7 @@ class Worker:
         if not twin.exists():
             write_json(twin, {"cell": str(cell.path(Path()))})
         if not self.keep:
-            shutil.rmtree(folder)
+            _remove(folder)
         return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in clock.seconds.items())
 
     def _judge(self, cell: Cell, checkpoint: Path, recovered: Path, clock: "_Laps") -> CellResult:
@@ -205,7 +207,8 @@ class Worker:
         return planned if isinstance(planned, Plan) else None
 
     def _spent(self, cell: Cell) -> dict[str, float] | None:
-        return None if cell.search is None else finished_search(cell.search, self.root, self.settings)
+        spent = None if cell.search is None else finished_search(cell.search, self.root, self.settings)
+        return None if spent is None else asdict(spent)
 
     def ask(self, checkpoint: Path) -> AnswerColumns:
         """What a checkpoint answers."""
@@ -256,13 +259,21 @@ class Worker:
             )
 
 
+def _remove(folder: Path) -> None:
+    """Removes a cell's checkpoints."""
+    for checkpoint in folder.glob("*/"):
+        remove_own(checkpoint)
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def search_folder(job: SearchJob, root: Path) -> SearchFolder:
     """Where a search keeps its archive and leaves what it has learnt."""
     folder = job.folder(root)
     return SearchFolder(folder, latency=folder / "latency.json")
 
 
-def finished_search(job: SearchJob, root: Path, settings: CompareSettings) -> dict[str, float] | None:
+def finished_search(job: SearchJob, root: Path, settings: CompareSettings) -> Spent | None:
     """The seconds and evaluations of a search that is over; None where it is still to be done.
 
     Raises:

@@ -7,6 +7,7 @@ from hipp_prune.errors import RunError
 from hipp_prune.experiments.paper.run import choose_parts, run_paper
 from hipp_prune.experiments.paper.settings import FULL, PaperSettings
 from hipp_prune.experiments.settings import CrewSettings
+from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.progress import Say
 from hipp_prune.stages.settings import LoadSettings
 
@@ -36,17 +37,19 @@ def paper(
 
     Raises:
         InputError: if there is no such part.
-        RunError: if ``out`` holds cells of other settings, a worker died, or a job failed.
+        RunError: if ``out`` holds cells of other settings, another process is writing it, a worker died, or a job
+            failed.
     """
-    failed = run_paper(
-        out,
-        results,
-        settings,
-        choose_parts(parts),
-        command=command,
-        crew=crew,
-        loading=loading,
-        say=say,
-    )
+    with sole_writer(out):
+        failed = run_paper(
+            out,
+            results,
+            settings,
+            choose_parts(parts),
+            command=command,
+            crew=crew,
+            loading=loading,
+            say=say,
+        )
     for job, reason in failed.items():
         raise RunError(f"{len(failed)} jobs failed, the first, {job}, with: {reason}")

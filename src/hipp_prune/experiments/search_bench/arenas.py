@@ -184,10 +184,10 @@ class ModelArena:
     def __init__(self, run: Path, spec: ArenaSpec) -> None:
         calibrated = CalibratedRun.open(run)
         self._search = calibrated.directory.search
-        self._calibration = calibrated.calibration()
         self._questions = calibrated.questions("search")
         self._held_out = draw_held_out(calibrated.questions(spec.split), spec.limit)
         self._adapter = load(calibrated.provenance.model, spec.loading)
+        self._calibration = calibrated.calibration(self._adapter)
         self.fingerprint = self._adapter.shape.fingerprint
         self._evaluator = Evaluator(self._adapter, self._held_out)
         self._prepared = self._evaluator.prepare()

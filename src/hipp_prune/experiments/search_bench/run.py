@@ -12,8 +12,10 @@ from hipp_prune.experiments.search_bench.arenas import Arena, ArenaSpec, Referen
 from hipp_prune.experiments.search_bench.trials import SearchTrial, TrialResult, finished, run_trial
 from hipp_prune.experiments.settings import CrewSettings
 from hipp_prune.files.changes import refuse_changes
+from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Say
 from hipp_prune.files.reading import read_json
+from hipp_prune.files.replacing import clean, is_fresh
 from hipp_prune.files.writing import write_json
 from hipp_prune.search.settings import SearchSettings
 
@@ -34,12 +36,14 @@ def claim(root: Path, specs: Mapping[str, ArenaSpec], base: SearchSettings) -> N
     before: dict[str, Any] = {}
     if path.exists():
         before = read_json(path, made_by="hipp-prune bench-search")
-    elif root.exists() and (not root.is_dir() or any(root.iterdir())):
+    elif root.exists() and (not root.is_dir() or not is_fresh(root)):
         raise OutputExistsError(
             f"{root} is there but has no bench.json, so it is no search benchmark and is left alone; choose another"
         )
     now = {name: _judged_by(spec, root, base) for name, spec in specs.items()}
     refuse_changes(root, {**now, **before}, {**before, **now}, remedy="choose another --out")
+    start_list(root)
+    clean(root)
     write_json(path, {**before, **now})
 
 

@@ -10,6 +10,7 @@ from hipp_prune.experiments.search_bench.settings import FULL, BenchSettings
 from hipp_prune.experiments.search_bench.trials import schedule
 from hipp_prune.experiments.search_bench.verdicts import TrialScore, score_trials
 from hipp_prune.experiments.settings import CrewSettings
+from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.progress import Say
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.stages.calibrate import calibrate
@@ -36,8 +37,22 @@ def bench_search(
         say: told a line a search.
 
     Raises:
-        RunError: if ``out`` is something else, has other settings, a worker died, or a search failed.
+        RunError: if ``out`` is something else, has other settings, another process is writing it, a worker died, or a
+            search failed.
     """
+    with sole_writer(out):
+        return _bench_search(out, settings, crew=crew, results=results or out, loading=loading, say=say)
+
+
+def _bench_search(
+    out: Path,
+    settings: BenchSettings,
+    *,
+    crew: CrewSettings,
+    results: Path,
+    loading: LoadSettings,
+    say: Say,
+) -> list[TrialScore]:
     specs = arena_specs(out, settings.problems, split=settings.split, limit=settings.limit, loading=loading)
     claim(out, specs, settings.base)
     for problem, spec in zip(settings.problems, specs.values(), strict=True):
@@ -47,7 +62,7 @@ def bench_search(
     cells = schedule(tuple(specs), settings.methods, settings.budgets, settings.seeds)
     failed = run_trials(out, cells, specs, settings.base, crew=crew, say=say)
     scores = score_trials(*read_results(out))
-    write_searches(out, results or out, scores, search_facts(scores, cells, specs.values()))
+    write_searches(out, results, scores, search_facts(scores, cells, specs.values()))
     for cell, reason in failed.items():
         raise RunError(f"{len(failed)} of {len(cells)} searches failed, the first, {cell}, with: {reason}")
     return scores

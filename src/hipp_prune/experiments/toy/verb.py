@@ -57,10 +57,10 @@ class ToyTrain:
     def run(self) -> None:
         """Calls ``toy.train``."""
         from hipp_prune.experiments.toy.train import train
-        from hipp_prune.files.writing import refuse_existing
+        from hipp_prune.files.replacing import check_folder
         from hipp_prune.report.terminal import next_steps, notes
 
-        refuse_existing(self.out, force=False)
+        check_folder(self.out, force=False)
         train(
             self.model,
             self.out,

@@ -22,6 +22,7 @@ from random import Random
 from uuid import uuid4
 
 from hipp_prune.errors import OutputExistsError, QuestionError, RunError
+from hipp_prune.files.manifest import note_all
 from hipp_prune.files.ranges import Seed
 from hipp_prune.files.reading import read_document
 from hipp_prune.questions.benchmarks import pope, scienceqa
@@ -103,6 +104,7 @@ def write(root: Path, *, seed: int | None = None) -> Path:
         for split in SIZES:
             _write_split(temporary / split, split, seed or 0)
         _write_json(temporary / _MARKER, {"version": VERSION, "seed": seed or 0})
+        note_all(temporary)
         _move(temporary, root)
     except OSError as error:
         raise RunError(

@@ -163,16 +163,13 @@ class Forecast:
 
 
 def known_forecast(path: Path, archive: Archive, space: PlanSpace) -> Forecast:
-    """The forecast of an archive: read, or fitted and written.
+    """The forecast of an archive: read where there is one of just as many evaluations, otherwise fitted.
 
     Raises:
         InputError: if the archive is too small.
     """
     found = Forecast.load(path, evaluations=len(archive), units=space.num_units)
-    if found is None:
-        found = fit_forecast(list(archive), space)
-        found.save(path)
-    return found
+    return fit_forecast(list(archive), space) if found is None else found
 
 
 def fit_forecast(evaluations: Sequence[Evaluation], space: PlanSpace) -> Forecast:

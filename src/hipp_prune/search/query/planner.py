@@ -37,6 +37,7 @@ class _Learnt:
     costs: Costs
     features: tuple[str, ...]
     scale: tuple[NotNegative, NotNegative, NotNegative]
+    questions: str
     answers: str
 
 
@@ -57,6 +58,8 @@ class Planner:
     """Ranking behind each mask of a plan, most important first (``Plan.masks`` says which)."""
     scale: tuple[float, float, float]
     """σ of (R_rob, R_util, R_comp): the units in which a preference weighs objectives."""
+    questions: str
+    """Fingerprint of the search split; the model's is in the space's shape."""
 
     def query(self, preference: Preference, *, sparsity: float | None = None, align: int = 1) -> Plan:
         """The plan for a preference (Eq. 4): one policy call, its mean action, whole neurons.
@@ -102,6 +105,7 @@ class Planner:
                 "compression": self.config.compression,
                 "method": self.config.method,
                 "seed": self.config.seed,
+                "questions": self.questions,
             },
         )
 
@@ -113,6 +117,7 @@ class Planner:
             "costs": asdict(self.space.tables),
             "features": self.features,
             "scale": self.scale,
+            "questions": self.questions,
             "answers": self.answers.kind,
         }
         tensors = {f"{_PREFIX}{name}": value for name, value in self.answers.tensors().items()}
@@ -169,6 +174,7 @@ class Planner:
             features=learnt.features,
             orders=tuple(orders),
             scale=learnt.scale,
+            questions=learnt.questions,
         )
 
 

@@ -95,6 +95,8 @@ def test_a_forecast_is_kept_until_the_archive_grows(tmp_path: Path):
     for row in rows[:40]:
         archive.add(row)
     first = known_forecast(path, archive, landscape.space)
+    assert not path.exists()
+    first.save(path)
     again = Forecast.load(path, evaluations=40, units=landscape.space.num_units)
     kept = random_kept(landscape.space, 5, 1)
     for one, other in zip(

@@ -35,6 +35,7 @@ def _planner(unit: UnitKind = "coupled", blocks: int = 6) -> Planner:
     return Planner(
         answers=PolicySolution(policy=policy.eval(), state=state, space=space, config=config),
         space=space, config=config, state=state, features=("a", "b", "c", "d", "e"), scale=(0.1, 0.2, 0.3),
+        questions="0123456789abcdef",
         orders=tuple(rng.permutation(width) for _ in range(blocks) for width in widths),
     )  # fmt: skip
 
