@@ -22,6 +22,7 @@ from hipp_prune import api, distributed
 from hipp_prune.calibration.measurement import calibrate
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.search_bench.landscape import Landscape
+from hipp_prune.files.writing import write_json
 from hipp_prune.models import load_model
 from hipp_prune.objectives.returns import PlanScores
 from hipp_prune.plans.arrays import Ints
@@ -164,7 +165,7 @@ def search_own_copy(run: Path, folder: Path) -> None:
         own = folder / str(distributed.rank())
         shutil.copytree(run, own)
         manifest = json.loads((own / "run.json").read_text())
-        (own / "run.json").write_text(json.dumps({**manifest, "created": str(distributed.rank())}))
+        write_json(own / "run.json", {**manifest, "created": str(distributed.rank())})
         api.search(own)
 
 

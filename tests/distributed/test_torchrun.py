@@ -58,6 +58,7 @@ def test_two_workers_calibrate_into_one_run_directory(tmp_path: Path, calibrated
     jobs.run(tmp_path, 2, main, arguments)
     assert sorted(path.name for path in out.iterdir() if path.is_file()) == [
         "calibration.safetensors",
+        "files.jsonl",
         "run.json",
     ]
 

@@ -10,7 +10,7 @@ takes its name, so a process killed in between leaves the file's last state or t
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -97,7 +97,7 @@ def start_growing(path: Path) -> None:
 def is_own(path: Path) -> bool:
     """Whether a file is one that we wrote, as we wrote it."""
     folder = listing_folder(path)
-    return folder is not None and any(each.describes(path) for each in _noted(folder, path)[-2:])
+    return folder is not None and _is_whole(path, _noted(folder, path))
 
 
 def needed_by(path: Path) -> Path | None:
@@ -155,7 +155,7 @@ def check_whole(path: Path) -> None:
     if folder is None or not path.is_file():
         return
     lines = _noted(folder, path)
-    if lines and not any(each.describes(path) for each in lines[-2:]):
+    if lines and not _is_whole(path, lines):
         raise RunError(
             f"{path} is not what we wrote ({_fault(path, lines[-1])}); bring it back from a copy, or make it again; if "
             f"you changed it on purpose, say so with `hipp-prune check {folder} --accept`"
@@ -294,7 +294,7 @@ def faults(folder: Path) -> Iterator[str]:
     """
     for name, lines in read_list(folder).items():
         path = folder / name
-        if not any(each.describes(path) for each in lines[-2:]):
+        if not _is_whole(path, lines):
             yield f"{path}: {_fault(path, lines[-1])}"
 
 
@@ -307,11 +307,17 @@ def accept_files(folder: Path) -> list[Path]:
     changed = [
         (folder / name, lines[-1].grows)
         for name, lines in read_list(folder).items()
-        if not any(each.describes(folder / name) for each in lines[-2:])
+        if not _is_whole(folder / name, lines)
     ]
     for path, grows in changed:
         note(folder, _name(folder, path), path if path.is_file() else None, grows=grows)
     return [path for path, _ in changed]
+
+
+def _is_whole(path: Path, lines: Sequence[Note]) -> bool:
+    """Whether a file is as its last line says, or, since lines come before names, as the one before that."""
+    last = lines[-1:] if lines and lines[-1].grows else lines[-2:]
+    return any(each.describes(path) for each in last)
 
 
 def _name(folder: Path, path: Path) -> str:

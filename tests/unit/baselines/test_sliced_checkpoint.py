@@ -19,7 +19,8 @@ from hipp_prune.calibration.measurement import calibrate
 from hipp_prune.checkpoints.ledger import checkpoint_ledger, read_savings
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
 from hipp_prune.checkpoints.residual import sliced_shapes, write_sliced
-from hipp_prune.errors import CheckpointError, UnsupportedModelError
+from hipp_prune.errors import CheckpointError, RunError, UnsupportedModelError
+from hipp_prune.files.manifest import accept_files
 from hipp_prune.models import load_model
 from hipp_prune.recovery.recover import recover_checkpoint
 from tests.tiny import FAMILIES, tiny_llava, tiny_qwen2_5_vl
@@ -243,5 +244,8 @@ def test_a_damaged_ledger_is_named(folder: Path, tmp_path: Path) -> None:
     assert savings is not None
     assert savings.notes["residual_width"] == 20
     (copy / "ledger.json").write_text("{")
+    with pytest.raises(RunError, match=r"ledger\.json is not what we wrote"):
+        read_savings(copy)
+    accept_files(copy)
     with pytest.raises(CheckpointError, match=r"ledger\.json: expected JSON"):
         read_savings(copy)

@@ -64,7 +64,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     run_fresh(tmp / "jobs.json")
     for variant in VARIANTS:
         shutil.copytree(
-            tmp / variant / "pruned", tmp / variant / "ours", ignore=shutil.ignore_patterns("*safetensors*")
+            tmp / variant / "pruned",
+            tmp / variant / "ours",
+            ignore=shutil.ignore_patterns("*safetensors*", "files.jsonl"),
         )
         shutil.copytree(tmp / variant / "resaved", tmp / variant / "ours", dirs_exist_ok=True)
         inputs = load_file(tmp / variant / "inputs.safetensors")

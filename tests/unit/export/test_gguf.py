@@ -16,6 +16,7 @@ from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.errors import CheckpointError, InputError, OutputExistsError, UnsupportedModelError
 from hipp_prune.export import gguf
 from hipp_prune.export.gguf import write_gguf
+from hipp_prune.files.manifest import accept_files
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl, tiny_smolvlm
@@ -131,6 +132,7 @@ def legacy(tmp: Path) -> Path:
     ]
     content |= {"normalizer": {"type": "Sequence", "normalizers": steps}, "pre_tokenizer": None}
     (source / "tokenizer.json").write_text(json.dumps(content))
+    accept_files(source)
     return source
 
 
@@ -252,7 +254,7 @@ def test_a_file_is_not_replaced_unasked_nor_a_folder_ever(tmp_path: Path) -> Non
     out.write_text("old")
     with pytest.raises(OutputExistsError, match="--force"):
         write_gguf(source, out)
-    with pytest.raises(OutputExistsError, match="is a folder"):
+    with pytest.raises(OutputExistsError, match="no regular file"):
         write_gguf(source, tmp_path, force=True)
     assert out.read_text() == "old"
     write_gguf(source, out, force=True)

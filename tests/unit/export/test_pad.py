@@ -12,6 +12,7 @@ from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.errors import CheckpointError, OutputExistsError, PlanError, UnsupportedModelError
 from hipp_prune.export.exported import check_plan
 from hipp_prune.export.pad import write_padded
+from hipp_prune.files.manifest import accept_files
 from hipp_prune.models import load_model
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl
 from tests.tolerance import assert_agree
@@ -106,6 +107,7 @@ def test_a_plan_of_another_checkpoint_is_refused(tmp_path: Path) -> None:
     adapter = load_model(source)
     prune_checkpoint(source, make_plan(adapter, "coupled", (30, 21)), tmp_path / "pruned")
     (tmp_path / "pruned" / "plan.json").write_text(make_plan(adapter, "coupled", (31, 21)).to_json())
+    accept_files(tmp_path / "pruned")
     with pytest.raises(CheckpointError, match=r"leaves blocks of 31 21 neurons, the weights .* have 30 21"):
         write_padded(tmp_path / "pruned", tmp_path / "padded")
 

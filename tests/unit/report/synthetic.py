@@ -14,6 +14,7 @@ from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.calibration.visual import VisualSensitivity
 from hipp_prune.evaluation.results import score
 from hipp_prune.evaluation.scorecard import Answer, Scorecard
+from hipp_prune.files.manifest import note_growing
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import write_json, write_text
 from hipp_prune.plans.plan import Plan, UnitKind, pack_masks
@@ -229,4 +230,5 @@ def write_search(run: RunDirectory, *, unit: UnitKind = "coupled") -> None:
     )
     lines = [json.dumps(asdict(each)) for each in make_archive(noise=0.02)]
     write_text(run.search.archive, "\n".join(lines) + "\n")
+    note_growing(run.search.archive)
     write_json(run.search.curve, [asdict(step) for step in make_curve()])

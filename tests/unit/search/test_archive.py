@@ -100,8 +100,11 @@ def test_an_empty_file_is_an_empty_archive(path):
     path.write_bytes(b"")
     assert len(Archive(path)) == 0
     path.write_bytes(b'{"kept": [1')
-    assert len(Archive(path)) == 0
-    assert path.read_bytes() == b""
+    archive = Archive(path)
+    assert len(archive) == 0
+    assert path.read_bytes() == b'{"kept": [1', "reading writes nothing"
+    archive.add(_evaluation(0))
+    assert list(Archive(path)) == [_evaluation(0)]
 
 
 @pytest.mark.parametrize("line", [b"{", b"null", b"[]", b"{}", b"", b'{"kept": 3}', b"\xff\xfe", b"\0\0"])

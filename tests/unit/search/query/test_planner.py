@@ -64,7 +64,7 @@ def test_save_and_load_give_identical_plans(planner, tmp_path: Path):
 def test_a_plan_says_where_it_comes_from(planner):
     plan = planner.query(EVEN, sparsity=0.3, align=4)
     assert plan.preference == EVEN
-    search = {"compression": "parameters", "method": "hybrid", "seed": 3}
+    search = {"compression": "parameters", "method": "hybrid", "seed": 3, "questions": "0123456789abcdef"}
     assert plan.notes == {"sparsity": 0.3, "align": 4, **search}
     assert plan.shape == planner.space.shape
     assert plan.unit == planner.space.unit

@@ -1,0 +1,107 @@
+"""Kills, doubles and damages everything that writes: python -m tests.torture [--quick] [--seed 0] [--share 0/1].
+
+Prints a table of what was tried and what went wrong, and every fault; ends with 1 if there was one. ``--share K/N``
+does every N-th try, so that N processes do all; ``--json`` keeps the counts for ``--merge``, which writes the table.
+"""
+
+import argparse
+import json
+import platform
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from tests.torture.damage import damage
+from tests.torture.kills import kill_stage
+from tests.torture.pairs import pair
+from tests.torture.stages import STAGES, Stage, Workshop
+from tests.torture.tally import Tally, table
+
+_QUICK = ("search", "prune --force")
+_DELAYS = (0.0, 0.2)
+
+
+def trials(root: Path, rng: random.Random, *, quick: bool, part: int, parts: int) -> Iterator[Tally]:
+    """Every try of one share, in order."""
+    workshop = Workshop(root)
+    stages = [stage for stage in STAGES if not quick or stage.name in _QUICK]
+    mine = stages[part::parts]
+    for stage in mine:
+        randomly, every = (1, 6) if quick else (3, 0) if stage.slow else (6, 1)
+        killed = kill_stage(stage, workshop, rng, randomly=randomly, every=every)
+        yield from islice(killed, 3 if quick else None)
+        yield from (pair(stage, workshop, delay=delay) for delay in _DELAYS[: 1 if quick else 2])
+    if part == parts - 1:
+        yield from _damaged(workshop, rng, quick=quick)
+
+
+def _damaged(workshop: Workshop, rng: random.Random, *, quick: bool) -> Iterator[Tally]:
+    by_name: dict[str, Stage] = {stage.name: stage for stage in STAGES}
+    if quick:
+        yield from damage(workshop.begin(by_name["query"]) / "run", rng)
+        return
+    whole = workshop.begin(by_name["report"])
+    for name in ("run", "smaller"):
+        yield from damage(whole / name, rng)
+
+
+def main() -> int:
+    """Does a share, or merges shares."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--quick", action="store_true", help="a few of each kind, in seconds")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--share", default="0/1", help="K/N: every N-th stage, from the K-th on")
+    parser.add_argument("--json", type=Path, help="file for the counts")
+    parser.add_argument(
+        "--merge", type=Path, nargs="+", help="instead of trying: files of counts to make a table of"
+    )
+    arguments = parser.parse_args()
+    if arguments.merge:
+        return _merge(arguments.merge)
+    torch.set_num_threads(1)
+    part, parts = map(int, arguments.share.split("/"))
+    begin, tallies = time.monotonic(), []
+    with tempfile.TemporaryDirectory() as root:
+        rng = random.Random(f"{arguments.seed} {part}")
+        for tally in trials(Path(root), rng, quick=arguments.quick, part=part, parts=parts):
+            tallies.append(tally)
+            for fault in tally.faults:
+                print(fault, flush=True)  # noqa: T201
+    minutes = (time.monotonic() - begin) / 60
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "minutes": minutes,
+            "seed": arguments.seed,
+            "tallies": [asdict(tally) for tally in tallies],
+        }
+        arguments.json.write_text(json.dumps(content))
+    print(table(tallies))  # noqa: T201
+    return int(any(tally.faults for tally in tallies))
+
+
+def _merge(paths: list[Path]) -> int:
+    found = [json.loads(path.read_text()) for path in paths]
+    tallies = [Tally(**each) for content in found for each in content["tallies"]]
+    seeds = sorted({content["seed"] for content in found})
+    minutes = max(content["minutes"] for content in found)
+    print(table(tallies))  # noqa: T201
+    print(  # noqa: T201
+        f"`make torture`, seed {', '.join(map(str, seeds))}: {len(paths)} processes, {minutes:.0f} minutes, "
+        f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}."
+    )
+    faults = [fault for tally in tallies for fault in tally.faults]
+    for fault in faults:
+        print(f"- {fault}")  # noqa: T201
+    return int(bool(faults))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""The stages that write something, small: what each begins with, its command, and what it leaves."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.torture.children import run
+
+MINE = "a thesis, nobody's but mine\n"
+"""In every folder that is replaced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A command, and where it stands in the order of commands."""
+
+    name: str
+    after: str | None
+    """The stage whose result it begins with."""
+    command: tuple[str, ...]
+    """WORLD stands for a drawn embedded world."""
+    leaves: tuple[str, ...]
+    """Files and folders that are compared with those of a run that nobody interrupted."""
+    mine: tuple[str, ...] = ()
+    """Files of the user's that must outlive it."""
+    repeats: bool = False
+    """Whether the same command may be given again once it has succeeded."""
+    slow: bool = False
+    """Whether it is only killed at random, and seldom."""
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_ASKED = "--questions toyworld:WORLD"
+_COMPARE = (
+    f"compare {_ASKED} --models toy-llava --methods uniform hybrid --budgets 0.4 --preferences 1,1,1 --seeds 1 "
+    "--evaluations 16 --calibration 8 --limit 8 --recovery-steps 2 --workers 1 --out compared"
+)
+
+STAGES = (
+    Stage(
+        name="toy make", after=None, leaves=("world",), repeats=True, slow=True,
+        command=_words("toy make --out world"),
+    ),
+    Stage(
+        name="calibrate", after=None, leaves=("run",),
+        command=_words(f"calibrate --model toy-llava {_ASKED} --out run --count 8"),
+    ),
+    Stage(
+        name="search", after="calibrate", leaves=("run",), repeats=True,
+        command=_words("search run --evaluations 32 --minibatch 8"),
+    ),
+    Stage(
+        name="query", after="search", leaves=("plan.json", "run"), repeats=True,
+        command=_words("query run --preference 1,1,1 --sparsity 0.3 --out plan.json"),
+    ),
+    Stage(
+        name="prune", after="query", leaves=("smaller",),
+        command=_words("prune --model toy-llava --plan plan.json --out smaller"),
+    ),
+    Stage(
+        name="baseline", after="search", leaves=("even",),
+        command=_words("baseline --method uniform --sparsity 0.3 --run run --out even"),
+    ),
+    Stage(
+        name="evaluate", after="prune", leaves=("run/results/smaller.json",),
+        command=_words(f"evaluate --model smaller {_ASKED} --limit 8 --out run/results/smaller.json"),
+    ),
+    Stage(name="report", after="evaluate", leaves=("run",), repeats=True, command=_words("report run")),
+    Stage(
+        name="recover", after="prune", leaves=("recovered",),
+        command=_words(f"recover smaller --out recovered {_ASKED} --steps 6 --save-every 2"),
+    ),
+    Stage(
+        name="export padded", after="prune", leaves=("stock",),
+        command=_words("export smaller --format padded --out stock"),
+    ),
+    Stage(
+        name="export gguf", after="prune", leaves=("smaller.gguf",),
+        command=_words("export smaller --format gguf --token-ids --out smaller.gguf"),
+    ),
+    Stage(
+        name="export onnx", after="prune", leaves=("graphs",), slow=True,
+        command=_words("export smaller --format onnx --out graphs"),
+    ),
+    Stage(
+        name="calibrate --force", after="evaluate", leaves=("run",), mine=("run/thesis.tex",), repeats=True,
+        command=_words(f"calibrate --model toy-llava {_ASKED} --out run --count 6 --force"),
+    ),
+    Stage(
+        name="search --force", after="evaluate", leaves=("run/search",), mine=("run/thesis.tex",), repeats=True,
+        command=_words("search run --evaluations 16 --minibatch 4 --force"),
+    ),
+    Stage(
+        name="prune --force", after="recover", leaves=("smaller",), mine=("smaller/thesis.tex",), repeats=True,
+        command=_words("prune --run run --preference 1,0,0 --sparsity 0.5 --out smaller --force"),
+    ),
+    Stage(
+        name="recover --force", after="recover", leaves=("recovered",), mine=("recovered/thesis.tex",), repeats=True,
+        command=_words(f"recover smaller --out recovered {_ASKED} --steps 4 --save-every 2 --force"),
+    ),
+    Stage(name="compare", after=None, leaves=("compared",), repeats=True, slow=True, command=_words(_COMPARE)),
+)  # fmt: skip
+
+
+class Workshop:
+    """Folders to run stages in, begun with what the stages before them left.
+
+    Args:
+        root: an empty folder; finished stages and the embedded world are kept there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._by_name = {stage.name: stage for stage in STAGES}
+        self._number = 0
+        (root / "begin").mkdir(parents=True)
+        self._must(("toy", "make", "--out", str(root / "WORLD")), root / "begin")
+
+    def command(self, stage: Stage) -> tuple[str, ...]:
+        """The words of a stage's command line."""
+        return tuple(word.replace("WORLD", str(self.root / "WORLD")) for word in stage.command)
+
+    def finished(self, stage: Stage) -> Path:
+        """A folder in which the stage has been run without interruption."""
+        folder = self.root / "finished" / stage.name
+        if not folder.exists():
+            begun = self.begin(stage)
+            self._must(self.command(stage), begun)
+            folder.parent.mkdir(exist_ok=True)
+            begun.rename(folder)
+        return folder
+
+    def begin(self, stage: Stage) -> Path:
+        """A fresh folder with all that the stage begins with, and the user's own files."""
+        self._number += 1
+        folder = self.root / "begun" / str(self._number)
+        if stage.after is None:
+            folder.mkdir(parents=True)
+        else:
+            shutil.copytree(self.finished(self._by_name[stage.after]), folder)
+        for name in stage.mine:
+            (folder / name).write_text(MINE)
+        return folder
+
+    @staticmethod
+    def _must(command: tuple[str, ...], folder: Path) -> None:
+        ending = run(command, folder)
+        assert ending.code == 0, f"{' '.join(command)}: {ending.said}"
