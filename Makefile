@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test fuzz test-isa test-lmms-eval test-transformers-4 test-vllm check fix results bench bench-search paper clean
+.PHONY: help demo test fuzz torture test-isa test-lmms-eval test-transformers-4 test-vllm check fix results bench bench-search paper clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -24,6 +24,13 @@ test: $(READY)  ## the whole suite
 
 fuzz: $(READY)  ## feed every reader of files with damaged ones for MINUTES each
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.readers --minutes $(or $(MINUTES),3)
+
+TORTURE := build/torture
+torture: $(READY)  ## kill, double and damage everything that writes, then fuzz what reads (half an hour, two processes)
+	mkdir -p $(TORTURE)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --share 0/2 --json $(TORTURE)/0.json > $(TORTURE)/0.log & \
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --share 1/2 --json $(TORTURE)/1.json > $(TORTURE)/1.log; wait
+	$(BIN)/python -m tests.torture --merge $(TORTURE)/0.json $(TORTURE)/1.json
 
 NUMERIC := tests/contract tests/distributed tests/unit/experiments/toy \
 	$(addprefix tests/unit/,baselines calibration checkpoints evaluation export models objectives pruning recovery search)

@@ -24,7 +24,7 @@ from tests.torture.pairs import pair
 from tests.torture.stages import STAGES, Stage, Workshop
 from tests.torture.tally import Tally, table
 
-_QUICK = ("search", "prune --force")
+_QUICK = ("search", "prune")
 _DELAYS = (0.0, 0.2)
 
 
