@@ -15,6 +15,8 @@ from hipp_prune.stages.check import check
 _CLOCK = frozenset({"created", "seconds", "versions", "judging", "latency"})
 """Keys whose values are times or machines."""
 _TOLERANCE = 1e-6
+_FOREIGN = ("torchinductor_", ".ses")
+"""What torch and ONNX Runtime leave in a temporary folder."""
 Content = dict[str, Any]
 
 
@@ -38,7 +40,8 @@ def unsound(folder: Path) -> list[str]:
         name = path.name
         if name.startswith(".") and name.endswith((".tmp", ".lock", ".new", ".old")):
             said.append(f"{path.relative_to(folder)} is left over")
-    said += [f"tmp/{path.name} is left over" for path in sorted((folder / "tmp").glob("*"))]
+    left = [path.name for path in sorted((folder / "tmp").glob("*")) if not path.name.startswith(_FOREIGN)]
+    said += [f"tmp/{name} is left over" for name in left]
     tops = [path.parent for path in folder.glob(f"*/{FILE_LIST}")]
     return said + [fault for top in tops for fault in check(top)[1]]
 

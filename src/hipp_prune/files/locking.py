@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -12,6 +13,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from hipp_prune.errors import RunError
+
+_LOOKS, _PAUSE = 10, 0.05
+"""How often, and after how many seconds again, a lock's file is read that does not say yet who holds it."""
 
 
 @contextmanager
@@ -61,9 +65,10 @@ def _own_name() -> str:
 
 
 def _holder(place: Path) -> str:
-    """Who holds a lock, as its file says."""
-    try:
-        said = json.loads(place.read_text(encoding="utf-8"))
-        return f"process {said['process']} on {said['machine']} since {said['since']} ({said['command']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+    """Who holds a lock, as its file says a moment after it was taken."""
+    for _ in range(_LOOKS):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            said = json.loads(place.read_text(encoding="utf-8"))
+            return f"process {said['process']} on {said['machine']} since {said['since']} ({said['command']})"
+        time.sleep(_PAUSE)
+    return "another process"

@@ -83,7 +83,7 @@ def start_growing(path: Path) -> None:
         RunError: if the place is not writable.
     """
     folder = listing_folder(path)
-    if folder is None or _noted(folder, path):
+    if folder is None or not _is_gone(_noted(folder, path)):
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -237,10 +237,16 @@ def _read(path: Path, size: int, time: int) -> dict[str, list[Note]]:  # noqa: A
 def own_files(folder: Path) -> list[Path]:
     """Files that we wrote into ``folder`` and that are there, the list itself last.
 
+    A file whose last line says that it is gone is still there where we were killed before we removed it.
+
     Raises:
         RunError: if the list is damaged.
     """
-    named = [folder / name for name, lines in read_list(folder).items() if lines[-1].bytes is not None]
+    named = [
+        folder / name
+        for name, lines in read_list(folder).items()
+        if not _is_gone(lines) or (lines[-2:-1] and lines[-2].describes(folder / name))
+    ]
     return [path for path in (*named, folder / FILE_LIST) if path.is_file() and not path.is_symlink()]
 
 
@@ -312,6 +318,11 @@ def accept_files(folder: Path) -> list[Path]:
     for path, grows in changed:
         note(folder, _name(folder, path), path if path.is_file() else None, grows=grows)
     return [path for path, _ in changed]
+
+
+def _is_gone(lines: Sequence[Note]) -> bool:
+    """Whether a file is none of ours: never noted, or removed since."""
+    return not lines or lines[-1].bytes is None
 
 
 def _is_whole(path: Path, lines: Sequence[Note]) -> bool:

@@ -17,6 +17,7 @@ from hipp_prune.files.manifest import (
     own_files,
     read_list,
     remove_own,
+    start_growing,
 )
 from hipp_prune.files.writing import write_text
 
@@ -139,3 +140,22 @@ def test_only_what_lies_below_a_path_is_removed(folder: Path) -> None:
 def test_the_lines_are_plain_json(folder: Path) -> None:
     first = json.loads((folder / FILE_LIST).read_text().splitlines()[0])
     assert set(first) == {"file", "bytes", "sha256", "grows", "line"}
+
+
+def test_a_file_that_grows_can_be_started_again_after_it_was_removed(folder: Path) -> None:
+    archive = folder / "search" / "growing.jsonl"
+    for _ in range(2):
+        start_growing(archive)
+        archive.write_text("a line\n")
+        note_growing(archive)
+        check_whole(archive)
+        remove_own(folder, "search", keep_list=True)
+        assert not archive.exists()
+
+
+def test_a_file_that_was_noted_as_gone_and_not_removed_is_still_ours(folder: Path) -> None:
+    note(folder, "plans/a.json", None)
+    assert folder / "plans/a.json" in own_files(folder)
+    assert list(faults(folder)) == []
+    remove_own(folder, keep_list=True)
+    assert not (folder / "plans").exists()
