@@ -11,7 +11,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -28,17 +28,27 @@ _QUICK = ("search", "prune")
 _DELAYS = (0.0, 0.2)
 
 
-def trials(root: Path, rng: random.Random, *, quick: bool, part: int, parts: int) -> Iterator[Tally]:
-    """Every try of one share, in order."""
+def trials(
+    root: Path, rng: random.Random, stages: Sequence[Stage], *, quick: bool, last: bool
+) -> Iterator[Tally]:
+    """Every try of one share, in order.
+
+    Args:
+        root: an empty folder.
+        rng: decides what is left open.
+        stages: the share's.
+        quick: a few of each kind.
+        last: whether files are damaged too.
+    """
     workshop = Workshop(root)
-    stages = [stage for stage in STAGES if not quick or stage.name in _QUICK]
-    mine = stages[part::parts]
-    for stage in mine:
+    for stage in stages:
+        if quick and stage.name not in _QUICK:
+            continue
         randomly, every = (1, 6) if quick else (3, 0) if stage.slow else (6, 1)
         killed = kill_stage(stage, workshop, rng, randomly=randomly, every=every)
         yield from islice(killed, 3 if quick else None)
         yield from (pair(stage, workshop, delay=delay) for delay in _DELAYS[: 1 if quick else 2])
-    if part == parts - 1:
+    if last:
         yield from _damaged(workshop, rng, quick=quick)
 
 
@@ -58,6 +68,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a few of each kind, in seconds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--share", default="0/1", help="K/N: every N-th stage, from the K-th on")
+    parser.add_argument("--stage", help="only this one, and its damage")
     parser.add_argument("--json", type=Path, help="file for the counts")
     parser.add_argument(
         "--merge", type=Path, nargs="+", help="instead of trying: files of counts to make a table of"
@@ -70,7 +81,10 @@ def main() -> int:
     begin, tallies = time.monotonic(), []
     with tempfile.TemporaryDirectory() as root:
         rng = random.Random(f"{arguments.seed} {part}")
-        for tally in trials(Path(root), rng, quick=arguments.quick, part=part, parts=parts):
+        stages = [stage for stage in STAGES if arguments.stage in (None, stage.name)]
+        for tally in trials(
+            Path(root), rng, stages[part::parts], quick=arguments.quick, last=part == parts - 1
+        ):
             tallies.append(tally)
             for fault in tally.faults:
                 print(fault, flush=True)  # noqa: T201

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.e2e.conftest import write_pope, write_scienceqa
 from tests.torture.children import run
 
 MINE = "a thesis, nobody's but mine\n"
@@ -18,7 +19,7 @@ class Stage:
     after: str | None
     """The stage whose result it begins with."""
     command: tuple[str, ...]
-    """WORLD stands for a drawn embedded world."""
+    """QUESTIONS stands for a folder of two small benchmarks."""
     leaves: tuple[str, ...]
     """Files and folders that are compared with those of a run that nobody interrupted."""
     mine: tuple[str, ...] = ()
@@ -33,7 +34,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-_ASKED = "--questions toyworld:WORLD"
+_ASKED = "--questions pope:QUESTIONS/pope scienceqa:QUESTIONS/scienceqa"
 _COMPARE = (
     f"compare {_ASKED} --models toy-llava --methods uniform hybrid --budgets 0.4 --preferences 1,1,1 --seeds 1 "
     "--evaluations 16 --calibration 8 --limit 8 --recovery-steps 2 --workers 1 --out compared"
@@ -109,19 +110,19 @@ class Workshop:
     """Folders to run stages in, begun with what the stages before them left.
 
     Args:
-        root: an empty folder; finished stages and the embedded world are kept there.
+        root: an empty folder; finished stages and the questions are kept there.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._by_name = {stage.name: stage for stage in STAGES}
         self._number = 0
-        (root / "begin").mkdir(parents=True)
-        self._must(("toy", "make", "--out", str(root / "WORLD")), root / "begin")
+        write_pope(root / "QUESTIONS" / "pope")
+        write_scienceqa(root / "QUESTIONS" / "scienceqa")
 
     def command(self, stage: Stage) -> tuple[str, ...]:
         """The words of a stage's command line."""
-        return tuple(word.replace("WORLD", str(self.root / "WORLD")) for word in stage.command)
+        return tuple(word.replace("QUESTIONS", str(self.root / "QUESTIONS")) for word in stage.command)
 
     def finished(self, stage: Stage) -> Path:
         """A folder in which the stage has been run without interruption."""
