@@ -60,14 +60,20 @@ def _read(path: Path) -> Any:
         case ".safetensors":
             with safe_open(path, framework="pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        case ".json":
-            return _timeless(json.loads(path.read_text(encoding="utf-8")))
-        case ".jsonl":
-            return [_timeless(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        case ".json" | ".jsonl":
+            return list(map(_timeless, _documents(path.read_text(encoding="utf-8"))))
         case ".html" | ".md" | ".csv" | ".log" | ".parquet":
             return path.stat().st_size > 0
         case _:
             return path.read_bytes()
+
+
+def _documents(text: str) -> list[Any]:
+    """The one JSON document of a text, or that of every line."""
+    try:
+        return [json.loads(text)]
+    except ValueError:
+        return [json.loads(line) for line in text.splitlines()]
 
 
 def _timeless(value: Any) -> Any:
