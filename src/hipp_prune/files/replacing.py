@@ -17,6 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from hipp_prune.errors import OutputExistsError, RunError
+from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.manifest import FILE_LIST, foreign_files, note_all, remove_own, start_list
 
 _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{6})[0-9a-f]{6}\.tmp")
@@ -26,7 +27,12 @@ _STARTED = time.time()
 
 def temporary_name(path: Path) -> Path:
     """A name beside ``path`` under which it is written first; it says which process writes."""
-    return path.with_name(f".{path.name[:200]}.{os.getpid() & 0xFFFFFF:06x}{uuid4().hex[:6]}.tmp")
+    return path.with_name(f".{_short(path.name)}.{os.getpid() & 0xFFFFFF:06x}{uuid4().hex[:6]}.tmp")
+
+
+def _short(name: str) -> str:
+    """A name cut so that a temporary one made of it is short enough for every file system."""
+    return name.encode()[:180].decode(errors="ignore")
 
 
 def is_alive(process: int) -> bool:
@@ -60,7 +66,7 @@ def clean(folder: Path, name: str | None = None) -> None:
         folder: where they lie; nothing happens if it does not exist.
         name: what they were to become, in this folder; by default anything, there and in folders below.
     """
-    found = folder.rglob(".*.tmp") if name is None else folder.glob(f".{escape(name[:200])}.*.tmp")
+    found = folder.rglob(".*.tmp") if name is None else folder.glob(f".{escape(_short(name))}.*.tmp")
     for path in list(found):
         if _is_left_over(path):
             if path.is_dir() and not path.is_symlink():
@@ -143,6 +149,17 @@ def settle(out: Path) -> None:
     except OSError as error:
         raise RunError(f"cannot finish replacing {out}: {error.strerror or error}") from error
     clean(out.absolute().parent, out.name)
+
+
+def finish_replacement(out: Path) -> None:
+    """``settle`` for whoever only wants to read ``out``; nothing is touched where no replacement was cut off.
+
+    Raises:
+        RunError: if another process is replacing it just now.
+    """
+    if _new(out).is_dir() or _old(out).is_dir():
+        with sole_writer(out):
+            settle(out)
 
 
 def flush(path: Path) -> None:

@@ -22,6 +22,7 @@ from transformers.utils import logging
 from hipp_prune import distributed
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.files.packages import require_packages
+from hipp_prune.files.replacing import finish_replacement
 from hipp_prune.models import structure
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
 from hipp_prune.models.refusals import NO_SAFETENSORS
@@ -44,10 +45,13 @@ def find_source(name: str | Path) -> Path | str:
 
     Raises:
         CheckpointError: if it is a path without a checkpoint.
+        RunError: if another process is replacing it just now.
     """
     if name in TOYS:
         return _toy_folder(str(name))
     path = Path(name).expanduser()
+    if path.name:
+        finish_replacement(path)
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise CheckpointError(f"{path}: expected a checkpoint folder, but it has no config.json")

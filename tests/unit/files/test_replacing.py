@@ -10,7 +10,14 @@ import pytest
 from hipp_prune.errors import OutputExistsError
 from hipp_prune.files import manifest, replacing
 from hipp_prune.files.manifest import FILE_LIST, faults
-from hipp_prune.files.replacing import check_folder, is_temporary, new_folder, settle, temporary_name
+from hipp_prune.files.replacing import (
+    check_folder,
+    finish_replacement,
+    is_temporary,
+    new_folder,
+    settle,
+    temporary_name,
+)
 from tests.unit.files.left_over import left_over
 
 OLD = {"config.json": "old", "weights/a.bin": "old weights", "gone.txt": "only in the old one"}
@@ -135,6 +142,17 @@ def test_killed_while_it_settles_it_settles_again(tmp_path: Path, monkeypatch: p
         assert found.pop("thesis.tex") == "mine"
         assert found in (OLD, NEW)
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.usefixtures("ended")
+def test_whoever_reads_next_finds_a_whole_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    for step in range(60):
+        write(out, OLD) if not out.exists() else None
+        with killed_at(step, monkeypatch), suppress(Killed):
+            write(out, NEW)
+        finish_replacement(out)
+        assert contents(out) in (OLD, NEW)
 
 
 def test_temporary_names_are_known_and_cleaned_and_nothing_else_is(tmp_path: Path) -> None:

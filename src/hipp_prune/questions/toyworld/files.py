@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
-from uuid import uuid4
 
 from hipp_prune.errors import OutputExistsError, QuestionError, RunError
 from hipp_prune.files.manifest import note_all
 from hipp_prune.files.ranges import Seed
 from hipp_prune.files.reading import read_document
+from hipp_prune.files.replacing import clean, temporary_name
 from hipp_prune.questions.benchmarks import pope, scienceqa
 from hipp_prune.questions.benchmarks.pope import SUBSETS
 from hipp_prune.questions.question import Question
@@ -95,10 +95,11 @@ def write(root: Path, *, seed: int | None = None) -> Path:
         OutputExistsError: ``root`` holds something else, or a world of another seed or version.
         RunError: the place is full or not writable.
     """
+    clean(root.absolute().parent, root.name)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         _check_marker(root, seed)
         return root
-    temporary = root.with_name(f".{root.name}.{uuid4().hex[:8]}.tmp")
+    temporary = temporary_name(root.absolute())
     try:
         temporary.mkdir(parents=True)
         for split in SIZES:
