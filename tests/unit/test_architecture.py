@@ -3,9 +3,11 @@
 import importlib.util
 import re
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 from types import ModuleType
 
+import grimp
 import pytest
 
 import hipp_prune
@@ -55,3 +57,10 @@ def test_the_page_is_drawn_from_the_code(drawing: ModuleType, tmp_path: Path, na
     drawing.write(tmp_path)
     drawn, kept = (folder.joinpath(name).read_text(encoding="utf-8") for folder in (tmp_path, ROOT / "docs"))
     assert drawn == kept, "run `python docs/draw_architecture.py`"
+
+
+def test_no_two_modules_import_each_other_not_even_for_their_types() -> None:
+    graph = grimp.build_graph("hipp_prune", cache_dir=None)
+    TopologicalSorter(
+        {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    ).prepare()

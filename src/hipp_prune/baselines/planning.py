@@ -4,14 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from hipp_prune.baselines.methods import Baseline, load_baseline
-from hipp_prune.baselines.setting import Setting
+from hipp_prune.baselines.setting import Planned, Setting
 from hipp_prune.checkpoints.heads import HeadPlan, write_heads
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
 from hipp_prune.checkpoints.residual import Slicing, write_sliced
-from hipp_prune.plans.plan import Plan
-
-Planned = Plan | HeadPlan | Slicing
-"""What a baseline removes: neurons, heads beside them, or coordinates of the residual stream."""
 
 
 def plan_baseline(method: Baseline, setting: Setting) -> Planned:

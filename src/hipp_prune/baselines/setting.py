@@ -8,6 +8,8 @@ from torch import Tensor
 
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.calibration.measurement import Calibration
+from hipp_prune.checkpoints.heads import HeadPlan
+from hipp_prune.checkpoints.residual import Slicing
 from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.forward_cost import flops_table
@@ -18,6 +20,9 @@ from hipp_prune.plans.space import ModelShape, PlanSpace, UnitKind
 from hipp_prune.pruning.criteria import Criterion
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.questions.question import Question
+
+Planned = Plan | HeadPlan | Slicing
+"""What a baseline removes: neurons, heads beside them, or coordinates of the residual stream."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ from typing import Literal
 from hipp_prune.files.packages import require_packages
 from hipp_prune.files.ranges import Count, Positive
 from hipp_prune.files.strict import check_settings
-from hipp_prune.search.methods import METHODS, load_method
+from hipp_prune.search.methods import METHODS
+from hipp_prune.search.searchers import load_method
 
 HeldOut = Literal["validation", "test"]
 """The splits that may judge: test once, at the end; validation while something is improved."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from hipp_prune import distributed
 from hipp_prune.files.progress import Progress
 from hipp_prune.search.archive import Archive
-from hipp_prune.search.methods import load_method, require_method
 from hipp_prune.search.problem import Problem
+from hipp_prune.search.searchers import load_method, require_method
 from hipp_prune.search.session import Session, Step
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.search.solutions import Solution

@@ -13,7 +13,7 @@ from hipp_prune.plans.allocation import Allocation
 from hipp_prune.plans.costs import Compression
 from hipp_prune.plans.space import UnitKind
 from hipp_prune.pruning.criteria import Criterion
-from hipp_prune.search.methods import Method, load_method
+from hipp_prune.search.methods import Method, import_method
 from hipp_prune.search.policy.variants import Action, AdvantageKind, GateKind, VisualState
 
 DEFAULT_EVALUATIONS = 400
@@ -171,4 +171,4 @@ class SearchSettings(SearchResearch, SearchChoices):
         Raises:
             InputError: if there is no such method.
         """
-        return replace(self, method=method, **load_method(method).settings)
+        return replace(self, method=method, **import_method(method).SETTINGS)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hipp_prune.baselines.methods import Baseline, load_baseline
-from hipp_prune.baselines.planning import Planned, plan_baseline, write_baseline
-from hipp_prune.baselines.setting import Setting, mlp_fraction
+from hipp_prune.baselines.planning import plan_baseline, write_baseline
+from hipp_prune.baselines.setting import Planned, Setting, mlp_fraction
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.calibration.measurement import calibrate as measure

@@ -24,12 +24,12 @@ from hipp_prune.questions.records import SkipBad
 from hipp_prune.search.archive import Archive, shared_archive
 from hipp_prune.search.loop import SearchResult
 from hipp_prune.search.loop import search as run_search
-from hipp_prune.search.methods import require_method
 from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.model_space import plan_space
 from hipp_prune.search.query.forecast import fit_forecast
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.record import SearchRecord, Spent, read_record
+from hipp_prune.search.searchers import require_method
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import CalibratedRun, load, meet, writing
 from hipp_prune.stages.settings import AskSettings, LoadSettings

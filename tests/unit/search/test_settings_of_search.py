@@ -3,7 +3,8 @@ from dataclasses import fields
 import pytest
 
 from hipp_prune.errors import BudgetError, InputError
-from hipp_prune.search.methods import METHODS, load_method
+from hipp_prune.search.methods import METHODS
+from hipp_prune.search.searchers import load_method
 from hipp_prune.search.settings import SearchSettings
 
 

@@ -17,8 +17,7 @@ from hipp_prune.files.modules import load_module, module_names
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hipp_prune.baselines.planning import Planned
-    from hipp_prune.baselines.setting import Setting
+    from hipp_prune.baselines.setting import Planned, Setting
     from hipp_prune.plans.plan import Plan
 
 BASELINES = module_names(__name__)

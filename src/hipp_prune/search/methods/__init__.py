@@ -2,20 +2,15 @@
 
 Every module has ``SETTINGS``, what it changes of the defaults of ``SearchSettings``, and ``search(session)``, which
 pays for evaluations through the session and returns what answers queries. One that imports packages which an
-installation without extras leaves out names them in ``NEEDS``. Naming the methods imports none of them.
+installation without extras leaves out names them in ``NEEDS``. Naming the methods imports none of them;
+``search.searchers`` gives what a module has its types.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
 
 from hipp_prune.errors import InputError
 from hipp_prune.files.modules import load_module, module_names
-from hipp_prune.files.packages import require_packages
-
-if TYPE_CHECKING:
-    from hipp_prune.search.session import Session
-    from hipp_prune.search.solutions import Solution
 
 METHODS = module_names(__name__)
 """The methods' names."""
@@ -26,19 +21,7 @@ else:
     Method = Literal[METHODS]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Searcher:
-    """One method."""
-
-    settings: Mapping[str, Any]
-    """What it changes of the defaults, by field of ``SearchSettings``."""
-    needs: tuple[str, ...]
-    """Packages it imports that an installation without extras leaves out."""
-    search: "Callable[[Session], Solution]"
-    """Searches until the session's budget is gone."""
-
-
-def load_method(method: Method) -> Searcher:
+def import_method(method: Method) -> ModuleType:
     """Imports a method.
 
     Raises:
@@ -46,14 +29,4 @@ def load_method(method: Method) -> Searcher:
     """
     if method not in METHODS:
         raise InputError(f"there is no search method {method!r}; choose one of {', '.join(METHODS)}")
-    module = load_module(__name__, method, "SETTINGS", "search")
-    return Searcher(settings=module.SETTINGS, needs=getattr(module, "NEEDS", ()), search=module.search)
-
-
-def require_method(method: Method) -> None:
-    """Makes sure that what a method needs is installed.
-
-    Raises:
-        InputError: naming what is missing and the command that installs it, or if there is no such method.
-    """
-    require_packages(f"--method {method}", load_method(method).needs, extra="experiments")
+    return load_module(__name__, method, "SETTINGS", "search")

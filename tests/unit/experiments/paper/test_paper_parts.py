@@ -28,7 +28,7 @@ from hipp_prune.experiments.paper.points import budget_interval, is_inside, meas
 from hipp_prune.experiments.paper.run import PARTS, choose_parts, write_part
 from hipp_prune.experiments.paper.settings import FULL, QUICK, PaperSettings
 from hipp_prune.experiments.paper.verb import Paper
-from hipp_prune.search.methods import load_method
+from hipp_prune.search.searchers import load_method
 from tests.unit.experiments.paper.synthetic import jitter, result
 
 SMALL = replace(

@@ -7,7 +7,8 @@ from typing import get_args
 import pytest
 
 from hipp_prune.errors import InputError
-from hipp_prune.search.methods import METHODS, Method, load_method
+from hipp_prune.search.methods import METHODS, Method
+from hipp_prune.search.searchers import load_method
 from hipp_prune.search.settings import SearchSettings
 from tests.package_copy import copy_package, run_python
 
