@@ -44,6 +44,7 @@ def trials(
     for stage in stages:
         if quick and stage.name not in _QUICK:
             continue
+        print(f"{time.strftime('%H:%M:%S')} {stage.name}", file=sys.stderr, flush=True)  # noqa: T201
         randomly, every = (1, 6) if quick else (3, 0) if stage.slow else (6, 1)
         killed = kill_stage(stage, workshop, rng, randomly=randomly, every=every)
         yield from islice(killed, 3 if quick else None)

@@ -102,6 +102,12 @@ STAGES = (
         name="recover --force", after="recover", leaves=("recovered",), mine=("recovered/thesis.tex",), repeats=True,
         command=_words(f"recover smaller --out recovered {_ASKED} --steps 4 --save-every 2 --force"),
     ),
+    Stage(
+        name="bench-search", after=None, leaves=("bench",), repeats=True, slow=True,
+        command=_words(
+            "bench-search --problems landscape --methods random surrogate --budgets 32 --seeds 1 --workers 1 --out bench"
+        ),
+    ),
     Stage(name="compare", after=None, leaves=("compared",), repeats=True, slow=True, command=_words(_COMPARE)),
 )  # fmt: skip
 
