@@ -68,9 +68,7 @@ def reader(folder: Path, path: Path) -> Callable[[], object] | None:
     if path.parent == run.results:
         return lambda: Scorecard.load(path)
     if (folder / "config.json").exists() or path.name == "config.json":
-        return (
-            None if path.suffix in {".md", ".py"} or path.name == "plan.json" else lambda: load_model(folder)
-        )
+        return None if path.suffix == ".md" else lambda: load_model(folder)
     return None
 
 

@@ -105,7 +105,8 @@ STAGES = (
     Stage(
         name="bench-search", after=None, leaves=("bench",), repeats=True, slow=True,
         command=_words(
-            "bench-search --problems landscape --methods random surrogate --budgets 32 --seeds 1 --workers 1 --out bench"
+            "bench-search --problems landscape --methods random surrogate --budgets 32 --seeds 1 --workers 1 "
+            "--out bench"
         ),
     ),
     Stage(name="compare", after=None, leaves=("compared",), repeats=True, slow=True, command=_words(_COMPARE)),
