@@ -8,6 +8,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from hipp_prune.checkpoints.card import CARD_FILE
 from hipp_prune.errors import CheckpointError, InputError
 from hipp_prune.export.exported import check_widths
+from hipp_prune.files.manifest import FILE_LIST
 from hipp_prune.models import load_model
 from hipp_prune.models.uneven import REMOTE_CODE
 
@@ -21,7 +22,8 @@ _FAILURES: tuple[type[Exception], ...] = (OSError, ValueError, *HfHubHTTPError._
 def push_checkpoint(source: Path, name: str, *, private: bool = False) -> str:
     """Uploads a checkpoint folder in one commit, and makes the repository if need be; returns its address.
 
-    The checkpoint is loaded first, strictly, so that none reaches the hub that is incomplete.
+    The checkpoint is loaded first, strictly, so that none reaches the hub that is incomplete. The list of our files
+    stays here: the hub has checksums of its own, and its pages are edited there.
 
     Args:
         source: checkpoint folder that we wrote.
@@ -53,6 +55,7 @@ def push_checkpoint(source: Path, name: str, *, private: bool = False) -> str:
             folder_path=source,
             commit_message="Checkpoint written by hipp-prune",
             delete_patterns=_STALE,
+            ignore_patterns=[FILE_LIST],
         )
     except _FAILURES as error:
         reason = str(error).strip().partition("\n")[0]

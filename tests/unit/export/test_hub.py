@@ -7,7 +7,7 @@ import pytest
 
 from hipp_prune import api
 from hipp_prune.checkpoints.pruned import prune_checkpoint
-from hipp_prune.errors import CheckpointError, InputError
+from hipp_prune.errors import InputError, RunError
 from hipp_prune.export import hub
 from hipp_prune.models import load_model
 from tests.tiny import tiny_llava
@@ -51,7 +51,8 @@ def test_the_whole_folder_goes_in_one_commit(checkpoint: Path, pretend: type[Hub
     made, (name, uploaded) = pretend.told
     assert made == ("me/smaller", {"private": True, "exist_ok": True})
     assert (name, uploaded["folder_path"]) == ("me/smaller", checkpoint)
-    assert {"ignore_patterns", "allow_patterns"}.isdisjoint(uploaded)
+    assert uploaded["ignore_patterns"] == ["files.jsonl"]
+    assert "allow_patterns" not in uploaded
     assert "modeling_hipp_prune.py" in uploaded["delete_patterns"]
 
 
@@ -72,7 +73,7 @@ def test_an_incomplete_checkpoint_is_refused(pretend: type[Hub], tmp_path: Path)
     source = tiny_llava(tmp_path)
     prune_checkpoint(source, make_plan(load_model(source), "coupled", (30, 21)), tmp_path / "smaller")
     (tmp_path / "smaller" / "model.safetensors").unlink()
-    with pytest.raises(CheckpointError):
+    with pytest.raises(RunError, match=r"model\.safetensors is not what we wrote .*found no file"):
         api.push(str(tmp_path / "smaller"), "me/smaller")
     assert not pretend.told
 
