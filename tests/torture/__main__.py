@@ -102,6 +102,12 @@ def main() -> int:
     return int(any(tally.faults for tally in tallies))
 
 
+def _keep(path: Path, tallies: list[Tally], *, seed: int, minutes: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"minutes": minutes, "seed": seed, "tallies": [asdict(tally) for tally in tallies]}
+    path.write_text(json.dumps(content))
+
+
 def _merge(paths: list[Path]) -> int:
     found = [json.loads(path.read_text()) for path in paths]
     tallies = [Tally(**each) for content in found for each in content["tallies"]]

@@ -37,7 +37,7 @@ def _words(text: str) -> tuple[str, ...]:
 _ASKED = "--questions pope:QUESTIONS/pope scienceqa:QUESTIONS/scienceqa"
 _COMPARE = (
     f"compare {_ASKED} --models toy-llava --methods uniform hybrid --budgets 0.4 --preferences 1,1,1 --seeds 1 "
-    "--evaluations 16 --calibration 8 --limit 8 --recovery-steps 2 --workers 1 --out compared"
+    "--evaluations 16 --calibration 8 --limit 8 --steps 2 --workers 1 --out compared"
 )
 
 STAGES = (

@@ -46,6 +46,8 @@ class CheckpointReport:
     """What the plan's kept counts promised; equal to ``bytes_after``."""
     remote_code: bool
     """Whether other programs need ``trust_remote_code=True`` to load it."""
+    asked_and_got: str | None = None
+    """See ``Plan.asked_and_got``."""
 
     @property
     def summary(self) -> str:
@@ -56,9 +58,8 @@ class CheckpointReport:
                 f"{self.bytes_after:,} bytes, masked rows as zeros; prune with the coupled unit to save"
             )
         saved = 1 - self.bytes_after / self.bytes_before
-        return (
-            f"{self.path}: {self.bytes_before:,} → {self.bytes_after:,} bytes of tensors ({saved:.1%} saved)"
-        )
+        asked = "" if self.asked_and_got is None else f"; {self.asked_and_got}"
+        return f"{self.path}: {self.bytes_before:,} → {self.bytes_after:,} bytes of tensors ({saved:.1%} saved){asked}"
 
 
 def prune_checkpoint(
@@ -121,7 +122,7 @@ def prune_checkpoint(
     assert after == predicted, f"wrote {after} bytes of tensors, the plan predicted {predicted}"
     return CheckpointReport(
         path=out, unit=plan.unit, widths=tuple(widths), bytes_before=before, bytes_after=after,
-        predicted_bytes=predicted, remote_code="auto_map" in config,
+        predicted_bytes=predicted, remote_code="auto_map" in config, asked_and_got=plan.asked_and_got,
     )  # fmt: skip
 
 

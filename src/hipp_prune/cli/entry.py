@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from dataclasses import make_dataclass
@@ -12,14 +13,20 @@ from typing import Annotated, Any, Union
 import tyro
 
 from hipp_prune import distributed
+from hipp_prune.cli.mishaps import mishap
 from hipp_prune.cli.verbs import VERBS, Command
 from hipp_prune.errors import HippPruneError, InputError
 
 DESCRIPTION = """Make a vision-language model smaller without making it hallucinate.
 
 Start here: hipp-prune quickstart. With your own model: calibrate, search, query, prune, evaluate, report.
-`hipp-prune VERB --help` says what a verb takes, with examples; `hipp-prune --version` which version this is.
+`hipp-prune VERB --help` says what a verb takes, with examples; `hipp-prune --version` which version this is;
+--debug, after any verb, shows where in the code an error came from.
 """
+
+
+DEBUG = "--debug"
+"""Shows tracebacks; may stand anywhere."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,11 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; ``sys.argv``'s by default.
 
     Returns:
-        Exit status: 0, 2 for an error the user can mend, 130 if interrupted.
+        Exit status: 0, 2 for an error the user can mend, 1 for one that nobody foresaw, 130 if interrupted, 141 if
+        whoever read the output has gone.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    words = [word for word in given if word != DEBUG] or ["--help"]
     try:
         if words == ["--version"]:
             _print_version()
@@ -42,10 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with distributed.workers():
             _check_launch(words[0])
             command.run()
-    except HippPruneError as error:
-        return _fail(str(error), 2)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing already computed is lost, run the same command again", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:  # noqa: BLE001 the last resort: no traceback reaches a user unasked
+        if DEBUG in given:
+            traceback.print_exc()
+        return _fail(*((str(error), 2) if isinstance(error, HippPruneError) else mishap(error)))
     return 0
 
 

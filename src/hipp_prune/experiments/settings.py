@@ -7,7 +7,6 @@ from hipp_prune.files.packages import require_packages
 from hipp_prune.files.ranges import Count, Positive
 from hipp_prune.files.strict import check_settings
 from hipp_prune.search.methods import METHODS
-from hipp_prune.search.searchers import load_method
 
 HeldOut = Literal["validation", "test"]
 """The splits that may judge: test once, at the end; validation while something is improved."""
@@ -36,6 +35,8 @@ def require_extra(verb: str, *methods: str) -> None:
     Raises:
         InputError: naming what is missing and the command that installs it.
     """
+    from hipp_prune.search.searchers import load_method
+
     own = {package for method in methods if method in METHODS for package in load_method(method).needs}
     packages = ["moocore", "pyarrow", *sorted(own)]
     require_packages(f"hipp-prune {verb}", packages, extra="experiments")

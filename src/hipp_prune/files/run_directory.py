@@ -20,6 +20,7 @@ from pathlib import Path
 
 from hipp_prune.errors import IncompleteRunError, OutputExistsError
 from hipp_prune.files.manifest import FILE_LIST, remove_own, start_list
+from hipp_prune.files.places import described
 from hipp_prune.files.ranges import Seed
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.replacing import clean, is_fresh
@@ -166,6 +167,8 @@ class RunDirectory:
         Raises:
             IncompleteRunError: if this is no run directory.
         """
+        if not self.manifest.exists() and (found := described(self.root)) is not None:
+            raise IncompleteRunError(f"expected a run directory, but {found}")
         remedy = "make a run with `hipp-prune calibrate … --out RUN`"
         return read_document(self.manifest, Provenance, remedy=remedy, error=IncompleteRunError)
 

@@ -22,6 +22,7 @@ from transformers.utils import logging
 from hipp_prune import distributed
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.files.packages import require_packages
+from hipp_prune.files.places import described
 from hipp_prune.files.replacing import finish_replacement
 from hipp_prune.models import structure
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
@@ -54,7 +55,8 @@ def find_source(name: str | Path) -> Path | str:
         finish_replacement(path)
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise CheckpointError(f"{path}: expected a checkpoint folder, but it has no config.json")
+            found = described(path) or f"{path} has no config.json"
+            raise CheckpointError(f"expected a checkpoint folder, but {found}")
         return path
     if path.exists():
         raise CheckpointError(f"{path}: expected a checkpoint folder with config.json, found a file")

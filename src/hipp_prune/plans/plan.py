@@ -16,6 +16,7 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from hipp_prune.errors import PlanError
+from hipp_prune.files.places import described
 from hipp_prune.files.ranges import Count, Natural, Share
 from hipp_prune.files.reading import read_text
 from hipp_prune.files.strict import check_value, parse_json
@@ -92,6 +93,25 @@ class Plan:
         widths = self.space.widths
         result: Floats = 1.0 - np.array(self.kept) / widths
         return result
+
+    @property
+    def asked_and_got(self) -> str | None:
+        """What sparsity was asked for and what the plan has, for people; None where none was asked for."""
+        asked, ledger = self.notes.get("sparsity"), self.ledger
+        measure = (
+            "block" if self.notes.get("match") == "block" else self.notes.get("compression", "parameters")
+        )
+        got, of_what = {
+            "parameters": (ledger.mlp, "MLP parameters"),
+            "block": (ledger.block, "the blocks' parameters"),
+            "flops": (ledger.flops, "FLOPs"),
+            "latency": (ledger.latency, "seconds"),
+        }[measure]
+        if asked is None or got is None:
+            return None
+        align = self.notes.get("align", 1)
+        widths = f", the nearest with widths that are multiples of {align}" if align > 1 else ""
+        return f"asked for {asked:.2%} of {of_what}, got {got:.2%}{widths}"
 
     @property
     def mask_widths(self) -> tuple[int, ...]:
@@ -180,6 +200,9 @@ class Plan:
         Raises:
             PlanError: if there is no such file, or it is not a plan.
         """
+        if path.is_dir():
+            inside = f"; did you mean {path / 'plan.json'}?" if (path / "plan.json").is_file() else ""
+            raise PlanError(f"expected a plan file, but {described(path) or f'{path} is a folder'}{inside}")
         return cls.from_json(read_text(path, remedy=_REMEDY, error=PlanError), source=str(path))
 
     def _check(self, source: str) -> None:

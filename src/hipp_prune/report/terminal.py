@@ -103,6 +103,8 @@ def print_plan(plan: Plan, path: Path) -> None:
             console.print(f"{name} of {table.conditions}", highlight=False)
     if (measure := plan.notes.get("compression", "parameters")) != "parameters":
         console.print(f"compression: searched and asked for in {measure}", highlight=False)
+    if plan.asked_and_got is not None:
+        console.print(plan.asked_and_got, highlight=False)
     for name, accuracy in plan.notes.get("predicted", {}).items():
         mean, margin = accuracy["mean"], accuracy["margin"]
         required = plan.notes["require"].get(name)

@@ -1,0 +1,67 @@
+"""What nobody foresaw, as one sentence: the last resort between an exception and the user."""
+
+import errno
+from importlib.metadata import PackageNotFoundError, metadata
+
+_LONGEST = 300
+"""Characters quoted of what an exception says."""
+
+_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+"""How torch and the system say in words that memory is short."""
+
+
+def mishap(error: Exception) -> tuple[str, int]:
+    """What went wrong and what to do, without a traceback, and the exit status: 2 where the user can mend it, else 1.
+
+    Args:
+        error: none of ``errors``.
+    """
+    said = _first_line(error)
+    if isinstance(error, MemoryError) or any(words in said.lower() for words in _MEMORY):
+        sentence = (
+            f"there is too little memory ({said or 'MemoryError'}); a smaller --batch-size or --image-memory, or "
+            "--dtype bfloat16, needs less"
+        )
+        return sentence, 2
+    if isinstance(error, OSError) and error.errno is not None:
+        return _of_the_system(error), 2
+    sentence = (
+        f"something unforeseen happened ({type(error).__name__}: {said or 'no more is said'}); nothing already "
+        f"computed is lost; give the same command with --debug to see where, and please report that at {_issues()}"
+    )
+    return sentence, 1
+
+
+def _of_the_system(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    reason = error.strerror or _first_line(error)
+    remedies = {
+        errno.ENOSPC: "free space and give the same command again",
+        errno.EDQUOT: "free space and give the same command again",
+        errno.EACCES: "change its permissions or choose another place",
+        errno.EPERM: "change its permissions or choose another place",
+        errno.EROFS: "choose a place that can be written",
+        errno.ENAMETOOLONG: "choose a shorter name",
+        errno.ENOENT: "check the path",
+        errno.EISDIR: "give a file instead of a folder",
+        errno.ENOTDIR: "give a folder instead of a file",
+        errno.EMFILE: "allow more open files (`ulimit -n`)",
+    }
+    assert error.errno is not None
+    remedy = remedies.get(error.errno, "give the same command with --debug to see where")
+    return f"{where}the system says: {reason}; {remedy}"
+
+
+def _first_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _issues() -> str:
+    """Where problems are reported, as the package's own metadata says."""
+    try:
+        urls = metadata("hipp-prune").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        urls = []
+    named = dict(str(url).split(", ", 1) for url in urls)
+    return named.get("Issues", "the project's issue tracker")
