@@ -89,15 +89,8 @@ def main() -> int:
             tallies.append(tally)
             for fault in tally.faults:
                 print(fault, flush=True)  # noqa: T201
-    minutes = (time.monotonic() - begin) / 60
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        content = {
-            "minutes": minutes,
-            "seed": arguments.seed,
-            "tallies": [asdict(tally) for tally in tallies],
-        }
-        arguments.json.write_text(json.dumps(content))
+            if arguments.json:
+                _keep(arguments.json, tallies, seed=arguments.seed, minutes=(time.monotonic() - begin) / 60)
     print(table(tallies))  # noqa: T201
     return int(any(tally.faults for tally in tallies))
 

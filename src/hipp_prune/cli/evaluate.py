@@ -26,7 +26,8 @@ class Evaluate:
     model: str | None = None
     """A model or checkpoint."""
     answers: Path | None = None
-    """Instead of a model: its answers as JSON lines {question_id, text}, or what --out wrote."""
+    """Instead of a model: its answers, as LLaVA {question_id, text}, LLaVA's ScienceQA script, POPE {question, answer},
+    AMBER {id, response}, lmms-eval's samples or --out wrote them (docs/benchmarks.md)."""
     out: Path | None = None
     """Where the results are written as JSON."""
     force: bool = False

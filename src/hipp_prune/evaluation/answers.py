@@ -9,32 +9,16 @@ question is told by its subset, its picture and its text, where ids may have cha
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from hipp_prune.errors import QuestionError
-from hipp_prune.files.strict import check_value
+from hipp_prune.evaluation.answer_files import StoredAnswer, read_stored
 from hipp_prune.questions.benchmark import Benchmark
 from hipp_prune.questions.benchmarks import BENCHMARKS, asked
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import CORRECT_OR_SKIP, Identifier, read_object, read_records
 
 _EXAMPLES = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredAnswer:
-    """What a model said, and to what."""
-
-    id: str
-    """Of the question, in one of its numberings."""
-    text: str
-    """What the model said."""
-    prompt: str | None = None
-    """What it was asked, where the file tells."""
-    image: str | None = None
-    """Name of the picture's file, where the file tells."""
 
 
 _Find = Callable[[StoredAnswer], Question | None]
@@ -46,10 +30,9 @@ def read_answers(
 ) -> dict[str, str]:
     """The text for each ``Question.id``: every question has one, unless an edition shows that it was never asked.
 
-    A file holds JSON lines ``question_id``, ``text`` and perhaps ``prompt`` (LLaVA's format), records of ``id`` and
-    ``response`` (AMBER's), or is what ``evaluate --out`` wrote. An id may be ``Question.id`` or one of
-    ``Benchmark.aliases``. A ``prompt``, where given, must contain the question's text (its last line, the instruction,
-    may differ): ids alone do not tell two editions of a benchmark apart.
+    ``answer_files`` says which files are read. An id may be ``Question.id`` or one of ``Benchmark.aliases``. A prompt,
+    where given, must contain the question's text (its last line, the instruction, may differ): ids alone do not tell
+    two editions of a benchmark apart. Answers without ids are paired in order, and then every one must have a prompt.
 
     Args:
         answers: the file.
@@ -60,11 +43,12 @@ def read_answers(
         QuestionError: a record that cannot be read, an answer to no question or to one already
             answered, a question without answer, or a prompt that asks something else.
     """
-    stored = read_stored(answers)
+    stored = _with_ids(read_stored(answers), questions, answers)
     finders = _finders(questions, editions, by_picture=any(answer.image is not None for answer in stored))
     texts: dict[str, str] = {}
     unknown, repeated, misasked = list[str](), list[str](), list[str]()
     for answer in stored:
+        assert answer.id is not None, "they have ids by now"
         found = [question for find in finders if (question := find(answer)) is not None]
         if not found:
             unknown.append(answer.id)
@@ -90,78 +74,40 @@ def read_answers(
     return texts
 
 
-def read_stored(path: Path) -> list[StoredAnswer]:
-    """Every answer of a file, in its order.
-
-    Raises:
-        QuestionError: a file or record that cannot be read.
-    """
-    saved = _saved(path)
-    if saved is None:
-        return [_stored(where, content) for where, content in read_records(path, dict[str, Any])]
-    return [_given(f"{path}, answer {number}", content) for number, content in enumerate(saved)]
-
-
 def unasked(questions: Sequence[Question], texts: Mapping[str, str]) -> dict[str, int]:
     """How many questions of each benchmark have no answer; benchmarks with all answered are absent."""
     return dict(Counter(question.benchmark for question in questions if question.id not in texts))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Long:
-    """A record in LLaVA's format."""
+def _with_ids(
+    stored: Sequence[StoredAnswer], questions: Sequence[Question], answers: Path
+) -> list[StoredAnswer]:
+    """Answers that have no id get that of the question in their place, if the texts agree all the way.
 
-    question_id: Identifier
-    text: str
-    prompt: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Brief:
-    """A record in AMBER's format."""
-
-    id: Identifier
-    response: str
-    prompt: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Given:
-    """What is read of an answer that ``evaluate --out`` wrote."""
-
-    id: Identifier
-    given: str
-    prompt: str
-    image: str | None
-
-
-def _stored(where: str, content: Mapping[str, Any]) -> StoredAnswer:
-    if "response" in content and "question_id" not in content:
-        brief = check_value(
-            content, _Brief, where=where, remedy=CORRECT_OR_SKIP, error=QuestionError, foreign=True
+    Raises:
+        QuestionError: if there are not as many answers as questions, or a text is not its question's.
+    """
+    if all(answer.id is not None for answer in stored):
+        return list(stored)
+    named = []
+    if len(stored) != len(questions):
+        raise QuestionError(
+            f"{answers}: its answers have no ids, so only their order says what they answer: expected "
+            f"{len(questions)}, one a question, found {len(stored)}; give the very questions that were asked"
         )
-        return StoredAnswer(id=str(brief.id), text=brief.response, prompt=brief.prompt)
-    record = check_value(
-        content, _Long, where=where, remedy=CORRECT_OR_SKIP, error=QuestionError, foreign=True
-    )
-    return StoredAnswer(id=str(record.question_id), text=record.text, prompt=record.prompt)
+    for answer, question in zip(stored, questions, strict=True):
+        if answer.prompt is None or not _same_text(answer.prompt, question):
+            raise QuestionError(
+                f"{answer.where}: its answers have no ids, so only their order says what they answer: expected the "
+                f"question {_body(question)!r}, found {answer.prompt!r}; give the very questions that were asked"
+            )
+        named.append(replace(answer, id=question.id, prompt=None))
+    return named
 
 
-def _given(where: str, content: object) -> StoredAnswer:
-    record = check_value(
-        content, _Given, where=where, remedy="evaluate again", error=QuestionError, foreign=True
-    )
-    image = PurePosixPath(record.image or "").name or None
-    return StoredAnswer(id=str(record.id), text=record.given, prompt=record.prompt, image=image)
-
-
-def _saved(path: Path) -> list[Any] | None:
-    """The answers of a file that ``evaluate --out`` wrote; None for another file."""
-    try:
-        answers = read_object(path).get("answers")
-    except QuestionError:
-        return None
-    return answers if isinstance(answers, list) else None
+def _same_text(prompt: str, question: Question) -> bool:
+    """Whether a prompt asks a question, whatever the capitals."""
+    return _body(question).strip().lower() in prompt.lower()
 
 
 def _finders(
@@ -179,7 +125,7 @@ def _finders(
 
 def _by_id(questions: Sequence[Question]) -> _Find:
     named = _named(questions)
-    return lambda answer: named.get(answer.id)
+    return lambda answer: named.get(answer.id or "")
 
 
 def _through(edition: Sequence[Question], corrected: Sequence[Question]) -> _Find:
@@ -187,7 +133,7 @@ def _through(edition: Sequence[Question], corrected: Sequence[Question]) -> _Fin
     named, wanted = _named(edition), {_key(question): question for question in corrected}
 
     def find(answer: StoredAnswer) -> Question | None:
-        question = named.get(answer.id)
+        question = named.get(answer.id or "")
         return None if question is None else wanted.get(_key(question))
 
     return find
@@ -199,7 +145,7 @@ def _by_picture(questions: Sequence[Question]) -> _Find:
 
     def find(answer: StoredAnswer) -> Question | None:
         text = (answer.prompt or "").rpartition("\n")[0]
-        return wanted.get((PurePosixPath(answer.id).parent.name, answer.image or "", text))
+        return wanted.get((PurePosixPath(answer.id or "").parent.name, answer.image or "", text))
 
     return find
 

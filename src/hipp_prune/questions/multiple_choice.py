@@ -18,15 +18,18 @@ from hipp_prune.questions.question import Question
 LETTERS = "ABCDE"
 """The options' letters; no official question has more than five choices."""
 
+BEYOND = -1
+"""A letter that none of the question's options has."""
+
 _THE_ANSWER_IS = re.compile(r"The answer is ([A-Z]).")
 
 
 def parse_letter(text: str, num_choices: int) -> int | None:
-    """Index of the chosen option as LLaVA-1.5's script reads it; None where it reads ``FAILED``.
+    """Index of the chosen option as LLaVA-1.5's script reads it; ``BEYOND`` or None where it is none.
 
     Exactly a letter A to E; else a ``X. `` prefix; else the one match of ``The answer is ([A-Z]).``
-    (the last period matches any character, as in the original). A letter beyond the question's choices
-    is None too: both count as wrong.
+    (the last period matches any character, as in the original); else None, which the script calls ``FAILED``. A letter
+    beyond the question's choices is ``BEYOND``: wrong, but read, so the script does not count it as failed.
     """
     if text in tuple(LETTERS):
         letter = text
@@ -34,9 +37,11 @@ def parse_letter(text: str, num_choices: int) -> int | None:
         letter = text[0]
     else:
         matches = _THE_ANSWER_IS.findall(text)
-        letter = matches[0] if len(matches) == 1 else ""
+        if len(matches) != 1:
+            return None
+        letter = matches[0]
     choices = list(LETTERS[:num_choices])
-    return choices.index(letter) if letter in choices else None
+    return choices.index(letter) if letter in choices else BEYOND
 
 
 def predict_letter(question: Question, text: str, rule: Rule = "official") -> int | None:  # noqa: ARG001

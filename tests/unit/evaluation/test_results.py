@@ -100,7 +100,11 @@ def test_any_mismatch_is_refused_with_count_and_examples(
 @pytest.mark.parametrize(
     ("record", "complaint"),
     [
-        ({"question": "Is there a cup?", "answer": "yes"}, "expected a field 'question_id', found question"),
+        ({"text": "Yes"}, "expected a field 'question_id', found text"),
+        (
+            {"question": "Is there a cup?", "answer": "yes"},
+            "expected the question 'Is there a cup 1?', found",
+        ),
         ({"question_id": 1}, "expected a field 'text'"),
         ({"question_id": 1, "text": None}, "'text' to be a string"),
     ],

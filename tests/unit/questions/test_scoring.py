@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.benchmarks.scienceqa import score as score_scienceqa
 from hipp_prune.questions.intervals import accuracy_interval, balanced_accuracy_interval
-from hipp_prune.questions.multiple_choice import chance_level, parse_letter, predict_letter
+from hipp_prune.questions.multiple_choice import BEYOND, chance_level, parse_letter, predict_letter
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.yes_no import YesNoCounts, count_yes_no, parse_yes_no, predict_yes_no
 
@@ -71,7 +71,7 @@ def test_each_rule_reads_answers_its_own_way(
     [
         ("A", 2, 0),
         ("C", 3, 2),
-        ("C", 2, None),
+        ("C", 2, BEYOND),
         ("B. oak", 2, 1),
         ("B.", 2, None),
         ("b", 2, None),
@@ -80,7 +80,7 @@ def test_each_rule_reads_answers_its_own_way(
         ("The answer is B", 2, None),
         ("The answer is A. The answer is B.", 2, None),
         ("I think: The answer is A, surely", 2, 0),
-        ("The answer is Z.", 5, None),
+        ("The answer is Z.", 5, BEYOND),
         ("", 4, None),
         ("F", 5, None),
         ("AB", 5, None),
