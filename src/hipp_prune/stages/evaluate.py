@@ -11,15 +11,20 @@ from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_que
 from hipp_prune.evaluation.speed import measure_speedups
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.loading import local_folder
+from hipp_prune.models.uneven import is_stock
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmark import Rule
+from hipp_prune.questions.benchmarks import asked as asked_benchmarks
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_asked, load_questions
 from hipp_prune.report.grids import markdown_table
 from hipp_prune.stages.loading import cache_folder, load
 from hipp_prune.stages.prune import checkpoint_plan
 from hipp_prune.stages.settings import EvaluateSettings, LoadSettings
+
+WITHOUT_PLAN = "pruned, its plan is missing"
+"""Label of a model whose blocks differ in width, though nothing in its folder says why."""
 
 
 def evaluate(
@@ -52,10 +57,11 @@ def evaluate(
         asked = limit_questions(asked, settings.limit, seed=seed)
         plan = checkpoint_plan(model)
         ledger = checkpoint_ledger(local_folder(model))
+        adapter = load(model, loading)
         evaluation = evaluate_model(
-            load(model, loading),
+            adapter,
             asked,
-            label=settings.label or _label(plan, ledger),
+            label=settings.label or _label(plan, ledger, stock=is_stock(adapter.model.config)),
             model=model,
             specs=questions,
             split=split,
@@ -94,7 +100,8 @@ def speedups(
         progress: told (rounds done, rounds in all).
     """
     with cache_folder(cache) as folder:
-        asked = limit_questions(load_questions(questions, "test", cache=folder), limit // 2)
+        loaded = load_questions(questions, "test", cache=folder)
+        asked = limit_questions(loaded, max(1, limit // len(asked_benchmarks(loaded))))
         adapters = [load(model, loading) for model in (dense, *pruned)]
         return measure_speedups(adapters[0], adapters[1:], asked, progress=progress)
 
@@ -133,8 +140,14 @@ def update_card(evaluation: Scorecard) -> None:
     write_scores(local_folder(evaluation.model), "\n\n".join([asked, *tables]))
 
 
-def _label(plan: Plan | None, ledger: Ledger | None) -> str:
-    """Name of a model in tables: dense, the preference it answers, or that it was pruned."""
+def _label(plan: Plan | None, ledger: Ledger | None, *, stock: bool) -> str:
+    """Name of a model in tables: dense, the preference it answers, or that it was pruned.
+
+    Args:
+        plan: that lies in its folder.
+        ledger: that lies there.
+        stock: whether its blocks are alike, as a dense model's are.
+    """
     if ledger is None:
-        return "dense"
+        return "dense" if stock else WITHOUT_PLAN
     return "pruned" if plan is None or plan.preference is None else str(plan.preference)

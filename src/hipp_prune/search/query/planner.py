@@ -77,7 +77,7 @@ class Planner:
             instead = ",".join("0" if role in missing else "1" for role in ROLES) + ",1"
             raise PreferenceError(
                 f"the preference {preference} weighs {' and '.join(missing)}, but no question of this run's search "
-                f"served it; ask for e.g. --preference {instead}, or search with questions of a benchmark that serves it"
+                f"served it; ask for e.g. --preference {instead}, or search with questions of a benchmark that does"
             )
 
     def query(self, preference: Preference, *, sparsity: float | None = None, align: int = 1) -> Plan:
