@@ -156,3 +156,14 @@ def test_what_was_never_measured_is_not_weighed(
     assert "weighs" in refused(
         ["prune", "--run", run, "--preference", "1,1,0", "--out", tmp_path / "smaller"]
     )
+
+
+def test_an_archive_that_is_gone_is_noticed_and_a_search_that_is_gone_begins_again(
+    world: World, refused: Refused
+) -> None:
+    search = world.run / "search"
+    (search / "archive.jsonl").unlink()
+    assert "archive.jsonl is gone" in refused(["search", world.run, "--evaluations", "24", *SEARCH])
+    shutil.rmtree(search)
+    assert main(["search", str(world.run), "--evaluations", "16", *SEARCH]) == 0
+    assert main(["check", str(world.run)]) == 0

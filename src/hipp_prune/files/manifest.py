@@ -83,7 +83,7 @@ def start_growing(path: Path) -> None:
         RunError: if the place is not writable.
     """
     folder = listing_folder(path)
-    if folder is None or not _is_gone(_noted(folder, path)):
+    if folder is None or (path.exists() and not _is_gone(_noted(folder, path))):
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from hipp_prune import distributed
 from hipp_prune.calibration.measurement import Calibration
-from hipp_prune.errors import InputError
+from hipp_prune.errors import IncompleteRunError, InputError
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.manifest import listing_folder, note_growing, remove_own, start_growing
 from hipp_prune.files.progress import Progress
@@ -217,14 +217,21 @@ def _claim(folder: SearchFolder, settings: SearchSettings, origin: Origin, *, fo
     """Goes on with what is there, or starts anew.
 
     Raises:
-        RunError: if it was begun with other weights or questions.
+        RunError: if it was begun with other weights or questions, or what it paid for is gone.
     """
     clean(folder.root)
     listed = listing_folder(folder.record)
     if force and listed is not None:
         remove_own(listed, folder.root.absolute().relative_to(listed).as_posix())
-    elif folder.record.exists() and (before := read_record(folder.record).origin) is not None:
-        before.check(origin, path=folder.root, remedy="add --force to start over")
+    elif folder.record.exists():
+        before = read_record(folder.record)
+        if before.origin is not None:
+            before.origin.check(origin, path=folder.root, remedy="add --force to start over")
+        if before.complete and not folder.archive.exists():
+            raise IncompleteRunError(
+                f"{folder.archive} is gone, with all that the search paid for; bring it back from a copy, or add "
+                "--force to start over"
+            )
     start_growing(folder.archive)
     write_json(folder.record, asdict(SearchRecord(config=settings, complete=False, origin=origin)))
 
