@@ -1,6 +1,7 @@
 """A model is tried before hours are spent on it: what passes, what is refused, and that nothing is left behind."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from tests.tiny import FAMILIES, tiny_idefics3, tiny_image, tiny_llava, tiny_mis
 
 STRANGERS = (
     "video_llama_3", "minicpmv4_6",  # their forwards swallow `logits_to_keep`
-    "vipllava", "aya_vision", "got_ocr2", "qianfan_ocr", "deepseek_vl", "janus",  # features as one tensor
-    "lighton_ocr",
+    "vipllava", "aya_vision", "qianfan_ocr", "deepseek_vl", "janus",  # features as one tensor
+    "lighton_ocr", "idefics2", "llava_next_video", "paddleocr_vl",
 )  # fmt: skip
 pytestmark = pytest.mark.filterwarnings("ignore:.*is not among the tested families")
 
@@ -87,17 +88,41 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not any(module._forward_pre_hooks for module in adapter.model.modules())
 
 
-def test_a_layout_of_its_own_is_refused(tmp_path: Path) -> None:
-    """What our generic adapter makes of a family with marks around images, and of tiles."""
-    folder = tiny_stranger(tmp_path, "idefics2")
-    with pytest.raises(
-        UnsupportedModelError, match=r"transformers' processor makes 22 tokens.*hipp-prune 20"
-    ):
-        try_model(load_model(folder), folder)
-    folder = tiny_idefics3(tmp_path)
+@pytest.mark.parametrize("family", ["idefics2", "minicpmv4_6", "idefics3"])
+def test_a_layout_of_its_own_is_refused(tmp_path: Path, family: str) -> None:
+    """What our generic adapter makes of marks around images, and of tiles."""
+    folder = tiny_idefics3(tmp_path) if family == "idefics3" else tiny_stranger(tmp_path, family)
     loaded = load_model(folder)
-    with pytest.raises(UnsupportedModelError, match="lays pictures out in a way of its own"):
-        try_model(Adapter(loaded.model, loaded.processor), folder)
+    generic = Adapter(loaded.model, replace(loaded.processor, stock=None))
+    with pytest.raises(
+        UnsupportedModelError,
+        match=r"transformers' processor makes \d+ tokens .* in a way of its own|Image features and image tokens",
+    ):
+        try_model(generic, folder)
+
+
+def test_marks_around_a_picture_are_no_text(tmp_path: Path) -> None:
+    """MiniCPM-V numbers its pictures and marks their ends; visual sensitivity counts neither as text nor as image."""
+    adapter = load_model(tiny_stranger(tmp_path, "qianfan_ocr"))
+    features = {Path("a"): adapter.encode_images([tiny_image()])[0]}
+    batch, _ = adapter.encode([question("Is there a dog?")], features)
+    vocabulary = adapter.processor.tokenizer.get_vocab()
+    assert batch.input_ids[batch.marker_mask].tolist() == [vocabulary["<img>"], vocabulary["</img>"]]
+    assert int(batch.image_mask.sum()) == len(features[Path("a")].tokens)
+
+
+def test_a_family_whose_layout_nobody_tells_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_stranger(tmp_path, "vipllava")
+
+    def absent(*_: Any) -> Any:
+        raise ImportError("it requires the Torchvision library")
+
+    monkeypatch.setattr("hipp_prune.models.stock_processor", absent)
+    monkeypatch.setattr("hipp_prune.stages.trial.stock_processor", absent)
+    with pytest.raises(UnsupportedModelError, match="alone knows how this family lays out a picture.*Torchvision"):
+        try_model(load_model(folder), folder)
 
 
 def test_answers_read_at_the_wrong_token_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +173,9 @@ def test_flat_pictures_that_a_tower_cannot_encode_are_image_errors(tmp_path: Pat
     ].tokens.shape == (4, 32)
 
 
-def test_calibrate_refuses_before_it_writes(tmp_path: Path) -> None:
-    folder, out = tiny_stranger(tmp_path, "idefics2"), tmp_path / "run"
+def test_calibrate_refuses_before_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "_tower", lambda _: None)
+    folder, out = tiny_stranger(tmp_path, "minicpmv4_6"), tmp_path / "run"
     with pytest.raises(UnsupportedModelError, match="tried before anything was written"):
         calibrate(str(folder), ["toyworld"], out)
     assert not out.exists()

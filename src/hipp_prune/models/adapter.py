@@ -320,7 +320,11 @@ class Adapter:
         assert len(pooled) == len(images), "the vision tower did not return one entry an image"
         kept = (self._forward_arguments | self._kept_outputs) - {"pixel_values", "pixel_attention_mask"}
         extras = [
-            {key: value[index : index + 1] for key, value in inputs.items() if key in kept}
+            {
+                key: value if len(images) == 1 else value[index : index + 1]
+                for key, value in inputs.items()
+                if key in kept
+            }
             for index in range(len(images))
         ]
         return [

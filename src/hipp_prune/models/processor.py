@@ -30,6 +30,8 @@ class Processor:
     """transformers' image processor, PIL backend."""
     chat_template: str
     """Jinja template of a conversation."""
+    stock: Any = None
+    """transformers' own processor, for a family that none of our adapters lays out; see ``unlisted``."""
 
     @classmethod
     def load(
@@ -91,10 +93,13 @@ class Processor:
 
     def token_ids(self, text: str) -> list[int]:
         """Ids of rendered text; a leading BOS is added unless the template wrote one, as stock processors do."""
-        bos = self.tokenizer.bos_token
-        has_bos = bos is not None and text.startswith(str(bos))
-        ids: list[int] = self.tokenizer(text, add_special_tokens=not has_bos)["input_ids"]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=not self.begins_with_bos(text))["input_ids"]
         return ids
+
+    def begins_with_bos(self, text: str) -> bool:
+        """Whether the template wrote the BOS itself."""
+        bos = self.tokenizer.bos_token
+        return bos is not None and text.startswith(str(bos))
 
     def pixels(self, images: Sequence[Image.Image], **options: Any) -> dict[str, Tensor]:
         """What the image processor makes of pictures: ``pixel_values`` and whatever else the family uses.
