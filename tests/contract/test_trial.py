@@ -1,5 +1,6 @@
 """A model is tried before hours are spent on it: what passes, what is refused, and that nothing is left behind."""
 
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import dynamic_module_utils
 
 from hipp_prune.checkpoints import folders
 from hipp_prune.checkpoints.pruned import mlp_entries
@@ -81,7 +83,13 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    cache, path, modules = tmp_path / "cache", list(sys.path), set(sys.modules)
+    cache.write_text("a home that nobody can write into")
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(cache / "modules"))
     try_model(adapter, folder)
+    assert str(cache / "modules") == dynamic_module_utils.HF_MODULES_CACHE
+    assert sys.path == path
+    assert not [name for name in set(sys.modules) - modules if name.startswith("transformers_modules")]
     assert list(temporary.iterdir()) == []
     assert list(adapter.model.get_decoder().layers) == layers
     assert torch.equal(answers(adapter), before)
@@ -121,7 +129,9 @@ def test_a_family_whose_layout_nobody_tells_is_refused(
 
     monkeypatch.setattr("hipp_prune.models.stock_processor", absent)
     monkeypatch.setattr("hipp_prune.stages.trial.stock_processor", absent)
-    with pytest.raises(UnsupportedModelError, match="alone knows how this family lays out a picture.*Torchvision"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"alone knows how this family lays out a picture.*Torchvision"
+    ):
         try_model(load_model(folder), folder)
 
 
@@ -154,12 +164,16 @@ def test_a_forward_that_does_not_call_its_head_is_refused(tmp_path: Path) -> Non
 
 def test_names_that_nobody_opens_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it was: the tower of MiniCPM-V 4.6 got the names of CLIP's on the hub."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setattr(folders, "_tower", lambda _: None)
     folder = tiny_stranger(tmp_path, "minicpmv4_6")
     with pytest.raises(
         UnsupportedModelError, match=r"opening two pruned blocks with transformers failed.*missing"
     ):
         try_model(load_model(folder), folder)
+    assert list(temporary.iterdir()) == []
 
 
 def test_flat_pictures_that_a_tower_cannot_encode_are_image_errors(tmp_path: Path) -> None:

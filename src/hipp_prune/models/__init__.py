@@ -52,9 +52,7 @@ def load_model(
     family = SUPPORTED.get(config.model_type)
     adapter_class = Adapter if family is None else family.adapter
     model_class = find_class(source, config, trust_remote_code=trust_remote_code)
-    processor = Processor.load(
-        source, config, default_template=adapter_class._default_template, trust_remote_code=trust_remote_code
-    )
+    processor = Processor.load(source, config, trust_remote_code=trust_remote_code)
     model = load_weights(source, config, model_class, device=target, dtype=dtype)
     if family is None:
         with suppress(*CANNOT):

@@ -73,8 +73,6 @@ class Adapter:
 
     _markers: ClassVar[tuple[str, ...]] = ()
     """The image's own start/end tokens."""
-    _default_template: ClassVar[str | None] = None
-    """Chat template for a checkpoint that has none; ``load_model`` reads it before the model is there."""
     _images_per_call: ClassVar[int] = 1
     """Images encoded together; more than one only where ``pooler_output`` has one entry an image."""
     _kept_outputs: ClassVar[frozenset[str]] = frozenset()

@@ -55,5 +55,12 @@ class Question:
 def probe(prompt: str, image: Path | None) -> Question:
     """A yes/no question of no benchmark, which a model is tried with and nobody scores."""
     return Question(
-        benchmark="", id="probe", prompt=prompt, image=image, answers=("Yes", "No"), gold=0, subset="", group="probe"
+        benchmark="",
+        id="probe",
+        prompt=prompt,
+        image=image,
+        answers=("Yes", "No"),
+        gold=0,
+        subset="",
+        group="probe",
     )
