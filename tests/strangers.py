@@ -4,7 +4,9 @@
 knows, and writes a checkpoint folder as ``tests.tiny`` does.
 """
 
+import json
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ _SMALL: dict[str, Any] = {
     "mrope_section": [2, 1, 1],
 }  # fmt: skip
 _OWN: dict[str, dict[str, Any]] = {
+    "llava_onevision": {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]},
     "gemma4": {"audio_config": None, "text_config": {"layer_types": ["sliding_attention", "full_attention"]}},
     "paddleocr_vl": {
         "text_config": {
@@ -38,6 +41,13 @@ _OWN: dict[str, dict[str, Any]] = {
 }
 """What a family needs beyond smaller sizes."""
 _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "llava_onevision": (
+        "LlavaOnevisionImageProcessorPil",
+        {
+            "size": {"height": 56, "width": 56},
+            "image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]],
+        },
+    ),
     "aya_vision": ("GotOcr2ImageProcessorPil", {"size": {"height": 56, "width": 56}}),
     "video_llama_3": ("VideoLlama3ImageProcessorPil", {"min_pixels": 28 * 28, "max_pixels": 112 * 112}),
     "idefics2": (
@@ -65,6 +75,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "num_additional_image_tokens": 1,
         "vision_feature_select_strategy": "default",
     },
+    "llava_onevision": {"num_image_tokens": 16, "vision_feature_select_strategy": "full"},
     "mistral3": {"patch_size": 14, "spatial_merge_size": 2},
     "qianfan_ocr": {"image_seq_length": 4},
     "vipllava": {
@@ -95,6 +106,7 @@ _TOKENS: dict[str, dict[str, str]] = {
     "qianfan_ocr": {
         "context_image_token": "<IMG_CONTEXT>", "start_image_token": "<img>", "end_image_token": "</img>",
     },
+    "qwen3_vl": {"image_token": "<|image_pad|>"},
     "video_llama_3": {"image_token": "<|image_pad|>"},
 }  # fmt: skip
 """Names under which a family's tokenizer has its marks, as its checkpoints on the hub say."""
@@ -130,11 +142,23 @@ def tiny_stranger(tmp: Path, model_type: str, **options: Any) -> Path:
     template = _CHATML.replace("IMAGE", _PLACEHOLDERS.get(model_type, image))
     seed = options.pop("seed", 0)
     model_class = getattr(transformers, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[model_type])
-    image_processor = getattr(transformers, name)(**arguments)
+    pil = name.endswith("Pil")
+    image_processor = getattr(transformers, name)(**arguments) if pil else _TorchvisionOnly(name)
     return _save(
         tmp, options.pop("name", model_type), model_class, config_class(**settings), tokenizer, image_processor, seed,
         _SETTINGS.get(model_type, {}), {"chat_template": template, **options},
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _TorchvisionOnly:
+    """Stands for an image processor that transformers has for torchvision alone."""
+
+    name: str
+
+    def save_pretrained(self, folder: Path) -> None:
+        settings = {"image_processor_type": self.name}
+        (folder / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
 def _processor(model_type: str) -> tuple[str, dict[str, Any]]:
@@ -142,6 +166,8 @@ def _processor(model_type: str) -> tuple[str, dict[str, Any]]:
     if model_type in _PROCESSORS:
         return _PROCESSORS[model_type]
     names: Any = IMAGE_PROCESSOR_MAPPING_NAMES[model_type]
+    if "pil" not in names:
+        return str(names["torchvision"]), {}
     processor = getattr(transformers, names["pil"])
     keys = set(dict(getattr(processor, "size", None) or {}))
     patches = {"patch_size": 14} if isinstance(getattr(processor, "patch_size", None), int) else {}

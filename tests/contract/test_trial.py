@@ -21,11 +21,13 @@ from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.trial import try_model
 from tests.strangers import tiny_stranger
 from tests.tiny import FAMILIES, tiny_idefics3, tiny_image, tiny_llava, tiny_mistral3, tiny_qwen2_5_vl
+from tests.try_families import BEGIN, END, PAGE, tiny_model
+from tests.try_families import STRANGERS as TRIED
 
 STRANGERS = (
     "video_llama_3", "minicpmv4_6",  # their forwards swallow `logits_to_keep`
     "vipllava", "aya_vision", "qianfan_ocr", "deepseek_vl", "janus",  # features as one tensor
-    "lighton_ocr", "idefics2", "llava_next_video", "paddleocr_vl",
+    "lighton_ocr", "idefics2", "llava_next_video", "llava_onevision", "paddleocr_vl",
 )  # fmt: skip
 pytestmark = pytest.mark.filterwarnings("ignore:.*is not among the tested families")
 
@@ -211,3 +213,51 @@ def test_the_connectors_mlp_is_not_the_language_models(tmp_path: Path) -> None:
     folder = tiny_stranger(tmp_path, "idefics2", changes={"perceiver_config": {"resampler_depth": 2}})
     entries = mlp_entries(folders.open_shards(folder), load_model(folder).shape)
     assert {entry.name.split("layers")[0] for entry in entries.values()} == {"model.text_model."}
+
+
+@pytest.mark.parametrize(
+    ("family", "said"),
+    [
+        ("pixtral", r"Pixtral under model_type llava"),
+        ("gemma3", "causal attention among image tokens"),
+        ("gemma4", "sizes of their own"),
+        ("paligemma", "causal attention among image tokens"),
+        ("glm4v", "separate gate and up projections"),
+        ("aria", "mixture of experts"),
+        ("qwen3_5_moe", "mixture of experts"),
+        ("qwen3_5", "self-attention"),
+        ("blip-2", "a list of `layers`"),
+        ("instructblip", "lacks an `mlp`"),
+    ],
+)
+def test_families_without_the_structure_are_refused_before_weights_are_read(
+    tmp_path: Path, family: str, said: str
+) -> None:
+    folder = tiny_model(tmp_path, family)
+    for path in folder.glob("*.safetensors"):
+        path.write_bytes(b"no weights")
+    with pytest.raises(UnsupportedModelError, match=said):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("family", "said"),
+    [
+        ("qwen3_vl", "deepstack_features"),
+        ("ovis2", "visual_indicator_features"),
+        ("got_ocr2", "chat template places 0"),
+    ],
+)
+def test_families_that_carry_more_than_features_are_refused(tmp_path: Path, family: str, said: str) -> None:
+    folder = tiny_stranger(tmp_path, family)
+    with pytest.raises(UnsupportedModelError, match=said):
+        try_model(load_model(folder), folder)
+
+
+def test_the_page_tells_what_was_tried() -> None:
+    """The table is written by ``python -m tests.try_families``; a family more or less, and it is written anew."""
+    table = PAGE.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
+    named = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
+    assert named == [*FAMILIES, *TRIED]
+    supported = {line.split("|")[1].strip() for line in table.splitlines() if "**supported**" in line}
+    assert supported == {*FAMILIES, *STRANGERS}

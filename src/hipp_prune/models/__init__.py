@@ -1,4 +1,4 @@
-"""How a model is loaded: by the family of its ``model_type``, or by its structure alone."""
+"""How a model is loaded: by the family of its ``model_type``, or by its structure and transformers' own processor."""
 
 import warnings
 from contextlib import suppress
@@ -60,9 +60,14 @@ def load_model(
             adapter_class = UnlistedAdapter
     adapter = adapter_class(model, processor)
     if family is None:
+        how = (
+            "its prompt could not be given the layout of transformers' processor, and has not been checked"
+            if processor.stock is None
+            else "transformers' own processor lays out its prompt, and questions are asked one by one"
+        )
         warnings.warn(
             f"{source}: model type {config.model_type!r} is not among the tested families; it is loaded by its "
-            f"structure alone, and how its prompt represents an image has not been checked",
+            f"structure alone: {how}",
             stacklevel=2,
         )
     return adapter

@@ -235,7 +235,7 @@ def find_class(source: Path | str, config: PreTrainedConfig, *, trust_remote_cod
     except ValueError as error:
         raise CheckpointError(f"{source}: {error}") from error
     described = _without_weights(source, config, model_class)
-    structure.check_parts(described)
+    structure.check_structure(described)
     if isinstance(source, Path):
         _check_size(source, described)
     return model_class
@@ -246,6 +246,10 @@ def _without_weights(source: Path | str, config: PreTrainedConfig, model_class: 
     try:
         with torch.device("meta"), quiet():
             model: PreTrainedModel = model_class(deepcopy(config))
+    except ImportError as error:
+        raise UnsupportedModelError(
+            f"{source}: {config.model_type} needs a package that is not installed ({_gist(error)}); install it"
+        ) from error
     except Exception as error:  # whatever a stock class comes to over settings that contradict each other
         raise CheckpointError(
             f"{source}: its config.json describes no model ({type(error).__name__}: {_gist(error)}); {REMEDY}"

@@ -98,7 +98,7 @@ def check_alike(config: PreTrainedConfig) -> None:
         )
 
 
-def check_parts(model: PreTrainedModel) -> None:
+def check_structure(model: PreTrainedModel) -> None:
     """Refuses a model that lacks what an adapter needs; its weights need not be there.
 
     Raises:
