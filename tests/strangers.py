@@ -4,6 +4,9 @@
 knows, and writes a checkpoint folder as ``tests.tiny`` does.
 """
 
+import json
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +30,24 @@ _SMALL: dict[str, Any] = {
     "mrope_section": [2, 1, 1],
 }  # fmt: skip
 _OWN: dict[str, dict[str, Any]] = {
+    "llava_onevision": {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]},
     "gemma4": {"audio_config": None, "text_config": {"layer_types": ["sliding_attention", "full_attention"]}},
+    "paddleocr_vl": {
+        "text_config": {
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 1, 1]}
+        }
+    },
     "minicpmv4_6": {"text_config": {"layer_types": ["full_attention", "full_attention"]}},
 }
 """What a family needs beyond smaller sizes."""
 _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "llava_onevision": (
+        "LlavaOnevisionImageProcessorPil",
+        {
+            "size": {"height": 56, "width": 56},
+            "image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]],
+        },
+    ),
     "aya_vision": ("GotOcr2ImageProcessorPil", {"size": {"height": 56, "width": 56}}),
     "video_llama_3": ("VideoLlama3ImageProcessorPil", {"min_pixels": 28 * 28, "max_pixels": 112 * 112}),
     "idefics2": (
@@ -49,7 +65,19 @@ _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Image processors, where the family's own with 56 pixels a side is not it."""
 _SETTINGS: dict[str, dict[str, Any]] = {
+    "aya_vision": {"img_size": 56, "patch_size": 28},
+    "deepseek_vl": {"num_image_tokens": 16},
     "idefics2": {"image_seq_len": 4},
+    "janus": {"num_image_tokens": 16},
+    "lighton_ocr": {"patch_size": 14, "spatial_merge_size": 2},
+    "llava_next_video": {
+        "patch_size": 14,
+        "num_additional_image_tokens": 1,
+        "vision_feature_select_strategy": "default",
+    },
+    "llava_onevision": {"num_image_tokens": 16, "vision_feature_select_strategy": "full"},
+    "mistral3": {"patch_size": 14, "spatial_merge_size": 2},
+    "qianfan_ocr": {"image_seq_length": 4},
     "vipllava": {
         "patch_size": 14,
         "num_additional_image_tokens": 1,
@@ -57,9 +85,37 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     },
 }
 """What stands in ``processor_config.json``."""
-_ADDED = ("<image>", "[IMG]", "[IMG_BREAK]", "[IMG_END]", "<fake_token_around_image>", "<end_of_utterance>")
-_IMAGES = {"mistral3": "[IMG]", "lighton_ocr": "[IMG]", "video_llama_3": "<|image_pad|>"}
-"""The image token where it is not ``<image>``."""
+_TOKENS: dict[str, dict[str, str]] = {
+    "aya_vision": {"image_token": "<|IMG_PATCH|>"},
+    "cohere2_vision": {
+        "image_token": "<|IMG_PATCH|>", "boi_token": "<|START_OF_IMG|>", "eoi_token": "<|END_OF_IMG|>",
+        "img_line_break_token": "<|IMG_LINE_BREAK|>",
+    },
+    "deepseek_vl": {"image_token": "<image_placeholder>"},
+    "janus": {
+        "image_token": "<image_placeholder>", "boi_token": "<begin_of_image>", "eoi_token": "<end_of_image>",
+    },
+    "lighton_ocr": {"image_token": "[IMG]", "image_break_token": "[IMG_BREAK]", "image_end_token": "[IMG_END]"},
+    "minicpmv4_6": {
+        "image_token": "<unk>", "video_token": "<video>", "image_start_token": "<image>",
+        "image_end_token": "</image>", "slice_start_token": "<slice>", "slice_end_token": "</slice>",
+        "image_id_start_token": "<image_id>", "image_id_end_token": "</image_id>",
+    },
+    "mistral3": {"image_token": "[IMG]"},
+    "paddleocr_vl": {"image_token": "<|IMAGE_PLACEHOLDER|>"},
+    "qianfan_ocr": {
+        "context_image_token": "<IMG_CONTEXT>", "start_image_token": "<img>", "end_image_token": "</img>",
+    },
+    "qwen3_vl": {"image_token": "<|image_pad|>"},
+    "video_llama_3": {"image_token": "<|image_pad|>"},
+}  # fmt: skip
+"""Names under which a family's tokenizer has its marks, as its checkpoints on the hub say."""
+_PLACEHOLDERS = {"aya_vision": "<image>", "qianfan_ocr": "<image>"}
+"""What the template writes for a picture, where it is not the image token."""
+_ADDED = (
+    "<image>", "[IMG]", "[IMG_BREAK]", "[IMG_END]", "<fake_token_around_image>", "<end_of_utterance>",
+    "<|START_OF_IMG|>", "<|END_OF_IMG|>", "TILE_GLOBAL", "TILE",
+)  # fmt: skip
 
 
 def tiny_stranger(tmp: Path, model_type: str, **options: Any) -> Path:
@@ -70,8 +126,11 @@ def tiny_stranger(tmp: Path, model_type: str, **options: Any) -> Path:
         model_type: transformers' name of the family.
         options: ``changes`` of the configuration, nested as it is; ``processor``, name and settings; ``seed``.
     """
-    tokenizer = _qwen_tokenizer(_ADDED)
-    image = _IMAGES.get(model_type, "<image>")
+    tokens = _TOKENS.get(model_type, {})
+    tokenizer = deepcopy(_qwen_tokenizer(_ADDED))
+    tokenizer.add_tokens(list(tokens.values()), special_tokens=True)
+    tokenizer._set_model_specific_special_tokens(tokens)
+    image = tokens.get("image_token") or tokens.get("context_image_token", "<image>")
     config_class: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
     settings = _merged(_shrunk(config_class().to_dict(), len(tokenizer)), _OWN.get(model_type, {}))
     settings = _merged(settings, options.pop("changes", {}))
@@ -80,14 +139,26 @@ def tiny_stranger(tmp: Path, model_type: str, **options: Any) -> Path:
             settings[name] = tokenizer.convert_tokens_to_ids(image)
     settings["tie_word_embeddings"] = False
     name, arguments = options.pop("processor", None) or _processor(model_type)
-    template = _CHATML.replace("IMAGE", image)
+    template = _CHATML.replace("IMAGE", _PLACEHOLDERS.get(model_type, image))
     seed = options.pop("seed", 0)
     model_class = getattr(transformers, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[model_type])
-    image_processor = getattr(transformers, name)(**arguments)
+    pil = name.endswith("Pil")
+    image_processor = getattr(transformers, name)(**arguments) if pil else _TorchvisionOnly(name)
     return _save(
         tmp, options.pop("name", model_type), model_class, config_class(**settings), tokenizer, image_processor, seed,
         _SETTINGS.get(model_type, {}), {"chat_template": template, **options},
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _TorchvisionOnly:
+    """Stands for an image processor that transformers has for torchvision alone."""
+
+    name: str
+
+    def save_pretrained(self, folder: Path) -> None:
+        settings = {"image_processor_type": self.name}
+        (folder / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
 def _processor(model_type: str) -> tuple[str, dict[str, Any]]:
@@ -95,6 +166,8 @@ def _processor(model_type: str) -> tuple[str, dict[str, Any]]:
     if model_type in _PROCESSORS:
         return _PROCESSORS[model_type]
     names: Any = IMAGE_PROCESSOR_MAPPING_NAMES[model_type]
+    if "pil" not in names:
+        return str(names["torchvision"]), {}
     processor = getattr(transformers, names["pil"])
     keys = set(dict(getattr(processor, "size", None) or {}))
     patches = {"patch_size": 14} if isinstance(getattr(processor, "patch_size", None), int) else {}

@@ -8,6 +8,7 @@ BPE), trained on a handful of sentences: every string can be encoded, and common
 
 import json
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,14 @@ def tiny_smolvlm(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any) -
 
 def tiny_internvl(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any) -> Path:
     """Builds an InternVL3-like model (Qwen2 backbone) whose images become up to three tiles of 4 tokens."""
-    tokenizer = _qwen_tokenizer(("<img>", "</img>", "<IMG_CONTEXT>", "<video>"))
+    tokenizer = deepcopy(_qwen_tokenizer(("<img>", "</img>", "<IMG_CONTEXT>", "<video>")))
+    marks = {
+        "start_image": "<img>",
+        "end_image": "</img>",
+        "context_image": "<IMG_CONTEXT>",
+        "video": "<video>",
+    }
+    tokenizer._set_model_specific_special_tokens({f"{name}_token": mark for name, mark in marks.items()})
     vision = {
         "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
         "image_size": [56, 56], "patch_size": [14, 14],
@@ -187,8 +195,8 @@ def tiny_internvl(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any) 
     )
     options.setdefault("chat_template", _CHATML.replace("IMAGE", "<IMG_CONTEXT>\n"))
     return _save(
-        tmp, "internvl", transformers.InternVLForConditionalGeneration, config, tokenizer, processor, seed, {},
-        options,
+        tmp, "internvl", transformers.InternVLForConditionalGeneration, config, tokenizer, processor, seed,
+        {"image_seq_length": 4}, options,
     )  # fmt: skip
 
 

@@ -1,12 +1,15 @@
 """A model is tried before hours are spent on it: what passes, what is refused, and that nothing is left behind."""
 
+import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import dynamic_module_utils
 
 from hipp_prune.checkpoints import folders
 from hipp_prune.checkpoints.pruned import mlp_entries
@@ -18,11 +21,13 @@ from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.trial import try_model
 from tests.strangers import tiny_stranger
 from tests.tiny import FAMILIES, tiny_idefics3, tiny_image, tiny_llava, tiny_mistral3, tiny_qwen2_5_vl
+from tests.try_families import BEGIN, END, PAGE, tiny_model
+from tests.try_families import STRANGERS as TRIED
 
 STRANGERS = (
     "video_llama_3", "minicpmv4_6",  # their forwards swallow `logits_to_keep`
-    "vipllava", "aya_vision", "got_ocr2", "qianfan_ocr", "deepseek_vl", "janus",  # features as one tensor
-    "lighton_ocr",
+    "vipllava", "aya_vision", "qianfan_ocr", "deepseek_vl", "janus",  # features as one tensor
+    "lighton_ocr", "idefics2", "llava_next_video", "llava_onevision", "paddleocr_vl",
 )  # fmt: skip
 pytestmark = pytest.mark.filterwarnings("ignore:.*is not among the tested families")
 
@@ -80,24 +85,56 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    cache, path, modules = tmp_path / "cache", list(sys.path), set(sys.modules)
+    cache.write_text("a home that nobody can write into")
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(cache / "modules"))
     try_model(adapter, folder)
+    assert str(cache / "modules") == dynamic_module_utils.HF_MODULES_CACHE
+    assert sys.path == path
+    assert not [name for name in set(sys.modules) - modules if name.startswith("transformers_modules")]
     assert list(temporary.iterdir()) == []
     assert list(adapter.model.get_decoder().layers) == layers
     assert torch.equal(answers(adapter), before)
     assert not any(module._forward_pre_hooks for module in adapter.model.modules())
 
 
-def test_a_layout_of_its_own_is_refused(tmp_path: Path) -> None:
-    """What our generic adapter makes of a family with marks around images, and of tiles."""
-    folder = tiny_stranger(tmp_path, "idefics2")
+@pytest.mark.parametrize("family", ["idefics2", "minicpmv4_6", "idefics3"])
+def test_a_layout_of_its_own_is_refused(tmp_path: Path, family: str) -> None:
+    """What our generic adapter makes of marks around images, and of tiles."""
+    folder = tiny_idefics3(tmp_path) if family == "idefics3" else tiny_stranger(tmp_path, family)
+    loaded = load_model(folder)
+    generic = Adapter(loaded.model, replace(loaded.processor, stock=None))
     with pytest.raises(
-        UnsupportedModelError, match=r"transformers' processor makes 22 tokens.*hipp-prune 20"
+        UnsupportedModelError,
+        match=r"transformers' processor makes \d+ tokens .* in a way of its own|Image features and image tokens",
+    ):
+        try_model(generic, folder)
+
+
+def test_marks_around_a_picture_are_no_text(tmp_path: Path) -> None:
+    """MiniCPM-V numbers its pictures and marks their ends; visual sensitivity counts neither as text nor as image."""
+    adapter = load_model(tiny_stranger(tmp_path, "qianfan_ocr"))
+    features = {Path("a"): adapter.encode_images([tiny_image()])[0]}
+    batch, _ = adapter.encode([question("Is there a dog?")], features)
+    vocabulary = adapter.processor.tokenizer.get_vocab()
+    assert batch.input_ids[batch.marker_mask].tolist() == [vocabulary["<img>"], vocabulary["</img>"]]
+    assert int(batch.image_mask.sum()) == len(features[Path("a")].tokens)
+
+
+def test_a_family_whose_layout_nobody_tells_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_stranger(tmp_path, "vipllava")
+
+    def absent(*_: Any) -> Any:
+        raise ImportError("it requires the Torchvision library")
+
+    monkeypatch.setattr("hipp_prune.models.stock_processor", absent)
+    monkeypatch.setattr("hipp_prune.stages.trial.stock_processor", absent)
+    with pytest.raises(
+        UnsupportedModelError, match=r"alone knows how this family lays out a picture.*Torchvision"
     ):
         try_model(load_model(folder), folder)
-    folder = tiny_idefics3(tmp_path)
-    loaded = load_model(folder)
-    with pytest.raises(UnsupportedModelError, match="lays pictures out in a way of its own"):
-        try_model(Adapter(loaded.model, loaded.processor), folder)
 
 
 def test_answers_read_at_the_wrong_token_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,12 +166,16 @@ def test_a_forward_that_does_not_call_its_head_is_refused(tmp_path: Path) -> Non
 
 def test_names_that_nobody_opens_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it was: the tower of MiniCPM-V 4.6 got the names of CLIP's on the hub."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setattr(folders, "_tower", lambda _: None)
     folder = tiny_stranger(tmp_path, "minicpmv4_6")
     with pytest.raises(
         UnsupportedModelError, match=r"opening two pruned blocks with transformers failed.*missing"
     ):
         try_model(load_model(folder), folder)
+    assert list(temporary.iterdir()) == []
 
 
 def test_flat_pictures_that_a_tower_cannot_encode_are_image_errors(tmp_path: Path) -> None:
@@ -148,8 +189,9 @@ def test_flat_pictures_that_a_tower_cannot_encode_are_image_errors(tmp_path: Pat
     ].tokens.shape == (4, 32)
 
 
-def test_calibrate_refuses_before_it_writes(tmp_path: Path) -> None:
-    folder, out = tiny_stranger(tmp_path, "idefics2"), tmp_path / "run"
+def test_calibrate_refuses_before_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "_tower", lambda _: None)
+    folder, out = tiny_stranger(tmp_path, "minicpmv4_6"), tmp_path / "run"
     with pytest.raises(UnsupportedModelError, match="tried before anything was written"):
         calibrate(str(folder), ["toyworld"], out)
     assert not out.exists()
@@ -171,3 +213,51 @@ def test_the_connectors_mlp_is_not_the_language_models(tmp_path: Path) -> None:
     folder = tiny_stranger(tmp_path, "idefics2", changes={"perceiver_config": {"resampler_depth": 2}})
     entries = mlp_entries(folders.open_shards(folder), load_model(folder).shape)
     assert {entry.name.split("layers")[0] for entry in entries.values()} == {"model.text_model."}
+
+
+@pytest.mark.parametrize(
+    ("family", "said"),
+    [
+        ("pixtral", r"Pixtral under model_type llava"),
+        ("gemma3", "causal attention among image tokens"),
+        ("gemma4", "sizes of their own"),
+        ("paligemma", "causal attention among image tokens"),
+        ("glm4v", "separate gate and up projections"),
+        ("aria", "mixture of experts"),
+        ("qwen3_5_moe", "mixture of experts"),
+        ("qwen3_5", "self-attention"),
+        ("blip-2", "a list of `layers`"),
+        ("instructblip", "lacks an `mlp`"),
+    ],
+)
+def test_families_without_the_structure_are_refused_before_weights_are_read(
+    tmp_path: Path, family: str, said: str
+) -> None:
+    folder = tiny_model(tmp_path, family)
+    for path in folder.glob("*.safetensors"):
+        path.write_bytes(b"no weights")
+    with pytest.raises(UnsupportedModelError, match=said):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("family", "said"),
+    [
+        ("qwen3_vl", "deepstack_features"),
+        ("ovis2", "visual_indicator_features"),
+        ("got_ocr2", "chat template places 0"),
+    ],
+)
+def test_families_that_carry_more_than_features_are_refused(tmp_path: Path, family: str, said: str) -> None:
+    folder = tiny_stranger(tmp_path, family)
+    with pytest.raises(UnsupportedModelError, match=said):
+        try_model(load_model(folder), folder)
+
+
+def test_the_page_tells_what_was_tried() -> None:
+    """The table is written by ``python -m tests.try_families``; a family more or less, and it is written anew."""
+    table = PAGE.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
+    named = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
+    assert named == [*FAMILIES, *TRIED]
+    supported = {line.split("|")[1].strip() for line in table.splitlines() if "**supported**" in line}
+    assert supported == {*FAMILIES, *STRANGERS}

@@ -4,6 +4,7 @@ What a whole checkpoint of many gigabytes can fail at shows in two blocks: names
 stock class does not take, a part of the model that a plan cannot reach.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForImageTextToText, PreTrainedModel
+from transformers import AutoModelForImageTextToText, PreTrainedModel, dynamic_module_utils
 
 from hipp_prune.checkpoints.folders import open_shards, write_folder
 from hipp_prune.checkpoints.pruned import mlp_entries, pruned_config
@@ -62,6 +63,8 @@ def write_first_blocks(source: Path, adapter: Adapter, folder: Path) -> None:
 def reopen(folder: Path, adapter: Adapter) -> PreTrainedModel:
     """Opens what was written as anyone would, our code beside the weights included, in the precision of the model.
 
+    Nothing is written but ``modules`` beside ``folder``.
+
     Raises:
         CheckpointError: naming tensors that are missing, unexpected or of the wrong shape.
     """
@@ -70,7 +73,7 @@ def reopen(folder: Path, adapter: Adapter) -> PreTrainedModel:
         "local_files_only": True,
         "output_loading_info": True,
     }
-    with quiet():
+    with quiet(), _modules_in(folder.parent / "modules"):
         opening: Any = AutoModelForImageTextToText.from_pretrained(
             folder, dtype=adapter.model.dtype, **options
         )
@@ -81,6 +84,23 @@ def reopen(folder: Path, adapter: Adapter) -> PreTrainedModel:
         raise CheckpointError(f"transformers opens it with {'; '.join(found)}")
     opened: PreTrainedModel = model.to(adapter.device).eval()
     return opened
+
+
+@contextmanager
+def _modules_in(folder: Path) -> Iterator[None]:
+    """Keeps the copy that transformers makes of code beside weights in a folder of ours, not in the user's cache."""
+    loader: Any = dynamic_module_utils
+    cache, known = loader.HF_MODULES_CACHE, set(sys.modules)
+    loader.HF_MODULES_CACHE = str(folder)
+    try:
+        yield
+    finally:
+        loader.HF_MODULES_CACHE = cache
+        if str(folder) in sys.path:
+            sys.path.remove(str(folder))
+        for name in set(sys.modules) - known:
+            if name.startswith("transformers_modules"):
+                del sys.modules[name]
 
 
 @contextmanager

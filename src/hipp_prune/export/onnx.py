@@ -26,7 +26,7 @@ from hipp_prune.files.packages import require_packages
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model, structure
 from hipp_prune.models.adapter import Adapter, Batch
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import probe
 
 _VISIONS: dict[str, type[nn.Module]] = {
     "llava": FixedSizeVision,
@@ -206,10 +206,7 @@ def _check(adapter: Adapter, folder: Path) -> float:
 def _difference(adapter: Adapter, exported: Any, picture: Image.Image | None) -> float:
     """As ``_check``, for one question: the exported model generates, torch reads what it said."""
     path = None if picture is None else Path("picture")
-    question = Question(
-        benchmark="pope", id="check", prompt="Is there a dog in the image?", image=path, answers=("Yes", "No"), gold=0,
-        subset="random", group="check",
-    )  # fmt: skip
+    question = probe("Is there a dog in the image?", path)
     pixels = None if picture is None else adapter.processor.pixels([picture])
     features = {} if path is None or picture is None else {path: adapter.encode_images([picture])[0]}
     batch, images = adapter.encode([question], features)

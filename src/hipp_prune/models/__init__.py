@@ -1,14 +1,26 @@
-"""How a model is loaded: by the family of its ``model_type``, or by its structure alone."""
+"""How a model is loaded: by the family of its ``model_type``, or by its structure and transformers' own processor."""
 
 import warnings
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from hipp_prune.files.manifest import check_all
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.families import SUPPORTED
-from hipp_prune.models.loading import TOYS, find_source, load_weights, parse_device, parse_dtype, read_config
+from hipp_prune.models.loading import (
+    TOYS,
+    find_class,
+    find_source,
+    load_weights,
+    parse_device,
+    parse_dtype,
+    read_config,
+)
 from hipp_prune.models.processor import Processor
 from hipp_prune.models.refusals import refuse_early
+from hipp_prune.models.stock import CANNOT, stock_processor
+from hipp_prune.models.unlisted import UnlistedAdapter
 
 __all__ = ["SUPPORTED", "TOYS", "load_model"]
 
@@ -43,15 +55,23 @@ def load_model(
     config = read_config(source, trust_remote_code=trust_remote_code)
     family = SUPPORTED.get(config.model_type)
     adapter_class = Adapter if family is None else family.adapter
-    model = load_weights(source, config, device=target, dtype=dtype, trust_remote_code=trust_remote_code)
-    processor = Processor.load(
-        source, config, default_template=adapter_class._default_template, trust_remote_code=trust_remote_code
-    )
+    model_class = find_class(source, config, trust_remote_code=trust_remote_code)
+    processor = Processor.load(source, config, trust_remote_code=trust_remote_code)
+    model = load_weights(source, config, model_class, device=target, dtype=dtype)
+    if family is None:
+        with suppress(*CANNOT):
+            processor = replace(processor, stock=stock_processor(config, processor, source))
+            adapter_class = UnlistedAdapter
     adapter = adapter_class(model, processor)
     if family is None:
+        how = (
+            "its prompt could not be given the layout of transformers' processor, and has not been checked"
+            if processor.stock is None
+            else "transformers' own processor lays out its prompt, and questions are asked one by one"
+        )
         warnings.warn(
             f"{source}: model type {config.model_type!r} is not among the tested families; it is loaded by its "
-            f"structure alone, and how its prompt represents an image has not been checked",
+            f"structure alone: {how}",
             stacklevel=2,
         )
     return adapter

@@ -73,8 +73,6 @@ class Adapter:
 
     _markers: ClassVar[tuple[str, ...]] = ()
     """The image's own start/end tokens."""
-    _default_template: ClassVar[str | None] = None
-    """Chat template for a checkpoint that has none; ``load_model`` reads it before the model is there."""
     _images_per_call: ClassVar[int] = 1
     """Images encoded together; more than one only where ``pooler_output`` has one entry an image."""
     _kept_outputs: ClassVar[frozenset[str]] = frozenset()
@@ -320,7 +318,11 @@ class Adapter:
         assert len(pooled) == len(images), "the vision tower did not return one entry an image"
         kept = (self._forward_arguments | self._kept_outputs) - {"pixel_values", "pixel_attention_mask"}
         extras = [
-            {key: value[index : index + 1] for key, value in inputs.items() if key in kept}
+            {
+                key: value if len(images) == 1 else value[index : index + 1]
+                for key, value in inputs.items()
+                if key in kept
+            }
             for index in range(len(images))
         ]
         return [

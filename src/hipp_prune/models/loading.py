@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -114,25 +115,26 @@ def read_config(source: Path | str, *, trust_remote_code: bool = False) -> PreTr
 def load_weights(
     source: Path | str,
     config: PreTrainedConfig,
+    model_class: Any,
     *,
     device: torch.device | None,
     dtype: str = "auto",
-    trust_remote_code: bool = False,
 ) -> PreTrainedModel:
     """The stock model with the checkpoint's weights, every tensor accounted for.
 
-    Blocks of uneven width (a pruned checkpoint) are loaded without remote code. Without a device the model is split
-    over this worker's GPUs.
+    Args:
+        source: checkpoint folder or hub name.
+        config: of the checkpoint.
+        model_class: from ``find_class``.
+        device: where the model goes; without one it is split over this worker's GPUs.
+        dtype: ``auto`` (the checkpoint's own) or a name of torch's.
 
     Raises:
         CheckpointError: if a tensor is missing, unexpected, of the wrong shape or not finite, or a file is damaged or
             absent.
-        UnsupportedModelError: if it is no image-text-to-text model, or one that cannot take encoded images.
+        UnsupportedModelError: if code from the checkpoint made a model that cannot take encoded images.
         InputError: if the GPUs do not hold the model.
     """
-    model_class = _model_class(source, config, trust_remote_code)
-    if isinstance(source, Path) and model_class is not AutoModelForImageTextToText:
-        _check_size(source, config, model_class)
     options: dict[str, Any] = {
         "config": config,
         "dtype": parse_dtype(dtype),
@@ -215,7 +217,15 @@ def parse_device(device: str) -> torch.device:
     return parsed
 
 
-def _model_class(source: Path | str, config: PreTrainedConfig, trust_remote_code: bool) -> Any:
+def find_class(source: Path | str, config: PreTrainedConfig, *, trust_remote_code: bool) -> Any:
+    """The stock class of a checkpoint, found fit for pruning as far as its configuration tells.
+
+    Blocks of uneven width (a pruned checkpoint) get a class of our own, without remote code.
+
+    Raises:
+        CheckpointError: if the configuration describes no model, or one far larger than its files.
+        UnsupportedModelError: if it is no image-text-to-text model, cannot take encoded images, or lacks something.
+    """
     stock: Any = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING.get(type(config), None)
     if stock is None:
         if trust_remote_code:
@@ -227,25 +237,39 @@ def _model_class(source: Path | str, config: PreTrainedConfig, trust_remote_code
     structure.check_class(stock)
     structure.check_alike(config)
     try:
-        return stock if is_stock(config) else uneven(stock)
+        model_class = stock if is_stock(config) else uneven(stock)
     except ValueError as error:
         raise CheckpointError(f"{source}: {error}") from error
+    described = _without_weights(source, config, model_class)
+    structure.check_structure(described)
+    if isinstance(source, Path):
+        _check_size(source, described)
+    return model_class
 
 
-def _check_size(source: Path, config: PreTrainedConfig, model_class: Any) -> None:
-    """Refuses a configuration that describes no model, or one far larger than its files, before memory is taken."""
+def _without_weights(source: Path | str, config: PreTrainedConfig, model_class: Any) -> PreTrainedModel:
+    """The model that a configuration describes, taking no memory."""
     try:
-        with torch.device("meta"):
-            model: PreTrainedModel = model_class(config)
+        with torch.device("meta"), quiet():
+            model: PreTrainedModel = model_class(deepcopy(config))
+    except ImportError as error:
+        raise UnsupportedModelError(
+            f"{source}: {config.model_type} needs a package that is not installed ({_gist(error)}); install it"
+        ) from error
     except Exception as error:  # whatever a stock class comes to over settings that contradict each other
         raise CheckpointError(
             f"{source}: its config.json describes no model ({type(error).__name__}: {_gist(error)}); {REMEDY}"
         ) from error
-    described = sum(parameter.numel() for parameter in model.parameters())
+    return model
+
+
+def _check_size(source: Path, described: PreTrainedModel) -> None:
+    """Refuses a configuration that describes a model far larger than its files, before memory is taken."""
+    needed = sum(parameter.numel() for parameter in described.parameters())
     stored = _stored_elements(source)
-    if 0 < _LARGER * stored < described and getattr(config, "quantization_config", None) is None:
+    if 0 < _LARGER * stored < needed:
         raise CheckpointError(
-            f"{source}: its config.json describes a model of {described:,} parameters, but its files hold {stored:,}; "
+            f"{source}: its config.json describes a model of {needed:,} parameters, but its files hold {stored:,}; "
             f"{REMEDY}"
         )
 

@@ -5,7 +5,8 @@ CUDA build that breaks next to CPU torch. So there is one path: the stock tokeni
 the checkpoint's own chat template. ``tests/contract`` proves that token ids and pixels equal the stock processor's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from transformers.processing_utils import ProcessorMixin
 from hipp_prune.errors import CheckpointError, ImageError
 from hipp_prune.models.declared import PictureSettings, check_from_hub, check_pictures
 
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tekken.json")
+_PICTURE_FILES = ("preprocessor_config.json", "processor_config.json")
+_TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Processor:
@@ -30,6 +35,8 @@ class Processor:
     """transformers' image processor, PIL backend."""
     chat_template: str
     """Jinja template of a conversation."""
+    stock: Any = None
+    """transformers' own processor, for a family that none of our adapters lays out; see ``unlisted``."""
 
     @classmethod
     def load(
@@ -37,7 +44,6 @@ class Processor:
         source: Path | str,
         config: PreTrainedConfig,
         *,
-        default_template: str | None = None,
         trust_remote_code: bool = False,
     ) -> "Processor":
         """Reads a checkpoint folder or a hub name.
@@ -45,7 +51,6 @@ class Processor:
         Args:
             source: checkpoint folder or hub name.
             config: its configuration, which says what kind of image processor it wants.
-            default_template: the family's template, for a checkpoint that has none.
             trust_remote_code: whether code from the checkpoint may run.
 
         Raises:
@@ -58,25 +63,23 @@ class Processor:
         name = str(source)
         if isinstance(source, Path):
             check_pictures(source)
-        try:
+        with _loading(source, "tokenizer", _TOKENIZER_FILES):
             tokenizer = AutoTokenizer.from_pretrained(name, **options)
+        with _loading(source, "image processor", _PICTURE_FILES):
             image_processor = AutoImageProcessor.from_pretrained(
                 name, backend="pil", config=config, **options
             )
-            template = _stored_template(name, tokenizer) or default_template
-        except Exception as error:  # whatever transformers comes to over files that are not its own
-            raise CheckpointError(
-                f"{source}: expected a tokenizer and an image processor beside the weights, but loading them failed: "
-                f"{_first_line(error)}; copy tokenizer.json, tokenizer_config.json and preprocessor_config.json there"
-            ) from error
+        with _loading(source, "chat template", _TEMPLATE_FILES):
+            template = _stored_template(name, tokenizer)
         if not isinstance(source, Path):
             check_from_hub(
                 image_processor.to_json_string(), PictureSettings, where=f"{source}, image processor"
             )
         if template is None:
             raise CheckpointError(
-                f"{source}: found no chat template (chat_template.jinja, chat_template.json or one in "
-                f"tokenizer_config.json); add the one the model was trained with"
+                f"{source}: found no chat template ({', '.join(_TEMPLATE_FILES)}), and answers to prompts in another "
+                f"form than in training mean little; copy {_TEMPLATE_FILES[0]} from the checkpoint that this one was "
+                f"made from"
             )
         return cls(tokenizer=tokenizer, image_processor=image_processor, chat_template=template)
 
@@ -91,10 +94,13 @@ class Processor:
 
     def token_ids(self, text: str) -> list[int]:
         """Ids of rendered text; a leading BOS is added unless the template wrote one, as stock processors do."""
-        bos = self.tokenizer.bos_token
-        has_bos = bos is not None and text.startswith(str(bos))
-        ids: list[int] = self.tokenizer(text, add_special_tokens=not has_bos)["input_ids"]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=not self.begins_with_bos(text))["input_ids"]
         return ids
+
+    def begins_with_bos(self, text: str) -> bool:
+        """Whether the template wrote the BOS itself."""
+        bos = self.tokenizer.bos_token
+        return bos is not None and text.startswith(str(bos))
 
     def pixels(self, images: Sequence[Image.Image], **options: Any) -> dict[str, Tensor]:
         """What the image processor makes of pictures: ``pixel_values`` and whatever else the family uses.
@@ -116,6 +122,34 @@ class Processor:
             sizes = ", ".join(f"{image.width}×{image.height}" for image in images[:4])
             raise ImageError(f"an image of size {sizes} cannot be prepared: {_first_line(error)}") from error
         return {key: torch.as_tensor(value) for key, value in outputs.items()}
+
+
+@contextmanager
+def _loading(source: Path | str, what: str, files: Sequence[str]) -> Iterator[None]:
+    """Says why a part of the processor cannot be had: its files, a package, or what transformers comes to over them.
+
+    Args:
+        source: checkpoint folder or hub name.
+        what: the part.
+        files: that it may be in.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever transformers comes to over files that are not its own
+        if "torchvision" in str(error).lower():
+            why = (
+                f"the {what} of this family exists for torchvision alone, which is not installed; install the "
+                f"torchvision that belongs to your torch (without a GPU: both from "
+                f"https://download.pytorch.org/whl/cpu)"
+            )
+        elif isinstance(source, Path) and not any((source / name).is_file() for name in files):
+            why = (
+                f"expected {what} files beside the weights, found none of {', '.join(files)}; copy them from "
+                f"the checkpoint that this one was made from"
+            )
+        else:
+            why = f"its {what} cannot be loaded: {_first_line(error)}"
+        raise CheckpointError(f"{source}: {why}") from error
 
 
 def _stored_template(name: str, tokenizer: PreTrainedTokenizerBase) -> str | None:

@@ -1,52 +1,71 @@
-"""What the stock model says when it is asked the stock way: pixels and prompt in, one forward, logits of all positions.
+"""transformers' own processor of a checkpoint, and what the stock model says when it is asked the stock way.
 
-transformers' own processor lays out the prompt where it can be had. Many want torchvision, which we do without; then
-our ids and pixels go through the stock forward, which leaves the layout of a picture's tokens unchecked.
+Many processors want torchvision, which we do without, for the sake of videos alone; they get our image processor for
+both. The stock way is pixels and prompt in, one forward, logits of all positions.
 """
 
 import inspect
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import AutoVideoProcessor
+from transformers import PreTrainedConfig
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.processing_utils import ProcessorMixin
 
 from hipp_prune.models.adapter import Adapter, Batch
+from hipp_prune.models.processor import Processor
 
 CANNOT = (ImportError, LookupError, OSError, TypeError, ValueError, AttributeError, RuntimeError)
 """What a stock processor raises where a package or a setting of its own is missing."""
 
 
-def stock_processor(adapter: Adapter, source: Path | str) -> ProcessorMixin:
-    """transformers' processor of a checkpoint, on our tokenizer and image processor.
+def stock_processor(config: PreTrainedConfig, processor: Processor, source: Path | str) -> Any:
+    """transformers' processor of a checkpoint, on our image processor and a copy of our tokenizer.
 
     Args:
-        adapter: the model.
+        config: of the checkpoint.
+        processor: of the checkpoint; some stock processors add tokens to their tokenizer, so that they get a copy.
         source: the folder or hub name it was loaded from.
 
     Raises:
         Exception: one of ``CANNOT``, where it cannot be had.
     """
-    kind: Any = PROCESSOR_MAPPING[type(adapter.model.config)]
-    parts = {"tokenizer": adapter.processor.tokenizer, "image_processor": adapter.processor.image_processor}
-    if "video_processor" in kind.get_attributes():
-        parts["video_processor"] = AutoVideoProcessor.from_pretrained(str(source))
+    kind: Any = PROCESSOR_MAPPING[type(config)]
+    attributes = kind.get_attributes()
+    parts = {name: processor.image_processor for name in attributes}
+    parts["tokenizer"] = deepcopy(processor.tokenizer)
     stored, _ = kind.get_processor_dict(str(source))
-    made: ProcessorMixin = kind.from_args_and_dict([parts[name] for name in kind.get_attributes()], stored)
+    if "video_processor" in attributes:
+        kind = type(kind.__name__, (kind,), {"check_argument_for_proper_class": _any_class})
+    made: ProcessorMixin = kind.from_args_and_dict([parts[name] for name in attributes], stored)
     return made
 
 
+def _any_class(_: ProcessorMixin, __: str, part: object) -> type:
+    """Lets an image processor stand where a video processor should: no video is ever given."""
+    return type(part)
+
+
 def processed_inputs(
-    adapter: Adapter, processor: ProcessorMixin, prompt: str, picture: Image.Image
+    processor: Any, text: str, picture: Image.Image, *, special_tokens: bool
 ) -> dict[str, Any]:
-    """Inputs of the stock forward as the stock processor makes them of a question about a picture."""
-    text = adapter.processor.render(prompt, with_image=True)
-    return dict(processor(images=[picture.convert("RGB")], text=[text], return_tensors="pt"))
+    """Inputs of the stock forward as the stock processor makes them of a rendered question about a picture.
+
+    Args:
+        processor: the stock one.
+        text: the question in its chat template.
+        picture: what it is about.
+        special_tokens: whether the tokenizer's own are to be added (the template wrote none).
+    """
+    made = processor(
+        images=[picture.convert("RGB")], text=[text], return_tensors="pt", add_special_tokens=special_tokens
+    )
+    return dict(made)
 
 
 def own_inputs(adapter: Adapter, batch: Batch, picture: Image.Image) -> dict[str, Any]:

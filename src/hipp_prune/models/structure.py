@@ -98,6 +98,18 @@ def check_alike(config: PreTrainedConfig) -> None:
         )
 
 
+def check_structure(model: PreTrainedModel) -> None:
+    """Refuses a model that lacks what an adapter needs; its weights need not be there.
+
+    Raises:
+        UnsupportedModelError: naming what it lacks.
+    """
+    find_blocks(model)
+    image_token_id(model.config)
+    forward_arguments(model)
+    image_arguments(model)
+
+
 def check_prunable(model: PreTrainedModel) -> None:
     """Refuses a sliced model (SliceGPT): its blocks read and write different numbers of coordinates.
 

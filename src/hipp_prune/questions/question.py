@@ -50,3 +50,17 @@ class Question:
     def chance(self) -> float:
         """Probability that a uniform guess among the allowed answers is right."""
         return 1.0 / len(self.answers)
+
+
+def probe(prompt: str, image: Path | None) -> Question:
+    """A yes/no question of no benchmark, which a model is tried with and nobody scores."""
+    return Question(
+        benchmark="",
+        id="probe",
+        prompt=prompt,
+        image=image,
+        answers=("Yes", "No"),
+        gold=0,
+        subset="",
+        group="probe",
+    )

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from PIL import Image
@@ -18,11 +19,12 @@ from torch import Tensor
 
 from hipp_prune.checkpoints.reopening import first_blocks, reopen, write_first_blocks
 from hipp_prune.errors import HippPruneError, ImageError, UnsupportedModelError
+from hipp_prune.models import SUPPORTED
 from hipp_prune.models.adapter import Adapter, ImageFeatures
 from hipp_prune.models.loading import find_source, local_folder
 from hipp_prune.models.stock import CANNOT, own_inputs, processed_inputs, stock_logits, stock_processor
 from hipp_prune.models.structure import check_prunable
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import probe
 
 _ORDINARY, _FLAT = Path("ordinary"), Path("flat")
 _PICTURES = {_ORDINARY: (320, 240), _FLAT: (448, 28)}
@@ -100,7 +102,7 @@ def _answers(
     adapter: Adapter, model: str | Path, features: Mapping[Path, ImageFeatures]
 ) -> tuple[bool, Tensor]:
     """Asks all questions together and alone; returns whether they share pictures, and the logits, [questions, V]."""
-    questions = [_question(prompt, path) for prompt, path in _ASKED if path in features]
+    questions = [probe(prompt, path) for prompt, path in _ASKED if path in features]
     with _step(model, "answering questions"):
         packed, used = adapter.pack(questions, features)
         together = adapter.answer_logits(packed, used)
@@ -132,20 +134,23 @@ def _compare_with_stock(
         alone: our logits, [questions, V].
     """
     asked = [(prompt, path) for prompt, path in _ASKED if path in features]
-    batches = [adapter.encode([_question(prompt, path)], features)[0] for prompt, path in asked]
+    batches = [adapter.encode([probe(prompt, path)], features)[0] for prompt, path in asked]
     unchecked = None
     try:
-        processor = stock_processor(adapter, find_source(model))
-        inputs = [processed_inputs(adapter, processor, prompt, pictures[path]) for prompt, path in asked]
-        expected = [stock_logits(adapter, given) for given in inputs]
+        inputs = [_processed(adapter, model, prompt, pictures[path]) for prompt, path in asked]
     except CANNOT as error:
         unchecked = _gist(error)
-        with _step(model, "asking the stock model"):
-            inputs = [
-                own_inputs(adapter, batch, pictures[path])
-                for batch, (_, path) in zip(batches, asked, strict=True)
-            ]
-            expected = [stock_logits(adapter, given) for given in inputs]
+        if adapter.shape.family not in SUPPORTED:
+            raise _unsupported(
+                model,
+                f"transformers' processor, which alone knows how this family lays out a picture, fails ({unchecked})",
+            ) from error
+        inputs = [
+            own_inputs(adapter, batch, pictures[path])
+            for batch, (_, path) in zip(batches, asked, strict=True)
+        ]
+    with _step(model, "asking the stock model"):
+        expected = [stock_logits(adapter, given) for given in inputs]
     for batch, given, (_, path) in zip(batches, inputs, asked, strict=True):
         ours, stock = batch.input_ids[0].tolist(), given["input_ids"][0].tolist()
         if ours != stock:
@@ -159,9 +164,17 @@ def _compare_with_stock(
     return unchecked
 
 
+def _processed(adapter: Adapter, model: str | Path, prompt: str, picture: Image.Image) -> dict[str, Any]:
+    """What transformers' own processor makes of a question."""
+    stock = stock_processor(adapter.model.config, adapter.processor, find_source(model))
+    text = adapter.processor.render(prompt, with_image=True)
+    special = not adapter.processor.begins_with_bos(text)
+    return processed_inputs(stock, text, picture, special_tokens=special)
+
+
 def _prune_and_reopen(adapter: Adapter, model: str | Path, pictures: Mapping[Path, Image.Image]) -> None:
     """Writes two pruned blocks and compares what transformers opens with the model's own first blocks."""
-    question = _question(*_ASKED[0])
+    question = probe(*_ASKED[0])
     path = Path("ordinary")
 
     def answer(asked: Adapter) -> Tensor:
@@ -224,13 +237,6 @@ def _unsupported(model: str | Path, what: str) -> UnsupportedModelError:
         f"{model}: tried before anything was written, and cannot be pruned: {what}; choose a model that `hipp-prune "
         f"models` lists, or report this one"
     )
-
-
-def _question(prompt: str, picture: Path) -> Question:
-    return Question(
-        benchmark="pope", id="trial", prompt=prompt, image=picture, answers=("Yes", "No"), gold=0, subset="random",
-        group="trial",
-    )  # fmt: skip
 
 
 def _picture(size: tuple[int, int]) -> Image.Image:

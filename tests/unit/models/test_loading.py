@@ -271,7 +271,9 @@ def test_no_weights_and_a_missing_shard(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["tokenizer.json", "preprocessor_config.json"])
 def test_a_missing_tokenizer_or_image_processor(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(CheckpointError, match="expected a tokenizer and an image processor"):
+    with pytest.raises(
+        CheckpointError, match=r"expected tokenizer files|its image processor cannot be loaded"
+    ):
         load_model(folder)
 
 

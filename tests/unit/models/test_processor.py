@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from transformers.utils import is_torchvision_available
 
 from hipp_prune.errors import CheckpointError, ImageError, QuestionError, UnsupportedModelError
 from hipp_prune.models import load_model
@@ -23,23 +24,37 @@ def ask(prompt: str, image: Path | None = None) -> Question:
     )  # fmt: skip
 
 
-def test_llava_without_a_template_gets_the_official_conversation(tmp_path: Path) -> None:
-    processor = load_model(tiny_llava(tmp_path, chat_template=None)).processor
-    system = (
-        "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, "
-        "detailed, and polite answers to the user's questions."
-    )
-    prompt = "Is there a cup?\nAnswer the question using a single word or phrase."
-    assert processor.render(prompt, with_image=True) == f"{system} USER: <image>\n{prompt} ASSISTANT:"
-    assert processor.render(prompt, with_image=False) == f"{system} USER: {prompt} ASSISTANT:"
+@pytest.mark.parametrize("build", [tiny_llava, tiny_qwen2_5_vl, tiny_internvl])
+def test_a_missing_template_is_said_not_guessed(tmp_path: Path, build: Any) -> None:
+    with pytest.raises(CheckpointError, match=r"found no chat template.*copy chat_template\.jinja"):
+        load_model(build(tmp_path, chat_template=None))
 
 
-def test_qwen_without_a_template_gets_chatml(tmp_path: Path) -> None:
-    processor = load_model(tiny_qwen2_5_vl(tmp_path, chat_template=None)).processor
-    assert processor.render("Is it?", with_image=True) == (
-        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<|vision_start|><|image_pad|>"
-        "<|vision_end|>Is it?<|im_end|>\n<|im_start|>assistant\n"
-    )
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        (("preprocessor_config.json", "processor_config.json"), r"image processor files.*found none of prep"),
+        (("tokenizer.json",), r"tokenizer files.*found none of tokenizer\.json"),
+    ],
+)
+def test_missing_files_are_named_before_weights_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...], said: str
+) -> None:
+    folder = tiny_llava(tmp_path)
+    for name in missing:
+        (folder / name).unlink()
+    monkeypatch.setattr("hipp_prune.models.load_weights", None)
+    with pytest.raises(CheckpointError, match=said):
+        load_model(folder)
+
+
+@pytest.mark.skipif(is_torchvision_available(), reason="torchvision is there")
+def test_an_image_processor_for_torchvision_alone_says_what_to_install(tmp_path: Path) -> None:
+    folder = tiny_llava(tmp_path)
+    kind = {"image_processor_type": "Llama4ImageProcessorFast"}
+    (folder / "preprocessor_config.json").write_text(json.dumps(kind))
+    with pytest.raises(CheckpointError, match="for torchvision alone, which is not installed; install"):
+        load_model(folder)
 
 
 def test_the_checkpoints_own_template_wins_wherever_it_is_stored(tmp_path: Path) -> None:
@@ -55,11 +70,6 @@ def test_the_checkpoints_own_template_wins_wherever_it_is_stored(tmp_path: Path)
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": own}))
     assert load_model(folder).processor.render("Is it?", with_image=True) == "USER: <image>\nIs it? BOT:"
-
-
-def test_other_families_need_a_template(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="found no chat template"):
-        load_model(tiny_internvl(tmp_path, chat_template=None))
 
 
 def test_a_text_only_template_is_refused(tmp_path: Path) -> None:

@@ -5,18 +5,6 @@ from torch import Tensor
 from hipp_prune.models.adapter import Adapter, Batch
 from hipp_prune.models.family import Family
 
-CHATML = (
-    "{% for message in messages %}"
-    "{% if loop.first and message['role'] != 'system' %}"
-    "{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}{% endif %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' }}"
-    "{% for part in message['content'] %}{% if part['type'] == 'image' %}"
-    "{{ '<|vision_start|><|image_pad|><|vision_end|>' }}{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
-    "{{ '<|im_end|>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-"""The hub checkpoints' conversation, with their default system message."""
-
 
 class Qwen2VLAdapter(Adapter):
     """Serves Qwen2-VL too, whose inputs are the same.
@@ -26,7 +14,6 @@ class Qwen2VLAdapter(Adapter):
     """
 
     _markers = ("<|vision_start|>", "<|vision_end|>")
-    _default_template = CHATML
     _images_per_call = 8
     _packs = True
 
