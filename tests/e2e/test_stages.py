@@ -1,6 +1,7 @@
 """Every stage through the command line, on both families' architectures."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +118,13 @@ def _tensor_bytes(folder: Path) -> int:
             tensors = [file.get_tensor(name) for name in file.keys()]  # noqa: SIM118
         total += sum(tensor.numel() * torch.finfo(tensor.dtype).bits // 8 for tensor in tensors)
     return total
+
+
+def test_a_search_that_cannot_spend_everything_says_why(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(finished.run, tmp_path / "run"))
+    few = ("--force", "--method", "grpo-paper", "--evaluations", "2", "--minibatch", "12")
+    assert main(["search", str(run), *few]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the search spent 0 of 2 evaluations: a step compares at least 4 plans of 12 questions" in said

@@ -59,7 +59,9 @@ class Search:
     def run(self) -> None:
         """Calls ``stages.search``."""
         settings = self.settings
-        from hipp_prune.report.terminal import next_steps, progress_bars, skipping
+        from hipp_prune.files.run_directory import RunDirectory
+        from hipp_prune.report.terminal import next_steps, progress_bars, remark, skipping
+        from hipp_prune.search.record import read_record
         from hipp_prune.stages.search import search
 
         with (
@@ -76,6 +78,9 @@ class Search:
                 encoding=encoding,
                 progress=progress,
             )
+        spent = read_record(RunDirectory(self.run_directory).search.record).spent
+        if spent is not None and spent.unspent is not None:
+            remark(spent.unspent)
         run = shlex.quote(str(self.run_directory))
         next_steps(f"hipp-prune query {run} --preference 1,1,1 --out plan.json")
 

@@ -22,6 +22,8 @@ class SearchResult:
     """σ of (R_rob, R_util, R_comp) at the end: the units in which a preference weighs objectives."""
     spent: float
     """Evaluations of a whole minibatch paid for."""
+    unspent: str | None
+    """Why it did not spend all the evaluations it was given; None where it did."""
 
 
 def search(
@@ -52,4 +54,5 @@ def search(
         curve=tuple(session.curve),
         scale=tuple(session.normaliser.std.tolist()),
         spent=session.spent,
+        unspent=session.unspent,
     )

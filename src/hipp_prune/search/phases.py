@@ -14,6 +14,7 @@ from hipp_prune.search.draws import draw_budget
 from hipp_prune.search.session import Session, random_ratios
 from hipp_prune.search.surrogate import Surrogate, best_ratios, fit_surrogate
 
+_UNSTABLE = "the stability gate turned away every plan that the surrogate proposed"
 _CHUNK = 16
 """Plans that share a minibatch; the clock is read between two of them."""
 _RANDOM_PLANS = 512
@@ -23,11 +24,13 @@ _PROPOSAL_NOISE = 0.3
 
 
 def warm_up(session: Session) -> list[Evaluation]:
-    """Evaluates random plans with the first ``warm_up`` of the budget."""
+    """Evaluates random plans with the first ``warm_up`` of the budget: one at least, unless there is no warm-up."""
     config, space = session.config, session.problem.space
+    if not config.warm_up:
+        return []
     evaluations: list[Evaluation] = []
     number = 0
-    while count := min(_CHUNK, session.affordable(config.probe_size, share=config.warm_up)):
+    while count := min(_CHUNK, _affordable(session, share=config.warm_up, least=not evaluations)):
         kept = space.kept(random_ratios(session.problem, config, count, session.rng(2, number)))
         evaluations += session.evaluate(kept, f"warm-up-{number}", "warm-up", size=config.probe_size)
         number += 1
@@ -35,6 +38,12 @@ def warm_up(session: Session) -> list[Evaluation]:
         refit(session, evaluations)
         session.record("warm-up", evaluations, np.full((len(evaluations), 3), 1 / 3))
     return evaluations
+
+
+def _affordable(session: Session, *, share: float, least: bool) -> int:
+    """Plans that the first ``share`` of the budget buys; ``least``: one if all of it buys any."""
+    size = session.config.probe_size
+    return session.affordable(size, share=share) or int(least and session.affordable(size) > 0)
 
 
 def refit(session: Session, known: list[Evaluation]) -> Surrogate:
@@ -62,6 +71,19 @@ def propose(session: Session, known: list[Evaluation]) -> list[Evaluation]:
     for number in range(config.rounds):
         share = config.warm_up + config.proposals * (number + 1) / config.rounds
         known = known + _round(session, known, number, share)
+    return known
+
+
+def spend_rest(session: Session, known: list[Evaluation]) -> list[Evaluation]:
+    """Proposes with what is left of the budget, if anything is, and returns all that is known then."""
+    session.remainder = f"a plan is asked {session.config.probe_size} questions, more than are left"
+    number = session.config.rounds
+    while known and session.affordable(session.config.probe_size):
+        found = _round(session, known, number, 1.0)
+        if not found:
+            session.remainder = _UNSTABLE
+            break
+        known, number = known + found, number + 1
     return known
 
 

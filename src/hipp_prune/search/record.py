@@ -18,6 +18,8 @@ class Spent:
     seconds: NotNegative
     evaluations: NotNegative
     """Of a whole minibatch."""
+    unspent: str | None = None
+    """Why not all that it was given was spent; None where it was."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,8 @@ _BAND_PLANS = 512
 _PLANS_A_ROUND = 4
 """Plans a worker evaluates between two exchanges: more, and workers wait less for the slowest of them; fewer, and less
 is lost when one dies."""
+_MOST_REPEATS = 20
+"""Rounds in a row that may propose nothing but plans already asked the same questions; then no plan is left to try."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +61,16 @@ class Session:
     progress: Progress | None = None
     curve: list[Step] = field(default_factory=list)
     asked: int = 0
-    """Questions asked so far, over all evaluations: what a search pays with."""
+    """Questions asked so far, over all evaluations: what a search pays with. Asking a plan again costs nothing."""
     seconds: float = 0.0
     """Seconds the evaluations took, those of an earlier, interrupted run included."""
     normaliser: RunningNormaliser = field(init=False)
+    remainder: str = "the method proposed no more plans"
+    """Why a method that is done has evaluations left, should it have any."""
+    repeats: int = 0
+    """Rounds in a row that proposed nothing new."""
+    _bought: set[tuple[tuple[int, ...], str]] = field(default_factory=set)
+    """Plan and minibatch of every evaluation so far."""
 
     def __post_init__(self) -> None:
         self.normaliser = RunningNormaliser(clip=self.config.clip_returns)
@@ -101,10 +109,26 @@ class Session:
 
     def affordable(self, size: int | None = None, *, share: float = 1.0) -> int:
         """How many more evaluations of ``size`` questions fit into the first ``share`` of the budget; ≥ 0."""
-        if self.used >= share:
+        if self.used >= share or self.repeats >= _MOST_REPEATS:
             return 0
         questions = share * self.config.most_evaluations * self.config.minibatch - self.asked
         return max(0, int((questions + 1e-6) // (size or self.config.minibatch)))
+
+    @property
+    def unspent(self) -> str | None:
+        """One sentence for a search that is over: why it did not spend all its evaluations; None where it did."""
+        config = self.config
+        if config.evaluations is None or self.spent >= config.evaluations - 1e-9:
+            return None
+        if self.used >= 1:
+            reason = f"the {config.minutes:g} minutes are over"
+        elif self.repeats >= _MOST_REPEATS:
+            reason = (
+                f"{self.repeats} rounds in a row proposed only plans that had been asked the same questions"
+            )
+        else:
+            reason = self.remainder
+        return f"the search spent {self.spent:.4g} of {config.evaluations} evaluations: {reason}"
 
     def rng(self, *key: int) -> np.random.Generator:
         """Randomness of one phase or step, independent of all others."""
@@ -149,8 +173,11 @@ class Session:
             )
         found = [self.archive.find(plan, minibatch) for plan in plans]
         evaluations = [evaluation for evaluation in found if evaluation is not None]
-        self.asked += size * len(evaluations)
-        self.seconds += sum(evaluation.seconds for evaluation in evaluations)
+        bought = {each.key: each.seconds for each in evaluations if each.key not in self._bought}
+        self._bought.update(bought)
+        self.asked += size * len(bought)
+        self.seconds += sum(bought.values())
+        self.repeats = self.repeats + 1 if plans and not bought else 0
         if self.progress:
             total = self.config.most_evaluations
             self.progress(min(total, int(self.used * total)), total)

@@ -15,7 +15,7 @@ from hipp_prune.search.actor import Actor
 from hipp_prune.search.archive import Evaluation
 from hipp_prune.search.cloning import Clone
 from hipp_prune.search.draws import Draw, Lesson, draw_plans, learn
-from hipp_prune.search.phases import propose, refit, warm_up
+from hipp_prune.search.phases import propose, refit, spend_rest, warm_up
 from hipp_prune.search.policy.network import PlanPolicy
 from hipp_prune.search.session import Session
 from hipp_prune.search.settings import SearchSettings
@@ -25,6 +25,8 @@ _LOG_STD = -0.7
 """Initial log σ of a policy that knows nothing."""
 _CLONE_LOG_STD = -1.5
 """Initial log σ around a surrogate's solution: GRPO explores near it instead of starting over."""
+_FEWEST = 4
+"""Plans of the smallest group that has an advantage."""
 _VIRTUAL_GROUP = 16
 """Plans a group that only the surrogate judges, each step: they cost nothing."""
 
@@ -70,16 +72,19 @@ def train_policy(session: Session) -> PolicySolution:
     learner.actor.clone = _clone(session, known)
     before = session.used
     for number in range(most_steps(config)):
-        if not affords_step(session):
+        if (seats := next_seats(session)) is None:
             break
         preferences = sample_preferences(
-            session.rng(5, number), config.groups, anchor_fraction=config.anchor_fraction
+            session.rng(5, number), seats.groups, anchor_fraction=config.anchor_fraction
         )
         done = (session.used - before) / max(1e-9, 1 - before)
-        found = step(session, learner, number, preferences=preferences, done=done)
+        found = step(session, learner, number, preferences=preferences, done=done, group=seats.group)
         if known:
             known = known + found
             learner.actor.clone = _clone(session, known)
+    if known and session.affordable(config.probe_size):
+        known = spend_rest(session, known)
+        learner.actor.clone = _clone(session, known)
     return learner.answers(session)
 
 
@@ -97,18 +102,40 @@ def _clone(session: Session, known: list[Evaluation]) -> Clone | None:
 
 
 def most_steps(config: SearchSettings) -> int:
-    """Steps that the budget allows if every seat is evaluated; a step of unstable plans costs nothing."""
-    return config.most_evaluations * config.minibatch // (config.groups * config.group * config.probe_size)
+    """Steps that the budget allows if every seat is evaluated, and a last, smaller one; unstable plans cost nothing."""
+    return 1 + config.most_evaluations * config.minibatch // (
+        config.groups * config.group * config.probe_size
+    )
 
 
-def affords_step(session: Session) -> bool:
-    """Whether another step fits into the budget."""
+@dataclass(frozen=True)
+class Seats:
+    """How many plans a step draws: ``groups`` preferences with ``group`` plans each."""
+
+    groups: int
+    group: int
+
+
+def next_seats(session: Session) -> Seats | None:
+    """The configured step, or the largest that the rest of the budget buys; None where it buys no group."""
     config = session.config
-    return session.affordable(config.probe_size) >= config.groups * config.group
+    left = session.affordable(config.probe_size)
+    session.remainder = (
+        f"a step compares at least {_FEWEST} plans of {config.probe_size} questions"
+        if left < _FEWEST
+        else "the stability gate turned away most plans that the policy drew"
+    )
+    if left >= config.groups * config.group:
+        return Seats(config.groups, config.group)
+    for seats in range(left - left % 2, _FEWEST - 1, -2):
+        for groups in range(config.groups, 0, -1):
+            if seats % (2 * groups) == 0 and seats // groups >= _FEWEST:
+                return Seats(groups, seats // groups)
+    return None
 
 
 def step(
-    session: Session, learner: Learner, number: int, *, preferences: Floats, done: float
+    session: Session, learner: Learner, number: int, *, preferences: Floats, done: float, group: int
 ) -> list[Evaluation]:
     """One step of Eq. 18: draw a group of plans a preference, evaluate them on one minibatch, update the policy.
 
@@ -122,12 +149,13 @@ def step(
         number: of the step.
         preferences: λ of each group, [P, 3].
         done: fraction of this phase that is over, in [0, 1]; the stability band narrows with it.
+        group: plans a preference: even, ≥ 4.
 
     Returns:
         The evaluations of the plans stable enough to be evaluated.
     """
     config, space, actor = session.config, session.problem.space, learner.actor
-    draw = draw_plans(actor, space, config, preferences, session.rng(4, number))
+    draw = draw_plans(actor, space, replace(config, group=group), preferences, session.rng(4, number))
     widening = max(0.0, 1.0 - done / max(config.annealing, 1e-9))
     gate = session.gate(draw.kept, widening=widening)
     stable = np.flatnonzero(gate >= config.gate_floor)

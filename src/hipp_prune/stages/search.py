@@ -259,7 +259,7 @@ def _record(planner: Planner, result: SearchResult, origin: Origin, *, seconds: 
         shape=planner.space.shape,
         features=planner.features,
         scale=planner.scale,
-        spent=Spent(seconds=round(seconds, 3), evaluations=result.spent),
+        spent=Spent(seconds=round(seconds, 3), evaluations=result.spent, unspent=result.unspent),
         origin=origin,
         complete=True,
     )

@@ -1,3 +1,4 @@
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +138,58 @@ def test_every_method_stays_in_its_budget_and_answers(method, evaluations):
     kept = result.answers.kept(np.eye(3), np.tile([0.3, 0.3], (3, 1)))
     drift = 4 if config.allocation == "paper" else 1  # the paper rounds every unit down on its own
     np.testing.assert_allclose(SMALL.space.sparsity(kept), 0.3, atol=drift / (4 * 352))
+
+
+SPENDING = replace(QUICK, probe=32)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("evaluations", [1, 7, 20, 64, 83])
+def test_every_method_spends_what_it_was_given_or_says_why_not(method, evaluations):
+    config = replace(SPENDING.for_method(method), evaluations=evaluations)
+    problem = Counting()
+    result = search(problem, config, Archive())
+    assert problem.questions == result.spent * config.minibatch, "only what is asked anew is paid for"
+    if result.spent == evaluations:
+        assert result.unspent is None
+    else:
+        assert evaluations - result.spent < 4, "fewer than the plans of the smallest group"
+        assert result.unspent.startswith(
+            f"the search spent {result.spent:.4g} of {evaluations} evaluations: "
+        )
+
+
+@pytest.mark.parametrize("method", ["hybrid", "surrogate", "nsga2", "random"])
+def test_methods_that_need_no_groups_spend_every_evaluation(method):
+    for evaluations in (1, 7, 51, 64):
+        config = replace(SPENDING.for_method(method), evaluations=evaluations)
+        assert search(SMALL, config, Archive()).spent == evaluations
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_space_of_one_plan_ends_every_search_with_a_reason(method):
+    config = replace(SPENDING.for_method(method), evaluations=64, s_min=0.0, s_max=0.0)
+    result = search(SMALL, config, Archive())
+    if result.spent < 64:
+        assert "64 evaluations: " in result.unspent
+    if method in ("random", "nsga2"):
+        assert result.spent == 1
+        assert result.unspent == (
+            "the search spent 1 of 64 evaluations: 20 rounds in a row proposed only plans that had been asked the same "
+            "questions"
+        )
+
+
+def test_a_search_whose_minutes_are_over_says_so():
+    class Slow(Counting):
+        def evaluate(self, kept: Ints, minibatch: str, size: int) -> PlanScores:
+            time.sleep(0.01)
+            return super().evaluate(kept, minibatch, size)
+
+    config = replace(SPENDING, method="random", evaluations=500, minutes=0.001)
+    result = search(Slow(), config, Archive())
+    assert result.spent < 500
+    assert result.unspent.endswith("of 500 evaluations: the 0.001 minutes are over")
 
 
 def _check_budget(config: SearchSettings) -> SearchResult:

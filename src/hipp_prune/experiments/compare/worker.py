@@ -3,7 +3,7 @@
 import hashlib
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -208,7 +208,7 @@ class Worker:
 
     def _spent(self, cell: Cell) -> dict[str, float] | None:
         spent = None if cell.search is None else finished_search(cell.search, self.root, self.settings)
-        return None if spent is None else asdict(spent)
+        return None if spent is None else {"seconds": spent.seconds, "evaluations": spent.evaluations}
 
     def ask(self, checkpoint: Path) -> AnswerColumns:
         """What a checkpoint answers."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import PlanSpace
-from hipp_prune.search.archive import objective_matrix
+from hipp_prune.search.archive import kept_matrix, objective_matrix
 from hipp_prune.search.session import Session
 from hipp_prune.search.solutions import TableSolution
 
@@ -40,7 +40,7 @@ class _Lineage:
 
 
 def search(session: Session) -> TableSolution:
-    """Evolves every operating point in turn, then compares the winners on common questions."""
+    """Evolves every operating point in turn, then compares the winners, and what the rest buys of their mutations, on common questions."""
     config, space = session.config, session.problem.space
     sparsities = sorted({config.s_min, (config.s_min + config.s_max) / 2, config.s_max})
     lineages = [
@@ -54,11 +54,17 @@ def search(session: Session) -> TableSolution:
     while session.affordable(1) >= price + reserve:
         _generation(session, lineages[number % len(lineages)], number, first=first, second=second)
         number += 1
-    winners = np.stack([lineage.kept for lineage in lineages])[: config.most_evaluations]
-    found = session.evaluate(winners, "winners", "evopress")
+    plans = np.unique(np.stack([lineage.kept for lineage in lineages]), axis=0)[: config.most_evaluations]
+    found = session.evaluate(plans, "winners", "evopress")
+    while count := min(len(plans), session.affordable()):
+        rng = session.rng(5, len(found))
+        found += session.evaluate(
+            np.stack([mutate(plan, space, rng) for plan in plans[:count]]), "winners", "evopress"
+        )
+    session.remainder = f"a plan is asked {config.minibatch} questions, more than are left"
     session.normaliser.update(session.returns(found))
     return TableSolution(
-        plans=winners,
+        plans=kept_matrix(found),
         objectives=objective_matrix(found),
         scale=session.normaliser.std,
         space=space,

@@ -8,7 +8,7 @@ from hipp_prune.plans.preference import ANCHORS
 from hipp_prune.search.session import Session
 from hipp_prune.search.settings import FROM_SCRATCH
 from hipp_prune.search.solutions import AnchoredSolution
-from hipp_prune.search.training import Learner, affords_step, most_steps, step
+from hipp_prune.search.training import Learner, most_steps, next_seats, step
 
 SETTINGS: dict[str, Any] = {**FROM_SCRATCH, "groups": 1, "relabel": False}
 
@@ -19,9 +19,9 @@ def search(session: Session) -> AnchoredSolution:
     torch.manual_seed(config.seed)
     learners = [Learner.of(session) for _ in ANCHORS]
     for number in range(most_steps(config)):
-        if not affords_step(session):
+        if (seats := next_seats(session)) is None:
             break
         anchor = number % len(ANCHORS)
-        preferences = ANCHORS[[anchor] * config.groups]
-        step(session, learners[anchor], number, preferences=preferences, done=session.used)
+        preferences = ANCHORS[[anchor] * seats.groups]
+        step(session, learners[anchor], number, preferences=preferences, done=session.used, group=seats.group)
     return AnchoredSolution(experts=tuple(learner.answers(session) for learner in learners))

@@ -67,6 +67,7 @@ def measure_sensitivity(session: Session) -> Floats:
     total = np.zeros((2, space.num_units, 1 + _LEVELS))
     count = np.zeros((space.num_units, 1 + _LEVELS), dtype=np.int64)
     number = 0
+    session.remainder = "what is left buys no unit's measurement beside the dense model's"
     while (fitting := min(len(kept), session.affordable(size))) > 1:
         found = session.evaluate(kept[:fitting], f"knapsack-{number}", "knapsack", size=size)
         session.record("knapsack", found, np.full((fitting, 3), 1 / 3))

@@ -1,5 +1,6 @@
 """NSGA-II (pymoo): a population of plans, three objectives at once, all on the same questions."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,11 @@ def search(session: Session) -> TableSolution:
         seed=config.seed,
     )
     evaluations: list[Evaluation] = []
-    while count := min(_POPULATION, session.affordable()):
+    while session.affordable():
         population = algorithm.ask()
-        found = session.evaluate(decode(population.get("X")[:count], space, config), "nsga2", "nsga2")
+        found: list[Evaluation] = []
+        for plans in chunked(decode(population.get("X"), space, config), session):
+            found += session.evaluate(plans, "nsga2", "nsga2")
         session.normaliser.update(session.returns(found))
         session.record("nsga2", found, np.full((len(found), 3), 1 / 3))
         evaluations += found
@@ -49,6 +52,14 @@ def search(session: Session) -> TableSolution:
         space=space,
         config=config,
     )
+
+
+def chunked(plans: Ints, session: Session) -> Iterator[Ints]:
+    """Plans [P, U] in pieces that the budget affords, until it is gone: plans that were evaluated before cost nothing."""
+    first = 0
+    while first < len(plans) and (count := session.affordable()):
+        yield plans[first : first + count]
+        first += count
 
 
 def decode(ratios: Floats, space: PlanSpace, config: SearchSettings) -> Ints:
