@@ -40,7 +40,10 @@ class _Lineage:
 
 
 def search(session: Session) -> TableSolution:
-    """Evolves every operating point in turn, then compares the winners, and what the rest buys of their mutations, on common questions."""
+    """Evolves every operating point in turn, then compares the winners on common questions.
+
+    What is left of the budget buys mutations of the winners on the same questions.
+    """
     config, space = session.config, session.problem.space
     sparsities = sorted({config.s_min, (config.s_min + config.s_max) / 2, config.s_max})
     lineages = [
