@@ -236,6 +236,7 @@ def find_class(source: Path | str, config: PreTrainedConfig, *, trust_remote_cod
         )
     structure.check_class(stock)
     structure.check_alike(config)
+    structure.check_shallow(config)
     try:
         model_class = stock if is_stock(config) else uneven(stock)
     except ValueError as error:
@@ -254,7 +255,8 @@ def _without_weights(source: Path | str, config: PreTrainedConfig, model_class: 
             model: PreTrainedModel = model_class(deepcopy(config))
     except ImportError as error:
         raise UnsupportedModelError(
-            f"{source}: {config.model_type} needs a package that is not installed ({_gist(error)}); install it"
+            f"{source}: {config.model_type} needs a package that is not installed ({_gist(error)}); install it, or "
+            f"remove what asks for it from config.json"
         ) from error
     except Exception as error:  # whatever a stock class comes to over settings that contradict each other
         raise CheckpointError(
@@ -303,7 +305,7 @@ def _check_complete(source: Path | str, info: dict[str, Any]) -> None:
 
 
 def _check_finite(source: Path | str, model: PreTrainedModel) -> None:
-    """Refuses weights that are no numbers: one pass, which takes as long as reading them (a second for 12 GB)."""
+    """Refuses weights that are no numbers: one pass in memory, 0.2 s a GB on two CPU cores."""
     for name, parameter in model.named_parameters():
         if not parameter.is_floating_point() or not parameter.numel():
             continue
