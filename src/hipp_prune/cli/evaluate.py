@@ -47,9 +47,13 @@ class Evaluate:
 
     def _ask(self, model: str) -> None:
         """Asks a model; answers and scores are written and printed."""
-        from hipp_prune.report.terminal import console, describe_ledger, progress_bar, say, skipping
+        from hipp_prune.checkpoints.ledger import lost_savings
+        from hipp_prune.models.loading import local_folder
+        from hipp_prune.report.terminal import console, describe_ledger, progress_bar, remark, say, skipping
         from hipp_prune.stages.evaluate import evaluate, update_card
 
+        if (lost := lost_savings(local_folder(model))) is not None:
+            remark(lost)
         if self.out is not None:
             self.out.parent.mkdir(parents=True, exist_ok=True)
         with skipping(self.skip_bad) as skip_bad, progress_bar("evaluating") as progress:

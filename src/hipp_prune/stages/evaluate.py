@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hipp_prune.checkpoints.card import write_scores
-from hipp_prune.checkpoints.ledger import checkpoint_ledger
+from hipp_prune.checkpoints.ledger import checkpoint_ledger, lost_savings
 from hipp_prune.evaluation.results import Results, score_answers_file
 from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions, weight_bytes
 from hipp_prune.evaluation.speed import measure_speedups
@@ -14,6 +14,7 @@ from hipp_prune.models.loading import local_folder
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmark import Rule
+from hipp_prune.questions.benchmarks import asked as asked_benchmarks
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_asked, load_questions
 from hipp_prune.report.grids import markdown_table
@@ -55,7 +56,7 @@ def evaluate(
         evaluation = evaluate_model(
             load(model, loading),
             asked,
-            label=settings.label or _label(plan, ledger),
+            label=settings.label or _label(plan, ledger, lost=lost_savings(local_folder(model)) is not None),
             model=model,
             specs=questions,
             split=split,
@@ -88,13 +89,14 @@ def speedups(
         dense: the dense model.
         pruned: the models that are compared with it.
         questions: specifications.
-        limit: questions asked in all.
+        limit: questions asked in all, shared evenly by the benchmarks.
         loading: how the models are loaded.
         cache: where the embedded world is drawn; a temporary folder by default.
         progress: told (rounds done, rounds in all).
     """
     with cache_folder(cache) as folder:
-        asked = limit_questions(load_questions(questions, "test", cache=folder), limit // 2)
+        loaded = load_questions(questions, "test", cache=folder)
+        asked = limit_questions(loaded, max(1, limit // len(asked_benchmarks(loaded))))
         adapters = [load(model, loading) for model in (dense, *pruned)]
         return measure_speedups(adapters[0], adapters[1:], asked, progress=progress)
 
@@ -133,8 +135,8 @@ def update_card(evaluation: Scorecard) -> None:
     write_scores(local_folder(evaluation.model), "\n\n".join([asked, *tables]))
 
 
-def _label(plan: Plan | None, ledger: Ledger | None) -> str:
+def _label(plan: Plan | None, ledger: Ledger | None, *, lost: bool) -> str:
     """Name of a model in tables: dense, the preference it answers, or that it was pruned."""
-    if ledger is None:
+    if ledger is None and not lost:
         return "dense"
     return "pruned" if plan is None or plan.preference is None else str(plan.preference)

@@ -40,7 +40,10 @@ class _Lineage:
 
 
 def search(session: Session) -> TableSolution:
-    """Evolves every operating point in turn, then compares the winners, and what the rest buys of their mutations, on common questions."""
+    """Evolves every operating point in turn, then compares the winners on common questions.
+
+    What is left then buys mutations of the winners, asked the same.
+    """
     config, space = session.config, session.problem.space
     sparsities = sorted({config.s_min, (config.s_min + config.s_max) / 2, config.s_max})
     lineages = [

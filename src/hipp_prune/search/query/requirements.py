@@ -23,6 +23,7 @@ from hipp_prune.questions.benchmarks import BENCHMARKS, serving
 from hipp_prune.search.archive import Evaluation, kept_matrix
 from hipp_prune.search.query.forecast import Forecast
 from hipp_prune.search.query.planner import Planner
+from hipp_prune.search.query.roles import measured_part, measured_roles
 from hipp_prune.search.query.uniform import predicted_returns
 from hipp_prune.search.surrogate import best_ratios
 
@@ -122,7 +123,7 @@ def meet_requirements(
         BudgetError: if the box does not allow the alignment.
     """
     _check(requirements, {*forecast.names, *_savings(planner.space, planner.space.widths)})
-    preference = preference or _default_preference(requirements)
+    preference = preference or _default_preference(requirements, archive)
     found = _candidates(planner, forecast, archive, requirements, preference, align)
     meets = np.logical_and.reduce([found.meet(requirement) for requirement in requirements])
     if not meets.any():
@@ -153,10 +154,11 @@ def _check(requirements: Sequence[Requirement], judged: set[str]) -> None:
             )
 
 
-def _default_preference(requirements: Sequence[Requirement]) -> Preference:
+def _default_preference(requirements: Sequence[Requirement], archive: Sequence[Evaluation]) -> Preference:
     names = {requirement.name for requirement in requirements}
     free = [float(names.isdisjoint(each)) for each in (*map(serving, ROLES), SAVINGS)]
-    return Preference.of(free if any(free) else [1.0] * len(OBJECTIVES))
+    default = Preference.of(free if any(free) else [1.0] * len(OBJECTIVES))
+    return measured_part(default, measured_roles(archive))
 
 
 def _candidates(
