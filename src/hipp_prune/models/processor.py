@@ -5,6 +5,7 @@ CUDA build that breaks next to CPU torch. So there is one path: the stock tokeni
 the checkpoint's own chat template. ``tests/contract`` proves that token ids and pixels equal the stock processor's.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ class Processor:
             image_processor = AutoImageProcessor.from_pretrained(
                 name, backend="pil", config=config, **options
             )
-            template = _stored_template(name, tokenizer) or default_template
+            stored = _stored_template(name, tokenizer)
         except Exception as error:  # whatever transformers comes to over files that are not its own
             raise CheckpointError(
                 f"{source}: expected a tokenizer and an image processor beside the weights, but loading them failed: "
@@ -73,10 +74,17 @@ class Processor:
             check_from_hub(
                 image_processor.to_json_string(), PictureSettings, where=f"{source}, image processor"
             )
+        template = stored or default_template
         if template is None:
             raise CheckpointError(
                 f"{source}: found no chat template (chat_template.jinja, chat_template.json or one in "
                 f"tokenizer_config.json); add the one the model was trained with"
+            )
+        if stored is None:
+            warnings.warn(
+                f"{source} has no chat template of its own; it is asked in the words its family was trained with, so "
+                "add chat_template.jinja if it was trained with others",
+                stacklevel=2,
             )
         return cls(tokenizer=tokenizer, image_processor=image_processor, chat_template=template)
 

@@ -24,7 +24,10 @@ def ask(prompt: str, image: Path | None = None) -> Question:
 
 
 def test_llava_without_a_template_gets_the_official_conversation(tmp_path: Path) -> None:
-    processor = load_model(tiny_llava(tmp_path, chat_template=None)).processor
+    with pytest.warns(
+        UserWarning, match="has no chat template of its own; it is asked in the words its family"
+    ):
+        processor = load_model(tiny_llava(tmp_path, chat_template=None)).processor
     system = (
         "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, "
         "detailed, and polite answers to the user's questions."
@@ -35,7 +38,10 @@ def test_llava_without_a_template_gets_the_official_conversation(tmp_path: Path)
 
 
 def test_qwen_without_a_template_gets_chatml(tmp_path: Path) -> None:
-    processor = load_model(tiny_qwen2_5_vl(tmp_path, chat_template=None)).processor
+    with pytest.warns(
+        UserWarning, match="has no chat template of its own; it is asked in the words its family"
+    ):
+        processor = load_model(tiny_qwen2_5_vl(tmp_path, chat_template=None)).processor
     assert processor.render("Is it?", with_image=True) == (
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<|vision_start|><|image_pad|>"
         "<|vision_end|>Is it?<|im_end|>\n<|im_start|>assistant\n"
