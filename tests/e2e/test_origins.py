@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from hipp_prune.cli import main
 from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.plans.plan import Plan
-from tests.e2e.conftest import Benchmarks, Refused, write_pope, write_scienceqa
+from tests.e2e.conftest import Refused, write_pope, write_scienceqa
 from tests.tiny import tiny_image
 
 SEARCH = ("--minibatch", "8", "--seed", "1")
@@ -128,34 +128,6 @@ def test_results_of_other_labels_are_not_put_beside_each_other(world: World) -> 
     assert main([*ask, str(world.run / "results" / "again.json"), "--label", "again"]) == 0
     assert main(["report", str(world.run)]) == 0
     assert "are not those that the dense model was asked" in (world.run / "report.html").read_text()
-
-
-@pytest.mark.parametrize(
-    ("source", "asked", "missing"), [("pope", "1,0,1", "utility"), ("scienceqa", "0,1,1", "robustness")]
-)
-def test_what_was_never_measured_is_not_weighed(
-    tmp_path: Path,
-    llava: Path,
-    benchmarks: Benchmarks,
-    refused: Refused,
-    source: str,
-    asked: str,
-    missing: str,
-) -> None:
-    run, spec = tmp_path / "run", f"{source}:{getattr(benchmarks, source)}"
-    assert (
-        main(["calibrate", "--model", str(llava), "--questions", spec, "--out", str(run), "--count", "8"])
-        == 0
-    )
-    assert main(["search", str(run), "--evaluations", "16", *SEARCH]) == 0
-    for uniform in ([], ["--uniform"]):
-        said = refused(["query", run, "--preference", "1,1,1", *uniform])
-        assert f"weighs {missing}, but no question of this run's search served it" in said
-        assert f"--preference {asked}" in said
-        assert main(["query", str(run), "--preference", asked, *uniform]) == 0
-    assert "weighs" in refused(
-        ["prune", "--run", run, "--preference", "1,1,0", "--out", tmp_path / "smaller"]
-    )
 
 
 def test_an_archive_that_is_gone_is_noticed_and_a_search_that_is_gone_begins_again(

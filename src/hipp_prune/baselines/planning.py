@@ -18,8 +18,15 @@ def plan_baseline(method: Baseline, setting: Setting) -> Planned:
         BudgetError: if it cannot remove so much.
     """
     planned = load_baseline(method).plan(setting)
-    told = {"method": method, "sparsity": setting.sparsity, "match": setting.config.match}
-    return replace(planned, notes={**told, **planned.notes})
+    return replace(
+        planned,
+        notes={
+            "method": method,
+            "sparsity": setting.sparsity,
+            "match": setting.config.match,
+            **planned.notes,
+        },
+    )
 
 
 def write_baseline(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hipp_prune.checkpoints.configs import read_config_file
-from hipp_prune.checkpoints.ledger import PLAN_FILE, read_savings
+from hipp_prune.checkpoints.ledger import CARD_FILE, PLAN_FILE, PRUNED_SECTION, read_savings
 from hipp_prune.errors import CheckpointError
 from hipp_prune.files.writing import write_text
 from hipp_prune.models.uneven import DOWN_BIAS, KEY_VALUE_HEADS, RESIDUAL_WIDTH
@@ -18,7 +18,6 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import Ledger
 
-CARD_FILE = "README.md"
 _BEGIN, _END = "<!-- hipp-prune: scores -->", "<!-- hipp-prune: end of scores -->"
 _DENOMINATORS = {
     "mlp": "prunable MLP parameters",
@@ -54,11 +53,7 @@ def write_card(folder: Path, name: str, remarks: Sequence[str] = ()) -> None:
     sections = [
         f"# {name}",
         _what(config),
-        *(
-            []
-            if savings is None
-            else ["## What was pruned", _how(plan, savings.notes), _ledger(savings.ledger)]
-        ),
+        *([] if savings is None else [PRUNED_SECTION, _how(plan, savings.notes), _ledger(savings.ledger)]),
         *([] if plan is None else [_blocks(plan)]),
         *remarks,
         "## Scores",
@@ -109,6 +104,8 @@ def _how(plan: Plan | None, notes: Mapping[str, Any]) -> str:
     )
     facts |= {key: value for key, value in notes.items() if isinstance(value, str | int | float)}
     lines = [] if plan is None or plan.preference is None else [_preference(plan.preference)]
+    if plan is not None and (sentence := plan.asked_and_got) is not None:
+        lines.append(f"- {sentence}")
     return "\n".join([*lines, *(f"- {key.replace('_', ' ')}: {value}" for key, value in facts.items())])
 
 

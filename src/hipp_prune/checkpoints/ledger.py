@@ -6,15 +6,23 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.errors import CheckpointError
 from hipp_prune.files.ranges import Large
 from hipp_prune.files.reading import read_document
+from hipp_prune.models.uneven import DOWN_BIAS, KEY_VALUE_HEADS, RESIDUAL_WIDTH
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger, ModelShape
 
 PLAN_FILE = "plan.json"
 LEDGER_FILE = "ledger.json"
 RECOVERY_FILE = "recovery.json"
+
+CARD_FILE = "README.md"
+PRUNED_SECTION = "## What was pruned"
+"""The heading of a pruned model's card; a dense one's has none."""
+_PRUNED_SETTINGS = (DOWN_BIAS, KEY_VALUE_HEADS, RESIDUAL_WIDTH)
+"""Settings of a text config that only pruning makes."""
 
 ADDED = "untied_parameters"
 """The entry of ``recovery.json`` that says how many parameters untying the head has added."""
@@ -80,6 +88,32 @@ def read_savings(folder: Path) -> Savings | None:
         error=CheckpointError,
     )
     return Savings(ledger=content.sparsity, shape=content.model, notes=content.notes)
+
+
+def lost_savings(folder: Path) -> str | None:
+    """One sentence about a pruned checkpoint without the file that says what left; None for any other.
+
+    Blocks that are no stock model's tell it, or the card that pruning wrote.
+
+    Raises:
+        CheckpointError: if its ``config.json`` cannot be read.
+    """
+    if (folder / PLAN_FILE).is_file() or (folder / LEDGER_FILE).is_file():
+        return None
+    config = read_config_file(folder / "config.json")
+    text = config.get("text_config", config)
+    blocks = (text.get("per_layer_config") or {}).values()
+    uneven = any("intermediate_size" in block for block in blocks)
+    told = uneven or any(text.get(setting) for setting in _PRUNED_SETTINGS)
+    if not told and (folder / CARD_FILE).is_file():
+        card = (folder / CARD_FILE).read_text(encoding="utf-8", errors="replace")
+        told = PRUNED_SECTION in card and "hipp-prune" in card
+    if not told:
+        return None
+    return (
+        f"{folder} is a pruned checkpoint, but neither {PLAN_FILE} nor {LEDGER_FILE} is there to say what left, so its "
+        "savings are unknown; copy that file back from the checkpoint that hipp-prune wrote"
+    )
 
 
 def added_parameters(folder: Path) -> int:

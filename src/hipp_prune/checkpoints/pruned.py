@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hipp_prune.checkpoints.configs import auto_map, nested_config, read_config_file
 from hipp_prune.checkpoints.folders import check_output, open_shards, write_folder
-from hipp_prune.checkpoints.ledger import LEDGER_FILE, PLAN_FILE, Savings
+from hipp_prune.checkpoints.ledger import LEDGER_FILE, PLAN_FILE, Savings, lost_savings, read_savings
 from hipp_prune.checkpoints.shards import FLOATS, Change, Cut, Entry, Shard, Values
 from hipp_prune.errors import CheckpointError
 from hipp_prune.files.progress import Progress
@@ -46,8 +46,8 @@ class CheckpointReport:
     """What the plan's kept counts promised; equal to ``bytes_after``."""
     remote_code: bool
     """Whether other programs need ``trust_remote_code=True`` to load it."""
-    asked_and_got: str | None = None
-    """See ``Plan.asked_and_got``."""
+    pruned_before: bool = False
+    """Whether the source was a pruned checkpoint itself."""
 
     @property
     def summary(self) -> str:
@@ -58,8 +58,12 @@ class CheckpointReport:
                 f"{self.bytes_after:,} bytes, masked rows as zeros; prune with the coupled unit to save"
             )
         saved = 1 - self.bytes_after / self.bytes_before
-        asked = "" if self.asked_and_got is None else f"; {self.asked_and_got}"
-        return f"{self.path}: {self.bytes_before:,} → {self.bytes_after:,} bytes of tensors ({saved:.1%} saved){asked}"
+        sizes = (
+            f"{self.path}: {self.bytes_before:,} → {self.bytes_after:,} bytes of tensors ({saved:.1%} saved)"
+        )
+        if not self.pruned_before:
+            return sizes
+        return f"{sizes}; the source had been pruned before, and savings are counted from it, not from the dense model"
 
 
 def prune_checkpoint(
@@ -122,7 +126,8 @@ def prune_checkpoint(
     assert after == predicted, f"wrote {after} bytes of tensors, the plan predicted {predicted}"
     return CheckpointReport(
         path=out, unit=plan.unit, widths=tuple(widths), bytes_before=before, bytes_after=after,
-        predicted_bytes=predicted, remote_code="auto_map" in config, asked_and_got=plan.asked_and_got,
+        predicted_bytes=predicted, remote_code="auto_map" in config,
+        pruned_before=read_savings(source) is not None or lost_savings(source) is not None,
     )  # fmt: skip
 
 

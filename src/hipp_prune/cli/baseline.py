@@ -52,7 +52,14 @@ class PruneBaseline:
     def run(self) -> None:
         """Calls ``stages.baseline``."""
         from hipp_prune.plans.plan import Plan
-        from hipp_prune.report.terminal import console, describe_ledger, next_steps, print_plan, skipping
+        from hipp_prune.report.terminal import (
+            console,
+            describe_ledger,
+            next_steps,
+            print_asked,
+            print_plan,
+            skipping,
+        )
         from hipp_prune.stages.baseline import baseline
 
         with skipping(self.skip_bad) as skip_bad, self._bar() as progress:
@@ -74,6 +81,7 @@ class PruneBaseline:
             print_plan(planned, self.out / "plan.json")
         else:
             console.print(describe_ledger(planned.ledger), highlight=False)
+            print_asked(planned.notes, planned.ledger)
             console.print(planned.summary, highlight=False)
         if added := planned.notes.get("bias_parameters_added"):
             console.print(f"added: {added:,} parameters, the biases of the down projections", highlight=False)

@@ -66,9 +66,13 @@ class Evaluate:
 
     def _ask(self, model: str) -> None:
         """Asks a model; answers and scores are written and printed."""
-        from hipp_prune.report.terminal import console, describe_ledger, progress_bar, say, skipping
-        from hipp_prune.stages.evaluate import WITHOUT_PLAN, evaluate, update_card
+        from hipp_prune.checkpoints.ledger import lost_savings
+        from hipp_prune.models.loading import local_folder
+        from hipp_prune.report.terminal import console, describe_ledger, progress_bar, remark, say, skipping
+        from hipp_prune.stages.evaluate import evaluate, update_card
 
+        if (lost := lost_savings(local_folder(model))) is not None:
+            remark(lost)
         with skipping(self.skip_bad) as skip_bad, progress_bar("evaluating") as progress:
             scorecard = evaluate(
                 model,
@@ -81,10 +85,6 @@ class Evaluate:
         _print_results(scorecard.results)
         if scorecard.ledger is not None:
             console.print(describe_ledger(scorecard.ledger), highlight=False)
-        elif scorecard.label == WITHOUT_PLAN:
-            say(
-                "sparsity: unknown, since neither a plan.json nor a ledger.json lies beside the pruned weights"
-            )
         console.print(f"weights on disk: {scorecard.bytes or 0:,} bytes", highlight=False)
         if self.out is not None:
             scorecard.save(self.out)

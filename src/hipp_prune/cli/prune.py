@@ -39,10 +39,14 @@ class Prune:
 
     def run(self) -> None:
         """Calls ``stages.prune``."""
-        from hipp_prune.report.terminal import console, next_steps
+        from hipp_prune.checkpoints.ledger import read_savings
+        from hipp_prune.report.terminal import console, describe_ledger, next_steps, print_asked
 
         report = self._prune()
         console.print(report.summary, highlight=False)
+        if (savings := read_savings(self.out)) is not None:
+            console.print(describe_ledger(savings.ledger), highlight=False)
+            print_asked(savings.notes, savings.ledger)
         next_steps(f"hipp-prune evaluate --model {shlex.quote(str(self.out))} --questions SPEC")
 
     def _prune(self) -> "CheckpointReport":

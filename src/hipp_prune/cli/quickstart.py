@@ -11,6 +11,7 @@ from hipp_prune.stages.settings import CalibrateSettings, EvaluateSettings, Load
 if TYPE_CHECKING:
     from hipp_prune.evaluation.scorecard import Scorecard
     from hipp_prune.files.run_directory import RunDirectory
+    from hipp_prune.plans.preference import Preference
 
 PREFERENCES = ("1,0,0", "0,1,0", "1,1,2")
 """Robustness alone, utility alone, and both against compression."""
@@ -52,7 +53,7 @@ class Quickstart:
 
         run = self._search()
         scorecards = [self._evaluate(run, self.model, "dense")]
-        scorecards += [self._prune(run, preference) for preference in PREFERENCES]
+        scorecards += [self._prune(run, preference) for preference in self._preferences(run)]
         scorecards = self._with_speedups(run, scorecards)
         page = report(run.root)
         print_summary(scorecards, console)
@@ -88,13 +89,20 @@ class Quickstart:
             search(run.root, settings, loading=self.loading, encoding=encoding, progress=progress)
         return run
 
-    def _prune(self, run: "RunDirectory", text: str) -> "Scorecard":
-        """Queries a preference, writes its checkpoint and evaluates that."""
+    def _preferences(self, run: "RunDirectory") -> "list[Preference]":
+        """Those of ``PREFERENCES`` that the questions can tell apart."""
         from hipp_prune.plans.preference import Preference
+        from hipp_prune.search.archive import Archive
+        from hipp_prune.search.query.roles import measured_part, measured_roles
+
+        measured = measured_roles(Archive(run.search.archive))
+        return list(dict.fromkeys(measured_part(Preference.parse(text), measured) for text in PREFERENCES))
+
+    def _prune(self, run: "RunDirectory", preference: "Preference") -> "Scorecard":
+        """Queries a preference, writes its checkpoint and evaluates that."""
         from hipp_prune.stages.prune import prune_searched
         from hipp_prune.stages.query import plan_name
 
-        preference = Preference.parse(text)
         checkpoint = run.root / "checkpoints" / plan_name(preference)
         prune_searched(run.root, preference, checkpoint, force=self.force)
         return self._evaluate(run, str(checkpoint), str(preference))

@@ -60,7 +60,10 @@ class Search:
         """Calls ``stages.search``."""
         settings = self.settings
         from hipp_prune.files.run_directory import RunDirectory
+        from hipp_prune.questions.benchmark import ROLES
         from hipp_prune.report.terminal import next_steps, progress_bars, remark, skipping
+        from hipp_prune.search.archive import Archive
+        from hipp_prune.search.query.roles import measured_roles
         from hipp_prune.search.record import read_record
         from hipp_prune.stages.search import search
 
@@ -78,11 +81,18 @@ class Search:
                 encoding=encoding,
                 progress=progress,
             )
-        spent = read_record(RunDirectory(self.run_directory).search.record).spent
+        folder = RunDirectory(self.run_directory).search
+        spent = read_record(folder.record).spent
         if spent is not None and spent.unspent is not None:
             remark(spent.unspent)
+        measured = measured_roles(Archive(folder.archive))
+        if missing := [role for role in ROLES if role not in measured]:
+            remark(
+                f"the questions measure only {' and '.join(measured)}; no preference can weigh {' or '.join(missing)}"
+            )
+        asked = ",".join(["1" if role in measured else "0" for role in ROLES] + ["1"])
         run = shlex.quote(str(self.run_directory))
-        next_steps(f"hipp-prune query {run} --preference 1,1,1 --out plan.json")
+        next_steps(f"hipp-prune query {run} --preference {asked} --out plan.json")
 
 
 def _part(group: type[GroupT], settings: SearchSettings) -> GroupT:

@@ -5,7 +5,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError
 
-from hipp_prune.checkpoints.card import CARD_FILE
+from hipp_prune.checkpoints.ledger import CARD_FILE
 from hipp_prune.errors import CheckpointError, InputError
 from hipp_prune.export.exported import check_widths
 from hipp_prune.files.manifest import FILE_LIST

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hipp_prune.checkpoints.configs import nested_config
 from hipp_prune.checkpoints.folders import check_output, open_shards, write_folder
-from hipp_prune.checkpoints.ledger import LEDGER_FILE, Savings, read_savings
+from hipp_prune.checkpoints.ledger import LEDGER_FILE, Savings, lost_savings, read_savings
 from hipp_prune.checkpoints.pruned import mlp_entries, pruned_config
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.export.exported import Exported, check_widths
@@ -90,7 +90,23 @@ def write_padded(
         f"a stock model of {widest} neurons a block, which needs no remote code; the blocks had "
         f"{' '.join(map(str, adapter.shape.neurons))}"
     )
-    return Exported(path=out, num_bytes=after, bytes_before=before, notes=(note,))
+    lost = lost_savings(source)
+    return Exported(
+        path=out,
+        num_bytes=after,
+        bytes_before=before,
+        notes=(note, *_kept_savings(out), *filter(None, [lost])),
+    )
+
+
+def _kept_savings(out: Path) -> list[str]:
+    """What the padded model saves of what its plan was asked for."""
+    savings = read_savings(out)
+    if savings is None:
+        return []
+    asked = savings.notes.get("sparsity")
+    wanted = "" if asked is None else f"; the plan was asked for {asked:.2%}"
+    return [f"padded, it saves {savings.ledger.mlp:.2%} of MLP parameters{wanted}"]
 
 
 def _check_only_widths(source: Path) -> None:

@@ -6,7 +6,7 @@ printed without loading a model.
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -95,25 +95,6 @@ class Plan:
         return result
 
     @property
-    def asked_and_got(self) -> str | None:
-        """What sparsity was asked for and what the plan has, for people; None where none was asked for."""
-        asked, ledger = self.notes.get("sparsity"), self.ledger
-        measure = (
-            "block" if self.notes.get("match") == "block" else self.notes.get("compression", "parameters")
-        )
-        got, of_what = {
-            "parameters": (ledger.mlp, "MLP parameters"),
-            "block": (ledger.block, "the blocks' parameters"),
-            "flops": (ledger.flops, "FLOPs"),
-            "latency": (ledger.latency, "seconds"),
-        }[measure]
-        if asked is None or got is None:
-            return None
-        align = self.notes.get("align", 1)
-        widths = f", the nearest with widths that are multiples of {align}" if align > 1 else ""
-        return f"asked for {asked:.2%} of {of_what}, got {got:.2%}{widths}"
-
-    @property
     def mask_widths(self) -> tuple[int, ...]:
         """Length in bits of each mask."""
         if self.unit == "coupled":
@@ -147,6 +128,11 @@ class Plan:
                 f"the plan was made for other weights (fingerprint {ours.fingerprint}, this model has "
                 f"{shape.fingerprint}); calibrate and search this model, or give the model the plan was made for"
             )
+
+    @property
+    def asked_and_got(self) -> str | None:
+        """See ``asked_and_got``."""
+        return asked_and_got(self.notes, self.ledger)
 
     def to_json(self) -> str:
         """The plan file's text."""
@@ -236,6 +222,28 @@ class Plan:
             raise PlanError(
                 f"{source}: the counts mean a sparsity of {ledger}, the file says {self.ledger}; {_REMEDY}"
             )
+
+
+def asked_and_got(notes: Mapping[str, Any], ledger: Ledger) -> str | None:
+    """One sentence: the saving that was asked for and the one that came of it; None where none was asked for.
+
+    Args:
+        notes: of a plan or of what a baseline planned.
+        ledger: what it saves.
+    """
+    asked, compression = notes.get("sparsity"), notes.get("compression", "parameters")
+    column, name = {"parameters": ("mlp", "MLP parameters"), "latency": ("latency", "latency")}.get(
+        compression, ("flops", "FLOPs")
+    )
+    if notes.get("match") == "block":
+        column, name = "block", "block parameters"
+    got = getattr(ledger, column)
+    if asked is None or got is None:
+        return None
+    align = notes.get("align", 1)
+    how = ["all blocks equally wide"] if notes.get("uniform") else []
+    how += [f"widths in multiples of {align}"] if align > 1 else []
+    return ", ".join([f"asked for {asked:.2%} of {name}", f"got {got:.2%}", *how])
 
 
 def keep_masks(unit: UnitKind, orders: Sequence[Ints], kept: Sequence[int]) -> list[NDArray[np.bool_]]:

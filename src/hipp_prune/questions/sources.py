@@ -114,7 +114,8 @@ def load_questions(
             loaded = check_images(loaded, skip_bad)
         if not loaded:
             raise QuestionError(
-                f"questions {text!r}: expected some in split {split}, found none; give more of them"
+                f"questions {text!r}: expected some in split {split}, found none; "
+                + _what_there_is(parse_source(text), cache, seed, need_images=need_images)
             )
         for question in loaded:
             if question.id in owners:
@@ -125,6 +126,15 @@ def load_questions(
             owners[question.id] = text
         questions += loaded
     return questions
+
+
+def _what_there_is(source: Source, cache: Path, seed: int, *, need_images: bool) -> str:
+    """How many questions each split has, and what to do; bad records are left out of the count."""
+    found = _load(source, "all", cache, seed, SkipBad(), need_images=need_images)
+    if not found:
+        return "there is no question at all; give the official files"
+    counts = ", ".join(f"{name} {len(members)}" for name, members in assign(found, seed=seed).items())
+    return f"its {len(found)} questions are split into {counts}: choose another split, or give more questions"
 
 
 def load_asked(specs: Sequence[str]) -> dict[str, list[Question]]:

@@ -142,6 +142,12 @@ def _blocks(contents: Contents) -> str:
                 chart_html("blocks", figures.blocks_figure(sensitivity, names, ratios, kept, widths, unit))
                 + notes
             )
+        asked = {name: plan.asked_and_got for name, plan in plans.items()}
+        notes += "".join(
+            f'<p class="note">{escape(f"{name}: {sentence}.")}</p>'
+            for name, sentence in asked.items()
+            if sentence
+        )
         return chart_html("blocks", figures.plan_map(names, ratios, kept, widths, unit)) + notes
     return (chart_html("blocks", figures.sensitivity_bars(sensitivity)) if sensitivity else "") + notes
 

@@ -1,8 +1,9 @@
 """What several commands print: bars with the time left, tables, plans, and what to run next."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -19,7 +20,7 @@ from rich.table import Table
 
 from hipp_prune.distributed import speaks
 from hipp_prune.files.progress import Progress as ProgressCallback
-from hipp_prune.plans.plan import Plan
+from hipp_prune.plans.plan import Plan, asked_and_got
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.records import SkipBad
 
@@ -98,13 +99,12 @@ def print_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
 def print_plan(plan: Plan, path: Path) -> None:
     """What a plan saves on every denominator, and its ratios."""
     console.print(describe_ledger(plan.ledger), highlight=False)
+    print_asked(plan.notes, plan.ledger)
     for name, table in (("FLOPs", plan.tables.flops), ("latency", plan.tables.latency)):
         if table is not None:
             console.print(f"{name} of {table.conditions}", highlight=False)
     if (measure := plan.notes.get("compression", "parameters")) != "parameters":
         console.print(f"compression: searched and asked for in {measure}", highlight=False)
-    if plan.asked_and_got is not None:
-        console.print(plan.asked_and_got, highlight=False)
     for name, accuracy in plan.notes.get("predicted", {}).items():
         mean, margin = accuracy["mean"], accuracy["margin"]
         required = plan.notes["require"].get(name)
@@ -115,6 +115,16 @@ def print_plan(plan: Plan, path: Path) -> None:
         )
     console.print("removed a unit: " + " ".join(f"{ratio:.0%}" for ratio in plan.ratios), highlight=False)
     say(f"plan: {path}")
+
+
+def print_asked(notes: Mapping[str, Any], ledger: Ledger) -> None:
+    """What saving was asked for and what came of it, where one was; and each saving that was required."""
+    if (sentence := asked_and_got(notes, ledger)) is not None:
+        console.print(sentence, highlight=False)
+    own = {"sparsity": {"flops": "flops", "latency": "latency"}.get(notes.get("compression", ""), "mlp")}
+    for name, value in notes.get("require", {}).items():
+        if (got := getattr(ledger, own.get(name, name), None)) is not None:
+            console.print(f"required {name}: {value:.2%}, got {got:.2%}", highlight=False)
 
 
 def describe_ledger(ledger: Ledger) -> str:

@@ -5,13 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from hipp_prune.checkpoints.card import write_scores
-from hipp_prune.checkpoints.ledger import checkpoint_ledger
+from hipp_prune.checkpoints.ledger import checkpoint_ledger, lost_savings
 from hipp_prune.evaluation.results import Results, score_answers_file
 from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions, weight_bytes
 from hipp_prune.evaluation.speed import measure_speedups
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.loading import local_folder
-from hipp_prune.models.uneven import is_stock
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmark import Rule
@@ -22,9 +21,6 @@ from hipp_prune.report.grids import markdown_table
 from hipp_prune.stages.loading import cache_folder, load
 from hipp_prune.stages.prune import checkpoint_plan
 from hipp_prune.stages.settings import EvaluateSettings, LoadSettings
-
-WITHOUT_PLAN = "pruned, its plan is missing"
-"""Label of a model whose blocks differ in width, though nothing in its folder says why."""
 
 
 def evaluate(
@@ -57,11 +53,10 @@ def evaluate(
         asked = limit_questions(asked, settings.limit, seed=seed)
         plan = checkpoint_plan(model)
         ledger = checkpoint_ledger(local_folder(model))
-        adapter = load(model, loading)
         evaluation = evaluate_model(
-            adapter,
+            load(model, loading),
             asked,
-            label=settings.label or _label(plan, ledger, stock=is_stock(adapter.model.config)),
+            label=settings.label or _label(plan, ledger, lost=lost_savings(local_folder(model)) is not None),
             model=model,
             specs=questions,
             split=split,
@@ -94,7 +89,7 @@ def speedups(
         dense: the dense model.
         pruned: the models that are compared with it.
         questions: specifications.
-        limit: questions asked in all.
+        limit: questions asked in all, shared evenly by the benchmarks.
         loading: how the models are loaded.
         cache: where the embedded world is drawn; a temporary folder by default.
         progress: told (rounds done, rounds in all).
@@ -140,14 +135,8 @@ def update_card(evaluation: Scorecard) -> None:
     write_scores(local_folder(evaluation.model), "\n\n".join([asked, *tables]))
 
 
-def _label(plan: Plan | None, ledger: Ledger | None, *, stock: bool) -> str:
-    """Name of a model in tables: dense, the preference it answers, or that it was pruned.
-
-    Args:
-        plan: that lies in its folder.
-        ledger: that lies there.
-        stock: whether its blocks are alike, as a dense model's are.
-    """
-    if ledger is None:
-        return "dense" if stock else WITHOUT_PLAN
+def _label(plan: Plan | None, ledger: Ledger | None, *, lost: bool) -> str:
+    """Name of a model in tables: dense, the preference it answers, or that it was pruned."""
+    if ledger is None and not lost:
+        return "dense"
     return "pruned" if plan is None or plan.preference is None else str(plan.preference)

@@ -12,6 +12,7 @@ from hipp_prune.search.archive import Archive
 from hipp_prune.search.query.forecast import known_forecast
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.query.requirements import Requirement, meet_requirements
+from hipp_prune.search.query.roles import check_preference, measured_roles
 from hipp_prune.search.query.uniform import best_uniform
 from hipp_prune.stages.settings import QuerySettings
 
@@ -40,6 +41,7 @@ def query(
         OutputExistsError: if another file is there and ``force`` is false.
         IncompleteRunError: if the run has not been searched.
         BudgetError: if the box does not allow the sparsity or the alignment.
+        PreferenceError: if the preference weighs a role that the run's questions do not measure.
         RequirementError: if no plan is predicted to meet the requirements, saying what is attainable.
         InputError: if neither preference nor requirements are given, or a requirement cannot be judged.
     """
@@ -59,6 +61,9 @@ def _answer(
     requirements: Sequence[Requirement],
 ) -> Plan:
     sparsity, align = settings.sparsity, settings.align
+    archive = Archive(search.archive)
+    if preference is not None:
+        check_preference(preference, measured_roles(archive))
     if requirements:
         if sparsity is not None:
             raise InputError(f"with requirements the sparsity is one of them: sparsity={sparsity:g}")
@@ -66,7 +71,6 @@ def _answer(
             raise InputError(
                 "plans of one width answer a preference, not requirements; leave out one of the two"
             )
-        archive = Archive(search.archive)
         forecast = known_forecast(search.forecast, archive, planner.space)
         return meet_requirements(
             planner, forecast, list(archive), requirements, preference=preference, align=align
@@ -74,7 +78,6 @@ def _answer(
     if preference is None:
         raise InputError("a query needs a preference R,U,C, e.g. 1,1,1, or requirements, e.g. pope=0.85")
     if settings.uniform:
-        archive = Archive(search.archive)
         return best_uniform(planner, list(archive), preference, sparsity=sparsity, align=align)
     return planner.query(preference, sparsity=sparsity, align=align)
 

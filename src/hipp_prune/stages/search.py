@@ -1,7 +1,7 @@
 """The policy, trained: a search of a calibrated model, and all it leaves."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -18,8 +18,6 @@ from hipp_prune.files.replacing import clean
 from hipp_prune.files.run_directory import SearchFolder
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.questions.benchmark import ROLES, Role
-from hipp_prune.questions.benchmarks import role_of
 from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
@@ -148,7 +146,7 @@ def search_model(
         result = run_search(problem, settings, shared_archive(folder.archive), progress=progress)
     finally:
         problem.sorted.restore()
-    planner = _planner(problem, result, origin, {role_of(question) for question in questions})
+    planner = _planner(problem, result, origin)
     if distributed.is_first():
         note_growing(folder.archive)
         planner.save(folder.planner)
@@ -236,9 +234,7 @@ def _claim(folder: SearchFolder, settings: SearchSettings, origin: Origin, *, fo
     write_json(folder.record, asdict(SearchRecord(config=settings, complete=False, origin=origin)))
 
 
-def _planner(
-    problem: ModelProblem, result: SearchResult, origin: Origin, served: Collection[Role]
-) -> Planner:
+def _planner(problem: ModelProblem, result: SearchResult, origin: Origin) -> Planner:
     """What a finished search has learnt."""
     return Planner(
         answers=result.answers,
@@ -249,7 +245,6 @@ def _planner(
         orders=tuple(problem.sorted.rankings),
         scale=result.scale,
         questions=origin.questions,
-        roles=tuple(role for role in ROLES if role in served),
     )
 
 

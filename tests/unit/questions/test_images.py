@@ -1,5 +1,7 @@
 """Pictures: decoded to RGB, or an error that names the file."""
 
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,11 +68,56 @@ def test_grey_values_of_more_than_eight_bits_keep_their_contrast(
     np.testing.assert_allclose(read, np.rint(255 * RAMP)[..., None].repeat(3, axis=2), atol=1)
 
 
-@pytest.mark.parametrize("values", [RAMP * 300, RAMP - 0.5, np.full((4, 4), np.nan)])
+@pytest.mark.parametrize("values", [RAMP * 255, RAMP * 300, RAMP - 0.5, np.full((4, 4), np.nan)])
 def test_floats_on_no_known_scale_are_refused(tmp_path: Path, values: np.ndarray) -> None:
     Image.fromarray(values.astype(np.float32)).save(tmp_path / "a.tif")
     with pytest.raises(ImageError, match=r"a\.tif: expected grey values in \[0, 1\]"):
         read_image(tmp_path / "a.tif")
+
+
+def test_colours_of_sixteen_bits_keep_their_contrast(tmp_path: Path) -> None:
+    values = np.stack([RAMP, RAMP[::-1], RAMP.T], axis=2)
+    path = tmp_path / "a.png"
+    path.write_bytes(_png_of_16_bits((values * 65535).astype(">u2")))
+    np.testing.assert_allclose(np.asarray(read_image(path)), np.rint(255 * values), atol=1)
+
+
+def _png_of_16_bits(values: np.ndarray) -> bytes:
+    """A PNG of [height, width, 3] big-endian values, which Pillow cannot write."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    height, width, _ = values.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_grey_with_transparency_and_single_bits_keep_their_colours(tmp_path: Path) -> None:
+    grey = np.rint(255 * RAMP).astype(np.uint8)
+    Image.fromarray(np.stack([grey, grey], axis=2), "LA").save(tmp_path / "la.png")
+    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "la.png"))[..., 0], grey)
+    bits = RAMP > 0.5
+    Image.fromarray(bits).save(tmp_path / "bits.png")
+    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "bits.png"))[..., 0], 255 * bits)
+
+
+def test_a_printer_s_jpeg_keeps_its_colours_and_an_exif_rotation_is_not_applied(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 8), (200, 30, 40)).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    colour = np.asarray(read_image(tmp_path / "cmyk.jpg"))[4, 8].astype(int)
+    np.testing.assert_allclose(colour, (200, 30, 40), atol=8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (16, 8)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg").size == (16, 8)
 
 
 def test_a_missing_picture_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hipp_prune.questions import toyworld
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import Source, load_questions, parse_source
-from hipp_prune.questions.splits import SPLITS
+from hipp_prune.questions.splits import SPLITS, Split
 
 
 def write_pope(folder: Path, num_images: int = 30) -> Path:
@@ -85,6 +85,25 @@ def test_all_is_the_whole_file_and_the_splits_are_its_parts(tmp_path: Path) -> N
     pictures = [{question.image for question in part} for part in parts]
     assert sum(map(len, pictures)) == 30
     assert load_questions([spec], "search", cache=tmp_path, seed=1) != parts[SPLITS.index("search")]
+
+
+def test_a_split_without_questions_says_what_splits_there_are(tmp_path: Path) -> None:
+    spec = f"pope:{write_pope(tmp_path / 'coco', 2)}"
+    full = [name for name in SPLITS if _size(spec, name, tmp_path)]
+    empty = next(name for name in SPLITS if name not in full)
+    with pytest.raises(
+        QuestionError, match=rf"expected some in split {empty}, found none; its 4 questions"
+    ) as caught:
+        load_questions([spec], empty, cache=tmp_path)
+    for name in SPLITS:
+        assert f"{name} {_size(spec, name, tmp_path)}" in str(caught.value)
+
+
+def _size(spec: str, split: Split, cache: Path) -> int:
+    try:
+        return len(load_questions([spec], split, cache=cache))
+    except QuestionError:
+        return 0
 
 
 def test_several_specs_are_joined_and_options_reach_the_loaders(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from hipp_prune.baselines.methods import BASELINES
+from hipp_prune.errors import InputError
 from hipp_prune.experiments.compare.cells import CONTENDERS, DENSE, FOUR, Cell, Contender, schedule
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
 from hipp_prune.experiments.settings import CrewSettings, require_extra
@@ -59,6 +60,12 @@ class Compare:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        names = [Path(model).name for model in self.models]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise InputError(
+                f"--models: {', '.join(sorted(twice))} is given twice, and models are told apart by that name; "
+                "give each once, and rename one of two folders of one name"
+            )
 
     @property
     def cells(self) -> list[Cell]:

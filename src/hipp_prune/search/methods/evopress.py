@@ -42,7 +42,7 @@ class _Lineage:
 def search(session: Session) -> TableSolution:
     """Evolves every operating point in turn, then compares the winners on common questions.
 
-    What is left of the budget buys mutations of the winners on the same questions.
+    What is left then buys mutations of the winners, asked the same.
     """
     config, space = session.config, session.problem.space
     sparsities = sorted({config.s_min, (config.s_min + config.s_max) / 2, config.s_max})

@@ -55,7 +55,7 @@ def search(session: Session) -> TableSolution:
 
 
 def chunked(plans: Ints, session: Session) -> Iterator[Ints]:
-    """Plans [P, U] in pieces that the budget affords, until it is gone; a plan evaluated before costs nothing."""
+    """Plans [P, U] in pieces that the budget affords, until it is gone: what was evaluated before costs nothing."""
     first = 0
     while first < len(plans) and (count := session.affordable()):
         yield plans[first : first + count]

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from hipp_prune.errors import IncompleteRunError, PreferenceError
+from hipp_prune.errors import IncompleteRunError
 from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.ranges import NotNegative
 from hipp_prune.files.strict import parse_json
@@ -20,7 +20,6 @@ from hipp_prune.plans.costs import Costs
 from hipp_prune.plans.plan import Plan, keep_masks, pack_masks
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape, PlanSpace
-from hipp_prune.questions.benchmark import ROLES, Role
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.search.solutions import Solution, restore_solution
 
@@ -39,7 +38,6 @@ class _Learnt:
     features: tuple[str, ...]
     scale: tuple[NotNegative, NotNegative, NotNegative]
     questions: str
-    roles: tuple[Role, ...]
     answers: str
 
 
@@ -62,23 +60,6 @@ class Planner:
     """σ of (R_rob, R_util, R_comp): the units in which a preference weighs objectives."""
     questions: str
     """Fingerprint of the search split; the model's is in the space's shape."""
-    roles: tuple[Role, ...] = ROLES
-    """What the search split's questions served."""
-
-    def check_preference(self, preference: Preference) -> None:
-        """Refuses to weigh what was never measured.
-
-        Raises:
-            PreferenceError: if a role has a weight that no question of the search served.
-        """
-        weights = dict(zip(ROLES, preference.vector, strict=False))
-        missing = [role for role, weight in weights.items() if weight > 0 and role not in self.roles]
-        if missing:
-            instead = ",".join("0" if role in missing else "1" for role in ROLES) + ",1"
-            raise PreferenceError(
-                f"the preference {preference} weighs {' and '.join(missing)}, but no question of this run's search "
-                f"served it; ask for e.g. --preference {instead}, or search with questions of a benchmark that does"
-            )
 
     def query(self, preference: Preference, *, sparsity: float | None = None, align: int = 1) -> Plan:
         """The plan for a preference (Eq. 4): one policy call, its mean action, whole neurons.
@@ -90,9 +71,7 @@ class Planner:
 
         Raises:
             BudgetError: if the box does not allow the sparsity or the alignment.
-            PreferenceError: if it weighs what no question of the search served.
         """
-        self.check_preference(preference)
         config = self.config
         budget = (config.s_min, config.s_max)
         if sparsity is not None:
@@ -139,7 +118,6 @@ class Planner:
             "features": self.features,
             "scale": self.scale,
             "questions": self.questions,
-            "roles": self.roles,
             "answers": self.answers.kind,
         }
         tensors = {f"{_PREFIX}{name}": value for name, value in self.answers.tensors().items()}
@@ -197,7 +175,6 @@ class Planner:
             orders=tuple(orders),
             scale=learnt.scale,
             questions=learnt.questions,
-            roles=learnt.roles,
         )
 
 

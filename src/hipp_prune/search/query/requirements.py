@@ -8,7 +8,7 @@ known exactly.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,14 @@ import numpy as np
 from hipp_prune.errors import InputError, RequirementError
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.plan import Plan
-from hipp_prune.plans.preference import Preference
+from hipp_prune.plans.preference import OBJECTIVES, Preference
 from hipp_prune.plans.space import PlanSpace
-from hipp_prune.questions.benchmark import ROLES, Role
+from hipp_prune.questions.benchmark import ROLES
 from hipp_prune.questions.benchmarks import BENCHMARKS, serving
 from hipp_prune.search.archive import Evaluation, kept_matrix
 from hipp_prune.search.query.forecast import Forecast
 from hipp_prune.search.query.planner import Planner
+from hipp_prune.search.query.roles import measured_part, measured_roles
 from hipp_prune.search.query.uniform import predicted_returns
 from hipp_prune.search.surrogate import best_ratios
 
@@ -120,12 +121,9 @@ def meet_requirements(
         InputError: if a requirement cannot be judged in this run, or is given twice.
         RequirementError: if no candidate meets all, saying what is attainable.
         BudgetError: if the box does not allow the alignment.
-        PreferenceError: if the preference weighs what no question of the search served.
     """
     _check(requirements, {*forecast.names, *_savings(planner.space, planner.space.widths)})
-    if preference is None:
-        preference = _default_preference(requirements, planner.roles)
-    planner.check_preference(preference)
+    preference = preference or _default_preference(requirements, archive)
     found = _candidates(planner, forecast, archive, requirements, preference, align)
     meets = np.logical_and.reduce([found.meet(requirement) for requirement in requirements])
     if not meets.any():
@@ -156,13 +154,11 @@ def _check(requirements: Sequence[Requirement], judged: set[str]) -> None:
             )
 
 
-def _default_preference(requirements: Sequence[Requirement], roles: Collection[Role]) -> Preference:
-    """What is not required counts alike, of what was measured."""
+def _default_preference(requirements: Sequence[Requirement], archive: Sequence[Evaluation]) -> Preference:
     names = {requirement.name for requirement in requirements}
-    measured = [float(role in roles) for role in ROLES] + [1.0]
     free = [float(names.isdisjoint(each)) for each in (*map(serving, ROLES), SAVINGS)]
-    weights = [one * other for one, other in zip(free, measured, strict=True)]
-    return Preference.of(weights if any(weights) else measured)
+    default = Preference.of(free if any(free) else [1.0] * len(OBJECTIVES))
+    return measured_part(default, measured_roles(archive))
 
 
 def _candidates(

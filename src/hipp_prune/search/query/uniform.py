@@ -39,7 +39,6 @@ def best_uniform(
     Raises:
         InputError: if the run prunes rows, whose blocks always stay as wide as they are.
         BudgetError: if the box does not allow the sparsity, or no width.
-        PreferenceError: if the preference weighs what no question of the search served.
     """
     space, config = planner.space, planner.config
     if space.unit != "coupled":
@@ -47,7 +46,6 @@ def best_uniform(
             f"--uniform chooses the width of all blocks, but this run prunes {space.unit}, which leaves every block "
             "its width; search with --unit coupled"
         )
-    planner.check_preference(preference)
     kept = one_width_counts(space, align)
     saved = space.sparsity(kept)
     if sparsity is None:

@@ -1,12 +1,14 @@
 """What contenders are told: the same but for what distinguishes them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.compare.cells import Contender
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
+from hipp_prune.experiments.compare.verb import Compare
 from hipp_prune.plans.space import ModelShape
 
 SHAPE = ModelShape(
@@ -58,3 +60,13 @@ def test_a_recovery_has_the_seed_of_its_cell() -> None:
 def test_counts_must_be_positive() -> None:
     with pytest.raises(InputError, match="--limit to be at least 1, found 0"):
         CompareSettings(limit=0)
+
+
+def test_a_model_given_twice_or_two_of_one_name_are_refused(tmp_path: Path) -> None:
+    for models in (("toy-llava", "toy-llava"), (str(tmp_path / "a" / "m"), str(tmp_path / "b" / "m"))):
+        with pytest.raises(
+            InputError, match=r"--models: .* is given twice, and models are told apart by that name"
+        ):
+            Compare(out=tmp_path, models=models)
+    with pytest.raises(InputError, match="expected --seeds to be at least 1, found 0"):
+        Compare(out=tmp_path, seeds=0)
