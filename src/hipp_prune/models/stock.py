@@ -44,7 +44,14 @@ def stock_processor(adapter: Adapter, source: Path | str) -> ProcessorMixin:
 def processed_inputs(
     adapter: Adapter, processor: ProcessorMixin, prompt: str, picture: Image.Image
 ) -> dict[str, Any]:
-    """Inputs of the stock forward as the stock processor makes them of a question about a picture."""
+    """Inputs of the stock forward as the stock processor makes them of a question about a picture.
+
+    Args:
+        adapter: writes the prompt as its family does.
+        processor: the checkpoint's.
+        prompt: bare text of the question.
+        picture: RGB.
+    """
     text = adapter.processor.render(prompt, with_image=True)
     return dict(processor(images=[picture.convert("RGB")], text=[text], return_tensors="pt"))
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hipp_prune.search.solutions import Solution
 
 METHODS = module_names(__name__)
-"""The methods' names."""
+"""What ``--method`` may name: the modules of this folder."""
 
 if TYPE_CHECKING:
     Method = str
@@ -28,7 +28,7 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class Searcher:
-    """One method."""
+    """A way to search, as its module defines it."""
 
     settings: Mapping[str, Any]
     """What it changes of the defaults, by field of ``SearchSettings``."""
@@ -39,7 +39,7 @@ class Searcher:
 
 
 def load_method(method: Method) -> Searcher:
-    """Imports a method.
+    """Imports the module of a method, and what it defines.
 
     Raises:
         InputError: if there is none of that name.
