@@ -42,7 +42,7 @@ class Setting:
 
     @property
     def mlp_sparsity(self) -> float:
-        """See ``mlp_fraction``."""
+        """Fraction of the MLP parameters to remove, whatever the sparsity is a fraction of."""
         return mlp_fraction(self.adapter.shape, self.sparsity, self.config)
 
     @property

@@ -23,7 +23,7 @@ class BaselineSettings:
     """What the methods may be told; each reads what concerns it."""
 
     seed: Seed = 0
-    """Of methods that draw, and of the calibration sample where there is no run."""
+    """Of methods that draw, and of the calibration sample where there is no run, ≥ 0."""
     r_max: Annotated[float, Gt(0), Lt(1)] = 0.8
     """Largest fraction a block may lose, in (0, 1), as in search (llm-pruner leaves outer blocks whole instead)."""
     unit: UnitKind = "coupled"
@@ -31,7 +31,8 @@ class BaselineSettings:
     importance: Criterion = "coupled"
     """What ranks neurons for uniform, random, owl and ecoflap, as in search."""
     image_weight: Share | None = 0.5
-    """Weight of image tokens in that criterion, none for every token alike, as methods with one of their own count."""
+    """Weight of image tokens in that criterion, in [0, 1]; none for every token alike, as methods with a criterion of
+    their own count."""
     element: Element = "param_first"
     """LLM-Pruner's Taylor term."""
     attention: bool = False
@@ -39,9 +40,9 @@ class BaselineSettings:
     match: Match = "mlp"
     """What the sparsity is a fraction of: MLP parameters, or all parameters of the blocks."""
     round_to: Count = 8
-    """The width of SliceGPT's residual stream is a multiple of it."""
+    """The width of SliceGPT's residual stream is a multiple of it, ≥ 1."""
     batch_size: Count = 16
-    """Questions a forward pass."""
+    """Questions a forward pass, ≥ 1."""
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -49,7 +49,7 @@ class Moments:
 
     @classmethod
     def empty(cls, width: int) -> "Moments":
-        """No token seen."""
+        """The moments of no token, zeros for every one of ``width`` channels."""
         zeros = torch.zeros(2, width, dtype=torch.float64)
         return cls(count=zeros[:, 0], total=zeros, square=zeros, maximum=zeros)
 

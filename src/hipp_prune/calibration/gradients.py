@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hipp_prune.files.progress import Progress
-from hipp_prune.models.adapter import Adapter, Block
+from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
 
@@ -35,13 +35,18 @@ def score_taylor(
 
 def answer_loss(adapter: Adapter, question: Question) -> Tensor:
     """−log p(gold answer) at the last prompt token, its single-token spellings taken together, []."""
+    batch, images = encode_alone(adapter, question)
+    log_probabilities = adapter.answer_logits(batch, images)[0].log_softmax(-1)
+    return -log_probabilities[list(adapter.answer_tokens(question.answer))].logsumexp(-1)
+
+
+def encode_alone(adapter: Adapter, question: Question) -> tuple[Batch, list[ImageFeatures]]:
+    """A batch of one question and its picture's features, through which no gradient flows."""
     features = {}
     if question.image is not None:
         with torch.no_grad():
             features[question.image] = adapter.encode_images([read_image(question.image)])[0]
-    batch, images = adapter.encode([question], features)
-    log_probabilities = adapter.answer_logits(batch, images)[0].log_softmax(-1)
-    return -log_probabilities[list(adapter.answer_tokens(question.answer))].logsumexp(-1)
+    return adapter.encode([question], features)
 
 
 def _neuron_scores(block: Block) -> Tensor:

@@ -136,11 +136,11 @@ class Observations:
     """What forward passes show: sums that add up over batches and workers."""
 
     inputs: tuple[Moments, ...]
-    """As in ``Calibration``."""
+    """Per block, of what its gate and up projections read."""
     neurons: tuple[Moments, ...]
-    """As in ``Calibration``."""
+    """Per block, of what its down projection reads."""
     visual: VisualSensitivity
-    """As in ``Calibration``."""
+    """Attention to image tokens, of every block."""
 
     def merge(self, other: "Observations") -> "Observations":
         """Observations of both sets of questions; order does not matter, up to rounding."""
@@ -152,7 +152,7 @@ class Observations:
 
     @classmethod
     def empty(cls, blocks: Sequence[Block]) -> "Observations":
-        """No question seen."""
+        """Sums over no question, for blocks of these widths."""
         return cls(
             inputs=tuple(Moments.empty(block.gate.in_features) for block in blocks),
             neurons=tuple(Moments.empty(block.down.in_features) for block in blocks),
@@ -243,6 +243,12 @@ def observe(
     adapter: Adapter, questions: Sequence[Question], *, batch_size: int = 16, progress: Progress | None = None
 ) -> Observations:
     """The forward half of ``calibrate``: what these questions show, be they none.
+
+    Args:
+        adapter: the model that is asked.
+        questions: what it is asked; a worker passes its own share.
+        batch_size: questions a forward pass, ≥ 1.
+        progress: told (questions done, questions).
 
     Raises:
         ImageError: if a question's picture cannot be read.

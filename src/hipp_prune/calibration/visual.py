@@ -42,7 +42,7 @@ class VisualSensitivity:
 
     @classmethod
     def empty(cls, num_blocks: int) -> "VisualSensitivity":
-        """No sample seen."""
+        """The sums of no sample, zeros for ``num_blocks`` blocks."""
         shape = (len(TOKEN_REDUCTIONS), len(HEAD_REDUCTIONS), num_blocks)
         return cls(total=torch.zeros(shape, dtype=torch.float64), count=torch.zeros((), dtype=torch.float64))
 
@@ -81,7 +81,15 @@ class RecordedMass:
 
     @torch.no_grad()
     def observe(self, attention: nn.Module, query: Tensor, key: Tensor, mask: Tensor, scaling: float) -> None:
-        """Adds one block's masses; arguments as those of ``head_masses``."""
+        """Adds the masses of one block.
+
+        Args:
+            attention: the block's attention module.
+            query: as in ``head_masses``, [B, H, T, d].
+            key: as in ``head_masses``, [B, H / group, T, d].
+            mask: as in ``head_masses``, [B or 1, H or 1, T, T].
+            scaling: factor of the scores.
+        """
         counted, rows, image_mask = (
             each.to(query.device) for each in (self._counted, self._rows, self._image_mask)
         )

@@ -31,11 +31,11 @@ class HeadPlan:
     ledger: Ledger
     """What both save together."""
     notes: dict[str, Any] = field(default_factory=dict)
-    """Provenance."""
+    """How the plan was made; kept with the checkpoint."""
 
     @property
     def shape(self) -> ModelShape:
-        """The model before."""
+        """The model before anything leaves."""
         return self.neurons.shape
 
     @property

@@ -60,7 +60,7 @@ class Savings:
     shape: ModelShape
     """The model before pruning: the denominators of the ledger."""
     notes: Mapping[str, Any] = field(default_factory=dict)
-    """How."""
+    """How the plan was made: method, settings, calibration."""
 
     def to_json(self) -> str:
         """The text of ``ledger.json``."""

@@ -40,12 +40,12 @@ class Slicing:
     """The bases that a model's residual stream is cut to."""
 
     shape: ModelShape
-    """The model before."""
+    """The model before it is cut."""
     bases: tuple[Tensor, ...]
     """Orthonormal columns of the places 0 … 2 L − 1, float64 [hidden, width] each."""
     ledger: Ledger
     notes: dict[str, Any] = field(default_factory=dict)
-    """Provenance."""
+    """How the bases were made; kept with the checkpoint."""
 
     @property
     def width(self) -> int:

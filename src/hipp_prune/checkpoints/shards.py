@@ -278,7 +278,14 @@ def write_shard(
 def changed_bytes(
     shard: Shard, changes: Mapping[str, Change], values: Mapping[str, Values], dropped: Collection[str]
 ) -> int:
-    """Bytes of tensors that ``write_shard`` is going to write."""
+    """Bytes of tensors that ``write_shard`` is going to write.
+
+    Args:
+        shard: the file to copy.
+        changes: as for ``write_shard``.
+        values: as for ``write_shard``.
+        dropped: as for ``write_shard``.
+    """
     kept = _kept(shard, values, dropped)
     shapes = _shapes(kept, changes)
     copied = sum(_scaled(entry, shapes[entry.name]) for entry in kept)

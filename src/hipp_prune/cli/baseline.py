@@ -38,7 +38,7 @@ class PruneBaseline:
     questions: tuple[str, ...] = ()
     """Without a run: what calibration questions are drawn from, as for calibrate."""
     count: Count = 128
-    """Calibration questions drawn."""
+    """Without a run: calibration questions drawn, ≥ 1."""
     force: bool = False
     """Replace an existing folder."""
     skip_bad: bool = False

@@ -30,7 +30,7 @@ DEBUG = "--debug"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command.
+    """Runs the command that the arguments name, and turns errors into a sentence and an exit status.
 
     Args:
         arguments: without the program's name; ``sys.argv``'s by default.

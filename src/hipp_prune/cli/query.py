@@ -19,7 +19,7 @@ class Query:
     """
 
     run_directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """A searched run directory."""
+    """Run directory that search has finished."""
     preference: str | None = None
     """R,U,C: weights of hallucination robustness, task utility and compression; normalised. With --require it chooses
     among the plans that meet everything; without it, what is not required counts alike."""

@@ -31,13 +31,13 @@ class Quickstart:
     model: str = "toy-llava"
     """toy-llava, toy-qwen2.5-vl, or a model of your own."""
     questions: tuple[str, ...] = ("toyworld",)
-    """Question specifications."""
+    """Where questions come from, as for calibrate."""
     evaluations: Count = 400
     """Plans the search evaluates."""
     limit: Count = 600
     """Test questions a benchmark."""
     seed: Seed = 0
-    """Of everything."""
+    """Of the splits, the calibration sample and the search."""
     force: bool = False
     """Replace an existing run."""
     loading: LoadSettings = LoadSettings()
@@ -67,7 +67,7 @@ class Quickstart:
         )
 
     def _search(self) -> "RunDirectory":
-        """Calibrates and searches."""
+        """Makes the run: calibration first, then the search of plans."""
         from hipp_prune.report.terminal import progress_bar, progress_bars
         from hipp_prune.search.settings import SearchSettings
         from hipp_prune.stages.calibrate import calibrate

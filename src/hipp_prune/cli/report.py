@@ -15,7 +15,7 @@ class Report:
     """
 
     run_directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """A run directory."""
+    """Run directory that calibrate made, searched or not."""
     force: bool = False
     """Replace a page that somebody changed."""
 

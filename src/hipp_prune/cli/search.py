@@ -25,7 +25,7 @@ class Search:
     """
 
     run_directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """A calibrated run directory."""
+    """Run directory that calibrate made."""
     force: bool = False
     """Throw away an earlier search with other settings."""
     skip_bad: bool = False

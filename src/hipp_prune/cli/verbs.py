@@ -29,7 +29,7 @@ class Verb:
     """Whether the workers that torchrun starts share its work."""
 
     def load(self) -> type[Command]:
-        """Imports the class."""
+        """The class of its flags; its module is imported only now, to keep ``--help`` fast."""
         command: type[Command] = getattr(import_module(self.module), self.name)
         return command
 

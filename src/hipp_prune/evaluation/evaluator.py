@@ -89,7 +89,7 @@ class Evaluator:
             [length for length, _ in shares], [len(rows) for _, rows in shares], most=self.batch_size
         )
         return [
-            self._prepare_batch(chosen, np.array([row for _, rows in shares[batch] for row in rows]))
+            self._prepare_batch(chosen, np.concatenate([rows for _, rows in shares[batch]]))
             for batch in batches
         ]
 

@@ -53,7 +53,7 @@ class Scorecard:
     model: str
     """Path or name the model was loaded from."""
     questions: tuple[str, ...]
-    """Question specifications."""
+    """Sources of the questions, as ``--questions`` named them."""
     split: str
     results: Results
     answers: tuple[Answer, ...]
@@ -78,7 +78,7 @@ class Scorecard:
 
     @classmethod
     def load(cls, path: Path) -> "Scorecard":
-        """Reads an evaluation.
+        """Reads the file that ``save`` wrote.
 
         Raises:
             IncompleteRunError: if the file is missing, cut off or no evaluation.
@@ -122,6 +122,12 @@ def answer_questions(
     The answer given is the most probable of the allowed ones (Eq. 11's logits), so no answer can fail to parse
     and every method is read alike.
 
+    Args:
+        adapter: the model that is asked.
+        questions: in the order of the answers.
+        batch_size: questions a forward pass, ≥ 1.
+        progress: told (questions done, questions).
+
     Raises:
         ImageError: if a picture is missing or cannot be decoded.
     """
@@ -161,6 +167,17 @@ def evaluate_model(
     progress: Progress | None = None,
 ) -> Scorecard:
     """Official scores of a model on these questions.
+
+    Args:
+        adapter: the model that is asked.
+        questions: of one or more benchmarks.
+        label: its name in tables.
+        model: path or name it was loaded from.
+        specs: sources of the questions, as ``--questions`` named them.
+        split: which of our splits they are, or ``all``.
+        rule: whose reading of Yes and No.
+        batch_size: questions a forward pass, ≥ 1.
+        progress: told (questions done, questions).
 
     Raises:
         ImageError: if a picture is missing or cannot be decoded.

@@ -17,9 +17,9 @@ class CrewSettings:
     """Who does the work, and for how long."""
 
     workers: Count = 2
-    """Processes, one thread each."""
+    """Processes, ≥ 1, of one thread each."""
     minutes: Positive | None = None
-    """Stop after this time; without it, when everything is done."""
+    """Stop after so many minutes, > 0; without it, when everything is done."""
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -14,7 +14,7 @@ class Exported:
     """What was written for another runtime."""
 
     path: Path
-    """File or folder."""
+    """The file or folder that was written."""
     num_bytes: int
     """Of the weights as written."""
     bytes_before: int
@@ -24,7 +24,7 @@ class Exported:
 
     @property
     def summary(self) -> str:
-        """Lines for people."""
+        """Sizes before and after, and the notes; a line each."""
         sizes = f"{self.path}: {self.bytes_before:,} bytes of weights → {self.num_bytes:,} bytes"
         return "\n".join((sizes, *self.notes))
 

@@ -27,7 +27,7 @@ class OnnxModel:
     """A vision-language model of three graphs, for one picture and one question at a time."""
 
     def __init__(self, folder: Path, *, threads: int = 0) -> None:
-        """Opens the graphs.
+        """Opens the three graphs of a folder.
 
         Args:
             folder: what ``hipp-prune export --format onnx`` wrote.

@@ -36,10 +36,10 @@ class Provenance:
     model: str
     """What ``--model`` named."""
     questions: tuple[str, ...]
-    """The question specifications."""
+    """Sources of the questions, as ``--questions`` named them."""
     seed: Seed
     created: str
-    """UTC, ISO 8601."""
+    """When, in UTC, ISO 8601."""
     versions: dict[str, str]
     """Packages, Python and machine."""
 
@@ -70,7 +70,7 @@ class SearchFolder:
 
     @property
     def curve(self) -> Path:
-        """The learning curve."""
+        """Mean returns against evaluations, an entry a step."""
         return self.root / "curve.json"
 
     @property
@@ -117,7 +117,7 @@ class RunDirectory:
 
     @property
     def report(self) -> Path:
-        """The HTML report."""
+        """The run's page, one HTML file without anything beside it."""
         return self.root / "report.html"
 
     @property
@@ -162,7 +162,7 @@ class RunDirectory:
         write_json(self.manifest, asdict(provenance))
 
     def provenance(self) -> Provenance:
-        """Reads the manifest.
+        """Who made the run, as ``run.json`` says.
 
         Raises:
             IncompleteRunError: if this is no run directory.

@@ -30,7 +30,7 @@ Area = Annotated[int, Ge(1), Lt(2**31)]
 Mean = Annotated[float, Ge(-1e3), Le(1e3)]
 Deviation = Annotated[float, Gt(0), Le(1e3)]
 Base = Annotated[float, Gt(0), Le(1e15)]
-"""Of rotary angles."""
+"""Base θ of rotary angles."""
 FileName = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]+$", max_length=255)]
 """Of a file beside the index."""
 
@@ -57,7 +57,7 @@ class BlockSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TextSettings:
-    """The language model."""
+    """What we read of a language model's configuration."""
 
     model_type: str | None = None
     hidden_size: Width | None = None
@@ -90,7 +90,7 @@ class TextSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class VisionSettings:
-    """The vision tower."""
+    """What we read of a vision tower's configuration."""
 
     model_type: str | None = None
     hidden_size: Width | None = None

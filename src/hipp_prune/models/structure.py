@@ -24,11 +24,11 @@ class Block:
     mlp: nn.Module
     """Gated MLP: down(act(gate(x)) ⊙ up(x))."""
     gate: nn.Linear
-    """[neurons, hidden]."""
+    """Weights [neurons, hidden]."""
     up: nn.Linear
-    """[neurons, hidden]."""
+    """Weights [neurons, hidden]."""
     down: nn.Linear
-    """[hidden, neurons]."""
+    """Weights [hidden, neurons]."""
     attention: nn.Module
     """Self-attention, whose ``config._attn_implementation`` selects the attention function."""
     name: str

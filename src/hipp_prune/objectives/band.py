@@ -23,7 +23,7 @@ class StabilityBand:
     b_lo: float
     """5% quantile of the residual of ℓ (``paper``: of ℓ)."""
     b_hi: float
-    """95% quantile."""
+    """95% quantile of the same."""
     beta: float
     """Slope β > 0 of the gate."""
     gamma: float = 1.0

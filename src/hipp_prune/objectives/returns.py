@@ -61,6 +61,12 @@ def answer_returns(
 
     ``log-sigmoid`` is the log-probability of the right answer among the allowed ones. Unlike a linear margin,
     its class-balanced mean falls when a constant is added to every Yes logit, so it sees Yes-collapse.
+
+    Args:
+        scores: log-probabilities of the allowed answers.
+        gold: index of the right answer, [Q].
+        kind: what a margin counts for.
+        tau: temperature of ``tanh``, in nats, > 0.
     """
     if kind == "paper-literal":
         return np.logaddexp.reduce(scores.answers, axis=1) - scores.rest

@@ -39,7 +39,7 @@ class Preference:
     utility: float
     """Weight of task utility."""
     compression: float
-    """Weight of compression."""
+    """Weight of being small, whatever a saving is a fraction of."""
 
     def __post_init__(self) -> None:
         weights = (self.robustness, self.utility, self.compression)

@@ -62,7 +62,7 @@ class ModelShape:
 
     @property
     def num_blocks(self) -> int:
-        """L."""
+        """L, the language blocks."""
         return len(self.neurons)
 
     @property
@@ -80,9 +80,9 @@ class Ledger:
     block: Saving
     """Of the parameters of all language blocks."""
     language: Saving
-    """Of the language model."""
+    """Of all parameters of the language model."""
     model: Saving
-    """Of the whole VLM."""
+    """Of all parameters of the VLM."""
     flops: Saving | None = None
     """Of the FLOPs of the language model's forward pass; none where they were not counted."""
     latency: Saving | None = None
@@ -182,6 +182,12 @@ class PlanSpace:
 
         In another measure than parameters the fraction of parameters is found by bisection: more removed along
         one allocation never saves less.
+
+        Args:
+            log_allocation: log a of Eq. 8, up to a constant a plan, [P, U].
+            sparsity: what each plan saves, in [0, 1], [P].
+            rule: what happens where the box cuts an allocation off.
+            kappa: concentration κ > 0 of the allocation.
 
         Raises:
             BudgetError: if the box does not allow a target.

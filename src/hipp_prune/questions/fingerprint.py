@@ -19,7 +19,7 @@ class Origin:
     weights: Annotated[str, Len(1, 64)]
     """``ModelShape.fingerprint`` of the dense or pruned model."""
     questions: Annotated[str, Len(1, 64)]
-    """``fingerprint_questions`` of the questions."""
+    """``fingerprint_questions`` of what was asked."""
 
     def check(self, now: "Origin", *, path: Path, remedy: str) -> None:
         """Refuses to go on with other weights or questions than something was begun with.

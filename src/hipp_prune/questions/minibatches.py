@@ -100,7 +100,15 @@ def draw_minibatch(
     robust_share: float = 0.5,
     per_image: int = 1,
 ) -> Ints:
-    """One minibatch of ``questions``; see ``Minibatches.draw``."""
+    """Indices of one minibatch of questions; see ``Minibatches.draw``.
+
+    Args:
+        questions: from which to draw.
+        size: how many to draw, if there are as many.
+        rng: makes the draw.
+        robust_share: share of robustness questions, in [0, 1].
+        per_image: questions a role asks about one picture before it turns to the next, ≥ 1.
+    """
     return Minibatches(questions).draw(size, rng, robust_share=robust_share, per_image=per_image)
 
 

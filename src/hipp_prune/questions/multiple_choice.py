@@ -103,7 +103,7 @@ class ChoiceScore:
     """The official score of a benchmark of multiple-choice questions."""
 
     title: str
-    """The benchmark's."""
+    """Name of the benchmark in tables."""
     overall: Tally
     """Over every question: the number papers report."""
     parts: dict[str, Tally]
@@ -131,7 +131,7 @@ class ChoiceScore:
 
     @property
     def remark(self) -> str:
-        """Nothing."""
+        """Empty: accuracies need no word beside them."""
         return ""
 
     def rows(self) -> list[tuple[str, ...]]:

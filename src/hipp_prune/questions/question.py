@@ -38,7 +38,7 @@ class Question:
 
     @property
     def answer(self) -> str:
-        """The right answer."""
+        """The text of the right answer, one of ``answers``."""
         return self.answers[self.gold]
 
     @property

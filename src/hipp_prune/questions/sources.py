@@ -37,7 +37,7 @@ TOYWORLD = "toyworld"
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A parsed source."""
+    """A source of questions, as ``--questions`` names it: ``NAME:PATH,option=value``."""
 
     name: str
     """A benchmark, or the embedded world."""

@@ -184,9 +184,9 @@ class YesNoScore:
     """The official score of a benchmark of yes/no questions in subsets (POPE's); ``accuracy`` is the balanced one."""
 
     title: str
-    """The benchmark's."""
+    """Name of the benchmark in tables."""
     subsets: Annotated[dict[str, YesNoCounts], Len(1)]
-    """By subset."""
+    """Outcomes of the answers, by subset."""
     intervals: dict[str, tuple[Share, Share]]
     """95% interval of balanced accuracy, by subset and ``pooled``: a bootstrap over pictures."""
 
@@ -213,7 +213,7 @@ class YesNoScore:
 
     @property
     def interval(self) -> Interval:
-        """Of ``accuracy``."""
+        """95% interval of ``accuracy``: a bootstrap over pictures."""
         return self.intervals[POOLED]
 
     @property

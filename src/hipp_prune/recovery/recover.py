@@ -34,7 +34,7 @@ class RecoveryReport:
     untied: int
     """Parameters that the head's own weights added; 0 where it had its own or was not trained."""
     losses: tuple[float, ...]
-    """Of every step."""
+    """Training loss of every step."""
     bytes_before: int
     bytes_after: int
 

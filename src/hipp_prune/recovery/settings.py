@@ -16,13 +16,13 @@ class RecoverySettings:
     """What is trained, on what, how long, and for which loss."""
 
     steps: Count = 800
-    """Updates."""
+    """Updates of the trained weights, ≥ 1."""
     batch_size: Count = 32
-    """Questions an update."""
+    """Questions an update, ≥ 1."""
     pass_size: Count = 32
-    """Questions a forward pass; where a batch has more, each is asked twice, for the same gradient in less memory."""
+    """Questions a forward pass, ≥ 1; where a batch has more, each is asked twice: the same gradient in less memory."""
     per_image: Count = 4
-    """Questions of a batch about one picture; they share a sequence, so they cost little more than one."""
+    """Questions of a batch about one picture, ≥ 1; they share a sequence, so they cost little more than one."""
     mixture: str = "biased"
     """Questions that serve robustness against those that serve utility: biased (2:1), plan (as λ_rob : λ_util of the
     checkpoint's plan, 1:1 where both are 0), or the share of robustness questions as a number in [0, 1]."""
@@ -38,31 +38,31 @@ class RecoverySettings:
     lora_blocks: Natural = 4
     """How many of the last language blocks are trained through LoRA; 0 for none."""
     lora_rank: Count = 16
-    """Rank of LoRA's two factors."""
+    """Rank of LoRA's two factors, ≥ 1."""
     lora_alpha: Count = 32
-    """LoRA's scale times its rank."""
+    """LoRA's scale times its rank, ≥ 1."""
     rate: NotNegative = 1e-4
-    """Learning rate of head, norm and projector."""
+    """Peak learning rate of head, norm and projector, ≥ 0."""
     lora_rate: NotNegative = 1e-3
-    """Learning rate of LoRA."""
+    """Peak learning rate of LoRA's factors, ≥ 0."""
     warm_up: Share = 0.05
-    """Share of the steps in which the learning rate rises; afterwards it falls linearly to 0."""
+    """Share of the steps, in [0, 1], in which the learning rate rises; afterwards it falls linearly to 0."""
     next_token: NotNegative = 1.0
-    """Weight of the next-token loss on the answer."""
+    """Weight of the next-token loss on the answer, ≥ 0 as those below."""
     yes_no: NotNegative = 1.0
     """Weight of the class-balanced Yes/No loss."""
     hinge: NotNegative = 0.5
     """Weight of max(0, δ − m(x)), m the log-margin of Eq. 11."""
     margin: NotNegative = 1.0
-    """δ of the hinge, in nats."""
+    """δ of the hinge, in nats, ≥ 0."""
     yes_rate: NotNegative = 1.0
     """Weight of (Yes-rate − ½)²."""
     distill: NotNegative = 1.0
     """Weight of KL(teacher ∥ model) at the answer; without a teacher there is none."""
     seed: Seed = 0
-    """Of the splits, the batches and LoRA's first weights."""
+    """Of the splits, the batches and LoRA's first weights, ≥ 0."""
     save_every: Count = 50
-    """Steps after which the state is written; a recovery that was killed goes on from there."""
+    """Steps, ≥ 1, after which the state is written; a recovery that was killed goes on from there."""
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -123,6 +123,12 @@ def follow_loss(
 
     The loss couples all questions of a batch (class means, Yes-rate). Where they do not fit a pass, it is taken of
     logits without a graph, and its gradient at them then goes back through one pass at a time.
+
+    Args:
+        student: the model in training.
+        questions: the batch.
+        config: weights of the loss's terms, and questions a pass.
+        teacher: the dense model, to distil from; None for no distillation.
     """
     by_picture = sorted(questions, key=lambda question: str(question.image))
     starts = range(0, len(by_picture), config.pass_size)

@@ -17,7 +17,7 @@ _FEWEST = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Cloud:
-    """N different plans."""
+    """N different plans as points in (robustness, utility, sparsity)."""
 
     points: Floats
     """(R_rob, R_util, s), [N, 3]; means over a plan's evaluations."""

@@ -50,7 +50,14 @@ def query_command(run: RunDirectory, name: str, plan: Plan | None) -> str:
 
 
 def prune_command(run: RunDirectory, provenance: Provenance, name: str, out: str) -> str:
-    """Makes the checkpoint that ``plans/NAME.json`` describes."""
+    """Makes the checkpoint that ``plans/NAME.json`` describes.
+
+    Args:
+        run: whose plan it is.
+        provenance: the run's; names the dense model.
+        name: the plan's, without folder or ending.
+        out: checkpoint folder to make.
+    """
     plan = str(run.plans / f"{name}.json")
     return _join("prune", "--model", provenance.model, "--plan", plan, "--out", out)
 
@@ -58,7 +65,15 @@ def prune_command(run: RunDirectory, provenance: Provenance, name: str, out: str
 def evaluate_command(
     run: RunDirectory, provenance: Provenance, name: str, model: str, evaluation: Scorecard | None = None
 ) -> str:
-    """Makes ``results/NAME.json`` of the model at ``model``, on the questions an evaluation was made of."""
+    """Makes ``results/NAME.json`` of a model.
+
+    Args:
+        run: where the result lies.
+        provenance: the run's; names the questions if no evaluation does.
+        name: the result's, without folder or ending.
+        model: checkpoint folder or name.
+        evaluation: whose questions, split and rule to repeat.
+    """
     words = ["evaluate", "--model", model]
     if evaluation is None:
         words += ["--questions", *provenance.questions, "--split", "test"]

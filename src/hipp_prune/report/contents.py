@@ -40,7 +40,7 @@ class Contents:
     sensitivity: dict[str, Floats] | None = None
     """S_l of Eq. 6, [L], by token reduction (``max``, ``mean``, ``last``)."""
     num_questions: int | None = None
-    """Questions of the calibration."""
+    """How many questions the model was calibrated on."""
     config: SearchSettings | None = None
     space: PlanSpace | None = None
     """The searched space; known when the search is complete."""
@@ -60,7 +60,7 @@ class Contents:
 
     @property
     def pruned(self) -> list[Scorecard]:
-        """All other evaluations."""
+        """All evaluations but that of the dense model."""
         return [each for each in self.evaluations.values() if each.label != DENSE]
 
     def evaluated(self, plan: Plan) -> bool:

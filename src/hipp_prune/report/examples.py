@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -60,14 +61,10 @@ def choose_examples(dense: Scorecard, pruned: Sequence[Scorecard]) -> list[Examp
     asked = {label: {answer.id: answer for answer in answers} for label, answers in _by_label(pruned).items()}
     examples = [example for answer in dense.answers if (example := _compare(answer, asked)) is not None]
     examples.sort(key=lambda example: (-example.flips, -example.shift, example.dense.id))
-    return [
-        example
-        for benchmark in BENCHMARKS
-        for change, count in _WANTED.items()
-        for example in [each for each in examples if each.benchmark == benchmark and each.change == change][
-            :count
-        ]
-    ]
+    chosen: list[Example] = []
+    for benchmark, (change, count) in product(BENCHMARKS, _WANTED.items()):
+        chosen += [each for each in examples if (each.benchmark, each.change) == (benchmark, change)][:count]
+    return chosen
 
 
 def count_changes(dense: Scorecard, pruned: Scorecard) -> tuple[int, int, int]:

@@ -34,7 +34,14 @@ _VIEW = (0.03, 0.08)
 def learning_curve(
     evaluations: Sequence[int], phases: Sequence[str], mean_return: Floats, objectives: Floats
 ) -> go.Figure:
-    """Mean return [N] and mean raw (R_rob, R_util, s) [N, 3] against evaluations paid for, phases shaded."""
+    """Mean return [N] and mean raw (R_rob, R_util, s) [N, 3] against evaluations paid for, phases shaded.
+
+    Args:
+        evaluations: paid for by the end of each step, N.
+        phases: of each step, N.
+        mean_return: of each step, [N].
+        objectives: of each step, [N, 3].
+    """
     figure = make_subplots(
         rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.4, 0.36, 0.24]
     )
@@ -93,7 +100,16 @@ def blocks_figure(
     widths: Ints,
     unit: str,
 ) -> go.Figure:
-    """``sensitivity_bars`` above ``plan_map``, block under block; arguments as theirs."""
+    """``sensitivity_bars`` above ``plan_map``, block under block.
+
+    Args:
+        sensitivity: S_l of Eq. 6, [L], by token reduction.
+        names: of the map's rows, the first on top.
+        ratios: fraction removed, [rows, L].
+        kept: what is left, [rows, L].
+        widths: what there was, [rows, L].
+        unit: what is counted, in the plural.
+    """
     height = 260 + _map_height(len(names))
     share = 190 / (height - 90)
     figure = make_subplots(
@@ -133,7 +149,7 @@ class SearchCurve:
     """Its row, from 0."""
     evaluations: Sequence[int]
     middle: Floats
-    """[N]."""
+    """The line, [N]."""
     low: Floats
     """Lower edge of the band, [N]."""
     high: Floats

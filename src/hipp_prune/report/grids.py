@@ -7,14 +7,14 @@ Rows = list[tuple[str, ...]]
 
 
 def markdown_table(rows: Rows) -> str:
-    """As Markdown."""
+    """The table as Markdown, a line a row."""
     header, *body = rows
     lines = [header, tuple("---" for _ in header), *body]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def html_table(rows: Rows) -> str:
-    """As HTML that scrolls sideways where it is too wide."""
+    """The table as HTML that scrolls sideways where it is too wide."""
     header, *body = rows
     names = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
     lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body)

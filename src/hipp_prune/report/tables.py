@@ -31,7 +31,7 @@ class TableColumn:
     """What it belongs to: a benchmark, or sparsity."""
     name: str
     unit: str
-    """``%`` or empty."""
+    """``%``, or empty for a plain number."""
     cell: Callable[[Scorecard], str | None]
     """Its text; None if the evaluation does not hold it."""
     made_by: str

@@ -50,7 +50,7 @@ def progress_bars(*descriptions: str) -> Iterator[list[ProgressCallback]]:
 
 @contextmanager
 def progress_bar(description: str) -> Iterator[ProgressCallback]:
-    """One of ``progress_bars``."""
+    """A bar on the terminal while the context lasts; call what it gives with (done, all)."""
     with progress_bars(description) as (callback,):
         yield callback
 

@@ -22,7 +22,7 @@ class Actor:
 
     network: PlanPolicy
     state: Floats
-    """Descriptors, [U, F]."""
+    """Descriptors of the units, [U, F]."""
     config: SearchSettings
     clone: Clone | None = None
 

@@ -50,7 +50,15 @@ def draw_budget(config: SearchSettings, rng: np.random.Generator) -> Floats:
 def draw_plans(
     actor: Actor, space: PlanSpace, config: SearchSettings, preferences: Floats, rng: np.random.Generator
 ) -> Draw:
-    """Draws a group of G plans for each preference [P, 3] from the current policy, one budget interval for all."""
+    """Draws a group of G plans for each preference [P, 3] from the current policy, one budget interval for all.
+
+    Args:
+        actor: the policy, and the clone it corrects.
+        space: units and box.
+        config: of the search; ``group`` is G.
+        preferences: λ, [P, 3].
+        rng: makes every draw.
+    """
     budget = draw_budget(config, rng)
     groups = len(preferences)
     count = groups * config.group

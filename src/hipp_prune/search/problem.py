@@ -12,7 +12,7 @@ class Problem(Protocol):
 
     @property
     def space(self) -> PlanSpace:
-        """Units and box."""
+        """The units that a plan removes from, and the box of its ratios."""
 
     @property
     def state(self) -> Floats:

@@ -39,7 +39,7 @@ class SearchRecord:
 
 
 def read_record(path: Path) -> SearchRecord:
-    """Reads ``search.json``.
+    """What ``search.json`` says of a search: settings, model and questions.
 
     Raises:
         IncompleteRunError: if it is missing, damaged or of another version.

@@ -44,7 +44,7 @@ class Step:
     objectives: tuple[float, float, float]
     """Mean raw (R_rob, R_util, s)."""
     gate: float
-    """Mean stability gate."""
+    """Mean stability gate of the step's plans, in [0, 1]."""
     clipped: float
     """Fraction of policy ratios clipped in the last update."""
     kl: float
@@ -232,7 +232,14 @@ class Session:
 
 
 def random_ratios(problem: Problem, config: SearchSettings, count: int, rng: np.random.Generator) -> Floats:
-    """Ratios [count, U] of plans with uniform sparsity and Dirichlet allocations from even to spiky."""
+    """Ratios [count, U] of plans with uniform sparsity and Dirichlet allocations from even to spiky.
+
+    Args:
+        problem: whose units and box hold.
+        config: gives s_min and s_max.
+        count: plans to draw.
+        rng: makes every draw.
+    """
     sparsity = rng.uniform(config.s_min, config.s_max, size=count)
     sharpness = np.exp(rng.uniform(np.log(0.7), np.log(10.0), size=count))
     units = problem.space.num_units

@@ -39,7 +39,7 @@ class SearchChoices:
     minutes: Positive | None = None
     """Minutes that evaluations may take in all, > 0; whichever limit comes first ends the search."""
     seed: Seed = 0
-    """Seed of every random choice."""
+    """Seed of every random choice, ≥ 0."""
     compression: Compression = "parameters"
     """What a sparsity is a fraction of: prunable MLP parameters, or FLOPs or measured seconds of a forward pass."""
     s_min: Share = 0.1
@@ -71,7 +71,7 @@ class SearchResearch:
     heads: HeadReduction = "mean"
     """How the visual sensitivity aggregates attention heads (Eq. 5)."""
     minibatch: Count = 64
-    """Questions an evaluation."""
+    """Questions an evaluation, ≥ 1."""
     probe: Count | None = 32
     """Questions that a plan is asked while the search learns, > 0; none for a whole ``minibatch``."""
     robust_share: Share = 0.5
@@ -81,19 +81,19 @@ class SearchResearch:
     returns: ReturnKind = "log-sigmoid"
     """What a margin counts for (Eq. 11)."""
     tau: Positive = 2.0
-    """Temperature of the ``tanh`` return, in nats."""
+    """Temperature of the ``tanh`` return, in nats, > 0."""
     clip_returns: Positive = 5.0
-    """c of Eq. 12, in standard deviations."""
+    """c of Eq. 12, in standard deviations, > 0."""
     warm_up: Share = 0.3
-    """Fraction of the evaluations spent on random plans; 0 starts GRPO at once."""
+    """Fraction of the evaluations spent on random plans, in [0, 1]; 0 starts GRPO at once."""
     proposals: Share = 0.5
-    """Fraction spent on the surrogate's proposals; 0 trains without a surrogate."""
+    """Fraction spent on the surrogate's proposals, in [0, 1]; 0 trains without a surrogate."""
     rounds: Count = 8
     """How often the surrogate is refitted while it proposes, ≥ 1."""
     group: Count = 8
     """G, plans a group: even, ≥ 4."""
     groups: Count = 4
-    """Groups (preferences) a step."""
+    """Groups (preferences) a step, ≥ 1."""
     relabel: bool = True
     """Whether a step's plans also teach the other preferences of that step."""
     learning_rate: Positive = 1e-4
@@ -101,7 +101,7 @@ class SearchResearch:
     inner_epochs: Count = 3
     """Updates a step, ≥ 1."""
     clip: Positive | None = 0.05
-    """ε of Eq. 18 on the dimension-averaged ratio; none for the paper's A·log π."""
+    """ε > 0 of Eq. 18 on the dimension-averaged ratio; none for the paper's A·log π."""
     advantage: AdvantageKind = "leave-pair-out"
     """Baseline of Eq. 17; ``leave-pair-out`` draws antithetic pairs."""
     gate: GateKind = "positive"
@@ -111,17 +111,17 @@ class SearchResearch:
     flow: FlowKind = "block"
     """Whether ℓ sums blocks (a look-up a plan) or chains all weights (Eq. 13 literally)."""
     gamma: Positive = 1.0
-    """Slope γ of the band loss."""
+    """Slope γ > 0 of the band loss."""
     gate_floor: Share = 0.02
     """Plans with a smaller gate are not evaluated: they get their group's minimum; in [0, 1)."""
     annealing: Share = 0.5
-    """Fraction of the steps over which the band narrows from three times its width."""
+    """Fraction of the steps, in [0, 1], over which the band narrows from three times its width."""
     budget_entropy: NotNegative = 0.003
-    """c_u ≥ 0."""
+    """Weight c_u ≥ 0 of the entropy of the budget's logit."""
     allocation_entropy: NotNegative = 0.003
-    """c_a ≥ 0."""
+    """Weight c_a ≥ 0 of the entropy of the allocation."""
     kl_weight: NotNegative = 0.0
-    """β_KL ≥ 0."""
+    """Weight β_KL ≥ 0 of the KL to the policy that drew the plans."""
     anchor_fraction: Share = 0.5
     """Share of anchors among training preferences, in [0, 1]."""
     intervals: bool = True
@@ -130,7 +130,7 @@ class SearchResearch:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings(SearchResearch, SearchChoices):
-    """Settings of one search."""
+    """All that a search is told, both groups of flags together; what does not fit together is refused."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.s_min <= self.s_max <= self.r_max < 1:

@@ -45,7 +45,7 @@ class PolicySolution:
     kind: ClassVar[str] = "policy"
     policy: PlanPolicy
     state: Floats
-    """Descriptors, [U, F]."""
+    """Descriptors of the units, [U, F]."""
     space: PlanSpace
     config: SearchSettings
     clone: Clone | None = None
@@ -94,7 +94,7 @@ class SurrogateSolution:
         return self.space.kept(ratios, align=align)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Coefficients and scale."""
+        """The surrogate's coefficients and the scale σ."""
         return _surrogate_tensors(self.surrogate, self.scale)
 
 
@@ -170,7 +170,14 @@ class AnchoredSolution:
 def restore_solution(
     kind: str, tensors: Mapping[str, Tensor], *, state: Floats, space: PlanSpace, config: SearchSettings
 ) -> Solution:
-    """The answers that ``tensors()`` described.
+    """The solution whose ``tensors()`` were saved.
+
+    Args:
+        kind: ``Solution.kind`` of it.
+        tensors: as saved.
+        state: descriptors of the units, [U, F].
+        space: units and box.
+        config: of the search.
 
     Raises:
         KeyError, ValueError, RuntimeError: if they do not fit together.

@@ -26,7 +26,7 @@ _TEMPORARY = "hipp-prune-"
 
 
 def load(model: str | Path, loading: LoadSettings = LoadSettings()) -> Adapter:
-    """Loads a model.
+    """Opens a checkpoint, dense or pruned, behind the adapter of its family.
 
     Raises:
         UnsupportedModelError, CheckpointError: see ``load_model``.

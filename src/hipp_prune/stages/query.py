@@ -88,7 +88,14 @@ def plan_path(
     settings: QuerySettings = QuerySettings(),
     requirements: Sequence[Requirement] = (),
 ) -> Path:
-    """Where a queried plan lies if no other place is given."""
+    """Where a queried plan lies if no other place is given.
+
+    Args:
+        directory: the run.
+        preference: what was asked for; None where requirements alone are.
+        settings: a fixed sparsity and an alignment are part of the name.
+        requirements: part of the name too.
+    """
     return directory.plans / f"{plan_name(preference, settings, requirements)}.json"
 
 

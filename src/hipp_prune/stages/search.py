@@ -170,7 +170,19 @@ def open_problem(
     force: bool = False,
     encoding: Progress | None = None,
 ) -> ModelProblem:
-    """What a search of a loaded model searches; see ``search_model``, which takes the same arguments."""
+    """What a search of a loaded model searches.
+
+    Args:
+        adapter: as for ``search_model``, like all that follows.
+        calibration: statistics of the dense model.
+        questions: the search split.
+        folder: what an earlier search left; measured latencies are kept there.
+        settings: of the search.
+        asking: how fast questions are asked, and in how much memory.
+        features: folder for encoded pictures that memory does not hold.
+        force: throws away what is in ``folder``.
+        encoding: told (pictures encoded, pictures in all).
+    """
     space = plan_space(
         adapter, calibration, settings, latency=folder.latency, batch_size=asking.batch_size, force=force
     )

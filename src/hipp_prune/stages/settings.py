@@ -31,11 +31,11 @@ class CalibrateSettings:
     """What the dense model is measured on."""
 
     count: Count = 128
-    """Calibration questions drawn, balanced over benchmarks and answers."""
+    """Calibration questions drawn, ≥ 1, balanced over benchmarks and answers."""
     batch_size: Count = 16
-    """Questions a forward pass."""
+    """Questions a forward pass, ≥ 1."""
     seed: Seed = 0
-    """Of the draw, the splits, and everything the run does later."""
+    """Of the draw, the splits, and everything the run does later, ≥ 0."""
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -46,9 +46,9 @@ class AskSettings:
     """How fast questions are asked, and in how much memory; it changes no result."""
 
     batch_size: Count = 64
-    """Questions a forward pass."""
+    """Questions a forward pass, ≥ 1."""
     image_memory: NotNegative = 1.0
-    """GiB of encoded pictures that stay in memory; the rest lie in the run's cache."""
+    """GiB of encoded pictures, ≥ 0, that stay in memory; the rest lie in the run's cache."""
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -64,12 +64,12 @@ class QuerySettings:
     """What a queried plan must look like, whatever the preference."""
 
     sparsity: Share | None = None
-    """Fix the fraction saved (of MLP parameters, or what the search's --compression says) instead of leaving it to
-    the policy."""
+    """Fix the fraction saved, in [0, 1] (of MLP parameters, or what the search's --compression says) instead of
+    leaving it to the policy."""
     uniform: bool = False
     """Leave all blocks equally wide, for runtimes that know one width only: the best single one for the preference."""
     align: Count = 1
-    """Keep a multiple of this many neurons in every block (8, 64, 128 suit GPUs)."""
+    """Keep a multiple of this many neurons, ≥ 1, in every block (8, 64, 128 suit GPUs)."""
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -82,15 +82,15 @@ class EvaluateSettings:
     split: Split | Literal["all"] = "test"
     """Our split by image; all takes the whole official file."""
     limit: Count | None = None
-    """At most this many questions a benchmark, the same for every model."""
+    """At most this many questions a benchmark, ≥ 1, the same for every model."""
     label: str | None = None
     """Name in tables; dense or the plan's preference by default."""
     rule: Rule = "official"
     """Whose reading of Yes and No, where harnesses disagree."""
     batch_size: Count = 64
-    """Questions a forward pass."""
+    """Questions a forward pass, ≥ 1."""
     seed: Seed = 0
-    """Of the splits and of --limit."""
+    """Of the splits and of --limit, ≥ 0."""
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hipp_prune.plans.plan import Plan
 
 BASELINES = module_names(__name__)
-"""The methods' names."""
+"""What ``--method`` may name: the modules of this folder."""
 
 if TYPE_CHECKING:
     Baseline = str
@@ -31,10 +31,10 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class Heuristic:
-    """One method."""
+    """A way to choose what leaves without a search, as its module defines it."""
 
     plan: "Callable[[Setting], Planned]"
-    """What leaves."""
+    """Says what leaves a model at its budget."""
     down_biases: "Callable[[Setting, Plan], Sequence[Tensor]] | None"
     """The biases of the down projections afterwards; none where they stay."""
     only_neurons: Callable[[BaselineSettings], bool]
@@ -42,7 +42,7 @@ class Heuristic:
 
 
 def load_baseline(method: Baseline) -> Heuristic:
-    """Imports a method.
+    """Imports the module of a method, and what it defines.
 
     Raises:
         InputError: if there is none of that name.

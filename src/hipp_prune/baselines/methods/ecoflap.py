@@ -20,7 +20,7 @@ from hipp_prune.questions.question import Question
 _STEP = 1e-3
 """ε of the finite difference."""
 _DRAWS = 4
-"""Directions a block."""
+"""Random directions z drawn for each block."""
 _SAMPLES = 32
 """Questions behind the loss."""
 
@@ -63,7 +63,15 @@ def zeroth_order(
     draws: int = _DRAWS,
     seed: int = 0,
 ) -> Floats:
-    """mean over z of |loss(W + εz) − loss(W − εz)| / 2ε, z ~ N(0, 1) on a block's MLP weights, [L]."""
+    """mean over z of |loss(W + εz) − loss(W − εz)| / 2ε, z ~ N(0, 1) on a block's MLP weights, [L].
+
+    Args:
+        adapter: the model whose weights are moved, and put back.
+        loss: evaluated on the model as it is.
+        step: ε > 0.
+        draws: directions z for each block.
+        seed: of the directions.
+    """
     generator = torch.Generator().manual_seed(seed)
     scores = np.zeros((len(adapter.blocks), draws))
     for index, block in enumerate(adapter.blocks):

@@ -15,14 +15,13 @@ from torch.nn.functional import cross_entropy
 
 from hipp_prune.baselines.setting import Setting, by_score, make_plan
 from hipp_prune.baselines.settings import BaselineSettings, Element
-from hipp_prune.calibration.gradients import only_mlp_gradients
+from hipp_prune.calibration.gradients import encode_alone, only_mlp_gradients
 from hipp_prune.checkpoints.heads import HeadPlan, count_heads, head_flops, head_parameters
 from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.plan import Plan, keep_masks
 from hipp_prune.plans.space import Ledger, PlanSpace
-from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
 
 _SAMPLES = 10
@@ -143,7 +142,14 @@ def group_counts(setting: Setting, space: PlanSpace) -> tuple[Ints, Ints]:
 
 
 def with_heads(plan: Plan, block: Block, removed: int, *, tokens: float) -> Ledger:
-    """The ledger of a plan of neurons with ``removed`` heads like those of ``block`` added."""
+    """The ledger of a plan of neurons with ``removed`` heads like those of ``block`` added.
+
+    Args:
+        plan: whose neurons leave.
+        block: what one of its heads holds is what each saves.
+        removed: key/value heads that leave, over all blocks.
+        tokens: prompt length in tokens, for FLOPs.
+    """
     shape, ledger, flops = plan.shape, plan.ledger, plan.tables.flops
     assert flops is not None, "whole neurons have a table of FLOPs"
     assert ledger.flops is not None, "and a plan of them says what it saves"
@@ -227,11 +233,7 @@ def _attention(block: Block) -> list[GroupedProjection]:
 
 def prompt_loss(adapter: Adapter, question: Question) -> Tensor:
     """Mean −log p over the prompt's text tokens after the first, and the gold answer after them, []."""
-    features = {}
-    if question.image is not None:
-        with torch.no_grad():
-            features[question.image] = adapter.encode_images([read_image(question.image)])[0]
-    batch, images = adapter.encode([question], features)
+    batch, images = encode_alone(adapter, question)
     logits = adapter.model.get_output_embeddings()(adapter.hidden_states(batch, images))[0].float()
     answer = batch.input_ids.new_tensor([adapter.answer_tokens(question.answer)[0]])
     targets = torch.cat([batch.input_ids[0, 1:], answer]).to(logits.device)

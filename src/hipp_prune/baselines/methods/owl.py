@@ -40,7 +40,14 @@ def plan(setting: Setting) -> Plan:
 
 @torch.no_grad()
 def outlier_share(block: Block, inputs: Moments, neurons: Moments, threshold: float = THRESHOLD) -> float:
-    """D = share of the MLP's weights with S_ij = |W_ij| · ‖x_j‖ above ``threshold`` times the block's mean."""
+    """D = share of the MLP's weights with S_ij = |W_ij| · ‖x_j‖ above ``threshold`` times the block's mean.
+
+    Args:
+        block: whose weights count.
+        inputs: statistics of what its gate and up projections read.
+        neurons: statistics of what its down projection reads.
+        threshold: in multiples of the mean score, > 0.
+    """
     x, a = inputs.rms(None), neurons.rms(None)
     scores = torch.cat(
         [_wanda(block.gate.weight, x), _wanda(block.up.weight, x), _wanda(block.down.weight, a)]

@@ -116,7 +116,7 @@ class _Stream:
     """One batch on its way through the blocks."""
 
     states: Tensor
-    """[B, T, hidden]."""
+    """Residual stream between two blocks, [B, T, hidden]."""
     present: Tensor
     """False at padding, bool [B, T]."""
     arguments: list[dict[str, Any]]

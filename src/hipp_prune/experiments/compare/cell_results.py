@@ -45,11 +45,11 @@ class AnswerColumns:
     group: Ints
     """Number of the picture (or text) that the question shares with others."""
     options: Ints
-    """Allowed answers."""
+    """How many answers the question allows."""
     gold: Texts
-    """The right one."""
+    """The right answer."""
     given: Texts
-    """The most probable one."""
+    """The most probable of the allowed answers."""
     margin: Floats
     """Log-margin of the right answer (Eq. 11), in nats."""
 

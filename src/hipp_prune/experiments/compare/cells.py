@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ OURS = "HiPP-Prune"
 FOUR = ("1,0,0", "0,1,0", "1,1,0", "1,1,1")
 """What a search is asked for at every budget: one, the other, both, and compression too."""
 FOUR_PREFERENCES = tuple(map(Preference.parse, FOUR))
-"""They, parsed."""
+"""``FOUR`` as preferences."""
 
 SEARCHES: Mapping[str, Method] = {
     "random-search" if method in BASELINES else method: method for method in METHODS
@@ -175,12 +176,12 @@ def schedule(
         seeds: of everything that is drawn.
         preferences: what searches are asked for at every budget.
     """
-    cells = [
-        Cell(model=model, contender=contender, budget=budget, preference=preference, seed=seed)
-        for seed in seeds
-        for model in models
-        for contender in contenders
-        for budget in ((None,) if contender.method == DENSE else sorted(budgets))
-        for preference in (preferences if contender.searches else (None,))
-    ]
+    cells: list[Cell] = []
+    for seed, model, contender in product(seeds, models, contenders):
+        shares = (None,) if contender.method == DENSE else sorted(budgets)
+        asked = preferences if contender.searches else (None,)
+        cells += [
+            Cell(model=model, contender=contender, budget=budget, preference=preference, seed=seed)
+            for budget, preference in product(shares, asked)
+        ]
     return list(dict.fromkeys(cells))

@@ -216,6 +216,13 @@ def write_comparison(
 ) -> Path:
     """Writes ``compare.md`` and ``compare.csv`` into a folder, ``compare.html`` there or elsewhere; returns the page.
 
+    Args:
+        root: folder of tables, and of the page if it has no other place.
+        results: finished cells.
+        facts: sentences above the tables: machine, questions, settings.
+        champion: label of the contender whose lead over the others is shown.
+        page: the page, if not ``root/compare.html``.
+
     Raises:
         RunError: if they cannot be written.
     """

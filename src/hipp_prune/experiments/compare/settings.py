@@ -32,21 +32,22 @@ class CompareSettings:
     split: HeldOut = "test"
     """Whose questions judge: test once, at the end; validation while something is improved."""
     limit: Count = 1000
-    """How many of them a benchmark."""
+    """At most so many of them a benchmark, ≥ 1."""
     calibration: Count = 128
-    """Calibration questions a seed; every method gets the same."""
+    """Calibration questions a seed, ≥ 1; every method gets the same."""
     match: Match = "mlp"
     """What a budget is a share of: MLP neurons, or parameters of the language blocks."""
     evaluations: Count = 500
-    """Evaluations of a plan that a search may pay for."""
+    """Evaluations of a plan that a search may pay for, ≥ 1."""
     s_min: Share = SearchSettings().s_min
-    """Smallest sparsity searched."""
+    """Smallest sparsity searched, in [0, s_max]."""
     s_max: Share = SearchSettings().s_max
-    """Largest sparsity searched; at least the largest budget, or searches answer beyond what they have learnt."""
+    """Largest sparsity searched, in [s_min, r_max]; at least the largest budget, or searches answer beyond what
+    they have learnt."""
     r_max: Share = SearchSettings().r_max
-    """Largest fraction that any method may take from one block."""
+    """Largest fraction that any method may take from one block, in (0, 1)."""
     recovery: RecoverySettings = RECOVERY
-    """One for all."""
+    """Recovery of every checkpoint, the same for all methods."""
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -98,7 +99,7 @@ class CompareSettings:
 
 
 DEFAULT_SETTINGS = CompareSettings()
-"""Our defaults."""
+"""What ``hipp-prune compare`` takes if nothing else is said."""
 
 
 def _changed(config: SettingsT, contender: Contender) -> SettingsT:

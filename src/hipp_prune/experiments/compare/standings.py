@@ -16,7 +16,7 @@ from hipp_prune.experiments.compare.scores import Scores, accuracies, picture_co
 from hipp_prune.plans.arrays import Floats
 
 Stage = Literal["before", "after"]
-"""Of recovery."""
+"""Whether answers are of the checkpoint before recovery or after it."""
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 ACCURACIES = ("robustness", "utility", "mean")
@@ -52,7 +52,7 @@ class Row:
 
     @cached_property
     def scores(self) -> list[Scores]:
-        """Of every cell."""
+        """What each result scores, in their order."""
         return [score_columns(getattr(result, self.stage)) for result in self.results]
 
     def over_seeds(self, measure: str) -> Floats:

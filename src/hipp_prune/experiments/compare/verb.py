@@ -41,11 +41,11 @@ class Compare:
     )
     """Baselines (docs/baselines.md), searches (hybrid is HiPP-Prune), and dense, which loses nothing."""
     budgets: tuple[Share, ...] = (0.225, 0.5)
-    """Shares to remove."""
+    """Shares of the model to remove, in [0, 1]."""
     seeds: Count = 5
-    """How many: each draws its own calibration sample, search and recovery."""
+    """How many, ≥ 1: each draws its own calibration sample, search and recovery."""
     first_seed: Seed = 0
-    """The first of them."""
+    """Seeds are consecutive from this one, ≥ 0."""
     preferences: tuple[str, ...] = FOUR
     """R,U,C …: what a search is asked for at every budget; its row is the mean over them."""
     keep: bool = False

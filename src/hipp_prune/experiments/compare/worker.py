@@ -67,7 +67,7 @@ class Worker:
     _dense: tuple[str, Adapter] | None = None
 
     def __call__(self, job: Job) -> Done:
-        """Does a job.
+        """Calibrates, searches, prunes or asks, as the job says, and says how long it took.
 
         Raises:
             HippPruneError: if it cannot be done; see ``errors``.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -55,11 +56,11 @@ class Evidence:
 
     settings: PaperSettings
     starts: Sequence[Row]
-    """Of Tables 1 and 2, before recovery."""
+    """Rows of Tables 1 and 2, before recovery."""
     tables: Sequence[Row]
-    """Of Tables 1 and 2."""
+    """Rows of Tables 1 and 2, after recovery."""
     sampling: Sequence[Row]
-    """Of Table 4."""
+    """Rows of Table 4, by how preferences are drawn."""
     ablations: Sequence[Row]
     points: Sequence[Point]
     """Every query of Table 3's policies."""
@@ -87,7 +88,16 @@ class Evidence:
 def gain(
     rows: Sequence[Row], model: str, budget: float, ours: Contender, theirs: Contender, measure: str
 ) -> Effect | None:
-    """One contender less another, in points; None where one is missing."""
+    """One contender less another, in percentage points; None where one is missing.
+
+    Args:
+        rows: of all contenders.
+        model: where both are compared.
+        budget: share removed by both.
+        ours: whose lead it is.
+        theirs: whom it leads.
+        measure: what is measured, a name in ``MEASURES``.
+    """
     first, second = (find_row(rows, model_name(model), budget, each.label) for each in (ours, theirs))
     found = None if first is None or second is None else difference(first, second)
     if found is None:
@@ -105,7 +115,16 @@ def ahead(
     rivals: Sequence[Contender],
     measure: str,
 ) -> Effect | None:
-    """A champion less the best of its rivals by this measure."""
+    """A champion less the best of its rivals by this measure, in percentage points.
+
+    Args:
+        rows: of all contenders.
+        model: where they are compared.
+        budget: share removed by all.
+        champion: whose lead it is.
+        rivals: of whom the best counts; those without a row are passed over.
+        measure: what is measured, a name in ``MEASURES``.
+    """
     found = [find_row(rows, model_name(model), budget, rival.label) for rival in rivals]
     best = max(
         (row for row in found if row is not None),
@@ -171,10 +190,13 @@ def _superiority(evidence: Evidence) -> list[Claim]:
     }
     settings = evidence.settings
     baselines = tuple(map(plain, settings.baselines))
-    stages = {
-        ("robustness", "utility", ASKED): ("", evidence.tables),
-        (ASKED,): (" before recovery", evidence.starts),
-    }
+    outcomes = [(measure, "", evidence.tables) for measure in ("robustness", "utility", ASKED)]
+    outcomes.append((ASKED, _BEFORE, evidence.starts))
+    places = [
+        (table, number, model, budget)
+        for table, (model, budgets) in enumerate(settings.budgets.items())
+        for number, budget in enumerate(budgets)
+    ]
     return [
         Claim(
             words=f"{model_name(model)}, {budget:.1%}{when}: HiPP-Prune has a higher {_NAMES[measure]} than every "
@@ -183,15 +205,14 @@ def _superiority(evidence: Evidence) -> list[Claim]:
             literal=ahead(rows, model, budget, LITERAL, LITERAL_RIVALS, measure),
             ours=ahead(rows, model, budget, HYBRID, baselines, measure),
         )
-        for table, (model, budgets) in enumerate(settings.budgets.items())
-        for number, budget in enumerate(budgets)
-        for measures, (when, rows) in stages.items()
-        for measure in measures
+        for (table, number, model, budget), (measure, when, rows) in product(places, outcomes)
     ]
 
 
 def _beyond(evidence: Evidence) -> list[Claim]:
     """What our defaults are worth: less the paper's method with the paper's choices throughout."""
+    outcomes = (("", evidence.tables), (_BEFORE, evidence.starts))
+    places = [(model, budget) for model, budgets in evidence.settings.budgets.items() for budget in budgets]
     return [
         Claim(
             words=f"{model_name(model)}, {budget:.1%}{when}: our defaults have a higher {_NAMES[ASKED]} than the "
@@ -200,9 +221,7 @@ def _beyond(evidence: Evidence) -> list[Claim]:
             literal=None,
             ours=gain(rows, model, budget, HYBRID, LITERAL, ASKED),
         )
-        for model, budgets in evidence.settings.budgets.items()
-        for budget in budgets
-        for when, rows in (("", evidence.tables), (_BEFORE, evidence.starts))
+        for (model, budget), (when, rows) in product(places, outcomes)
     ]
 
 

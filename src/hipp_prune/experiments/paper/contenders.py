@@ -43,16 +43,16 @@ class Switch:
     method: Method
     """The search that is changed, and compared with."""
     change: dict[str, Any] = field(hash=False)
-    """Fields of ``SearchSettings``."""
+    """Fields of ``SearchSettings`` with their other values."""
 
     @property
     def base(self) -> Contender:
-        """The unchanged search."""
+        """The search without the change."""
         return plain(self.method)
 
     @property
     def contender(self) -> Contender:
-        """The changed one."""
+        """The search with the change, named after it."""
         return Contender(method=self.method, variant=self.name, overrides=self.change)
 
 

@@ -16,7 +16,7 @@ _DARK, _LIGHT = (68, 1, 84), (253, 200, 37)
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One cloud."""
+    """One cloud of checkpoints, and its front."""
 
     title: str
     points: Floats

@@ -42,16 +42,15 @@ def cells(settings: PaperSettings) -> list[Cell]:
 def section(settings: PaperSettings, results: Sequence[CellResult]) -> Section:
     """What the clouds span, and their picture."""
     points = measure_points(results)
-    clouds = {
-        (model, budget): [
-            each
-            for each in points
-            if (each.cell.model, each.cell.contender, each.cell.budget) == (model, HYBRID, budget)
-        ]
-        for model in settings.budgets
-        for budget in (None, settings.hard(model))
-    }
-    clouds = {key: cloud for key, cloud in clouds.items() if cloud}
+    clouds: dict[tuple[str, float | None], list[Point]] = {}
+    for model in settings.budgets:
+        for budget in (None, settings.hard(model)):
+            asked = (model, HYBRID, budget)
+            cloud = [
+                each for each in points if (each.cell.model, each.cell.contender, each.cell.budget) == asked
+            ]
+            if cloud:
+                clouds[model, budget] = cloud
     table: Rows = [
         (
             "model",

@@ -14,7 +14,7 @@ WEIGHTS = {"POPE before": 0, "choice before": 1, "POPE after": 0, "choice after"
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One checkpoint."""
+    """What one checkpoint scored: a point of Fig. 2 and Table 3."""
 
     cell: Cell
     values: dict[str, float]

@@ -34,8 +34,7 @@ def cells(settings: PaperSettings) -> list[Cell]:
     rivals = tuple(contender for contender in contenders(settings) if contender != DENSE_MODEL)
     return [
         cell
-        for seed in settings.seed_range(settings.seeds)
-        for model in settings.budgets
+        for seed, model in product(settings.seed_range(settings.seeds), settings.budgets)
         for cell in schedule([model], rivals, [settings.hard(model)], [seed])
     ]
 

@@ -108,7 +108,14 @@ def run_paper(
 
 
 def write_part(out: Path, results: Path, settings: PaperSettings, part: Part) -> tuple[int, int]:
-    """Writes a part's page and what lies beside it from finished cells; returns how many there are, and should be."""
+    """Writes a part's page and what lies beside it from finished cells; returns how many there are, and should be.
+
+    Args:
+        out: the comparison's folder, which holds the cells.
+        results: folder of the pages.
+        settings: which models, budgets and seeds take part.
+        part: the table or figure.
+    """
     found = part.finished(out, settings)
     total = len(part.cells(settings))
     section = part.section(settings, found)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -42,15 +43,15 @@ class PaperSettings:
     searches: Annotated[tuple[str, ...], tyro.conf.arg(metavar="{" + ",".join(SEARCHES) + "}")] = SEARCHES
     """Searches that take part."""
     seeds: Count = 5
-    """How many: those of the tables."""
+    """How many the tables have, ≥ 1."""
     ablation_seeds: Count = 3
-    """How many where one setting changes at a time."""
+    """How many where one setting changes at a time, ≥ 1."""
     first_seed: Seed = 200
-    """The first of consecutive seeds; fresh ones, since what was tuned was tuned on seeds below."""
+    """The first of consecutive seeds, ≥ 0; fresh ones, since what was tuned was tuned on seeds below."""
     lattice: Count = 6
-    """Fig. 2 asks for all preferences whose weights are multiples of 1/lattice."""
+    """Fig. 2 asks for all preferences whose weights are multiples of 1/lattice, lattice ≥ 1."""
     long: Count | None = 2000
-    """Evaluations with which the paper's method is run once more; none to leave that out."""
+    """Evaluations, ≥ 1, with which the paper's method is run once more; none to leave that out."""
     compare: CompareSettings = COMPARE
     """What all cells share."""
 
@@ -76,8 +77,7 @@ class PaperSettings:
         """The cells of contenders at every model's hardest budget, at the seeds of ablations; seed by seed."""
         return [
             cell
-            for seed in self.seed_range(self.ablation_seeds)
-            for model in self.budgets
+            for seed, model in product(self.seed_range(self.ablation_seeds), self.budgets)
             for cell in schedule([model], contenders, [self.hard(model)], [seed], preferences)
         ]
 
@@ -87,10 +87,9 @@ class PaperSettings:
         """Searches asked without a budget: the sparsity is the policy's own choice in the range searched."""
         return [
             Cell(model=model, contender=contender, budget=None, preference=preference, seed=seed)
-            for seed in self.seed_range(seeds)
-            for model in self.budgets
-            for contender in contenders
-            for preference in preferences
+            for seed, model, contender, preference in product(
+                self.seed_range(seeds), self.budgets, contenders, preferences
+            )
         ]
 
 

@@ -50,7 +50,14 @@ def section(settings: PaperSettings, results: Sequence[CellResult]) -> Section:
 def queries_of(
     points: Sequence[Point], model: str, contender: Contender, budget: float | None
 ) -> list[Point]:
-    """The answers of a contender's policies at one budget."""
+    """The answers of a contender's policies at one budget.
+
+    Args:
+        points: of all cells.
+        model: whose checkpoints count.
+        contender: the search that was asked.
+        budget: share removed; None where the policy chose it.
+    """
     wanted = (model, contender.label, budget)
     return [
         each for each in points if (each.cell.model, each.cell.contender.label, each.cell.budget) == wanted
@@ -70,24 +77,27 @@ def _answers(found: Sequence[Point]) -> Rows:
     by_query = defaultdict(list)
     for each in found:
         by_query[str(each.cell.preference)].append(each)
-    return [("λ", "seeds", *WEIGHTS)] + [
-        (query, str(len(group)), *(mean_and_std([each.values[name] for each in group]) for name in WEIGHTS))
-        for query, group in by_query.items()
-    ]
+    rows: Rows = [("λ", "seeds", *WEIGHTS)]
+    for query, group in by_query.items():
+        values = (mean_and_std([each.values[name] for each in group]) for name in WEIGHTS)
+        rows.append((query, str(len(group)), *values))
+    return rows
 
 
 def _control(settings: PaperSettings, found: Sequence[Point]) -> Rows:
-    policies = _policies(found)
-    ranges = (
-        mean_and_std([float(np.ptp([each.values[name] for each in policy])) for policy in policies])
-        for name in WEIGHTS
-    )
+    ranges = [_mean_range(found, name) for name in WEIGHTS]
     held = sum(is_inside(settings, each) for each in found)
     return [
         ("", *WEIGHTS, "in the interval"),
         ("ρ", *(mean_and_interval(correlations(found, name)) for name in WEIGHTS), ""),
         ("range", *ranges, f"{held} of {len(found)}"),
     ]
+
+
+def _mean_range(found: Sequence[Point], name: str) -> str:
+    """How far apart the answers of one policy lie, in the mean over policies."""
+    spans = [float(np.ptp([each.values[name] for each in policy])) for policy in _policies(found)]
+    return mean_and_std(spans)
 
 
 def _policies(found: Sequence[Point]) -> list[list[Point]]:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
@@ -25,8 +26,7 @@ def cells(settings: PaperSettings) -> list[Cell]:
     """Three ways to draw, at every model's first budget, the paper's."""
     return [
         cell
-        for seed in settings.seed_range(settings.seeds)
-        for model, budgets in settings.budgets.items()
+        for seed, (model, budgets) in product(settings.seed_range(settings.seeds), settings.budgets.items())
         for cell in schedule([model], SAMPLING, budgets[:1], [seed])
     ]
 

@@ -13,7 +13,7 @@ CONTENDER = ("seeds", "sparsity", "POPE before", "choice before", "POPE after", 
 
 
 def bullets(lines: Sequence[str]) -> str:
-    """A list."""
+    """A Markdown list, a line each."""
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -23,7 +23,14 @@ def paragraphs(*parts: str) -> str:
 
 
 def find_row(rows: Sequence[Row], model: str, budget: float | None, label: str) -> Row | None:
-    """The row of a contender; None where it has no finished cell."""
+    """The row of a contender; None where it has no finished cell.
+
+    Args:
+        rows: of all contenders.
+        model: whose checkpoints count.
+        budget: share removed; None for the dense model.
+        label: the contender's, as in tables.
+    """
     for row in rows:
         if (row.model, row.budget, row.contender.label) == (model, budget, label):
             return row

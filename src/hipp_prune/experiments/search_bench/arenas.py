@@ -45,7 +45,7 @@ class JudgedPlan:
     kept: tuple[int, ...]
     """Kept counts of its units."""
     sparsity: float
-    """Realised."""
+    """Realised sparsity, in [0, 1]."""
     robustness: float
     """R_rob, in nats."""
     utility: float
@@ -59,7 +59,7 @@ class Reference:
     """What an arena's plans are measured by; it does not depend on any search."""
 
     fingerprint: str
-    """Of the model."""
+    """``ModelShape.fingerprint`` of the arena's model."""
     dense: JudgedPlan
     chance: float
     """Multiple-choice accuracy of a uniform guess."""
@@ -91,7 +91,7 @@ class Reference:
 
     @classmethod
     def load(cls, path: Path) -> "Reference":
-        """Reads it.
+        """Reads the file that ``save`` wrote.
 
         Raises:
             IncompleteRunError: if the file is missing, cut off or of another version.
@@ -111,7 +111,7 @@ class Arena(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Of the model."""
+        """``ModelShape.fingerprint`` of the model; references of other models are refused."""
 
     def problem(self, config: SearchSettings) -> Problem:
         """The problem as a search with these settings sees it; the problem opened before is no longer valid."""
@@ -131,11 +131,11 @@ class ArenaSpec:
     """How a process makes an arena."""
 
     name: str
-    """Of the problem."""
+    """Name of the problem in tables and paths."""
     run: Path | None
     """A calibrated run directory; None for the landscape."""
     split: HeldOut = FULL.split
-    """Whose questions judge."""
+    """The split whose questions judge."""
     limit: int = FULL.limit
     """Questions of each benchmark, or all there are."""
     loading: LoadSettings = LoadSettings()
@@ -226,7 +226,7 @@ class ModelArena:
         return chance_level(question for question in self._held_out if role_of(question) == "utility")
 
     def optima(self, config: SearchSettings, scale: Floats) -> Ints:  # noqa: ARG002
-        """Unknown."""
+        """No plan: the best ones of a model are unknown."""
         assert self._open is not None, "open a problem first"
         return np.zeros((0, self._open.space.num_units), dtype=np.int64)
 

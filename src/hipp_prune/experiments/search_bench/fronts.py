@@ -46,6 +46,12 @@ def igd_plus(points: Floats, front: Floats, low: Floats, high: Floats) -> float:
 
     Distances count only where a point is worse, in units of the box [low, high]; 0 is best. A box without extent in
     some objective measures the others alone.
+
+    Args:
+        points: what was found, [N, K]; larger is better.
+        front: what could be found, [M, K].
+        low: lower corner of the box, [K].
+        high: upper corner, [K].
     """
     extent = np.where(high > low, high - low, np.inf)
     return float(moocore.igd_plus(points / extent, ref=front / extent, maximise=True))

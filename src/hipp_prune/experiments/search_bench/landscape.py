@@ -29,7 +29,7 @@ class Landscape:
     sensitivity: Floats = field(init=False)
     """d, [2, blocks]; its logarithm is known to the state up to noise."""
     power: Floats = field(init=False)
-    """p, [2, blocks]."""
+    """Exponent p of each objective's loss, [2, blocks]."""
     features: Floats = field(init=False)
 
     def __post_init__(self) -> None:

@@ -109,7 +109,7 @@ def _verdict_row(verdict: Verdict) -> tuple[str, ...]:
 
 
 def verdict_lines(table: Sequence[Entrant]) -> list[str]:
-    """The verdicts in words."""
+    """Who is ahead by which measure, a sentence each."""
     lines = []
     for measure, name in MEASURES.items():
         found = verdicts(table, measure)
@@ -159,6 +159,12 @@ def search_facts(
 def write_searches(root: Path, results: Path, scores: Sequence[TrialScore], facts: Sequence[str]) -> Path:
     """Writes ``curves.html`` into a benchmark's folder and ``results.md`` and ``.csv`` into another; returns the page.
 
+    Args:
+        root: the benchmark's folder.
+        results: folder of the tables.
+        scores: of all finished trials.
+        facts: sentences above the tables: machine, questions, settings.
+
     Raises:
         RunError: if they cannot be written.
     """
@@ -179,7 +185,7 @@ def results_tables(scores: Sequence[TrialScore], *, brief: bool = False) -> dict
 
 
 def markdown(scores: Sequence[TrialScore], facts: Sequence[str]) -> str:
-    """The results as Markdown."""
+    """``results.md``: facts, verdicts, and a table for each problem."""
     table = entries(scores)
     parts = ["# Searches compared", "\n".join(f"- {fact}" for fact in facts)]
     parts += [

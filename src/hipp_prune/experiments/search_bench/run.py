@@ -113,7 +113,7 @@ class _Searcher:
     arenas: dict[str, Arena] = field(default_factory=dict)
 
     def __call__(self, cell: SearchTrial) -> TrialResult:
-        """Searches a cell."""
+        """Runs one trial in the arena of its problem."""
         spec = self.specs[cell.problem]
         instance = spec.instance(cell.seed)
         if instance not in self.arenas:

@@ -22,21 +22,21 @@ class BenchSettings:
     problems: tuple[str, ...] = ("toy-llava", "toy-qwen2.5-vl", LANDSCAPE)
     """Calibrated run directories, models to calibrate on --questions, or landscape, whose optimum is known."""
     methods: tuple[Method, ...] = METHODS
-    """Which searchers."""
+    """Searchers that take part."""
     budgets: Annotated[tuple[Count, ...], Len(1)] = (100, 250, 500, 1000, 2000)
-    """Evaluations a search; above 1,000 only for methods that learn a policy."""
+    """Evaluations a search, ≥ 1; above 1,000 only for methods that learn a policy."""
     seeds: Count = 5
-    """Searches of each kind; all have k before any has k + 1."""
+    """Searches of each kind, ≥ 1; all have k before any has k + 1."""
     questions: tuple[str, ...] = ("toyworld",)
     """Question specifications of models that have not been calibrated."""
     split: HeldOut = "validation"
     """Whose questions judge the answers."""
     limit: Count = 300
-    """Held-out questions a benchmark."""
+    """At most so many held-out questions a benchmark, ≥ 1."""
     s_min: Share = SearchSettings().s_min
-    """Smallest sparsity searched."""
+    """Smallest sparsity searched, in [0, s_max]."""
     s_max: Share = SearchSettings().s_max
-    """Largest sparsity searched."""
+    """Largest sparsity searched, in [s_min, r_max]."""
 
     def __post_init__(self) -> None:
         check_settings(self)

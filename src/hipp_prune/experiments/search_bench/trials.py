@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ LONG_METHODS = ("hybrid", "grpo", "grpo-paper", "grpo-per-preference")
 
 @dataclass(frozen=True, kw_only=True)
 class SearchTrial:
-    """One search."""
+    """One search of a problem: by which method, for how many evaluations, with which seed."""
 
     problem: str
     method: Method
@@ -51,13 +52,17 @@ class SearchTrial:
 def schedule(
     problems: Sequence[str], methods: Sequence[Method], budgets: Sequence[int], seeds: int
 ) -> list[SearchTrial]:
-    """All cells, seed by seed: stopped at any time, no combination is more than one seed ahead of another."""
+    """All cells, seed by seed: stopped at any time, no combination is more than one seed ahead of another.
+
+    Args:
+        problems: names of arenas.
+        methods: searchers; those that do not learn a policy get no budget above ``LONG``.
+        budgets: evaluations a search.
+        seeds: searches of each kind.
+    """
     return [
         SearchTrial(problem=problem, method=method, budget=budget, seed=seed)
-        for seed in range(seeds)
-        for budget in sorted(budgets)
-        for problem in problems
-        for method in methods
+        for seed, budget, problem, method in product(range(seeds), sorted(budgets), problems, methods)
         if budget <= LONG or method in LONG_METHODS
     ]
 
@@ -93,7 +98,7 @@ class TrialResult:
 
     @classmethod
     def load(cls, path: Path) -> "TrialResult":
-        """Reads a result.
+        """Reads the file that ``save`` wrote.
 
         Raises:
             IncompleteRunError: if the file is damaged or of another version.
@@ -116,7 +121,14 @@ class TrialResult:
 
 
 def run_trial(cell: SearchTrial, arena: Arena, config: SearchSettings, *, name: str) -> TrialResult:
-    """Searches, asks for the whole lattice of preferences, and has the answers judged by the arena of this name."""
+    """Searches, asks for the whole lattice of preferences, and has the answers judged by the arena of this name.
+
+    Args:
+        cell: what to run.
+        arena: problem and judge.
+        config: the trial's settings.
+        name: the arena's, stored with the result.
+    """
     problem = arena.problem(config)
     start = time.perf_counter()
     result = search(problem, config, Archive())

@@ -117,11 +117,11 @@ class Entrant:
     """One a seed, by seed."""
 
     def values(self, measure: Measure) -> Floats:
-        """One a seed."""
+        """The measure of each seed, [seeds]."""
         return np.array([score.value(measure) for score in self.scores])
 
     def median(self, measure: Measure) -> float:
-        """Over seeds."""
+        """Median of the measure over seeds."""
         return float(np.median(self.values(measure)))
 
 
@@ -156,7 +156,7 @@ class Verdict:
     interval: tuple[float, float] | None
     """Its paired bootstrap 95% interval over seeds; None for one seed."""
     pairs: int
-    """Seeds compared."""
+    """Seeds that both have."""
 
     @property
     def has_better_median(self) -> bool:
@@ -206,7 +206,14 @@ def verdicts(table: Sequence[Entrant], measure: Measure, *, champion: str = "hyb
 def duels(
     table: Sequence[Entrant], measure: Measure, ours: tuple[str, int], theirs: tuple[str, int]
 ) -> list[Verdict]:
-    """One (method, budget) against another on every problem where both took part."""
+    """One (method, budget) against another on every problem where both took part.
+
+    Args:
+        table: everyone's scores.
+        measure: by which they are compared.
+        ours: method and evaluations of one side.
+        theirs: method and evaluations of the other.
+    """
     by_key = {(entry.problem, (entry.method, entry.budget)): entry for entry in table}
     return [
         compare(by_key[problem, ours], by_key[problem, theirs], measure)

@@ -12,7 +12,14 @@ from hipp_prune.questions.toyworld.drawing import CELL, SIDE
 
 
 def save(model: Any, family: ToyFamily, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Writes weights, configuration, tokenizer and processor as stock ``from_pretrained`` reads them."""
+    """Writes weights, configuration, tokenizer and processor as stock ``from_pretrained`` reads them.
+
+    Args:
+        model: a stock model.
+        family: whose processor and chat template are written.
+        tokenizer: with the model's vocabulary.
+        folder: to write into.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id,

@@ -17,7 +17,14 @@ _BATCH = 100
 
 @torch.no_grad()
 def answers(model: Any, family: ToyFamily, tokenizer: Any, questions: Sequence[Question]) -> list[int]:
-    """Index of the most likely allowed answer of each question, through the stock forward pass."""
+    """Index of the most likely allowed answer of each question, through the stock forward pass.
+
+    Args:
+        model: a stock model.
+        family: how its prompts are written.
+        tokenizer: with the model's vocabulary.
+        questions: of any benchmark.
+    """
     chosen = [0] * len(questions)
     for indices, ids in _equal_lengths(family, tokenizer, questions):
         some = [questions[index] for index in indices]

@@ -123,7 +123,11 @@ def config(
 ) -> LlavaConfig | Qwen2_5_VLConfig:
     """The stock configuration of ``family`` with ``blocks`` language blocks of ``neurons`` neurons.
 
-    ``ids`` is the vocabulary.
+    Args:
+        family: whose architecture it is.
+        ids: the vocabulary, ids by token.
+        blocks: language blocks, ≥ 1.
+        neurons: of each block's MLP, ≥ 1.
     """
     text: dict[str, object] = {
         "vocab_size": len(ids),

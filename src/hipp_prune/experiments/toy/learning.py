@@ -59,8 +59,13 @@ class LanguageOptimiser:
     ) -> float:
         """One update at ``factor`` times the learning rate; returns the loss at the answers.
 
-        Claims, answers and ends weigh the same, however many there are of each. ``confine`` may clear gradients before
-        they are followed.
+        Claims, answers and ends weigh the same, however many there are of each.
+
+        Args:
+            batch: packed rows.
+            features: of cached pictures; None where rows have none.
+            factor: of the learning rate, in [0, 1].
+            confine: may clear gradients before they are followed.
         """
         losses = nn.functional.cross_entropy(
             target_logits(self._model, batch, features), batch.target_ids, reduction="none"
@@ -85,7 +90,14 @@ class LanguageOptimiser:
 def task_accuracies(
     model: Any, packer: Packer, rows: Mapping[Task, Sequence[PackedRow]], features: Features | None
 ) -> dict[Task, float]:
-    """Share of right answers, by the most likely of all tokens, on the rows of each task."""
+    """Share of right answers, by the most likely of all tokens, on the rows of each task.
+
+    Args:
+        model: a stock model.
+        packer: makes batches of rows.
+        rows: to be asked, by task.
+        features: of cached pictures; None where rows have none.
+    """
     result: dict[Task, float] = {}
     for task, some in rows.items():
         batch = packer.collate(some)

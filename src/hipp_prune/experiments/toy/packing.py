@@ -20,7 +20,7 @@ PAD_SEGMENT = -1
 
 
 class TargetKind(IntEnum):
-    """What a target is."""
+    """What a model learns at a token: a claim, an answer, or where the text ends."""
 
     CLAIM = 0
     ANSWER = 1
@@ -45,7 +45,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class PackedRow:
-    """One packed sequence."""
+    """A sequence of several questions about one picture, before it becomes tensors."""
 
     patches: tuple[int, ...]
     """Token whose embedding stands for each patch; empty without a picture."""

@@ -61,7 +61,7 @@ class Recipe:
     see_steps: int = 900
     see_rate: float = 2e-3
     see_pictures: int = 48
-    """Pictures a step of *see*."""
+    """Pictures in each step of *see*."""
     look_steps: int = 250
     look_rate: float = 8e-4
     warmup_steps: int = 30
@@ -133,7 +133,14 @@ class _Narrator:
 
 
 class School:
-    """A model under training, what it is taught, and the stages."""
+    """A model under training, what it is taught, and the stages.
+
+    Args:
+        family: whose architecture it is.
+        recipe: sizes, and the steps and rates of every stage.
+        seed: of the weights and of all that is drawn.
+        say: told a line about every stage.
+    """
 
     def __init__(self, family: ToyFamily, recipe: Recipe, seed: int, say: Say) -> None:
         torch.manual_seed(seed)
@@ -262,7 +269,14 @@ class School:
 
 
 def fresh_model(family: ToyFamily, ids: dict[str, int], blocks: int, neurons: int) -> Any:
-    """A stock model of ``family`` with random weights; ``ids`` is the vocabulary."""
+    """A stock model of ``family`` with random weights.
+
+    Args:
+        family: whose architecture it is.
+        ids: the vocabulary, ids by token.
+        blocks: language blocks, ≥ 1.
+        neurons: of each block's MLP, ≥ 1.
+    """
     settings = families.config(family, ids, blocks, neurons)
     if isinstance(settings, LlavaConfig):
         return LlavaForConditionalGeneration(settings)

@@ -20,7 +20,7 @@ class ToyMake:
     out: Path
     """Folder to make; use it as --questions toyworld:FOLDER."""
     seed: Seed = 0
-    """Of the world."""
+    """Of scenes, pictures and questions, ≥ 0."""
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -43,7 +43,7 @@ class ToyTrain:
     """
 
     model: Literal["toy-llava", "toy-qwen2.5-vl"]
-    """Which one."""
+    """The embedded model to train again."""
     out: Path
     """Checkpoint folder to make."""
     log: Path | None = None

@@ -209,7 +209,7 @@ class AmberScore:
 
     @property
     def accuracy(self) -> float:
-        """Balanced accuracy."""
+        """Balanced accuracy over all dimensions, in [0, 1]."""
         return self.parts[ALL].balanced_accuracy
 
     @property
@@ -322,7 +322,7 @@ def stratum(question: Question) -> Hashable:
 
 
 def aliases(questions: Sequence[Question]) -> Mapping[str, Question]:
-    """The official ids."""
+    """By the official ids, which have no prefix."""
     return {question.id.rpartition("/")[2]: question for question in questions}
 
 

@@ -60,7 +60,7 @@ class Edition:
 
 
 POPE = Edition(name="pope", title="POPE")
-"""The first."""
+"""The edition of the POPE paper."""
 
 
 def load(
@@ -176,7 +176,7 @@ def _image_folder(folder: Path, images: Path | None, edition: Edition, *, need_i
 
 
 def load_edition(edition: Edition, path: Path, how: Loading) -> list[Question]:
-    """``Benchmark.load`` of an edition."""
+    """Reads the files of an edition, in the form that ``Benchmark.load`` has."""
     return load(path, how.images, edition=edition, skip_bad=how.skip_bad, need_images=how.need_images)
 
 

@@ -49,12 +49,12 @@ def box(paint: str, *corners: float) -> Shape:
 
 
 def polygon(paint: str, *corners: float) -> Shape:
-    """A filled polygon."""
+    """A filled polygon with the corners ``x0, y0, x1, y1, …``."""
     return Shape("polygon", paint, _pairs(corners))
 
 
 def line(paint: str, width: float, *points: float) -> Shape:
-    """An open stroke."""
+    """An open stroke through the points ``x0, y0, x1, y1, …``."""
     return Shape("line", paint, _pairs(points), width)
 
 

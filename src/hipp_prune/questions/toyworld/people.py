@@ -39,6 +39,6 @@ def _person(first: str, last: str) -> Person:
 
 
 PEOPLE = tuple(_person(first, last) for first in FIRST_NAMES for last in LAST_NAMES)
-"""Everybody."""
+"""Everybody there is: all first names with all last names."""
 VALUES = {"work": PLACES, "pet": PETS, "favorite": COLORS}
 """What each fact of a person may be."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from random import Random
 
 from hipp_prune.questions.toyworld.scenes import Scene
@@ -36,7 +37,9 @@ def rankings(collection: Sequence[Scene]) -> dict[str, Ranking]:
     Ties are broken by name, so that the order depends on the collection only.
     """
     frequency = Counter(name for scene in collection for name in scene.names)
-    together = Counter((a, b) for scene in collection for a in scene.names for b in scene.names if a != b)
+    together: Counter[tuple[str, str]] = Counter()
+    for scene in collection:
+        together.update(permutations(scene.names, 2))
     names = sorted(_NAMES)
     popular = sorted(names, key=lambda name: -frequency[name])
     adversarial = {a: sorted(names, key=lambda b: -together[a, b]) for a in names}
@@ -44,7 +47,14 @@ def rankings(collection: Sequence[Scene]) -> dict[str, Ranking]:
 
 
 def polls(scene: Scene, subset: str, orders: dict[str, Ranking], rng: Random) -> Iterator[Poll]:
-    """``2 * POSITIVES`` questions about ``scene``: present and absent things in turn, none asked twice."""
+    """``2 * POSITIVES`` questions about ``scene``: present and absent things in turn, none asked twice.
+
+    Args:
+        scene: whose things are asked for.
+        subset: ``random``, ``popular`` or ``adversarial``: how absent things are chosen.
+        orders: candidates in their order, by subset (``rankings``).
+        rng: draws the present things, and the absent ones of ``random``.
+    """
     asked: set[str] = set(scene.names)
     for present in rng.sample(scene.names, POSITIVES):
         yield Poll(present, True)

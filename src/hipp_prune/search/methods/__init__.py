@@ -13,7 +13,7 @@ from hipp_prune.errors import InputError
 from hipp_prune.files.modules import load_module, module_names
 
 METHODS = module_names(__name__)
-"""The methods' names."""
+"""What ``--method`` may name: the modules of this folder."""
 
 if TYPE_CHECKING:
     Method = str

@@ -34,9 +34,9 @@ class _Lineage:
     """One operating point and the best plan known for it."""
 
     preference: Floats
-    """λ, [3]."""
+    """λ of the operating point, [3]."""
     kept: Ints
-    """[U]."""
+    """Neurons that its plan keeps, [U]."""
 
 
 def search(session: Session) -> TableSolution:

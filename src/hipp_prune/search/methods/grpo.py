@@ -9,5 +9,5 @@ SETTINGS = FROM_SCRATCH
 
 
 def search(session: Session) -> PolicySolution:
-    """GRPO alone."""
+    """GRPO from the first evaluation on: no surrogate, no warm-up."""
     return train_policy(session)

@@ -25,5 +25,5 @@ SETTINGS = {
 
 
 def search(session: Session) -> PolicySolution:
-    """GRPO alone."""
+    """GRPO from the first evaluation on, with the choices of the paper."""
     return train_policy(session)

@@ -22,7 +22,7 @@ class PlanBatch:
     kept: Int[Ints, "plans units"]
     """Neurons kept, [P, U]."""
     sparsity: Float[Floats, "plans"]
-    """Realised sparsity, [P]."""
+    """Realised sparsity, in [0, 1], [P]."""
 
 
 def make_context(
@@ -78,7 +78,15 @@ def flatten_actions(
 ) -> Float[Floats, "plans entries-1"]:
     """The flat actions [P, U] that mean what hierarchical ones [P, 1 + U] do, up to the edges of the box.
 
-    Args and errors: see ``decode_actions``.
+    Args:
+        z: raw hierarchical actions, [P, 1 + U].
+        budget: interval (s_min, s_max) of each plan, [P, 2].
+        space: units and box.
+        rule: Eq. 8's rule.
+        kappa: its concentration κ > 0.
+
+    Raises:
+        BudgetError: if an interval reaches beyond ``space.r_max``.
     """
     share = _hierarchical_ratios(z, budget, space, rule=rule, kappa=kappa) / space.r_max
     share = np.clip(share, _EDGE, 1 - _EDGE)

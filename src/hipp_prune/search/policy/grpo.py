@@ -63,7 +63,7 @@ class PolicyLoss:
     """Eq. 18 with the sign of a loss, and what to watch of it."""
 
     loss: Float[Tensor, ""]
-    """−J, scalar."""
+    """−J of Eq. 18, to be minimised."""
     kl: float
     """Mean KL(π_θ ‖ π_old) over the plans."""
     clipped: float

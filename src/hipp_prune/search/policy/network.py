@@ -25,7 +25,7 @@ class PlanDistribution:
     mean: Float[Tensor, "groups entries"]
     """[G, Z]: Z = 1 + U, the budget first, or U where actions are flat."""
     log_std: Float[Tensor, "groups entries"]
-    """[G, Z]."""
+    """log σ of every entry, [G, Z]."""
     flat: bool = False
     """Whether z has an entry a unit and none for the budget."""
 

@@ -48,11 +48,11 @@ class Curve:
     level: Annotated[float, Ge(-1e9), Le(1e9)]
     """Accuracy without loss: the mean of c_m over the questions asked."""
     fall: Damage
-    """b ≥ 0."""
+    """b ≥ 0: how much accuracy is lost at the most."""
     scale: Annotated[float, Gt(0), Le(1e9)]
     """s > 0, in units of the return."""
     power: Annotated[float, Gt(0), Le(10)]
-    """p."""
+    """Exponent p > 0 of the loss."""
 
     def __call__(self, loss: Floats) -> Floats:
         """Accuracy at losses of any shape; never rises with the loss."""
@@ -65,7 +65,7 @@ class Fit:
 
     surrogate: Surrogate
     curves: dict[str, Curve]
-    """By ``Benchmark.name``."""
+    """Accuracy against loss, by ``Benchmark.name``."""
 
     def accuracies(self, ratios: Floats) -> Floats:
         """Accuracy on each benchmark of ratios [P, U], [P, B], by the predicted loss of its role."""
@@ -90,7 +90,7 @@ class _SurrogateFile:
             raise ValueError("the tables of a surrogate must be equally long")
 
     def restore(self) -> Surrogate:
-        """The surrogate."""
+        """The surrogate whose coefficients these are."""
         return Surrogate(
             linear=np.array(self.linear), quadratic=np.array(self.quadratic), cubic=np.array(self.cubic)
         )
@@ -118,7 +118,7 @@ class Forecast:
     """Fits to an archive, whole and without each group of minibatches."""
 
     evaluations: int
-    """Evaluations in the archive."""
+    """How many the archive held when it was fitted."""
     whole: Fit
     without: tuple[Fit, ...]
     """G fits, 4 ≤ G ≤ 8."""
@@ -173,7 +173,7 @@ def known_forecast(path: Path, archive: Archive, space: PlanSpace) -> Forecast:
 
 
 def fit_forecast(evaluations: Sequence[Evaluation], space: PlanSpace) -> Forecast:
-    """Fits a forecast to an archive.
+    """Fits surrogate and curves to all evaluations, and again without each group of minibatches.
 
     Raises:
         InputError: if the archive is too small to say how sure a forecast is.

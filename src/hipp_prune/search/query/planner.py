@@ -51,9 +51,9 @@ class Planner:
     config: SearchSettings
     """The settings it was trained with."""
     state: Floats
-    """Descriptors, [U, F]."""
+    """Descriptors of the units, [U, F]."""
     features: tuple[str, ...]
-    """Their names."""
+    """Names of the descriptors, F."""
     orders: tuple[Ints, ...]
     """Ranking behind each mask of a plan, most important first (``Plan.masks`` says which)."""
     scale: tuple[float, float, float]
@@ -129,7 +129,7 @@ class Planner:
 
     @classmethod
     def load(cls, path: Path) -> "Planner":
-        """Reads a planner.
+        """Reads the file that ``save`` wrote.
 
         Raises:
             IncompleteRunError: if the file is missing, cut off or of another version.

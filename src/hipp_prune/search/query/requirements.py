@@ -43,7 +43,7 @@ class Requirement:
 
     name: str
     value: float
-    """In [0, 1]."""
+    """Least accuracy or saving, in [0, 1]."""
 
     @classmethod
     def parse(cls, text: str) -> "Requirement":
@@ -74,7 +74,7 @@ class _Candidates:
     """Plans and what is known of them; P plans."""
 
     kept: Ints
-    """[P, U]."""
+    """Neurons that each plan keeps, [P, U]."""
     names: tuple[str, ...]
     """The benchmarks that are forecast, B of them."""
     mean: Floats
