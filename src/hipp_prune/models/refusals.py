@@ -4,7 +4,6 @@ Each reason is one sentence that says what to do instead. Read are ``config.json
 headers of the safetensors files, which name every tensor and its type.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedConfig
 
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
+from hipp_prune.files.reading import read_document
+from hipp_prune.models.declared import REMEDY
 
 _QUANTISED = ("quantization_config", "compression_config")
 """Settings by which every quantiser marks its checkpoints, at the top or in a part of the model."""
@@ -60,9 +61,9 @@ def _raw_config(source: Path | str) -> dict[str, Any]:
     """The configuration as it is written; empty where it cannot be read, which whoever loads it will say better."""
     try:
         if isinstance(source, Path):
-            content = json.loads((source / "config.json").read_text(encoding="utf-8"))
-        else:
-            content, _ = PreTrainedConfig.get_config_dict(source)
+            path = source / "config.json"
+            return read_document(path, dict[str, Any], remedy=REMEDY, error=CheckpointError, foreign=True)
+        content, _ = PreTrainedConfig.get_config_dict(source)
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

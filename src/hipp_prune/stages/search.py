@@ -15,7 +15,6 @@ from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.errors import InputError
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.progress import Progress
-from hipp_prune.files.reading import read_json
 from hipp_prune.files.run_directory import SearchFolder
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
@@ -29,6 +28,7 @@ from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.model_space import plan_space
 from hipp_prune.search.query.forecast import known_forecast
 from hipp_prune.search.query.planner import Planner
+from hipp_prune.search.record import read_record
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import CalibratedRun, load, meet
 from hipp_prune.stages.settings import AskSettings, LoadSettings
@@ -196,14 +196,12 @@ def read_search(
     """
     if not folder.record.exists():
         return None
-    record = read_json(folder.record, made_by="hipp-prune search")
-    now = asdict(settings)
-    before = {**asdict(SearchSettings()), **record["config"]}
+    record = read_record(folder.record)
+    now, before = asdict(settings), asdict(record.config)
     if may_grow:
         before["evaluations"] = now["evaluations"]
     refuse_changes(folder.root, before, now, remedy=remedy)
-    spent: dict[str, float] | None = record.get("spent")
-    return spent
+    return None if record.spent is None else asdict(record.spent)
 
 
 def _claim(folder: SearchFolder, settings: SearchSettings, *, force: bool) -> None:
