@@ -39,8 +39,11 @@ def read_image(path: Path) -> Image.Image:
         ImageError: the file is missing, is no picture, ends before the picture does, or has grey values on no known
             scale.
     """
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing"
+    try:
+        found = "a file" if path.is_file() else "a folder" if path.is_dir() else "nothing"
+    except OSError as error:  # a name that no file can have
+        found = error.strerror
+    if found != "a file":
         raise ImageError(f"{path}: expected an image, found {found}; check the image folder")
     try:
         with Image.open(path) as image:

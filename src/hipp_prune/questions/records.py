@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Len
+from pydantic import Field
 
 from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.files.reading import read_document, read_text
@@ -51,7 +52,9 @@ def skip_or_raise(error: InputError, skip_bad: SkipBad | None) -> None:
     skip_bad.reasons.append(str(error))
 
 
-Identifier = Annotated[str, Len(1)] | int
+Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""A string on one line: an id, the name of a picture or of a part; sentences and tables show it."""
+Identifier = Annotated[Name, Len(1)] | int
 """An id as files of benchmarks have them."""
 
 
