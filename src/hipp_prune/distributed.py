@@ -39,6 +39,8 @@ _GRACE = 5.0
 """Seconds that a worker waits for the first one to say what went wrong."""
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 """Seconds and tries after which the system gives up a peer whose machine fell silent."""
+_LONGEST_LINE = 2**20
+"""Bytes that a worker says at once; a stranger may say more."""
 _DONE = "done"
 _AGAIN = "what is in the run directory stays: start the same command again, with any number of workers"
 
@@ -250,7 +252,7 @@ def _encode(value: Any) -> "Tensor":
 
 
 def _decode(message: "Tensor") -> Any:
-    return json.loads(message.numpy().tobytes())
+    return json.loads(message.numpy().tobytes())  # what _encode wrote in another worker: no file, no user
 
 
 @contextmanager
@@ -282,7 +284,7 @@ def _connect(team: _Team, store: "Store", size: int) -> None:
         port, token = store.get("hipp-prune/lifeline").decode().split()
         lifeline = socket.create_connection((os.environ["MASTER_ADDR"], int(port)))
         _keep_alive(lifeline)
-        _say(lifeline, json.dumps([token, team.rank, own]))
+        _say(lifeline, f"{token} {team.rank} {own}")
         team.names = json.loads(_hear(lifeline))
         team.lifelines = [lifeline]
         _watch(team, lifeline, team.names[0])
@@ -300,10 +302,10 @@ def _accept(server: socket.socket, token: str) -> tuple[int, tuple[socket.socket
         lifeline, _ = server.accept()
         lifeline.settimeout(_GRACE)
         with suppress(ValueError, OSError):
-            said, index, name = json.loads(_hear(lifeline))
+            said, index, name = _hear(lifeline).split(" ", maxsplit=2)
             if said == token:
                 _keep_alive(lifeline)
-                return index, (lifeline, name)
+                return int(index), (lifeline, name)
         lifeline.close()
 
 
@@ -350,9 +352,9 @@ def _say(lifeline: socket.socket, line: str) -> None:
 
 
 def _hear(lifeline: socket.socket) -> str:
-    """The next line, or what came of it before the connection ended."""
+    """The next line, or what came of it before the connection ended; no more than ``_LONGEST_LINE`` of it."""
     line = b""
-    while not line.endswith(b"\n") and (byte := lifeline.recv(1)):
+    while len(line) < _LONGEST_LINE and not line.endswith(b"\n") and (byte := lifeline.recv(1)):
         line += byte
     return line.decode(errors="replace").strip()
 

@@ -1,5 +1,6 @@
 """Whether a value is what annotations declare; written without pydantic, to judge what pydantic let through."""
 
+import collections.abc
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -7,7 +8,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
-from annotated_types import Ge, Gt, Le, Len, Lt
+from annotated_types import Ge, Gt, Le, Len, Lt, Predicate
 
 
 def misfit(value: object, hint: Any, *, foreign: bool = False, place: str = "") -> str | None:
@@ -37,18 +38,12 @@ def misfit(value: object, hint: Any, *, foreign: bool = False, place: str = "") 
         return None if None in found else wrong
     if origin is Literal:
         return None if any(value == each and type(value) is type(each) for each in arguments) else wrong
+    if getattr(hint, "_is_protocol", False):
+        return misfit(value, type(value), foreign=foreign, place=place)
     if is_dataclass(hint):
         return _misfit_of_fields(value, hint, foreign, place, wrong)
-    if origin is dict:
-        if not isinstance(value, Mapping):
-            return wrong
-        parts = [(key, value[key], arguments[1]) for key in value]
-        wrong_key = next((found for key in value if (found := inside(key, arguments[0], key))), None)
-        return wrong_key or next(
-            (found for key, part, its in parts if (found := inside(part, its, key))), None
-        )
-    if origin in (list, tuple):
-        return _misfit_of_items(value, hint, inside, wrong)
+    if origin in _CONTAINERS:
+        return _CONTAINERS[origin](value, hint, inside, wrong)
     return None if _is_plain(value, hint) else wrong
 
 
@@ -72,11 +67,21 @@ def _misfit_of_fields(value: object, hint: Any, foreign: bool, place: str, wrong
     )
 
 
+def _misfit_of_entries(value: object, hint: Any, inside: Any, wrong: str) -> str | None:
+    if not isinstance(value, Mapping):
+        return wrong
+    of_keys, of_values = get_args(hint)
+    found = (
+        inside(part, its, key) for key in value for part, its in ((key, of_keys), (value[key], of_values))
+    )
+    return next((each for each in found if each), None)
+
+
 def _misfit_of_items(value: object, hint: Any, inside: Any, wrong: str) -> str | None:
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, list | tuple | frozenset):
         return wrong
     arguments = get_args(hint)
-    same = get_origin(hint) is list or arguments[-1] is Ellipsis
+    same = get_origin(hint) is not tuple or arguments[-1] is Ellipsis
     if not same and len(value) != len(arguments):
         return wrong
     hints: Sequence[Any] = [arguments[0]] * len(value) if same else arguments
@@ -88,6 +93,15 @@ def _misfit_of_items(value: object, hint: Any, inside: Any, wrong: str) -> str |
         ),
         None,
     )
+
+
+_CONTAINERS = {
+    dict: _misfit_of_entries,
+    collections.abc.Mapping: _misfit_of_entries,
+    list: _misfit_of_items,
+    tuple: _misfit_of_items,
+    frozenset: _misfit_of_items,
+}
 
 
 def _is_plain(value: object, hint: Any) -> bool:
@@ -110,6 +124,8 @@ def _within(value: Any, limit: object) -> bool:
             return bool(value <= most)
         case Lt(lt=most):
             return bool(value < most)
+        case Predicate(func=holds):
+            return bool(holds(value))
         case Len(min_length=least, max_length=most):
             return least <= len(value) <= (math.inf if most is None else most)
     return True

@@ -78,11 +78,11 @@ def _changed(value: Any, rng: random.Random) -> Any:
     """The value with one change somewhere inside it."""
     places = _places(value)
     if not places or rng.random() < 0.02:
-        return rng.choice(_VALUES)
+        return deepcopy(rng.choice(_VALUES))
     parent, key = rng.choice(places)
     match rng.randrange(9):
         case 0 | 1 | 2:
-            parent[key] = rng.choice(_VALUES)
+            parent[key] = deepcopy(rng.choice(_VALUES))
         case 3:
             del parent[key]
         case 4:
@@ -91,9 +91,9 @@ def _changed(value: Any, rng: random.Random) -> Any:
         case 5 if isinstance(parent, dict):
             parent[rng.choice(("colour", key + "s", key.upper(), ""))] = parent.pop(key)
         case 6 if isinstance(parent, dict):
-            parent[rng.choice(("colour", "Infinity", "__class__"))] = rng.choice(_VALUES)
+            parent[rng.choice(("colour", "Infinity", "__class__"))] = deepcopy(rng.choice(_VALUES))
         case 7 if isinstance(parent, list):
-            parent.insert(rng.randrange(len(parent) + 1), rng.choice((*_VALUES, *parent)))
+            parent.insert(rng.randrange(len(parent) + 1), deepcopy(rng.choice((*_VALUES, *parent))))
         case _:
             parent[key] = _resembling(parent[key], rng)
     return value
@@ -118,7 +118,9 @@ def _resembling(value: Any, rng: random.Random) -> Any:
             (value + "\n", value.upper(), value[:-1], [value], {"": value}, value * 50, repr(value))
         )
     if isinstance(value, list):
-        return rng.choice((value * 2, value[:-1], dict(enumerate(value)), value[::-1], [value], len(value)))
+        return rng.choice(
+            (value + deepcopy(value), value[:-1], dict(enumerate(value)), value[::-1], [value], len(value))
+        )
     if isinstance(value, dict):
         return rng.choice(([value], list(value), [list(pair) for pair in value.items()], json.dumps(value)))
     return rng.choice(([value], str(value), {"": value}))

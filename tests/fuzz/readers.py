@@ -8,7 +8,9 @@ the file's or the result's declared type says otherwise. Exits with 1 if anythin
 import argparse
 import json
 import logging
+import platform
 import random
+import re
 import signal
 import sys
 import time
@@ -24,9 +26,13 @@ from tempfile import TemporaryDirectory
 from hipp_prune.errors import HippPruneError
 from tests.fuzz.conformity import misfit
 from tests.fuzz.mutations import mutate
-from tests.fuzz.seeds import SEEDS, Seed
+from tests.fuzz.seed import Seed
+from tests.fuzz.seeds import SEEDS
 
-_HEADER = f"{'reader':<12}{'inputs':>9}{'accepted':>10}{'foreign exceptions':>20}{'wrong types accepted':>22}"
+_HEADER = """| reader | inputs | accepted | foreign exceptions | wrong types accepted |
+|---|---:|---:|---:|---:|"""
+_SHOWN = 40
+"""Faults told, the most frequent first."""
 _SECONDS = 20
 """For one file; what takes longer hangs."""
 
@@ -49,6 +55,14 @@ class Tally:
         """Whether every input was read as declared or refused by one of our errors."""
         return not self.foreign and not self.wrong
 
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            inputs=self.inputs + other.inputs,
+            accepted=self.accepted + other.accepted,
+            foreign=self.foreign + other.foreign,
+            wrong=self.wrong + other.wrong,
+        )
+
 
 def fuzz(seed: Seed, folder: Path, rng: random.Random, go_on: Callable[[int], bool]) -> Tally:
     """Reads damaged files until told to stop.
@@ -66,7 +80,7 @@ def fuzz(seed: Seed, folder: Path, rng: random.Random, go_on: Callable[[int], bo
     tally = Tally()
     while go_on(tally.inputs):
         name = rng.choice(list(sound))
-        (folder / name).write_bytes(mutate(sound[name], rng, lines=name.endswith(".jsonl")))
+        (folder / name).write_bytes(mutate(sound[name], rng, lines=name in seed.lines))
         tally.inputs += 1
         _try(seed, folder, name, tally)
         for each, content in sound.items():
@@ -102,15 +116,32 @@ def _faults(seed: Seed, folder: Path, name: str, result: object) -> Iterator[str
     """What is wrong with a result, and with the file that it was read from."""
     if seed.result is not None and (fault := misfit(result, seed.result, place="result")):
         yield fault
-    kind = seed.kinds[name]
-    if kind is None:
-        return
-    text = (folder / name).read_text(encoding="utf-8-sig")
-    values = [line for line in text.split("\n") if line.strip()] if name.endswith(".jsonl") else [text]
-    for value in values:
-        if fault := misfit(json.loads(value), kind, foreign=seed.foreign, place=name):
+    for text in seed.values(name, (folder / name).read_bytes().decode("utf-8-sig")):
+        try:
+            value = json.loads(
+                text, object_pairs_hook=_object, parse_constant=float if name in seed.foreign else _constant
+            )
+        except (_UnsoundError, ValueError) as unsound:
+            yield f"{name}: {unsound}"
+            return
+        kind = seed.kinds[name]
+        if kind is not None and (fault := misfit(value, kind, foreign=name in seed.foreign, place=name)):
             yield fault
             return
+
+
+class _UnsoundError(Exception):
+    """JSON that should not have been accepted, whatever it says."""
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(dict(pairs)) < len(pairs):
+        raise _UnsoundError("a key twice in one object")
+    return dict(pairs)
+
+
+def _constant(text: str) -> float:
+    raise _UnsoundError(f"the number {text}")
 
 
 @contextmanager
@@ -133,32 +164,46 @@ def _strict() -> Iterator[None]:
 
 
 def main() -> int:
-    """Fuzzes one reader or all, and prints what came of it."""
+    """Fuzzes one reader or all, and prints what came of it, as a Markdown table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--minutes", type=float, default=3.0, help="for each reader")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reader", choices=[seed.name for seed in SEEDS])
     arguments = parser.parse_args()
     logging.disable()
-    tallies = {}
-    print(_HEADER)  # noqa: T201
+    command = " ".join(["python -m tests.fuzz.readers", *sys.argv[1:]])
+    _say(f"`{command}` (seed {arguments.seed}, {arguments.minutes:g} minutes a reader)")
+    _say(f"{_processor()}, Python {platform.python_version()}, one process\n\n{_HEADER}")
+    tallies = []
     for seed in SEEDS:
-        if arguments.reader not in (None, seed.name):
-            continue
-        end = time.monotonic() + 60 * arguments.minutes
-        with TemporaryDirectory() as folder:
+        if arguments.reader in (None, seed.name):
+            end = time.monotonic() + 60 * arguments.minutes
             rng = random.Random(f"{seed.name} {arguments.seed}")
-            tally = fuzz(seed, Path(folder), rng, lambda _, end=end: time.monotonic() < end)
-        tallies[seed.name] = tally
-        foreign, wrong = tally.foreign.total(), tally.wrong.total()
-        print(f"{seed.name:<12}{tally.inputs:>9,}{tally.accepted:>10,}{foreign:>20,}{wrong:>22,}", flush=True)  # noqa: T201
-        for fault, count in [*tally.foreign.most_common(12), *tally.wrong.most_common(12)]:
-            print(f"    {count:>5} × {fault}")  # noqa: T201
-    total = sum(tally.inputs for tally in tallies.values())
-    foreign = sum(tally.foreign.total() for tally in tallies.values())
-    wrong = sum(tally.wrong.total() for tally in tallies.values())
-    print(f"{'all':<12}{total:>9,}{'':>10}{foreign:>20,}{wrong:>22,}")  # noqa: T201
-    return 0 if foreign == wrong == 0 else 1
+            with TemporaryDirectory() as folder:
+                tallies.append(fuzz(seed, Path(folder), rng, lambda _, end=end: time.monotonic() < end))
+            _say(_row(seed.name, tallies[-1]))
+            for fault, count in (tallies[-1].foreign + tallies[-1].wrong).most_common(_SHOWN):
+                sys.stderr.write(f"{count:>5} × {seed.name}: {fault}\n")
+    total = sum(tallies, Tally())
+    _say(_row("all", total))
+    return 0 if total.sound else 1
+
+
+def _row(name: str, tally: Tally) -> str:
+    counts = (tally.inputs, tally.accepted, tally.foreign.total(), tally.wrong.total())
+    return f"| {name} | {' | '.join(f'{count:,}' for count in counts)} |"
+
+
+def _processor() -> str:
+    """What this machine calls its processor."""
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.is_file() else []
+    return names[0] if names else platform.machine()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.readers import fuzz
-from tests.fuzz.seeds import SEEDS, Seed
+from tests.fuzz.seed import Seed
+from tests.fuzz.seeds import SEEDS
 
 _INPUTS = 30
 """Damaged files of each reader."""

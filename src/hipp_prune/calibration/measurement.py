@@ -17,6 +17,8 @@ from hipp_prune.calibration.visual import VisualSensitivity, record_visual
 from hipp_prune.errors import CheckpointError, IncompleteRunError, QuestionError
 from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.progress import Progress
+from hipp_prune.files.ranges import Count
+from hipp_prune.files.strict import parse_json
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
 from hipp_prune.models.structure import check_prunable
@@ -26,6 +28,8 @@ from hipp_prune.questions.question import Question
 
 CALIBRATION_FORMAT = "hipp-prune calibration 2"
 """What a calibration file says it is; a reader refuses any other."""
+
+_REMEDY = "write it again with `hipp-prune calibrate`"
 
 _SUMS = ("count", "total", "square", "maximum")
 
@@ -114,21 +118,27 @@ class Calibration:
         def moments(name: str) -> Moments:
             return Moments(**{kind: tensors[f"{name}.{kind}"] for kind in _SUMS})
 
+        num_blocks, num_questions = (
+            _count(metadata.get(name, ""), f"{path}, {name}") for name in ("num_blocks", "num_questions")
+        )
         try:
-            blocks = range(int(metadata["num_blocks"]))
+            blocks = range(num_blocks)
             return cls(
                 inputs=tuple(moments(f"inputs.{block}") for block in blocks),
                 neurons=tuple(moments(f"neurons.{block}") for block in blocks),
                 taylor=tuple(tensors[f"taylor.{block}"] for block in blocks),
                 visual=VisualSensitivity(total=tensors["visual.total"], count=tensors["visual.count"]),
-                num_questions=int(metadata["num_questions"]),
+                num_questions=num_questions,
                 origin=Origin(weights=metadata["weights"], questions=metadata["questions"]),
             )
-        except (KeyError, ValueError) as error:
+        except KeyError as error:
             raise CheckpointError(
-                f"{path}: expected a whole calibration, but {error} is missing or malformed; "
-                "write it again with `hipp-prune calibrate`"
+                f"{path}: expected a whole calibration, but {error} is missing; {_REMEDY}"
             ) from error
+
+
+def _count(text: str, where: str) -> int:
+    return parse_json(text, Count, where=where, remedy=_REMEDY, error=CheckpointError)
 
 
 @dataclass(frozen=True, kw_only=True)

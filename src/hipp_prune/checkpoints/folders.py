@@ -21,7 +21,7 @@ from hipp_prune.errors import CheckpointError, OutputExistsError
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.replacing import check_folder, new_folder
-from hipp_prune.models.declared import INDEX, read_index
+from hipp_prune.models.declared import INDEX, check_index, read_index
 from hipp_prune.models.uneven import REMOTE_CODE, write_code
 
 _SINGLE = "model.safetensors"
@@ -38,14 +38,11 @@ def open_shards(source: Path) -> list[Shard]:
     """
     hub_names = _tower(source) in (None, "clip_vision_model", "siglip_vision_model")
     if (source / INDEX).is_file():
-        weight_map = read_index(source).weight_map
-        shards = [read_shard(source / name, hub_names=hub_names) for name in sorted(set(weight_map.values()))]
-        missing = set(weight_map) - {entry.name for shard in shards for entry in shard.entries}
-        if missing:
-            raise CheckpointError(
-                f"{source}: the index names {len(missing)} tensors that no file holds, e.g. {min(missing)}; "
-                "download the model again"
-            )
+        index = read_index(source)
+        shards = [read_shard(source / name, hub_names=hub_names) for name in index.files]
+        check_index(
+            source, index, {shard.path.name: [entry.name for entry in shard.entries] for shard in shards}
+        )
         return shards
     if (source / _SINGLE).is_file():
         return [read_shard(source / _SINGLE, hub_names=hub_names)]

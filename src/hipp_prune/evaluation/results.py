@@ -28,12 +28,16 @@ class Results:
     """Questions left out because the edition that was asked does not hold them, by ``Benchmark.name``."""
 
     def to_json(self) -> str:
-        """The rule, and each benchmark's counts and metrics."""
+        """The text of ``document``."""
+        return json.dumps(self.document(), indent=2)
+
+    def document(self) -> dict[str, Any]:
+        """The rule, and each benchmark's counts and metrics, as JSON has them."""
         document: dict[str, Any] = {"rule": self.rule}
         document |= {name: score.to_json() for name, score in self.scores.items()}
         if self.unasked:
             document["unasked"] = dict(self.unasked)
-        return json.dumps(document, indent=2)
+        return document
 
     @classmethod
     def from_json(cls, text: str, *, where: str = "results") -> "Results":

@@ -73,7 +73,7 @@ class Scorecard:
     def save(self, path: Path) -> None:
         """Writes the evaluation as JSON, atomically."""
         content = asdict(self)
-        content["results"] = json.loads(self.results.to_json())
+        content["results"] = self.results.document()
         write_json(path, content)
 
     @classmethod

@@ -39,6 +39,7 @@ class OnnxModel:
             onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
             for name in ("vision_encoder", "embed_tokens", "decoder_model_merged")
         )
+        # By hand, since this file is copied beside the graphs and runs without hipp-prune, which wrote what it reads.
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         self.image_token: int = config.get("image_token_id", config.get("image_token_index"))
         self.merge: int = config["vision_config"].get("spatial_merge_size", 1)

@@ -52,6 +52,7 @@ def read_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int, *, token_ids:
         UnsupportedModelError: if it cannot, and ``token_ids`` is false.
     """
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    # What the tokenizers library says of a tokenizer that it has loaded: no file, and too large to check twice.
     content: dict[str, Any] = {} if backend is None else json.loads(backend.to_str())
     cuts_text = is_sentencepiece(content)
     if not cuts_text and not token_ids:

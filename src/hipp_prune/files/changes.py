@@ -13,18 +13,19 @@ def refuse_changes(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]
 
     Args:
         path: file or folder that holds what was begun.
-        before: the settings it was begun with, as JSON has them.
-        now: the settings asked for; tuples count as JSON's lists.
+        before: the settings it was begun with.
+        now: the settings asked for; in both, tuples count as JSON's lists.
         remedy: what else than repeating the settings helps, e.g. ``add --force to start over``.
 
     Raises:
         RunError: naming every setting that differs, before and now.
     """
-    asked = json.loads(json.dumps(now))
-    names = sorted({*before, *asked})
-    changed = [name for name in names if before.get(name) != asked.get(name)]
+    begun, asked = (
+        json.loads(json.dumps(each)) for each in (before, now)
+    )  # no file, but what JSON makes of values
+    changed = [name for name in sorted({*begun, *asked}) if begun.get(name) != asked.get(name)]
     if changed:
-        differences = ", ".join(f"{name} {before.get(name)!r} → {asked.get(name)!r}" for name in changed)
+        differences = ", ".join(f"{name} {begun.get(name)!r} → {asked.get(name)!r}" for name in changed)
         raise RunError(
             f"{path} was made with other settings ({differences}); repeat them to go on with it, or {remedy}"
         )

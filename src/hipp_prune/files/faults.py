@@ -32,6 +32,8 @@ _EXPECTED = {
     "too_short": "at least {min_length} long",
     "too_long": "at most {max_length} long",
     "string_too_short": "a string that is not empty",
+    "string_pattern_mismatch": "a string that matches {pattern}",
+    "predicate_failed": "a string on one line",
     "string_too_long": "a string of at most {max_length} characters",
 }
 """What a field should have been, by pydantic's name of the error; any other is told in pydantic's words."""

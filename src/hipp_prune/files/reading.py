@@ -1,10 +1,9 @@
 """Text and JSON files, read back with one sentence for whatever is wrong with them."""
 
-import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from hipp_prune.errors import HippPruneError, IncompleteRunError
+from hipp_prune.errors import HippPruneError
 from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.strict import parse_json
 
@@ -55,19 +54,3 @@ def read_document(
     """
     text = read_text(path, remedy=remedy, error=error)
     return parse_json(text, kind, where=str(path), remedy=remedy, error=error, foreign=foreign)
-
-
-def read_json(path: Path, *, made_by: str) -> Any:
-    """Reads a JSON file that an earlier stage wrote.
-
-    Raises:
-        IncompleteRunError: if it is missing or cut off, naming the command that writes it.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise IncompleteRunError(f"{path} does not exist; write it with `{made_by}`") from error
-    except ValueError as error:
-        raise IncompleteRunError(
-            f"{path} is cut off or not JSON ({error}); write it again with `{made_by}`"
-        ) from error

@@ -5,7 +5,9 @@ ends deep inside it. Keys that are not declared here are others' business. Every
 have defaults.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -146,6 +148,18 @@ class ShardIndex:
     weight_map: Annotated[dict[str, FileName], Len(1)]
     metadata: dict[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        by_name = pairwise(sorted(self.files, key=str.casefold))
+        alike = [pair for pair in by_name if pair[0].casefold() == pair[1].casefold()]
+        if alike:
+            first, second = alike[0]
+            raise ValueError(f"expected every file under one name, found {first} and {second}")
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the files, each once."""
+        return sorted(set(self.weight_map.values()))
+
 
 @dataclass(frozen=True, kw_only=True)
 class PictureSize:
@@ -222,6 +236,30 @@ def read_index(folder: Path) -> ShardIndex:
         CheckpointError: if the index is missing or damaged.
     """
     return read_document(folder / INDEX, ShardIndex, remedy=REMEDY, error=CheckpointError, foreign=True)
+
+
+def check_index(folder: Path, index: ShardIndex, held: Mapping[str, Collection[str]]) -> None:
+    """Refuses a folder whose tensors do not lie, once each, where its index says.
+
+    Args:
+        folder: the checkpoint.
+        index: its index.
+        held: names of the tensors in each file that the index names, by the file's name.
+
+    Raises:
+        CheckpointError: naming a tensor.
+    """
+    files: dict[str, list[str]] = {}
+    for file, names in held.items():
+        for name in names:
+            files.setdefault(name, []).append(file)
+    for name, said in index.weight_map.items():
+        found = files.get(name, [])
+        if found != [said]:
+            where = " and in ".join(found) if found else "no file"
+            raise CheckpointError(
+                f"{folder}: the index says that {name} lies in {said}, found it in {where}; {REMEDY}"
+            )
 
 
 def check_pictures(folder: Path) -> None:

@@ -4,7 +4,6 @@ Each reason is one sentence that says what to do instead. Read are ``config.json
 headers of the safetensors files, which name every tensor and its type.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedConfig
 
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
+from hipp_prune.files.reading import read_document
+from hipp_prune.models.declared import INDEX, REMEDY, check_index, read_index
 
 _QUANTISED = ("quantization_config", "compression_config")
 """Settings by which every quantiser marks its checkpoints, at the top or in a part of the model."""
@@ -39,7 +40,8 @@ def refuse_early(source: Path | str, *, trust_remote_code: bool) -> None:
         trust_remote_code: whether the checkpoint may bring code.
 
     Raises:
-        CheckpointError: if the checkpoint is quantised, in its authors' own layout, or has pickled weights alone.
+        CheckpointError: if the checkpoint is quantised, in its authors' own layout, or has pickled weights alone, or if
+            its index is damaged or says something else than its files.
         UnsupportedModelError: if it is Pixtral under LLaVA's name, or asks for attention code from the hub.
     """
     config = _raw_config(source)
@@ -48,7 +50,9 @@ def refuse_early(source: Path | str, *, trust_remote_code: bool) -> None:
         _refuse_kernels(source, config)
     if isinstance(source, Path):
         _refuse_pickled(source)
-        types = _tensor_types(source)
+        headers = _headers(source)
+        _refuse_other_places(source, headers)
+        types = {name: kind for header in headers.values() for name, kind in header.items()}
         _refuse_packed(source, types)
     else:
         types = {}
@@ -60,9 +64,9 @@ def _raw_config(source: Path | str) -> dict[str, Any]:
     """The configuration as it is written; empty where it cannot be read, which whoever loads it will say better."""
     try:
         if isinstance(source, Path):
-            content = json.loads((source / "config.json").read_text(encoding="utf-8"))
-        else:
-            content, _ = PreTrainedConfig.get_config_dict(source)
+            path = source / "config.json"
+            return read_document(path, dict[str, Any], remedy=REMEDY, error=CheckpointError, foreign=True)
+        content, _ = PreTrainedConfig.get_config_dict(source)
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -125,16 +129,25 @@ def _refuse_pickled(source: Path) -> None:
         )
 
 
-def _tensor_types(source: Path) -> dict[str, str]:
-    """The type of every tensor as the format spells it; damaged files are left out, for loading to complain of."""
-    types: dict[str, str] = {}
+def _headers(source: Path) -> dict[str, dict[str, str]]:
+    """The type of every tensor as the format spells it, by file; loading complains of damaged files, left out here."""
+    headers: dict[str, dict[str, str]] = {}
     for path in sorted(source.glob("*.safetensors")):
         try:
             with safe_open(path, framework="pt") as file:
-                types |= {name: str(file.get_slice(name).get_dtype()) for name in file.keys()}  # noqa: SIM118
+                names = file.keys()
+                headers[path.name] = {name: str(file.get_slice(name).get_dtype()) for name in names}
         except (OSError, SafetensorError):
             continue
-    return types
+    return headers
+
+
+def _refuse_other_places(source: Path, headers: Mapping[str, Mapping[str, str]]) -> None:
+    """Refuses tensors that lie elsewhere than the index says, or twice: transformers would take either."""
+    if (source / INDEX).is_file():
+        index = read_index(source)
+        if headers.keys() >= set(index.files):
+            check_index(source, index, {file: headers[file] for file in index.files})
 
 
 def _refuse_authors_layout(source: Path | str, config: Mapping[str, Any], types: Mapping[str, str]) -> None:

@@ -41,8 +41,11 @@ def read_image(path: Path) -> Image.Image:
             scale.
         RunError: we drew it, and it is no longer what we drew.
     """
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing"
+    try:
+        found = "a file" if path.is_file() else "a folder" if path.is_dir() else "nothing"
+    except OSError as error:  # a name that no file can have
+        found = error.strerror or str(error)
+    if found != "a file":
         raise ImageError(f"{path}: expected an image, found {found}; check the image folder")
     check_whole(path)
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from annotated_types import Len
+from annotated_types import Len, Predicate
 
 from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.files.reading import read_document, read_text
@@ -17,6 +17,7 @@ Kind = TypeVar("Kind")
 CORRECT_OR_SKIP = "correct it or skip bad records"
 """What the sentence about a bad record ends with."""
 
+_CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 _WHITESPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -51,7 +52,14 @@ def skip_or_raise(error: InputError, skip_bad: SkipBad | None) -> None:
     skip_bad.reasons.append(str(error))
 
 
-Identifier = Annotated[str, Len(1)] | int
+def on_one_line(text: str) -> bool:
+    """Whether a text has no line break and no other control character."""
+    return _CONTROL.search(text) is None
+
+
+Name = Annotated[str, Predicate(on_one_line)]
+"""A string on one line: an id, the name of a picture or of a part; sentences and tables show it."""
+Identifier = Annotated[Name, Len(1)] | int
 """An id as files of benchmarks have them."""
 
 

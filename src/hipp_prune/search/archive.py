@@ -21,6 +21,9 @@ from hipp_prune.plans.arrays import Floats, Ints
 Return = Annotated[float, Ge(-1e9), Le(1e9)]
 """Of a question, in nats or as another of the returns has it; also log-probabilities and raw actions."""
 
+Saved = Annotated[float, Ge(-1), Le(1)]
+"""A realised sparsity; below 0 where a plan costs more than the dense model."""
+
 _REMEDY = "delete that line to go on without it"
 
 SYNC_SECONDS = 1.0
@@ -43,8 +46,8 @@ class Evaluation:
     """Accuracy on the minibatch's questions of each benchmark, in [0, 1]."""
     questions: Count
     """Questions it was asked: the price of the evaluation."""
-    sparsity: Annotated[float, Ge(-1), Le(1)]
-    """Realised sparsity, in [−1, 1]: a slower plan has a negative one."""
+    sparsity: Saved
+    """Realised."""
     source: str
     """What proposed it, e.g. ``warm-up``, ``surrogate`` or ``policy``."""
     seconds: NotNegative

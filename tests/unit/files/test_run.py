@@ -6,7 +6,6 @@ import pytest
 
 from hipp_prune.errors import IncompleteRunError, OutputExistsError, RunError
 from hipp_prune.files.manifest import faults
-from hipp_prune.files.reading import read_json
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.files.writing import atomic_path, check_file, check_own, write_json, write_text
 from tests.unit.files.left_over import left_over
@@ -208,14 +207,3 @@ def test_manifest_of_another_version(tmp_path):
     write_json(run.manifest, content)
     with pytest.raises(IncompleteRunError, match=r"colour.*make a run with `hipp-prune calibrate"):
         run.provenance()
-
-
-def test_read_json(tmp_path):
-    path = tmp_path / "result.json"
-    with pytest.raises(IncompleteRunError, match=r"does not exist; write it with `hipp-prune evaluate`"):
-        read_json(path, made_by="hipp-prune evaluate")
-    write_json(path, {"a": [1, 2.5, None]})
-    assert read_json(path, made_by="hipp-prune evaluate") == {"a": [1, 2.5, None]}
-    path.write_text(path.read_text()[:-5])
-    with pytest.raises(IncompleteRunError, match=r"cut off or not JSON.*again with `hipp-prune evaluate`"):
-        read_json(path, made_by="hipp-prune evaluate")

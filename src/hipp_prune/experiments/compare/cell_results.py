@@ -25,8 +25,20 @@ from hipp_prune.questions.question import Question
 Texts = NDArray[np.str_]
 
 _REMEDY = "delete it and start the comparison again"
-_SHARED = ("id", "benchmark", "subset", "group", "options", "gold")
-_COLUMNS = {*_SHARED, "given_before", "margin_before", "given_after", "margin_after"}
+_SHARED = {
+    "id": pa.string(),
+    "benchmark": pa.string(),
+    "subset": pa.string(),
+    "group": pa.int64(),
+    "options": pa.int64(),
+    "gold": pa.string(),
+}
+_OWN = {"given": pa.string(), "margin": pa.float32()}
+_STAGES = ("before", "after")
+_SCHEMA = pa.schema(
+    {**_SHARED, **{f"{name}_{stage}": kind for stage in _STAGES for name, kind in _OWN.items()}}
+)
+"""The columns of a cell's file."""
 
 _METADATA = b"hipp-prune"
 """Key under which a file says what its answers are of."""
@@ -107,12 +119,13 @@ class CellResult:
             RunError: if the disk is full.
         """
         columns = {name: getattr(self.before, name) for name in _SHARED}
-        for stage, answers in (("before", self.before), ("after", self.after)):
-            columns[f"given_{stage}"] = answers.given
-            columns[f"margin_{stage}"] = answers.margin.astype(np.float32)
+        for stage in _STAGES:
+            columns |= {f"{name}_{stage}": getattr(getattr(self, stage), name) for name in _OWN}
         said = {name: getattr(self, name) for name in ("settings", "kept", "seconds", "search")}
         said |= {name: asdict(getattr(self, name)) for name in ("cell", "ledger", "recovered")}
-        table = pa.table(columns).replace_schema_metadata({_METADATA: json.dumps(said).encode()})
+        table = pa.table(columns, schema=_SCHEMA).replace_schema_metadata(
+            {_METADATA: json.dumps(said).encode()}
+        )
         with atomic_path(self.cell.path(root)) as temporary:
             pq.write_table(table, temporary, compression="zstd")
 
@@ -130,11 +143,7 @@ class CellResult:
             raise IncompleteRunError(f"{path} is damaged ({reason}); {_REMEDY}") from error
         text = (table.schema.metadata or {}).get(_METADATA, b"").decode("utf-8", errors="replace")
         said = parse_json(text, _Said, where=str(path), remedy=_REMEDY, error=IncompleteRunError)
-        columns = {name: _array(table[name], path) for name in table.column_names}
-        if columns.keys() != _COLUMNS:
-            raise IncompleteRunError(
-                f"{path}: expected the columns {', '.join(sorted(_COLUMNS))}, found {', '.join(columns)}; {_REMEDY}"
-            )
+        columns = _columns(table, path)
         said_so = {each.name: getattr(said, each.name) for each in fields(said)}
         return cls(**said_so, before=_answers(columns, "before"), after=_answers(columns, "after"))
 
@@ -157,23 +166,27 @@ def read_results(root: Path) -> list[CellResult]:
     return [CellResult.load(path) for path in sorted((root / "cells").glob("*/*/*.parquet"))]
 
 
-def _array(column: pa.ChunkedArray, path: Path) -> NDArray[Any]:
-    """A column as its answers have it: texts as such, numbers in double precision."""
-    if column.null_count or not (
-        pa.types.is_floating(column.type)
-        or pa.types.is_integer(column.type)
-        or pa.types.is_string(column.type)
-    ):
+def _columns(table: pa.Table, path: Path) -> dict[str, NDArray[Any]]:
+    """The columns as answers have them: texts as such, numbers in double precision; none missing, none not finite."""
+    if not table.schema.equals(_SCHEMA):
         raise IncompleteRunError(
-            f"{path}: expected texts and numbers, found a column of {column.type}; {_REMEDY}"
+            f"{path}: expected the columns {_told(_SCHEMA)}, found {_told(table.schema)}; {_REMEDY}"
         )
-    values: NDArray[Any] = column.to_numpy()
-    if pa.types.is_floating(column.type):
-        return values.astype(np.float64)
-    return values if pa.types.is_integer(column.type) else values.astype(np.str_)
+    columns: dict[str, NDArray[Any]] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        values: NDArray[Any] = column.to_numpy()
+        if column.null_count or (column.type == pa.float32() and not np.isfinite(values).all()):
+            raise IncompleteRunError(f"{path}: expected a value in every row of column {name}; {_REMEDY}")
+        wanted = {pa.string(): np.str_, pa.int64(): np.int64, pa.float32(): np.float64}[column.type]
+        columns[name] = values.astype(wanted)
+    return columns
+
+
+def _told(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} ({field.type})" for field in schema)
 
 
 def _answers(columns: dict[str, Any], stage: str) -> AnswerColumns:
     names = {field.name: field.name for field in fields(AnswerColumns)}
-    names |= {name: f"{name}_{stage}" for name in ("given", "margin")}
+    names |= {name: f"{name}_{stage}" for name in _OWN}
     return AnswerColumns(**{name: columns[column] for name, column in names.items()})

@@ -1,8 +1,8 @@
 """Runs the cells of a comparison in worker processes; killed and started again, it goes on cell by cell."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from hipp_prune.experiments.settings import CrewSettings
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Say
-from hipp_prune.files.reading import read_json
+from hipp_prune.files.ranges import Natural
+from hipp_prune.files.reading import read_document
 from hipp_prune.files.replacing import clean, is_fresh
+from hipp_prune.files.strict import check_value
 from hipp_prune.files.writing import write_json
 from hipp_prune.questions.question import Question
-from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.stages.settings import LoadSettings
 
 
@@ -93,8 +94,7 @@ def claim(root: Path, settings: CompareSettings) -> None:
     path = root / "compare.json"
     now = _flat(settings)
     if path.exists():
-        before = read_json(path, made_by="hipp-prune compare")
-        refuse_changes(path, {**_flat(DEFAULT_SETTINGS), **before}, now, remedy=OTHERWISE)
+        refuse_changes(path, _flat(read_settings(root)), now, remedy=OTHERWISE)
     elif root.exists() and (not root.is_dir() or not is_fresh(root)):
         raise OutputExistsError(
             f"{root} is there but has no compare.json, so it is no comparison and is left alone; choose another"
@@ -105,42 +105,55 @@ def claim(root: Path, settings: CompareSettings) -> None:
 
 
 def read_settings(root: Path) -> CompareSettings:
-    """What the cells of a comparison's folder share.
+    """What the cells of a comparison's folder share; settings that it does not name are the default ones.
 
     Raises:
         IncompleteRunError: if it is none.
     """
-    path = root / "compare.json"
-    content = read_json(path, made_by="hipp-prune compare --out OUT")
-    prefix = "recovery."
-    recovery = {
-        name.removeprefix(prefix): content.pop(name) for name in list(content) if name.startswith(prefix)
-    }
-    try:
-        return CompareSettings(
-            **{**content, "questions": tuple(content["questions"]), "recovery": RecoverySettings(**recovery)}
-        )
-    except (TypeError, KeyError) as error:
-        raise IncompleteRunError(f"{path} is not of a comparison of this version ({error})") from error
+    path, remedy = root / "compare.json", "give the folder that `hipp-prune compare --out OUT` wrote"
+    stored = read_document(path, dict[str, Any], remedy=remedy, error=IncompleteRunError)
+    content = _nested({**_flat(DEFAULT_SETTINGS), **stored})
+    return check_value(content, CompareSettings, where=str(path), remedy=remedy, error=IncompleteRunError)
+
+
+_RECOVERY = "recovery."
+"""What the settings of recovery begin with in ``compare.json``."""
 
 
 def _flat(settings: CompareSettings) -> dict[str, Any]:
     """The settings as JSON has them; how often a recovery saves its state changes no result."""
     content = asdict(settings)
     recovery = content.pop("recovery")
-    content |= {f"recovery.{name}": value for name, value in recovery.items() if name != "save_every"}
+    content |= {f"{_RECOVERY}{name}": value for name, value in recovery.items() if name != "save_every"}
     return {**content, "questions": list(settings.questions)}
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``_flat`` flattened, as ``CompareSettings`` declares it."""
+    recovery = {name: flat[name] for name in flat if name.startswith(_RECOVERY)}
+    nested = {name.removeprefix(_RECOVERY): value for name, value in recovery.items()}
+    return {**{name: flat[name] for name in flat.keys() - recovery.keys()}, "recovery": nested}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judging:
+    """What ``questions.json`` says of the questions that judge."""
+
+    number: Natural
+    digest: str
+    """Of all that they say."""
 
 
 def _claim_questions(root: Path, questions: Sequence[Question]) -> None:
     """Refuses to go on where the files of the questions have changed."""
     lines = "\n".join(f"{each.id} {each.prompt} {each.answers} {each.gold}" for each in questions)
-    now = {"number": len(questions), "digest": hashlib.sha256(lines.encode()).hexdigest()[:16]}
+    now = _Judging(number=len(questions), digest=hashlib.sha256(lines.encode()).hexdigest()[:16])
     path = root / "questions.json"
     if path.exists():
-        refuse_changes(path, read_json(path, made_by="hipp-prune compare"), now, remedy=OTHERWISE)
+        before = read_document(path, _Judging, remedy=OTHERWISE, error=IncompleteRunError)
+        refuse_changes(path, asdict(before), asdict(now), remedy=OTHERWISE)
     else:
-        write_json(path, now)
+        write_json(path, asdict(now))
 
 
 def _check_names(cells: Sequence[Cell]) -> None:

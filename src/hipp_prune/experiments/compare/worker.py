@@ -6,17 +6,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from hipp_prune.baselines.setting import Setting
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.checkpoints.ledger import checkpoint_ledger
-from hipp_prune.errors import RunError
+from hipp_prune.errors import IncompleteRunError, RunError
 from hipp_prune.evaluation.scorecard import answer_questions, limit_questions
 from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
 from hipp_prune.experiments.compare.cells import DENSE, CalibrationJob, Cell, Job, SearchJob
 from hipp_prune.experiments.compare.settings import CompareSettings
 from hipp_prune.files.manifest import remove_own
-from hipp_prune.files.reading import read_json
+from hipp_prune.files.reading import read_document
 from hipp_prune.files.run_directory import Provenance, SearchFolder
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
@@ -170,7 +171,7 @@ class Worker:
         """The result of the cell noted there, if it is still there and no checkpoints are wanted."""
         if self.keep or not twin.exists():
             return None
-        path = self.root / read_json(twin, made_by="hipp-prune compare")["cell"]
+        path = self.root / _read_note(twin, _Twin).cell
         return CellResult.load(path) if path.exists() else None
 
     def make_checkpoint(self, cell: Cell, out: Path) -> tuple[Path, Plan | None]:
@@ -252,7 +253,7 @@ class Worker:
         path = self.root / "models" / f"{Path(model).name}.json"
         if not path.exists():
             write_json(path, {"model": model, "fingerprint": fingerprint})
-        stored = read_json(path, made_by="hipp-prune compare")["fingerprint"]
+        stored = _read_note(path, _Model).fingerprint
         if stored != fingerprint:
             raise RunError(
                 f"{path} is of a model with fingerprint {stored}, {model} now has {fingerprint}; choose another --out"
@@ -265,6 +266,30 @@ def _remove(folder: Path) -> None:
         remove_own(checkpoint)
     with suppress(OSError):
         folder.rmdir()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Twin:
+    """Which cell judged a checkpoint first."""
+
+    cell: str
+    """Path of its result below the comparison's folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Model:
+    """Which model all cells of a name are of."""
+
+    model: str
+    fingerprint: str
+
+
+_Note = TypeVar("_Note", _Twin, _Model)
+
+
+def _read_note(path: Path, kind: type[_Note]) -> _Note:
+    remedy = "delete it and start the comparison again"
+    return read_document(path, kind, remedy=remedy, error=IncompleteRunError)
 
 
 def search_folder(job: SearchJob, root: Path) -> SearchFolder:

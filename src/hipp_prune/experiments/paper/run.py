@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from hipp_prune.errors import InputError
+from hipp_prune.errors import IncompleteRunError, InputError
 from hipp_prune.experiments.compare.cells import Job
 from hipp_prune.experiments.compare.run import run_cells, seconds_spent
 from hipp_prune.experiments.paper import (
@@ -26,7 +26,8 @@ from hipp_prune.experiments.paper.settings import PaperSettings
 from hipp_prune.experiments.paper.tables import bullets, paragraphs
 from hipp_prune.experiments.settings import CrewSettings
 from hipp_prune.files.progress import Say
-from hipp_prune.files.reading import read_json
+from hipp_prune.files.ranges import NotNegative
+from hipp_prune.files.reading import read_document
 from hipp_prune.files.writing import write_json, write_text
 from hipp_prune.report.grids import Rows, markdown_table
 from hipp_prune.stages.settings import LoadSettings
@@ -154,8 +155,10 @@ def _timed(out: Path, part: Part, say: Say) -> Iterator[Say]:
 
 def _times(out: Path) -> dict[str, float]:
     path = out / "times.json"
-    found: dict[str, float] = read_json(path, made_by="hipp-prune paper") if path.exists() else {}
-    return found
+    if not path.exists():
+        return {}
+    remedy = "delete it, and `hipp-prune paper` counts anew"
+    return read_document(path, dict[str, NotNegative], remedy=remedy, error=IncompleteRunError)
 
 
 def _index(out: Path, results: Path, settings: PaperSettings, command: str) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
+from annotated_types import Len
 
 from hipp_prune.errors import IncompleteRunError, InputError
 from hipp_prune.evaluation.evaluator import Evaluator, plan_scores
@@ -13,7 +14,8 @@ from hipp_prune.experiments.search_bench.fronts import lattice
 from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.experiments.search_bench.settings import FULL, LANDSCAPE
 from hipp_prune.experiments.settings import HeldOut
-from hipp_prune.files.reading import read_json
+from hipp_prune.files.ranges import Natural, Share
+from hipp_prune.files.reading import read_document
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import write_json
 from hipp_prune.objectives.returns import compression_return
@@ -25,6 +27,7 @@ from hipp_prune.questions.benchmarks import asked, role_of, serving
 from hipp_prune.questions.minibatches import draw_minibatch
 from hipp_prune.questions.multiple_choice import chance_level
 from hipp_prune.questions.question import Question
+from hipp_prune.search.archive import Return, Saved
 from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.problem import Problem
 from hipp_prune.search.session import random_ratios
@@ -42,15 +45,15 @@ _LANDSCAPE_CHANCE = 0.25
 class JudgedPlan:
     """A plan and what it scores on the held-out questions, whatever the search was told."""
 
-    kept: tuple[int, ...]
+    kept: Annotated[tuple[Natural, ...], Len(1)]
     """Kept counts of its units."""
-    sparsity: float
-    """Realised sparsity, in [0, 1]."""
-    robustness: float
+    sparsity: Saved
+    """Realised."""
+    robustness: Return
     """R_rob, in nats."""
-    utility: float
+    utility: Return
     """R_util, in nats."""
-    accuracies: tuple[float, float]
+    accuracies: tuple[Share, Share]
     """Of the questions that serve robustness and of those that serve utility, in [0, 1]."""
 
 
@@ -61,11 +64,11 @@ class Reference:
     fingerprint: str
     """``ModelShape.fingerprint`` of the arena's model."""
     dense: JudgedPlan
-    chance: float
+    chance: Share
     """Multiple-choice accuracy of a uniform guess."""
-    s_min: float
-    s_max: float
-    random: tuple[JudgedPlan, ...]
+    s_min: Share
+    s_max: Share
+    random: Annotated[tuple[JudgedPlan, ...], Len(2)]
     optima: tuple[JudgedPlan, ...] = ()
     """The best plan for each preference of the lattice, where it is known."""
 
@@ -96,14 +99,8 @@ class Reference:
         Raises:
             IncompleteRunError: if the file is missing, cut off or of another version.
         """
-        content = read_json(path, made_by="hipp-prune bench-search")
-        try:
-            plans = {name: read_plans(content[name]) for name in ("random", "optima")}
-            return cls(**{**content, **plans, "dense": read_plans([content["dense"]])[0]})
-        except (TypeError, KeyError) as error:
-            raise IncompleteRunError(
-                f"{path}: expected what an arena is measured by, found something else ({error}); delete it"
-            ) from error
+        remedy = "delete it and start the benchmark again"
+        return read_document(path, cls, remedy=remedy, error=IncompleteRunError)
 
 
 class Arena(Protocol):
@@ -328,9 +325,3 @@ def measure_reference(arena: Arena, config: SearchSettings) -> Reference:
         random=tuple(arena.judge(plans)),
     )
     return replace(reference, optima=tuple(arena.judge(arena.optima(config, reference.scale))))
-
-
-def read_plans(rows: Sequence[dict[str, Any]]) -> tuple[JudgedPlan, ...]:
-    """Judged plans from what ``asdict`` and JSON made of them."""
-    tuples = ("kept", "accuracies")
-    return tuple(JudgedPlan(**{**row, **{name: tuple(row[name]) for name in tuples}}) for row in rows)

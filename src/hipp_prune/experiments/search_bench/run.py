@@ -1,23 +1,26 @@
 """Runs the searches of a benchmark in worker processes; killed and started again, it goes on cell by cell."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hipp_prune.errors import OutputExistsError, RunError
+from hipp_prune.errors import IncompleteRunError, OutputExistsError, RunError
 from hipp_prune.experiments.crew import Clock, run_jobs
 from hipp_prune.experiments.search_bench.arenas import Arena, ArenaSpec, Reference, measure_reference
 from hipp_prune.experiments.search_bench.trials import SearchTrial, TrialResult, finished, run_trial
-from hipp_prune.experiments.settings import CrewSettings
+from hipp_prune.experiments.settings import CrewSettings, HeldOut
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Say
-from hipp_prune.files.reading import read_json
+from hipp_prune.files.ranges import Count, Share
+from hipp_prune.files.reading import read_document
 from hipp_prune.files.replacing import clean, is_fresh
 from hipp_prune.files.writing import write_json
 from hipp_prune.search.settings import SearchSettings
+
+_OTHERWISE = "choose another --out"
 
 
 def reference_path(root: Path, instance: str) -> Path:
@@ -33,28 +36,46 @@ def claim(root: Path, specs: Mapping[str, ArenaSpec], base: SearchSettings) -> N
         RunError: if it holds the same problems, judged otherwise.
     """
     path = root / "bench.json"
-    before: dict[str, Any] = {}
+    before: dict[str, _JudgedBy] = {}
     if path.exists():
-        before = read_json(path, made_by="hipp-prune bench-search")
+        before = read_document(path, dict[str, _JudgedBy], remedy=_OTHERWISE, error=IncompleteRunError)
     elif root.exists() and (not root.is_dir() or not is_fresh(root)):
         raise OutputExistsError(
             f"{root} is there but has no bench.json, so it is no search benchmark and is left alone; choose another"
         )
     now = {name: _judged_by(spec, root, base) for name, spec in specs.items()}
-    refuse_changes(root, {**now, **before}, {**before, **now}, remedy="choose another --out")
+    told, asked = _as_json({**now, **before}), _as_json({**before, **now})
+    refuse_changes(root, told, asked, remedy=_OTHERWISE)
     start_list(root)
     clean(root)
-    write_json(path, {**before, **now})
+    write_json(path, asked)
 
 
-def _judged_by(spec: ArenaSpec, root: Path, base: SearchSettings) -> dict[str, Any]:
-    sparsity = {"s_min": base.s_min, "s_max": base.s_max}
+@dataclass(frozen=True, kw_only=True)
+class _JudgedBy:
+    """What ``bench.json`` says of a problem."""
+
+    s_min: Share
+    s_max: Share
+    run: str | None = None
+    """Path of its run directory, below the benchmark's folder where it is in there; None for the landscape."""
+    split: HeldOut | None = None
+    """Whose questions judge."""
+    limit: Count | None = None
+    """How many of them a benchmark."""
+
+
+def _as_json(problems: Mapping[str, _JudgedBy]) -> dict[str, Any]:
+    return {name: asdict(judged) for name, judged in problems.items()}
+
+
+def _judged_by(spec: ArenaSpec, root: Path, base: SearchSettings) -> _JudgedBy:
     if spec.run is None:
-        return sparsity
+        return _JudgedBy(s_min=base.s_min, s_max=base.s_max)
     run = spec.run.resolve()
     if run.is_relative_to(root.resolve()):
         run = run.relative_to(root.resolve())
-    return {"run": str(run), "split": spec.split, "limit": spec.limit, **sparsity}
+    return _JudgedBy(s_min=base.s_min, s_max=base.s_max, run=str(run), split=spec.split, limit=spec.limit)
 
 
 def run_trials(

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from hipp_prune.errors import IncompleteRunError
-from hipp_prune.experiments.search_bench.arenas import Arena, JudgedPlan, read_plans
+from hipp_prune.experiments.search_bench.arenas import Arena, JudgedPlan
 from hipp_prune.experiments.search_bench.fronts import lattice
 from hipp_prune.files.changes import refuse_changes
-from hipp_prune.files.reading import read_json
+from hipp_prune.files.ranges import Count, Natural, NotNegative, Seed
+from hipp_prune.files.reading import read_document
 from hipp_prune.files.writing import write_json
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.loop import search
@@ -32,9 +33,9 @@ class SearchTrial:
 
     problem: str
     method: Method
-    budget: int
+    budget: Count
     """Evaluations it may pay for."""
-    seed: int
+    seed: Seed
 
     def __str__(self) -> str:
         return f"{self.problem} {self.method} {self.budget} seed {self.seed}"
@@ -76,16 +77,22 @@ class TrialResult:
     """Whose reference and best known plans it is compared with."""
     config: dict[str, Any]
     """All settings of the search."""
-    evaluations: float
+    evaluations: NotNegative
     """Evaluations of a whole minibatch it used."""
-    seconds: float
+    seconds: NotNegative
     """Wall time of the search, without loading the model and without the judging."""
-    judging: float
+    judging: NotNegative
     """Wall time of the judging."""
     plans: tuple[JudgedPlan, ...]
     """The distinct plans among its answers."""
-    answers: tuple[int, ...]
+    answers: tuple[Natural, ...]
     """Which of them answers each preference of the lattice, [66]."""
+
+    def __post_init__(self) -> None:
+        if max(self.answers, default=-1) >= len(self.plans):
+            raise ValueError(
+                f"expected field 'answers' to name plans 0 to {len(self.plans) - 1}, found {max(self.answers)}"
+            )
 
     @property
     def judged(self) -> list[JudgedPlan]:
@@ -103,21 +110,8 @@ class TrialResult:
         Raises:
             IncompleteRunError: if the file is damaged or of another version.
         """
-        content = read_json(path, made_by="hipp-prune bench-search")
-        try:
-            return cls(
-                **{
-                    **content,
-                    "cell": SearchTrial(**content["cell"]),
-                    "plans": read_plans(content["plans"]),
-                    "answers": tuple(content["answers"]),
-                }
-            )
-        except (TypeError, KeyError) as error:
-            raise IncompleteRunError(
-                f"{path}: expected a search of this benchmark, found something else ({error}); delete it and "
-                "start the benchmark again"
-            ) from error
+        remedy = "delete it and start the benchmark again"
+        return read_document(path, cls, remedy=remedy, error=IncompleteRunError)
 
 
 def run_trial(cell: SearchTrial, arena: Arena, config: SearchSettings, *, name: str) -> TrialResult:

@@ -47,7 +47,9 @@ def _save_processor(family: ToyFamily, tokenizer: PreTrainedTokenizerFast, folde
         ).save_pretrained(folder)
         return
     # Qwen's processor class cannot be made without torchvision; these are the files it would read.
-    stored = json.loads((folder / "preprocessor_config.json").read_text())
+    stored = json.loads(
+        (folder / "preprocessor_config.json").read_text()
+    )  # as save_pretrained has just written it
     stored["processor_class"] = "Qwen2_5_VLProcessor"
     video = {
         "video_processor_type": "Qwen2VLVideoProcessor",

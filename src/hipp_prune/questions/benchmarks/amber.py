@@ -28,7 +28,7 @@ from hipp_prune.questions.intervals import (
     with_interval,
 )
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import CORRECT_OR_SKIP, SkipBad, read_records, skip_or_raise
+from hipp_prune.questions.records import CORRECT_OR_SKIP, Name, SkipBad, read_records, skip_or_raise
 from hipp_prune.questions.yes_no import (
     YES_NO,
     YesNoCounts,
@@ -114,7 +114,7 @@ class _Query:
     """A record of ``query_discriminative.json``."""
 
     id: Natural
-    image: str
+    image: Name
     query: str
 
 

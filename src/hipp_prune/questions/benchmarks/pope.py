@@ -17,7 +17,14 @@ from hipp_prune.files.faults import shown
 from hipp_prune.questions.benchmark import Benchmark, Loading
 from hipp_prune.questions.image_folders import image_folder
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import CORRECT_OR_SKIP, Identifier, SkipBad, read_records, skip_or_raise
+from hipp_prune.questions.records import (
+    CORRECT_OR_SKIP,
+    Identifier,
+    Name,
+    SkipBad,
+    read_records,
+    skip_or_raise,
+)
 from hipp_prune.questions.yes_no import (
     YES_NO,
     class_balanced_mean,
@@ -119,7 +126,7 @@ class _Record:
     """What a file says of a question."""
 
     question_id: Identifier
-    image: str
+    image: Name
     text: str
     label: str
 

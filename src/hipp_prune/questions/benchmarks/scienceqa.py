@@ -32,6 +32,7 @@ from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import (
     CORRECT_OR_SKIP,
     Identifier,
+    Name,
     SkipBad,
     read_object,
     read_records,
@@ -115,7 +116,7 @@ def _split_pids(file: Path, split: str) -> list[str]:
         raise QuestionError(f"{file}: expected a split called {split}, found {known}; choose one of these")
     where = f"{file}, {split}"
     pids = check_value(
-        splits[split], list[str], where=where, remedy="give the official file", error=QuestionError
+        splits[split], list[Name], where=where, remedy="give the official file", error=QuestionError
     )
     if len(set(pids)) != len(pids):
         [(repeated, _)] = Counter(pids).most_common(1)
@@ -130,7 +131,7 @@ class _Choices:
     choices: Annotated[list[str], Len(2, len(LETTERS))]
     answer: Natural
     """Which of them is right."""
-    image: str | None
+    image: Name | None
     """File name of the picture; null or empty where there is none."""
 
     def __post_init__(self) -> None:
@@ -147,8 +148,8 @@ class _Problem(_Choices):
     question: str
     hint: str
     grade: str
-    subject: str
-    split: str
+    subject: Name
+    split: Name
 
     def __post_init__(self) -> None:
         super().__post_init__()

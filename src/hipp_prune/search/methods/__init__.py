@@ -22,7 +22,7 @@ else:
 
 
 def import_method(method: Method) -> ModuleType:
-    """Imports a method.
+    """Imports the module of a method, which holds its settings and what it searches by.
 
     Raises:
         InputError: if there is none of that name.

@@ -74,7 +74,7 @@ def test_a_result_is_read_as_it_was_written(result: TrialResult, tmp_path: Path)
 
 def test_a_damaged_result_is_named(result: TrialResult, tmp_path: Path) -> None:
     write_text(CELL.path(tmp_path), "{}")
-    with pytest.raises(IncompleteRunError, match=r"random-8-0\.json: expected a search of this benchmark"):
+    with pytest.raises(IncompleteRunError, match=r"random-8-0\.json: expected a field 'cell', .*; delete it"):
         TrialResult.load(CELL.path(tmp_path))
 
 

@@ -1,0 +1,204 @@
+"""Valid files of questions, of answers to them, and of what the answers scored."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hipp_prune.errors import HippPruneError, InputError, QuestionError
+from hipp_prune.evaluation import answers as answer_files
+from hipp_prune.evaluation import scorecard
+from hipp_prune.evaluation.answers import StoredAnswer, read_answers, read_stored
+from hipp_prune.evaluation.results import Results, score
+from hipp_prune.evaluation.scorecard import Answer, Scorecard
+from hipp_prune.files.reading import read_text
+from hipp_prune.files.writing import write_text
+from hipp_prune.plans.space import Ledger
+from hipp_prune.questions.benchmark import Score
+from hipp_prune.questions.benchmarks import amber, pope, scienceqa
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.records import SkipBad
+from hipp_prune.questions.sources import load_questions
+from tests.contract.tiny_benchmarks import WRITERS, write_lines
+from tests.fuzz.conformity import misfit
+from tests.fuzz.seed import Seed
+
+_POPE = {f"{edition}/coco_{edition}_random.json": pope._Record for edition in ("pope", "repope")}
+_PROBLEMS = "scienceqa/problems.json"
+_FLATTENED = "flattened/test.jsonl"
+
+
+def _write_questions(folder: Path) -> None:
+    for name, write in WRITERS.items():
+        write(folder / name)
+    (folder / "flattened").mkdir()
+    lines = [
+        {
+            "pid": str(pid),
+            "prompt": f"Context: Number {pid}.\nWhich?\nA. one\nB. two" + scienceqa.INSTRUCTION,
+            "choices": ["one", "two"],
+            "answer": pid % 2,
+            "image": None,
+        }
+        for pid in range(6)
+    ]
+    write_lines(folder / _FLATTENED, lines)
+
+
+def _read_questions(folder: Path, name: str) -> list[Question]:
+    if name == _FLATTENED:
+        spec = f"scienceqa:{folder / name}"
+    else:
+        benchmark = name.partition("/")[0]
+        spec = f"{benchmark}:{folder / name if name in _POPE else folder / benchmark}"
+    with suppress(HippPruneError):
+        load_questions([spec], "all", cache=folder, skip_bad=SkipBad())
+    questions = load_questions([spec], "all", cache=folder)
+    if name == _PROBLEMS:  # those that no split lists are nobody's business
+        problems = json.loads((folder / name).read_bytes())
+        for question in questions:
+            assert misfit(problems[question.id], scienceqa._Problem, foreign=True) is None
+    return questions
+
+
+_KINDS = {
+    **_POPE,
+    "amber/annotations.json": list[amber._Annotation],
+    "amber/query/query_discriminative.json": list[amber._Query],
+    _PROBLEMS: dict[str, Any],
+    "scienceqa/pid_splits.json": dict[str, list[str]],
+    _FLATTENED: scienceqa._Flattened,
+}
+
+QUESTIONS = Seed(
+    name="questions",
+    write=_write_questions,
+    kinds=_KINDS,
+    read=_read_questions,
+    result=list[Question],
+    foreign=_KINDS.keys(),
+    lines={name: True for name in (*_POPE, _FLATTENED)},
+)
+
+
+def _questions() -> list[Question]:
+    return [
+        Question(
+            benchmark="pope",
+            id=f"random/{number}",
+            prompt=f"Is there a cup {number}?{pope.INSTRUCTION}",
+            image=None,
+            answers=("Yes", "No"),
+            gold=number % 2,
+            subset="random",
+            group=str(number),
+        )
+        for number in range(6)
+    ]
+
+
+def _answers() -> tuple[Answer, ...]:
+    return tuple(
+        Answer(
+            benchmark=question.benchmark,
+            id=question.id,
+            prompt=question.prompt,
+            image=None,
+            gold=question.answer,
+            given="Yes",
+            margin=0.5,
+        )
+        for question in _questions()
+    )
+
+
+def _scorecard(results: Results) -> Scorecard:
+    return Scorecard(
+        label="1,0,0",
+        model="toy-llava",
+        questions=("toyworld",),
+        split="test",
+        results=results,
+        answers=_answers(),
+        seconds=1.5,
+        bytes=1000,
+        ledger=Ledger(mlp=0.5, block=0.4, language=0.3, model=0.2),
+        preference=(1.0, 0.0, 0.0),
+        speedup=1.2,
+    )
+
+
+def _write_answers(folder: Path) -> None:
+    questions = _questions()
+    long = [{"question_id": each.id, "text": "Yes", "prompt": each.prompt} for each in questions]
+    write_lines(folder / "long.jsonl", long)
+    brief = [{"id": int(each.id.partition("/")[2]), "response": "No"} for each in questions]
+    (folder / "brief.json").write_text(json.dumps(brief))
+    results = score(questions, {each.id: "Yes" for each in questions})
+    _scorecard(results).save(folder / "saved.json")
+
+
+def _read_answers(folder: Path, name: str) -> list[StoredAnswer]:
+    stored = read_stored(folder / name)
+    with suppress(QuestionError):
+        texts = read_answers(folder / name, _questions())
+        assert list(texts) or not stored
+    return stored
+
+
+_RECORD = answer_files._Long | answer_files._Brief
+
+ANSWERS = Seed(
+    name="answers",
+    write=_write_answers,
+    kinds={"long.jsonl": _RECORD, "brief.json": list[_RECORD], "saved.json": None},  # type: ignore[valid-type]
+    read=_read_answers,
+    result=list[StoredAnswer],
+    foreign=("long.jsonl", "brief.json", "saved.json"),
+    lines={"long.jsonl": True},
+)
+
+
+def _every_score() -> Results:
+    """Scores of every benchmark, of which those with several parts have them all."""
+    with TemporaryDirectory() as folder:
+        _write_questions(Path(folder))
+        sources = [f"{name}:{Path(folder) / name}" for name in WRITERS]
+        questions = load_questions(sources, "all", cache=Path(folder))
+    return score(questions, {question.id: question.answers[0] for question in questions})
+
+
+def _write_results(folder: Path) -> None:
+    results = _every_score()
+    write_text(folder / "results.json", results.to_json())
+    _scorecard(results).save(folder / "scorecard.json")
+
+
+def _read_results(folder: Path, name: str) -> Mapping[str, Score]:
+    if name == "results.json":
+        text = read_text(folder / name, remedy="evaluate again", error=InputError)
+        found = Results.from_json(text, where=name)
+    else:
+        card = Scorecard.load(folder / name)
+        found = card.results
+        assert asdict(card)
+    for each in found.scores.values():
+        assert each.rows()
+        assert each.columns()
+        assert each.n >= 0
+        assert each.interval[0] <= each.interval[1]
+        assert isinstance(each.remark, str)
+    assert Results.from_json(found.to_json()) == found
+    return found.scores
+
+
+RESULTS = Seed(
+    name="results",
+    write=_write_results,
+    kinds={"results.json": None, "scorecard.json": scorecard._ScorecardFile},
+    read=_read_results,
+    result=Mapping[str, Score],
+)
