@@ -17,8 +17,6 @@ class Spent:
     seconds: NotNegative
     evaluations: NotNegative
     """Of a whole minibatch."""
-    unspent: str | None = None
-    """Why not all that it was given was spent; None where it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +31,8 @@ class SearchRecord:
     scale: tuple[NotNegative, NotNegative, NotNegative] | None = None
     """σ of (R_rob, R_util, R_comp)."""
     spent: Spent | None = None
+    unspent: str | None = None
+    """Why not all that it was given was spent; None where it was."""
 
 
 def read_record(path: Path) -> SearchRecord:

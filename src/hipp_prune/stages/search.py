@@ -232,10 +232,7 @@ def _record(planner: Planner, result: SearchResult, *, seconds: float) -> dict[s
         "shape": asdict(planner.space.shape),
         "features": planner.features,
         "scale": planner.scale,
-        "spent": {
-            "seconds": round(seconds, 3),
-            "evaluations": result.spent,
-            "unspent": result.unspent,
-        },
+        "spent": {"seconds": round(seconds, 3), "evaluations": result.spent},
+        "unspent": result.unspent,
         "complete": True,
     }
