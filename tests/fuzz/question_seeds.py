@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hipp_prune.errors import HippPruneError, InputError, QuestionError
-from hipp_prune.evaluation import answers as answer_files
-from hipp_prune.evaluation import scorecard
-from hipp_prune.evaluation.answers import StoredAnswer, read_answers, read_stored
+from hipp_prune.evaluation import answer_files, scorecard
+from hipp_prune.evaluation.answer_files import StoredAnswer, read_stored
+from hipp_prune.evaluation.answers import read_answers
 from hipp_prune.evaluation.results import Results, score
 from hipp_prune.evaluation.scorecard import Answer, Scorecard
 from hipp_prune.files.reading import read_text
@@ -137,6 +137,24 @@ def _write_answers(folder: Path) -> None:
     write_lines(folder / "long.jsonl", long)
     brief = [{"id": int(each.id.partition("/")[2]), "response": "No"} for each in questions]
     (folder / "brief.json").write_text(json.dumps(brief))
+    pope = [{"question": each.prompt.partition("\n")[0], "answer": "yes"} for each in questions]
+    write_lines(folder / "pope.jsonl", pope)
+    samples = [
+        {
+            "doc_id": number,
+            "filtered_resps": ["Yes"],
+            "input": each.prompt,
+            "pope_accuracy": {"question_id": "1", "category": "random"},
+        }
+        for number, each in enumerate(questions)
+    ]
+    write_lines(folder / "samples.jsonl", samples)
+    (folder / "results.json").write_text(json.dumps({"acc": 1.0, "results": {"7": 0, "8": "B", "9": -1}}))
+    (folder / "outputs.json").write_text(json.dumps({"results": {"7": 0}, "outputs": {"7": "A", "8": "B."}}))
+    judged = {"question_id": "7", "pred": "A", "parsed_ans": "A"}
+    (folder / "judged.json").write_text(
+        json.dumps({"correct": [judged], "incorrect": [{**judged, "question_id": 8}]})
+    )
     results = score(questions, {each.id: "Yes" for each in questions})
     _scorecard(results).save(folder / "saved.json")
 
@@ -149,16 +167,41 @@ def _read_answers(folder: Path, name: str) -> list[StoredAnswer]:
     return stored
 
 
-_RECORD = answer_files._Long | answer_files._Brief
+_RECORD = (
+    answer_files._Judged
+    | answer_files._Prediction
+    | answer_files._Sample
+    | answer_files._Pope
+    | answer_files._Amber
+    | answer_files._Llava
+)
 
 ANSWERS = Seed(
     name="answers",
     write=_write_answers,
-    kinds={"long.jsonl": _RECORD, "brief.json": list[_RECORD], "saved.json": None},  # type: ignore[valid-type]
+    kinds={
+        "long.jsonl": _RECORD,
+        "pope.jsonl": _RECORD,
+        "samples.jsonl": _RECORD,
+        "brief.json": list[_RECORD],  # type: ignore[valid-type]
+        "results.json": None,
+        "outputs.json": None,
+        "judged.json": None,
+        "saved.json": None,
+    },
     read=_read_answers,
     result=list[StoredAnswer],
-    foreign=("long.jsonl", "brief.json", "saved.json"),
-    lines={"long.jsonl": True},
+    foreign=(
+        "long.jsonl",
+        "pope.jsonl",
+        "samples.jsonl",
+        "brief.json",
+        "results.json",
+        "outputs.json",
+        "judged.json",
+        "saved.json",
+    ),
+    lines={"long.jsonl": True, "pope.jsonl": True, "samples.jsonl": True},
 )
 
 

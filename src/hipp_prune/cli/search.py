@@ -82,9 +82,8 @@ class Search:
                 progress=progress,
             )
         folder = RunDirectory(self.run_directory).search
-        spent = read_record(folder.record).spent
-        if spent is not None and spent.unspent is not None:
-            remark(spent.unspent)
+        if (unspent := read_record(folder.record).unspent) is not None:
+            remark(unspent)
         measured = measured_roles(Archive(folder.archive))
         if missing := [role for role in ROLES if role not in measured]:
             remark(

@@ -135,6 +135,7 @@ def _blocks(contents: Contents) -> str:
         notes += _missing("The model has not been calibrated", command)
     sensitivity = contents.sensitivity
     if plans:
+        notes += _asked(plans)
         names, ratios, kept, widths = _plan_rows(plans)
         unit = "neurons" if next(iter(plans.values())).unit == "coupled" else "rows"
         if sensitivity is not None and len(next(iter(sensitivity.values()))) == ratios.shape[1]:
@@ -142,14 +143,16 @@ def _blocks(contents: Contents) -> str:
                 chart_html("blocks", figures.blocks_figure(sensitivity, names, ratios, kept, widths, unit))
                 + notes
             )
-        asked = {name: plan.asked_and_got for name, plan in plans.items()}
-        notes += "".join(
-            f'<p class="note">{escape(f"{name}: {sentence}.")}</p>'
-            for name, sentence in asked.items()
-            if sentence
-        )
         return chart_html("blocks", figures.plan_map(names, ratios, kept, widths, unit)) + notes
     return (chart_html("blocks", figures.sensitivity_bars(sensitivity)) if sensitivity else "") + notes
+
+
+def _asked(plans: dict[str, Plan]) -> str:
+    """What was asked of each plan that was told a sparsity, and what came of it."""
+    said = {name: plan.asked_and_got for name, plan in plans.items()}
+    return "".join(
+        f'<p class="note">{escape(f"{name}: {sentence}.")}</p>' for name, sentence in said.items() if sentence
+    )
 
 
 def _comparable(contents: Contents) -> dict[str, Plan]:

@@ -18,8 +18,6 @@ class Spent:
     seconds: NotNegative
     evaluations: NotNegative
     """Of a whole minibatch."""
-    unspent: str | None = None
-    """Why not all that it was given was spent; None where it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +34,8 @@ class SearchRecord:
     spent: Spent | None = None
     origin: Origin | None = None
     """The model's weights and the search split."""
+    unspent: str | None = None
+    """Why not all that it was given was spent; None where it was."""
 
 
 def read_record(path: Path) -> SearchRecord:

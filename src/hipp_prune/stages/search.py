@@ -266,7 +266,8 @@ def _record(planner: Planner, result: SearchResult, origin: Origin, *, seconds: 
         shape=planner.space.shape,
         features=planner.features,
         scale=planner.scale,
-        spent=Spent(seconds=round(seconds, 3), evaluations=result.spent, unspent=result.unspent),
+        spent=Spent(seconds=round(seconds, 3), evaluations=result.spent),
+        unspent=result.unspent,
         origin=origin,
         complete=True,
     )
