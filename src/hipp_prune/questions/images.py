@@ -42,7 +42,7 @@ def read_image(path: Path) -> Image.Image:
     try:
         found = "a file" if path.is_file() else "a folder" if path.is_dir() else "nothing"
     except OSError as error:  # a name that no file can have
-        found = error.strerror
+        found = error.strerror or str(error)
     if found != "a file":
         raise ImageError(f"{path}: expected an image, found {found}; check the image folder")
     try:
