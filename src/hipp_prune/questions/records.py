@@ -59,7 +59,7 @@ def on_one_line(text: str) -> bool:
 
 Name = Annotated[str, MaxLen(255), Predicate(on_one_line)]
 """At most 255 characters on one line: an id, the name of a picture or of a part; sentences and tables show it."""
-Identifier = Annotated[Name, Len(1)] | int
+Identifier = Annotated[str, Len(1, 255), Predicate(on_one_line)] | int
 """An id as files of benchmarks have them."""
 
 
