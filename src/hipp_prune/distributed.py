@@ -353,7 +353,7 @@ def _say(lifeline: socket.socket, line: str) -> None:
 
 def _hear(lifeline: socket.socket) -> str:
     """The next line, or what came of it before the connection ended; no more than ``_LONGEST_LINE`` of it."""
-    line = b""
+    line = bytearray()
     while len(line) < _LONGEST_LINE and not line.endswith(b"\n") and (byte := lifeline.recv(1)):
         line += byte
     return line.decode(errors="replace").strip()

@@ -5,6 +5,8 @@ import math
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,24 @@ def test_workers_that_differ_are_refused_by_name(tmp_path: Path) -> None:
     assert f"worker 1 ({socket.gethostname()}, process " in workers.said(0)
     assert "has another result than worker 0" in workers.said(0)
     assert "in what it was told" in workers.said(0)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"3\n", b"[" * 100_000 + b"\n", b"\xff\xfe\n", b"other 1 x\n", b"token one x\n", b"", b"x" * 2**21],
+    ids=["short", "deep", "no text", "another token", "no rank", "nothing", "endless"],
+)
+def test_a_stranger_who_calls_is_no_worker(said: bytes) -> None:
+    def call(words: bytes) -> socket.socket:
+        connection = socket.create_connection(server.getsockname()[:2])
+        with suppress(OSError):  # whoever says too much is hung up on
+            connection.sendall(words)
+            connection.shutdown(socket.SHUT_WR)
+        return connection
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
+        accepted = pool.submit(distributed._accept, server, "token")
+        with call(said), call(b"token 3 worker 3 (here, process 7)\n"):
+            rank, (lifeline, name) = accepted.result(30)
+            lifeline.close()
+    assert (rank, name) == (3, "worker 3 (here, process 7)")

@@ -8,7 +8,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
-from annotated_types import Ge, Gt, Le, Len, Lt, Predicate
+from annotated_types import Ge, Gt, Le, Len, Lt, MaxLen, Predicate
 
 
 def misfit(value: object, hint: Any, *, foreign: bool = False, place: str = "") -> str | None:
@@ -124,6 +124,8 @@ def _within(value: Any, limit: object) -> bool:
             return bool(value <= most)
         case Lt(lt=most):
             return bool(value < most)
+        case MaxLen(max_length=most):
+            return len(value) <= most
         case Predicate(func=holds):
             return bool(holds(value))
         case Len(min_length=least, max_length=most):

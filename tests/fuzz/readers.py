@@ -116,7 +116,7 @@ def _faults(seed: Seed, folder: Path, name: str, result: object) -> Iterator[str
     """What is wrong with a result, and with the file that it was read from."""
     if seed.result is not None and (fault := misfit(result, seed.result, place="result")):
         yield fault
-    for text in seed.values(name, (folder / name).read_bytes().decode("utf-8-sig")):
+    for text in seed.values(name, (folder / name).read_bytes()):
         try:
             value = json.loads(
                 text, object_pairs_hook=_object, parse_constant=float if name in seed.foreign else _constant

@@ -1,5 +1,6 @@
 """What the fuzzer knows of a reader."""
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +25,9 @@ class Seed:
     lines: Mapping[str, bool] = field(default_factory=dict)
     """The files that hold a JSON value a line, and whether a last line without its end counts."""
 
-    def values(self, name: str, text: str) -> list[str]:
-        """The JSON values of a file."""
+    def values(self, name: str, content: bytes) -> list[str]:
+        """The JSON values of a file that was accepted."""
         if name not in self.lines:
-            return [text]
-        rows = text.split("\n")
-        return [row for row in (rows if self.lines[name] else rows[:-1]) if row.strip()]
+            return [content.decode("utf-8-sig")]
+        rows = content.removeprefix(BOM_UTF8).split(b"\n")
+        return [row.decode() for row in (rows if self.lines[name] else rows[:-1]) if row.strip()]

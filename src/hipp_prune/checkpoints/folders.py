@@ -40,9 +40,14 @@ def open_shards(source: Path) -> list[Shard]:
     if (source / INDEX).is_file():
         index = read_index(source)
         shards = [read_shard(source / name, hub_names=hub_names) for name in index.files]
-        check_index(
-            source, index, {shard.path.name: [entry.name for entry in shard.entries] for shard in shards}
-        )
+        held = {shard.path.name: [entry.name for entry in shard.entries] for shard in shards}
+        check_index(source, index, held)
+        missing = index.weight_map.keys() - {name for names in held.values() for name in names}
+        if missing:
+            raise CheckpointError(
+                f"{source}: the index names {len(missing)} tensors that no file holds, e.g. {min(missing)}; "
+                "download the model again"
+            )
         return shards
     if (source / _SINGLE).is_file():
         return [read_shard(source / _SINGLE, hub_names=hub_names)]

@@ -239,7 +239,7 @@ def read_index(folder: Path) -> ShardIndex:
 
 
 def check_index(folder: Path, index: ShardIndex, held: Mapping[str, Collection[str]]) -> None:
-    """Refuses a folder whose tensors do not lie, once each, where its index says.
+    """Refuses a folder that holds a tensor elsewhere than its index says, or twice; transformers would take either.
 
     Args:
         folder: the checkpoint.
@@ -254,11 +254,10 @@ def check_index(folder: Path, index: ShardIndex, held: Mapping[str, Collection[s
         for name in names:
             files.setdefault(name, []).append(file)
     for name, said in index.weight_map.items():
-        found = files.get(name, [])
+        found = files.get(name, [said])
         if found != [said]:
-            where = " and in ".join(found) if found else "no file"
             raise CheckpointError(
-                f"{folder}: the index says that {name} lies in {said}, found it in {where}; {REMEDY}"
+                f"{folder}: the index says that {name} lies in {said}, found it in {' and '.join(found)}; {REMEDY}"
             )
 
 

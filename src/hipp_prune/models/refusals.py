@@ -143,7 +143,7 @@ def _headers(source: Path) -> dict[str, dict[str, str]]:
 
 
 def _refuse_other_places(source: Path, headers: Mapping[str, Mapping[str, str]]) -> None:
-    """Refuses tensors that lie elsewhere than the index says, or twice: transformers would take either."""
+    """Refuses tensors that lie elsewhere than the index says, or twice."""
     if (source / INDEX).is_file():
         index = read_index(source)
         if headers.keys() >= set(index.files):

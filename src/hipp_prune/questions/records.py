@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from annotated_types import Len, Predicate
+from annotated_types import Len, MaxLen, Predicate
 
 from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.files.reading import read_document, read_text
@@ -57,9 +57,9 @@ def on_one_line(text: str) -> bool:
     return _CONTROL.search(text) is None
 
 
-Name = Annotated[str, Predicate(on_one_line)]
-"""A string on one line: an id, the name of a picture or of a part; sentences and tables show it."""
-Identifier = Annotated[Name, Len(1)] | int
+Name = Annotated[str, MaxLen(255), Predicate(on_one_line)]
+"""At most 255 characters on one line: an id, the name of a picture or of a part; sentences and tables show it."""
+Identifier = Annotated[str, Len(1, 255), Predicate(on_one_line)] | int
 """An id as files of benchmarks have them."""
 
 

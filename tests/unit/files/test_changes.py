@@ -12,6 +12,7 @@ HERE = Path("run/search")
 
 def test_the_same_settings_go_on_and_a_tuple_is_the_list_that_json_made_of_it() -> None:
     refuse_changes(HERE, {"budgets": [1, 2], "seed": 0}, {"seed": 0, "budgets": (1, 2)}, remedy="stop")
+    refuse_changes(HERE, {"budgets": (1, 2)}, {"budgets": [1, 2]}, remedy="stop")
 
 
 def test_every_change_is_named_with_what_helps() -> None:

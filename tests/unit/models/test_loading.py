@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
 from transformers.utils import logging
 
+from hipp_prune.checkpoints.folders import open_shards
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.models import load_model, loading
 from hipp_prune.models.uneven import uneven
@@ -219,6 +220,39 @@ def test_a_config_that_is_no_sound_json(folder: Path, content: str | bytes, comp
 def test_an_index_that_is_none(folder: Path, weight_map: object) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     with pytest.raises(CheckpointError, match=r"index\.json: expected field 'weight_map"):
+        load_model(folder)
+
+
+def shard(folder: Path, weight_map: dict[str, str], *files: str) -> None:
+    """Puts the folder's weights, whole, into each of these files, and an index beside them."""
+    content = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").unlink()
+    for file in files:
+        (folder / file).write_bytes(content)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+
+
+def test_a_tensor_that_lies_in_two_files(folder: Path) -> None:
+    name = next(iter(load_file(folder / "model.safetensors")))
+    shard(folder, {"x": "a.safetensors", name: "b.safetensors"}, "a.safetensors", "b.safetensors")
+    for read in (load_model, open_shards):
+        with pytest.raises(CheckpointError, match=rf"{name} lies in b\.safetensors, found it in a.* and b"):
+            read(folder)
+
+
+def test_a_file_under_two_names(folder: Path) -> None:
+    shard(folder, {"x": "A.safetensors", "y": "a.safetensors"}, "a.safetensors")
+    with pytest.raises(CheckpointError, match=r"one name, found A\.safetensors and a\.safetensors"):
+        load_model(folder)
+
+
+def test_a_tensor_that_the_index_names_twice(folder: Path) -> None:
+    shard(folder, {}, "a.safetensors")
+    twice = '{"weight_map": {"x": "a.safetensors", "x": "b.safetensors"}}'
+    (folder / "model.safetensors.index.json").write_text(twice)
+    with pytest.raises(
+        CheckpointError, match=r"index\.json: expected JSON, found the key x twice in one object"
+    ):
         load_model(folder)
 
 

@@ -138,6 +138,11 @@ def test_a_truncated_picture_is_named(tmp_path: Path, name: str, kept: float) ->
     assert str(path) in str(caught.value)
 
 
+def test_a_name_that_no_file_can_have_is_a_missing_picture(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="expected an image, found File name too long"):
+        read_image(tmp_path / ("x" * 1000))
+
+
 def test_a_text_file_is_no_picture(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("<html>404 Not Found</html>")

@@ -18,6 +18,7 @@ from annotated_types import Len
 from hipp_prune.errors import ImageError, QuestionError
 from hipp_prune.files.faults import name, shown
 from hipp_prune.files.ranges import Natural
+from hipp_prune.files.reading import read_document
 from hipp_prune.files.strict import check_value
 from hipp_prune.questions.benchmark import Benchmark, Loading, Rule
 from hipp_prune.questions.multiple_choice import (
@@ -110,14 +111,13 @@ def _load_official(root: Path, split: str, images: Path, skip_bad: SkipBad | Non
 
 
 def _split_pids(file: Path, split: str) -> list[str]:
-    splits = read_object(file)
+    splits = read_document(
+        file, dict[str, list[Name]], remedy="give the official file", error=QuestionError, foreign=True
+    )
     if split not in splits:
         known = ", ".join(map(name, splits))
         raise QuestionError(f"{file}: expected a split called {split}, found {known}; choose one of these")
-    where = f"{file}, {split}"
-    pids = check_value(
-        splits[split], list[Name], where=where, remedy="give the official file", error=QuestionError
-    )
+    pids = splits[split]
     if len(set(pids)) != len(pids):
         [(repeated, _)] = Counter(pids).most_common(1)
         raise QuestionError(f"{file}: expected every pid once, found {repeated} again in {split}; correct it")

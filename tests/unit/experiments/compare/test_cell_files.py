@@ -1,9 +1,12 @@
 """A cell's file: every answer, and whose they are."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from hipp_prune.errors import IncompleteRunError
@@ -32,6 +35,44 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = written.cell.path(tmp_path)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(IncompleteRunError, match=r"s0\.5-0\.parquet is damaged .*; delete it and start"):
+        CellResult.load(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "complaint"),
+    [
+        ("margin_before", pa.array(["1"] * 5), r"the columns id .*, found id .*margin_before \(string\)"),
+        ("group", pa.array([0.0] * 5), r"the columns id .*, found id .*group \(double\)"),
+        (
+            "given_after",
+            pa.array(["Yes", None, "No", "No", "A"]),
+            "a value in every row of column given_after",
+        ),
+        (
+            "margin_after",
+            pa.array([math.nan] * 5, pa.float32()),
+            "a value in every row of column margin_after",
+        ),
+    ],
+)
+def test_columns_are_what_they_are_declared_to_be(
+    column: str, values: pa.Array, complaint: str, tmp_path: Path
+) -> None:
+    written = cell_result(after=AFTER)
+    written.save(tmp_path)
+    path = written.cell.path(tmp_path)
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(table.column_names.index(column), column, values), path)
+    with pytest.raises(IncompleteRunError, match=rf"parquet: expected {complaint}.*; delete it and start"):
+        CellResult.load(path)
+
+
+def test_what_a_cell_says_of_itself_is_declared(tmp_path: Path) -> None:
+    written = cell_result(after=AFTER)
+    written.save(tmp_path)
+    path = written.cell.path(tmp_path)
+    pq.write_table(pq.read_table(path).replace_schema_metadata({"hipp-prune": '{"cell": 3}'}), path)
+    with pytest.raises(IncompleteRunError, match=r"parquet: expected field 'cell' to be an object, found 3"):
         CellResult.load(path)
 
 

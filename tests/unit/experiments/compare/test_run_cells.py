@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hipp_prune.errors import InputError, OutputExistsError, RunError
+from hipp_prune.errors import IncompleteRunError, InputError, OutputExistsError, RunError
 from hipp_prune.experiments.compare import run
 from hipp_prune.experiments.compare.cells import Cell, Contender, SearchJob, schedule
 from hipp_prune.experiments.compare.run import claim, read_settings, run_cells
@@ -31,6 +31,31 @@ def test_a_folder_of_other_settings_is_refused_but_for_how_often_a_recovery_save
         RunError, match=r"compare\.json was made with other settings \(recovery\.steps 3 → 4\)"
     ):
         claim(tmp_path, replace(SETTINGS, recovery=replace(SETTINGS.recovery, steps=4)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"limit": 0}, "expected field 'limit' to be at least 1, found 0"),
+        ({"colour": "blue"}, "expected no field 'colour'"),
+        ({"recovery.steps": "3"}, r"expected field 'recovery\.steps' to be an integer, found '3'"),
+        ({"questions": 3}, "expected field 'questions' to be a list, found 3"),
+    ],
+)
+def test_settings_are_what_they_are_declared_to_be(
+    changes: dict[str, object], complaint: str, tmp_path: Path
+) -> None:
+    claim(tmp_path, SETTINGS)
+    write_json(tmp_path / "compare.json", {**run._flat(SETTINGS), **changes})
+    with pytest.raises(IncompleteRunError, match=rf"compare\.json: {complaint}.*; give the folder"):
+        claim(tmp_path, SETTINGS)
+
+
+def test_a_setting_that_is_newer_than_the_comparison_had_its_default(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, recovery=replace(DEFAULT_SETTINGS.recovery))
+    older = {name: value for name, value in run._flat(settings).items() if name != "recovery.steps"}
+    write_json(tmp_path / "compare.json", older)
+    assert read_settings(tmp_path) == settings
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

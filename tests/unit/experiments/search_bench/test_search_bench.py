@@ -152,6 +152,22 @@ def test_a_benchmark_takes_more_problems_but_no_other_judge(tmp_path: Path) -> N
         claim(tmp_path, {"vlm": replace(model, limit=20)}, BASE)
 
 
+def test_a_file_of_problems_is_what_it_is_declared_to_be(tmp_path: Path) -> None:
+    write_text(tmp_path / "bench.json", '{"vlm": {"s_min": 0.1, "s_max": 1.5}}')
+    with pytest.raises(IncompleteRunError, match=r"bench\.json: expected field 'vlm\.s_max' to be at most 1"):
+        claim(tmp_path, SPECS, BASE)
+
+
+def test_an_answer_must_name_a_plan(result: TrialResult, tmp_path: Path) -> None:
+    result.save(tmp_path)
+    path = CELL.path(tmp_path)
+    path.write_text(path.read_text().replace('"answers": [', '"answers": [1000,', 1))
+    with pytest.raises(
+        IncompleteRunError, match=r"expected field 'answers' to name plans 0 to .*, found 1000"
+    ):
+        TrialResult.load(path)
+
+
 def test_settings_must_be_positive() -> None:
     with pytest.raises(InputError, match="--seeds to be at least 1, found 0"):
         BenchSettings(seeds=0)
