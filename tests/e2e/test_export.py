@@ -1,13 +1,11 @@
 """query --uniform, prune --uniform, export and evaluate --card through the command line."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from hipp_prune.cli import main
-from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.models import load_model
 from tests.e2e.conftest import Benchmarks, Finished, Refused
 
@@ -80,14 +78,3 @@ def test_scores_reach_the_model_card(finished: Finished, benchmarks: Benchmarks,
     card = (out / "README.md").read_text()
     assert "Not measured yet" not in card
     assert "| POPE | n | acc. |" in card
-
-
-def test_a_pruned_checkpoint_without_its_plan_is_not_called_dense(
-    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    copy, results = tmp_path / "copy", tmp_path / "results.json"
-    shutil.copytree(finished.checkpoint, copy, ignore=shutil.ignore_patterns("plan.json", "files.jsonl"))
-    ask = ["evaluate", "--model", str(copy), "--questions", *finished.benchmarks.specs, "--limit", "2"]
-    assert main([*ask, "--out", str(results)]) == 0
-    assert Scorecard.load(results).label == "pruned"
-    assert "is a pruned checkpoint, but neither" in capsys.readouterr().err

@@ -49,7 +49,8 @@ def test_a_pruned_checkpoint_without_its_plan_is_not_called_dense(
     finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lost, out = Path(shutil.copytree(finished.checkpoint, tmp_path / "lost")), tmp_path / "results.json"
-    (lost / "plan.json").unlink()
+    for name in ("plan.json", "files.jsonl"):
+        (lost / name).unlink()
     words = ["evaluate", "--model", str(lost), "--questions", *finished.benchmarks.specs, "--limit", "4"]
     assert main([*words, "--out", str(out)]) == 0
     assert "is a pruned checkpoint, but neither plan.json nor ledger.json" in " ".join(

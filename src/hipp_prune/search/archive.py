@@ -47,7 +47,7 @@ class Evaluation:
     questions: Count
     """Questions it was asked: the price of the evaluation."""
     sparsity: Saved
-    """Realised."""
+    """Realised sparsity, in [−1, 1]: a slower plan has a negative one."""
     source: str
     """What proposed it, e.g. ``warm-up``, ``surrogate`` or ``policy``."""
     seconds: NotNegative

@@ -12,7 +12,7 @@ from hipp_prune.search.solutions import Solution
 
 @dataclass(frozen=True, kw_only=True)
 class Searcher:
-    """One method."""
+    """A way to search, as its module defines it."""
 
     settings: Mapping[str, Any]
     """What it changes of the defaults, by field of ``SearchSettings``."""
@@ -23,7 +23,7 @@ class Searcher:
 
 
 def load_method(method: Method) -> Searcher:
-    """Imports a method.
+    """Imports the module of a method, and gives what it defines its types.
 
     Raises:
         InputError: if there is none of that name.

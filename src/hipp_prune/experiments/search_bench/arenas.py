@@ -48,7 +48,7 @@ class JudgedPlan:
     kept: Annotated[tuple[Natural, ...], Len(1)]
     """Kept counts of its units."""
     sparsity: Saved
-    """Realised."""
+    """Realised sparsity, in [−1, 1]."""
     robustness: Return
     """R_rob, in nats."""
     utility: Return
