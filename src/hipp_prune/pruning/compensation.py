@@ -5,8 +5,8 @@ leave. The block computes W a; without R it can compute W'_P a_P, and what comes
 
     W'_P = argmin_V E‖W a − V a_P‖² + μ ‖V − W_P‖² = W_P + W_R G_RP (G_PP + μ I)⁻¹.            (ridge)
 
-**All widths at once.** Neurons are sorted once, so P is always a prefix of that order. In it, let G + μ I = C Cᵀ, C lower
-triangular. The leading block of C is the factor of G_PP + μ I whatever the width k, therefore
+**All widths at once.** Neurons are sorted once, so P is always a prefix of that order. In it, let G + μ I = C Cᵀ, C
+lower triangular. The leading block of C is the factor of G_PP + μ I whatever the width k, therefore
 
     W'(k) = (W C)[:, :k] C[:k, :k]⁻¹,                                                            (nested)
     e(k) = Σ_{j ≥ k} ‖(W C)[:, j]‖² = E‖W a − W'(k) a_P‖² + μ ‖W − [W'(k), 0]‖²:                 (error)
