@@ -21,6 +21,7 @@ from hipp_prune.files.reading import read_text
 from hipp_prune.files.strict import check_value, parse_json
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.costs import Compression, Costs
+from hipp_prune.plans.modes import Compensation
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import Ledger, ModelShape, PlanSpace, UnitKind
 
@@ -58,6 +59,8 @@ class _ReadNotes:
     uniform: bool = False
     require: dict[str, float] = field(default_factory=dict)
     predicted: dict[str, dict[str, float]] = field(default_factory=dict)
+    compensation: Compensation = "none"
+    image_weight: Share | None = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The names of what pruning can be told (no torch, since the command line lists them)."""
+"""How a plan is carried out, by name."""
 
 from typing import Literal
 
@@ -8,3 +8,8 @@ projection (FLAP's); or the down projection is fitted anew by least squares, wit
 
 CompensationChoice = Literal["auto", "none", "bias", "ridge"]
 """A mode by name, or the one that fits what is at hand."""
+
+
+def compensation_notes(mode: Compensation, image_weight: float | None) -> dict[str, object]:
+    """What a plan's notes say of its compensation: nothing where there is none."""
+    return {} if mode == "none" else {"compensation": mode, "image_weight": image_weight}
