@@ -259,7 +259,7 @@ def _stored(nested: Nested, folder: Path | None, block: int) -> Nested:
         return nested
     path = folder / f"{block}.safetensors"
     with atomic_path(path) as temporary:
-        save_file({"factor": nested.factor, "product": nested.product}, temporary)
+        save_file({"factor": nested.factor.contiguous(), "product": nested.product.contiguous()}, temporary)
     with safe_open(path, framework="pt") as file:
         return Nested(
             factor=file.get_tensor("factor"), product=file.get_tensor("product"), ridge=nested.ridge

@@ -62,9 +62,17 @@ class CalibratedRun:
         Raises:
             RunError: if its weights are others, or the file is no longer what we wrote.
         """
+        return self.check_weights(adapter.shape.fingerprint)
+
+    def check_weights(self, fingerprint: str) -> Calibration:
+        """The statistics of the dense model, whose ``ModelShape.fingerprint`` must be this.
+
+        Raises:
+            RunError: if it is another, or the file is no longer what we wrote.
+        """
         path = self.directory.calibration
         calibration = Calibration.load(path)
-        calibration.check_model(adapter.shape.fingerprint, path=path)
+        calibration.check_model(fingerprint, path=path)
         return calibration
 
     def grams(self) -> Grams | None:
