@@ -22,7 +22,7 @@ from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.arrays import Bools, Ints
 from hipp_prune.plans.modes import Compensation
-from hipp_prune.pruning.compensation import Nested, choose_factor, mean_bias, nest, refit, ridge_strength
+from hipp_prune.pruning.compensation import Nested, choose_factor, mean_bias, nest, fit_kept, ridge_strength
 from hipp_prune.pruning.importance import score_neurons
 
 _IN_MEMORY = 2**30
@@ -193,7 +193,7 @@ def fitted_downs(grams: Grams, masks: Sequence[Bools], image_weight: float | Non
         if keep.all():
             return weight
         gram = grams.gram(block, image_weight)
-        return refit(gram, weight, keep, ridge_strength(gram, grams.factor))
+        return fit_kept(gram, weight, keep, ridge_strength(gram, grams.factor))
 
     return fitted
 

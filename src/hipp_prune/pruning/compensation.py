@@ -76,7 +76,7 @@ def nest(
     return Nested(factor=factor, product=weight.to(factor.dtype) @ factor, ridge=ridge)
 
 
-def refit(
+def fit_kept(
     gram: Float[Tensor, "neurons neurons"],
     weight: Float[Tensor, "hidden neurons"],
     keep: Tensor,

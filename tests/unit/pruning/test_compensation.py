@@ -14,7 +14,7 @@ from hipp_prune.pruning.compensation import (
     mean_bias,
     nest,
     output_error,
-    refit,
+    fit_kept,
     ridge_strength,
 )
 
@@ -66,7 +66,7 @@ class TestNested:
             keep = torch.arange(weight.shape[1]) < width
             expected = by_hand(inputs, weight, keep, ridge)
             torch.testing.assert_close(nested.weight(width), expected, rtol=1e-6, atol=1e-6)
-            torch.testing.assert_close(refit(gram, weight, keep, ridge), expected, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(fit_kept(gram, weight, keep, ridge), expected, rtol=1e-6, atol=1e-6)
 
     @settings(max_examples=60, deadline=None)
     @given(block=blocks(), factor=factors)
