@@ -22,7 +22,7 @@ from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.arrays import Bools, Ints
 from hipp_prune.plans.modes import Compensation
-from hipp_prune.pruning.compensation import Nested, choose_factor, mean_bias, nest, fit_kept, ridge_strength
+from hipp_prune.pruning.compensation import Nested, choose_factor, fit_kept, mean_bias, nest, ridge_strength
 from hipp_prune.pruning.importance import score_neurons
 
 _IN_MEMORY = 2**30

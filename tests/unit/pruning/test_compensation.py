@@ -11,10 +11,10 @@ from hipp_prune.pruning.compensation import (
     DEFAULT_FACTOR,
     RIDGE_FACTORS,
     choose_factor,
+    fit_kept,
     mean_bias,
     nest,
     output_error,
-    fit_kept,
     ridge_strength,
 )
 
