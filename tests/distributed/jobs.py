@@ -19,6 +19,7 @@ import torch._dynamo  # what the first Adam of a process imports: here once for 
 from safetensors.torch import save_file
 
 from hipp_prune import api, distributed
+from hipp_prune.calibration.grams import GramLayout, gather_grams
 from hipp_prune.calibration.measurement import calibrate
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.search_bench.landscape import Landscape
@@ -26,6 +27,7 @@ from hipp_prune.files.writing import write_json
 from hipp_prune.models import load_model
 from hipp_prune.objectives.returns import PlanScores
 from hipp_prune.plans.arrays import Ints
+from hipp_prune.questions.fingerprint import Origin
 from hipp_prune.questions.question import Question
 from hipp_prune.search.archive import shared_archive
 from hipp_prune.search.loop import search
@@ -155,8 +157,13 @@ search_slowly = partial(search_landscape, slow=True)
 def calibrate_model(model: Path, questions: Sequence[Question], out: Path) -> None:
     """Calibrates; every worker writes what it knows at the end."""
     with distributed.workers():
-        calibration = calibrate(load_model(model), questions, batch_size=2, taylor_questions=2)
-        calibration.save(out / f"{distributed.rank()}.safetensors")
+        adapter, rank = load_model(model), distributed.rank()
+        layout = GramLayout(widths=tuple(adapter.shape.neurons))
+        with gather_grams(out / "grams.safetensors", layout, Origin(weights="w", questions="q")) as grams:
+            calibration = calibrate(adapter, questions, batch_size=2, taylor_questions=2, grams=grams)
+            sums = {str(block): grams.gram(block) for block in range(len(adapter.blocks))}
+        calibration.save(out / f"{rank}.safetensors")
+        save_file(sums, out / f"grams-{rank}.safetensors")
 
 
 def search_own_copy(run: Path, folder: Path) -> None:

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
+from hipp_prune.calibration.grams import Grams
 from hipp_prune.questions.question import Question
 from tests.distributed import jobs
 from tests.tiny import tiny_image, tiny_llava
@@ -44,3 +46,12 @@ def test_sums_of_all_workers_are_those_of_one(tmp_path: Path, questions: int, wo
         assert together.keys() == alone.keys()
         for name, tensor in alone.items():
             assert_agree(together[name], tensor, GRADIENTS)
+    written = Grams.load(tmp_path / str(workers) / "grams.safetensors")
+    expected = load_file(tmp_path / "1" / "grams-0.safetensors")
+    assert len(expected) == 2
+    for block, gram in enumerate(expected[str(index)] for index in range(2)):
+        assert_agree(written.gram(block), gram, GRADIENTS)
+        for rank in range(workers):
+            found = load_file(tmp_path / str(workers) / f"grams-{rank}.safetensors")
+            assert torch.equal(found[str(block)], written.gram(block))
+    assert not [path for path in (tmp_path / str(workers)).iterdir() if path.name.endswith(".tmp")]

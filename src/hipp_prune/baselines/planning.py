@@ -8,29 +8,44 @@ from hipp_prune.baselines.setting import Planned, Setting
 from hipp_prune.checkpoints.heads import HeadPlan, write_heads
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
 from hipp_prune.checkpoints.residual import Slicing, write_sliced
+from hipp_prune.errors import InputError
+from hipp_prune.plans.plan import Plan
+from hipp_prune.pruning.compensated import down_biases, fitted_downs, require_grams
 
 
 def plan_baseline(method: Baseline, setting: Setting) -> Planned:
     """What a named method removes.
 
     Raises:
-        InputError: if there is no such method.
+        InputError: if there is no such method, or what it removes cannot be compensated for as the settings ask.
         BudgetError: if it cannot remove so much.
     """
     planned = load_baseline(method).plan(setting)
-    return replace(
-        planned,
-        notes={
-            "method": method,
-            "sparsity": setting.sparsity,
-            "match": setting.config.match,
-            **planned.notes,
-        },
-    )
+    told = {"method": method, "sparsity": setting.sparsity, "match": setting.config.match}
+    planned = replace(planned, notes={**told, **planned.notes})
+    asked = setting.config.compensation
+    if isinstance(planned, Plan) and planned.unit == "coupled":
+        return _compensated(setting, planned)
+    if asked in ("bias", "ridge"):
+        raise InputError(
+            f"{method} removes what {asked} compensation does not know; leave --compensation out"
+        )
+    return planned
+
+
+def _compensated(setting: Setting, plan: Plan) -> Plan:
+    """The plan, saying how the neurons that stay answer for the others."""
+    mode = setting.config.compensation
+    if mode == "auto":
+        own = plan.compensation
+        mode = own if own != "none" or setting.grams is None else "ridge"
+    if mode == "ridge":
+        require_grams(setting.grams)
+    weight = plan.image_weight if "image_weight" in plan.notes else setting.config.image_weight
+    return plan.with_compensation(mode, weight)
 
 
 def write_baseline(
-    method: Baseline,
     setting: Setting,
     planned: Planned,
     source: Path,
@@ -38,10 +53,9 @@ def write_baseline(
     *,
     force: bool = False,
 ) -> CheckpointReport:
-    """Writes the checkpoint of what a baseline planned, with the biases of methods that compensate.
+    """Writes the checkpoint of what a baseline planned, compensated as the plan says.
 
     Args:
-        method: who planned.
         setting: what it was given.
         planned: what it said.
         source: the model's checkpoint folder.
@@ -55,7 +69,14 @@ def write_baseline(
         return write_sliced(source, setting.adapter, planned, out, force=force)
     if isinstance(planned, HeadPlan):
         return write_heads(source, setting.adapter, planned, out, force=force)
-    compensate = load_baseline(method).down_biases
-    biases = None if compensate is None else compensate(setting, planned)
-    shape = setting.adapter.shape
-    return prune_checkpoint(source, planned, out, down_biases=biases, shape=shape, force=force)
+    mode, masks, weight = planned.compensation, planned.keep_masks(), planned.image_weight
+    adapter, calibration = setting.adapter, setting.calibration
+    return prune_checkpoint(
+        source,
+        planned,
+        out,
+        down_weights=fitted_downs(require_grams(setting.grams), masks, weight) if mode == "ridge" else None,
+        down_biases=down_biases(adapter, calibration, masks, weight) if mode == "bias" else None,
+        shape=adapter.shape,
+        force=force,
+    )

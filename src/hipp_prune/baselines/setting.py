@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from hipp_prune.baselines.settings import BaselineSettings
+from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.checkpoints.heads import HeadPlan
 from hipp_prune.checkpoints.residual import Slicing
@@ -37,6 +38,8 @@ class Setting:
     """The calibration sample itself, for methods that measure more."""
     sparsity: float
     """Fraction of the ledger's column ``config.match`` to remove, in [0, 1]."""
+    grams: Grams | None = None
+    """Its Gram matrices, where they were gathered."""
     config: BaselineSettings = field(default_factory=BaselineSettings)
     """What the method was told."""
 

@@ -7,6 +7,7 @@ from annotated_types import Gt, Lt
 
 from hipp_prune.files.ranges import Count, Seed, Share
 from hipp_prune.files.strict import check_settings
+from hipp_prune.plans.modes import CompensationChoice
 from hipp_prune.plans.space import UnitKind
 from hipp_prune.pruning.criteria import Criterion
 
@@ -43,6 +44,9 @@ class BaselineSettings:
     """The width of SliceGPT's residual stream is a multiple of it, ≥ 1."""
     batch_size: Count = 16
     """Questions a forward pass, ≥ 1."""
+    compensation: CompensationChoice = "auto"
+    """How neurons that stay answer for those that leave; auto: as the method has it (flap: bias), otherwise ridge where
+    the run has Gram matrices, else none. Not for rows, heads and slicegpt."""
 
     def __post_init__(self) -> None:
         check_settings(self)

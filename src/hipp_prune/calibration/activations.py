@@ -88,18 +88,31 @@ class Moments:
         return self._mix(self.square, image_weight).sqrt()
 
     def _mix(self, sums: Tensor, image_weight: float | None) -> Tensor:
-        if image_weight is None:
-            image_weight = float(self.count[0] / self.count.sum().clamp(min=1))
-        if not 0.0 <= image_weight <= 1.0:
-            raise InputError(f"the image weight must lie in [0, 1], got {image_weight:g}; try 0.5")
-        weights = sums.new_tensor([image_weight, 1.0 - image_weight]) * (self.count > 0)
-        if not weights.any():
-            raise InputError(
-                f"an image weight of {image_weight:g} leaves nothing to average, since calibration saw "
-                f"{int(self.count[0])} image and {int(self.count[1])} text tokens; try 0.5"
-            )
         means = sums / self.count.clamp(min=1)[:, None]
-        return (weights / weights.sum()) @ means
+        return modality_weights(self.count, image_weight).to(sums) @ means
+
+
+def modality_weights(count: Tensor, image_weight: float | None) -> Tensor:
+    """What the mean over image tokens and the mean over text tokens weigh in a common mean, [2]; see ``Moments.rms``.
+
+    Args:
+        count: image and text tokens, [2].
+        image_weight: w in [0, 1], None to count every token alike.
+
+    Raises:
+        InputError: if w is outside [0, 1], or all of it is on a modality that no token belongs to.
+    """
+    if image_weight is None:
+        image_weight = float(count[0] / count.sum().clamp(min=1))
+    if not 0.0 <= image_weight <= 1.0:
+        raise InputError(f"the image weight must lie in [0, 1], got {image_weight:g}; try 0.5")
+    weights = count.new_tensor([image_weight, 1.0 - image_weight]) * (count > 0)
+    if not weights.any():
+        raise InputError(
+            f"an image weight of {image_weight:g} leaves nothing to average, since calibration saw "
+            f"{int(count[0])} image and {int(count[1])} text tokens; try 0.5"
+        )
+    return weights / weights.sum()
 
 
 def _sums(values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -1,7 +1,8 @@
 """Everything that is measured once on the dense model, and the file that keeps it."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from hipp_prune import distributed
 from hipp_prune.calibration.activations import Moments, record_moments
 from hipp_prune.calibration.gradients import score_taylor
+from hipp_prune.calibration.grams import Grams, held_out_groups
 from hipp_prune.calibration.visual import VisualSensitivity, record_visual
 from hipp_prune.errors import CheckpointError, IncompleteRunError, QuestionError
 from hipp_prune.files.manifest import check_whole
@@ -199,6 +201,7 @@ def calibrate(
     *,
     batch_size: int = 16,
     taylor_questions: int = 10,
+    grams: Grams | None = None,
     progress: Progress | None = None,
 ) -> Calibration:
     """Measures everything that scoring and the policy's state need, once, on the dense model.
@@ -217,6 +220,7 @@ def calibrate(
         batch_size: questions a forward pass, > 0.
         taylor_questions: how many of the questions the Taylor importance uses, > 0 (all, if there are fewer);
             the same set of questions always yields the same ones.
+        grams: Gram matrices to be filled by the way; at the end they hold what all workers saw.
         progress: told (questions done, questions to do), Taylor passes included.
 
     Raises:
@@ -232,8 +236,13 @@ def calibrate(
     own = distributed.share(sorted(questions, key=_by_image))
     observed = _shifted(progress, 0, len(own) + len(chosen))
     differentiated = _shifted(progress, len(own), len(own) + len(chosen))
-    observations = observe(adapter, own, batch_size=batch_size, progress=observed)
+    held_out = held_out_groups(questions)
+    observations = observe(
+        adapter, own, batch_size=batch_size, grams=grams, held_out=held_out, progress=observed
+    )
     observations = observations.over_workers(adapter.device)
+    if grams is not None:
+        grams.over_workers()
     if distributed.is_first():
         taylor = score_taylor(adapter, chosen, progress=differentiated)
     else:
@@ -250,7 +259,13 @@ def calibrate(
 
 @torch.no_grad()
 def observe(
-    adapter: Adapter, questions: Sequence[Question], *, batch_size: int = 16, progress: Progress | None = None
+    adapter: Adapter,
+    questions: Sequence[Question],
+    *,
+    batch_size: int = 16,
+    grams: Grams | None = None,
+    held_out: Collection[str] = (),
+    progress: Progress | None = None,
 ) -> Observations:
     """The forward half of ``calibrate``: what these questions show, be they none.
 
@@ -258,6 +273,8 @@ def observe(
         adapter: the model that is asked.
         questions: what it is asked; a worker passes its own share.
         batch_size: questions a forward pass, ≥ 1.
+        grams: Gram matrices that their tokens are added to.
+        held_out: groups whose questions are in none of these.
         progress: told (questions done, questions).
 
     Raises:
@@ -266,10 +283,12 @@ def observe(
     """
     assert batch_size > 0
     merged = Observations.empty(adapter.blocks)
-    done = 0
+    ordered, done = sorted(questions, key=_by_image), 0
     for batch, images in batches(adapter, questions, batch_size):
-        merged = merged.merge(observe_batch(adapter, batch, images))
-        done += len(batch.last)
+        part = ordered[done : done + len(batch.last)]
+        done += len(part)
+        with grams.record(adapter.blocks, batch, part, held_out) if grams else nullcontext():
+            merged = merged.merge(observe_batch(adapter, batch, images))
         if progress is not None:
             progress(done, len(questions))
     return merged

@@ -7,8 +7,9 @@ wide it is a stock model that needs no remote code.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from hipp_prune.checkpoints.configs import auto_map, nested_config, read_config_file
 from hipp_prune.checkpoints.folders import check_output, open_shards, write_folder
 from hipp_prune.checkpoints.ledger import LEDGER_FILE, PLAN_FILE, Savings, lost_savings, read_savings
-from hipp_prune.checkpoints.shards import FLOATS, Change, Cut, Entry, Shard, Values
+from hipp_prune.checkpoints.shards import FLOATS, Change, Cut, Entry, Fitted, Shard, Values
 from hipp_prune.errors import CheckpointError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model
@@ -71,6 +72,7 @@ def prune_checkpoint(
     plan: Plan,
     out: Path,
     *,
+    down_weights: Callable[[int, Tensor], Tensor] | None = None,
     down_biases: Sequence[Tensor] | None = None,
     shape: ModelShape | None = None,
     force: bool = False,
@@ -85,6 +87,8 @@ def prune_checkpoint(
         source: checkpoint folder with safetensors weights, one file or several.
         plan: made for exactly this model.
         out: folder to write; its parent is made if need be.
+        down_weights: from a block's index and its W_down [hidden, N] to the columns that stay, fitted anew, [hidden,
+            kept]; the plan's slices of W_down if none is given.
         down_biases: what the down projection of each block gets as its bias, [hidden] each, in place of its own.
         shape: the source's shape if the caller knows it; otherwise the model is loaded (memory-mapped) to find
             out.
@@ -104,7 +108,9 @@ def prune_checkpoint(
     entries = mlp_entries(shards, plan.shape)
     cuts = _cuts(entries, plan)
     coupled = plan.unit == "coupled"
-    assert coupled or down_biases is None, "row plans keep their biases"
+    assert coupled or (down_weights, down_biases) == (None, None), "row plans are not compensated"
+    if down_weights is not None:
+        cuts |= _fits(entries, plan, down_weights)
     widths = plan.kept if coupled else plan.shape.neurons
     config = (
         pruned_config(source, widths, down_bias=down_biases is not None)
@@ -212,10 +218,10 @@ def _check_weight(entry: Entry | None, expected: tuple[int, ...], what: str) -> 
         )
 
 
-def _cuts(entries: Mapping[tuple[int, str, str], Entry], plan: Plan) -> dict[str, Cut]:
+def _cuts(entries: Mapping[tuple[int, str, str], Entry], plan: Plan) -> dict[str, Change]:
     """What happens to each MLP tensor, by its name in the checkpoint."""
     masks = plan.keep_masks()
-    cuts = {}
+    cuts: dict[str, Change] = {}
     for (block, projection, kind), entry in entries.items():
         if plan.unit == "rows":
             keep = masks[3 * block + ("gate", "up", "down").index(projection)]
@@ -223,6 +229,17 @@ def _cuts(entries: Mapping[tuple[int, str, str], Entry], plan: Plan) -> dict[str
         elif projection != "down" or kind == "weight":
             cuts[entry.name] = Cut(keep=masks[block], axis=1 if projection == "down" else 0)
     return cuts
+
+
+def _fits(
+    entries: Mapping[tuple[int, str, str], Entry], plan: Plan, fit: Callable[[int, Tensor], Tensor]
+) -> dict[str, Change]:
+    """What happens to each down projection that is fitted anew."""
+    downs = [entries[block, "down", "weight"] for block in range(plan.shape.num_blocks)]
+    return {
+        entry.name: Fitted(keep=keep, dtype=entry.dtype, fit=partial(fit, block))
+        for block, (entry, keep) in enumerate(zip(downs, plan.keep_masks(), strict=True))
+    }
 
 
 def _removed_bytes(entries: Mapping[tuple[int, str, str], Entry], plan: Plan) -> int:

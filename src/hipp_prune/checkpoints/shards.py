@@ -7,7 +7,7 @@ header of dtypes, shapes and offsets, and the tensors one after another.
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedReader, BufferedWriter
 from math import prod
@@ -92,6 +92,30 @@ class Cut:
         result = tensor.copy()
         result[(slice(None),) * self.axis + (~self.keep,)] = 0
         return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """The columns that ``keep`` names, with other numbers in them."""
+
+    keep: NDArray[np.bool_]
+    """[columns]."""
+    dtype: str
+    """Of the tensor, one of ``FLOATS``."""
+    fit: Callable[[Tensor], Tensor]
+    """From the whole tensor [rows, columns] to what is written, [rows, kept]."""
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape a tensor of ``shape`` has afterwards."""
+        return shape[0], int(self.keep.sum())
+
+    def apply(self, tensor: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Fits a tensor given as bytes, [*shape, bytes of an element]."""
+        kind = FLOATS[self.dtype]
+        fitted = self.fit(torch.from_numpy(tensor.copy()).view(kind)[..., 0]).to(kind).contiguous()
+        assert tuple(fitted.shape) == self.shape(tensor.shape[:2])
+        content: NDArray[np.uint8] = fitted.view(torch.uint8).numpy()
+        return content
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from hipp_prune.errors import InputError
+from hipp_prune.plans.modes import CompensationChoice
 from hipp_prune.stages.settings import QuerySettings
 
 if TYPE_CHECKING:
@@ -29,9 +30,11 @@ class Prune:
     plan: Path | None = None
     """A plan file written by query."""
     searched: Annotated[Path | None, tyro.conf.arg(name="run", metavar="RUN")] = None
-    """Instead of a model and a plan: a searched run directory, which is queried first."""
+    """A searched run directory, which is queried first; with --plan, the run of the plan, for its compensation."""
     preference: str | None = None
     """With --run: R,U,C, as for query."""
+    compensation: CompensationChoice = "auto"
+    """How neurons that stay answer for those that leave; auto: as the plan was evaluated."""
     force: bool = False
     """Replace an existing folder."""
     settings: QuerySettings = QuerySettings()
@@ -53,23 +56,30 @@ class Prune:
         """By a plan, or by what a run answers."""
         from hipp_prune.plans.preference import Preference
         from hipp_prune.report.terminal import progress_bar
-        from hipp_prune.stages.prune import prune, prune_searched
+        from hipp_prune.stages.prune import prune, prune_searched, run_model
 
-        force = self.force
-        by_plan, by_run = (self.model, self.plan), (self.searched, self.preference)
-        if self.model is not None and self.plan is not None and by_run == (None, None) and not self._asks():
+        force, mode, run = self.force, self.compensation, self.searched
+        if self.plan is not None and self._one_source() and self.preference is None and not self._asks():
+            model = self.model if run is None else run_model(run)
+            assert model is not None
             with progress_bar("writing") as progress:
-                return prune(self.model, self.plan, self.out, force=force, progress=progress)
-        if self.searched is None or self.preference is None or by_plan != (None, None):
+                return prune(
+                    model, self.plan, self.out, run=run, compensation=mode, force=force, progress=progress
+                )
+        if run is None or self.preference is None or (self.model, self.plan) != (None, None):
             raise InputError(
-                "prune needs either --model MODEL and --plan FILE, or --run RUN and --preference R,U,C (and, with "
-                "these, --sparsity, --uniform or --align)"
+                "prune needs either --model MODEL or --run RUN and a --plan FILE, or --run RUN and --preference R,U,C "
+                "(and, with these, --sparsity, --uniform or --align)"
             )
         preference = Preference.parse(self.preference)
         with progress_bar("writing") as progress:
             return prune_searched(
-                self.searched, preference, self.out, self.settings, force=force, progress=progress
+                run, preference, self.out, self.settings, compensation=mode, force=force, progress=progress
             )
+
+    def _one_source(self) -> bool:
+        """Whether a model or a run is named, not both."""
+        return (self.model is None) != (self.searched is None)
 
     def _asks(self) -> bool:
         """Whether something is said about the plan that a run is to answer with."""

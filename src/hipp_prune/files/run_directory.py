@@ -6,6 +6,7 @@
       files.jsonl               every file that we wrote, with its checksum: nothing else is ever removed
       run.json                  the model, the questions, the seed and the versions (written first)
       calibration.safetensors   statistics of the dense model
+      grams.safetensors         its Gram matrices, where they were asked for
       search/                   configuration, archive of evaluations, policy
       latency.json              seconds by block width, where a search saves seconds
       plans/, results/          what ``query`` and ``evaluate`` left here
@@ -99,6 +100,16 @@ class RunDirectory:
     def calibration(self) -> Path:
         """Statistics of the dense model, written last by ``calibrate``."""
         return self.root / "calibration.safetensors"
+
+    @property
+    def grams(self) -> Path:
+        """Gram matrices of the dense model's neurons, where ``calibrate`` was asked for them."""
+        return self.root / "grams.safetensors"
+
+    @property
+    def factors(self) -> Path:
+        """Folder of what a search makes of them, where memory does not hold it."""
+        return self.cache / "factors"
 
     @property
     def search(self) -> "SearchFolder":

@@ -7,7 +7,7 @@ printed without loading a model.
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ from hipp_prune.files.reading import read_text
 from hipp_prune.files.strict import check_value, parse_json
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.costs import Compression, Costs
+from hipp_prune.plans.modes import Compensation, compensation_notes
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import Ledger, ModelShape, PlanSpace, UnitKind
 
@@ -59,6 +60,8 @@ class _ReadNotes:
     uniform: bool = False
     require: dict[str, float] = field(default_factory=dict)
     predicted: dict[str, dict[str, float]] = field(default_factory=dict)
+    compensation: Compensation = "none"
+    image_weight: Share | None = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +84,26 @@ class Plan:
     """λ it answers, if a policy made it."""
     notes: dict[str, Any] = field(default_factory=dict)
     """Provenance: run, target sparsity, alignment, seed."""
+
+    @property
+    def compensation(self) -> Compensation:
+        """How the neurons that stay answer for the others, as it was when the plan was evaluated."""
+        mode: Compensation = self.notes.get("compensation", "none")
+        return mode
+
+    def with_compensation(self, mode: Compensation, image_weight: float | None) -> "Plan":
+        """The plan, carried out in this mode, with this weight of image tokens."""
+        told = ("compensation", "image_weight", "bias_parameters_added")
+        silent = {name: note for name, note in self.notes.items() if name not in told}
+        added = self.shape.num_blocks * self.shape.hidden_size
+        biases = {"bias_parameters_added": added} if mode == "bias" else {}
+        return replace(self, notes=silent | biases | compensation_notes(mode, image_weight))
+
+    @property
+    def image_weight(self) -> float | None:
+        """Weight of image tokens in what compensates."""
+        weight: float | None = self.notes.get("image_weight", 0.5)
+        return weight
 
     @property
     def space(self) -> PlanSpace:

@@ -22,6 +22,7 @@ from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.plans.arrays import Ints
 from hipp_prune.plans.plan import keep_masks
+from hipp_prune.pruning.compensated import Compensated
 from hipp_prune.pruning.masking import Mask
 
 Undo = list[tuple[Tensor, Tensor]]
@@ -51,22 +52,31 @@ class SortedModel(Protocol):
 
 
 class SortedNeurons:
-    """``coupled``: kept[l] neurons of block l stay."""
+    """``coupled``: kept[l] neurons of block l stay, and answer for the others if they are ``compensated``."""
 
-    def __init__(self, adapter: Adapter, orders: Sequence[Ints]) -> None:
+    def __init__(
+        self, adapter: Adapter, orders: Sequence[Ints], compensated: Compensated | None = None
+    ) -> None:
         self._blocks = adapter.blocks
+        self._compensated = compensated
         self._parameters = [_parameters(block) for block in adapter.blocks]
         self.orders = self.rankings = tuple(orders)
         _permute(self._blocks, self.orders)
 
     @contextmanager
     def apply(self, kept: Sequence[int]) -> Iterator[None]:
-        """Prunes the model to the ``kept[l]`` best neurons of each block inside the context: views alone."""
+        """Prunes the model to the ``kept[l]`` best neurons of each block inside the context, views alone.
+
+        Where they are compensated, the down projections hold W'(k) or their biases instead.
+        """
         assert len(kept) == len(self._blocks), f"{len(kept)} counts for {len(self._blocks)} blocks"
         undo: Undo = []
         try:
-            for parameters, count in zip(self._parameters, kept, strict=True):
+            for index, (parameters, count) in enumerate(zip(self._parameters, kept, strict=True)):
                 _slice(undo, parameters, count)
+                for parameter, values in self._compensated.values(index, count) if self._compensated else ():
+                    undo.append((parameter, parameter.data))
+                    parameter.data = values
             yield
         finally:
             _undo(undo)
@@ -77,6 +87,8 @@ class SortedNeurons:
 
     def restore(self) -> None:
         """Brings every neuron back to its original place."""
+        if self._compensated is not None:
+            self._compensated.release()
         _restore(self._blocks, self.orders)
 
 
@@ -134,14 +146,20 @@ class SortedRows:
         _restore(self._blocks, self.orders)
 
 
-def sort_neurons(adapter: Adapter, scores: Sequence[Tensor]) -> SortedNeurons:
+def sort_neurons(
+    adapter: Adapter,
+    scores: Sequence[Tensor],
+    compensate: Callable[[Sequence[Ints]], Compensated | None] | None = None,
+) -> SortedNeurons:
     """Sorts every block's neurons by descending score; equal scores keep their order.
 
     Args:
         adapter: the model, its neurons in original order; changed in place.
         scores: L scores [neurons], from ``score_neurons``.
+        compensate: told the orders before anything moves, makes what compensates for the neurons that leave.
     """
-    return SortedNeurons(adapter, [_order(score) for score in scores])
+    orders = [_order(score) for score in scores]
+    return SortedNeurons(adapter, orders, None if compensate is None else compensate(orders))
 
 
 def sort_rows(adapter: Adapter, scores: Sequence[tuple[Tensor, Tensor, Tensor]]) -> SortedRows:

@@ -1,12 +1,14 @@
 """The pruning problem of a real model: its neurons sorted once, any plan applied as views, questions asked."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 from torch import Tensor
 
+from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.evaluation.evaluator import Evaluator, PreparedBatch, plan_scores
 from hipp_prune.evaluation.features import IMAGE_MEMORY
@@ -23,6 +25,7 @@ from hipp_prune.objectives.stability import (
 )
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.space import PlanSpace
+from hipp_prune.pruning.compensated import Compensated, compensate
 from hipp_prune.pruning.importance import score_neurons, score_rows
 from hipp_prune.pruning.prefix_views import SortedModel, sort_neurons, sort_rows
 from hipp_prune.questions.minibatches import Minibatches
@@ -45,6 +48,8 @@ class ModelProblem:
         batch_size: questions a forward pass.
         features: folder for encoded pictures beyond ``image_memory``; without one all stay in memory.
         image_memory: bytes of encoded pictures that stay in memory.
+        grams: Gram matrices of the model's neurons, for ``config.compensation``.
+        factors: folder for what is made of them that memory does not hold.
         progress: told how many pictures have been encoded.
     """
 
@@ -59,9 +64,11 @@ class ModelProblem:
         batch_size: int = 64,
         features: Path | None = None,
         image_memory: int = IMAGE_MEMORY,
+        grams: Grams | None = None,
+        factors: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.config = config
+        self.config = config = replace(config, compensation=config.mode(has_grams=grams is not None))
         self.space = space or PlanSpace(shape=adapter.shape, unit=config.unit, r_max=config.r_max)
         scores = _unit_scores(adapter, calibration, config)
         self.states: UnitStates = describe_units(
@@ -74,7 +81,7 @@ class ModelProblem:
             heads=config.heads,
             seed=config.seed,
         )
-        self.sorted = _sort(adapter, calibration, config, scores)
+        self.sorted = _sort(adapter, calibration, config, scores, grams, factors)
         self._projections: list[Projections] = [
             (block.gate.weight, block.up.weight, block.down.weight) for block in adapter.blocks
         ]
@@ -149,8 +156,24 @@ def _unit_scores(adapter: Adapter, calibration: Calibration, config: SearchSetti
 
 
 def _sort(
-    adapter: Adapter, calibration: Calibration, config: SearchSettings, scores: Sequence[Tensor]
+    adapter: Adapter,
+    calibration: Calibration,
+    config: SearchSettings,
+    scores: Sequence[Tensor],
+    grams: Grams | None,
+    factors: Path | None,
 ) -> SortedModel:
+    def compensated(orders: Sequence[Ints]) -> Compensated | None:
+        return compensate(
+            config.mode(has_grams=grams is not None),
+            adapter,
+            calibration,
+            orders,
+            grams=grams,
+            image_weight=config.image_weight,
+            folder=factors,
+        )
+
     if config.unit == "coupled":
-        return sort_neurons(adapter, scores)
+        return sort_neurons(adapter, scores, compensated)
     return sort_rows(adapter, score_rows(adapter, calibration, config.image_weight))

@@ -11,6 +11,7 @@ from hipp_prune.objectives.band import BandKind
 from hipp_prune.objectives.returns import ReturnKind
 from hipp_prune.plans.allocation import Allocation
 from hipp_prune.plans.costs import Compression
+from hipp_prune.plans.modes import Compensation, CompensationChoice
 from hipp_prune.plans.space import UnitKind
 from hipp_prune.pruning.criteria import Criterion
 from hipp_prune.search.methods import Method, import_method
@@ -48,6 +49,8 @@ class SearchChoices:
     """Largest sparsity searched, in [s_min, r_max]."""
     r_max: Share = 0.8
     """Largest fraction one unit may lose, in (0, 1)."""
+    compensation: CompensationChoice = "auto"
+    """How neurons that stay answer for those that leave; auto: ridge where the run has Gram matrices, else none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +146,10 @@ class SearchSettings(SearchResearch, SearchChoices):
                 f"masked rows save no {self.compression}, since they cannot be sliced out; search with unit coupled "
                 "or compression parameters"
             )
+        if self.unit == "rows" and self.compensation in ("bias", "ridge"):
+            raise InputError(
+                f"masked rows have no {self.compensation} compensation; search with unit coupled or compensation none"
+            )
         if self.group < 4 or self.group % 2:
             raise InputError(f"a group needs an even number of at least 4 plans, got group = {self.group}")
         check_settings(self)
@@ -157,6 +164,12 @@ class SearchSettings(SearchResearch, SearchChoices):
     def probe_size(self) -> int:
         """Questions that a plan is asked while the search learns: at most a minibatch."""
         return min(self.probe or self.minibatch, self.minibatch)
+
+    def mode(self, *, has_grams: bool) -> Compensation:
+        """The compensation that these settings mean where Gram matrices are at hand, or are not."""
+        if self.compensation == "auto":
+            return "ridge" if has_grams and self.unit == "coupled" else "none"
+        return self.compensation
 
     @property
     def most_evaluations(self) -> int:

@@ -89,7 +89,12 @@ def baseline(
             sample = calibration_sample(asked, count, seed=seed)
             calibration = measure(adapter, sample, batch_size=settings.batch_size, progress=progress)
         setting = Setting(
-            adapter=adapter, calibration=calibration, questions=sample, sparsity=sparsity, config=settings
+            adapter=adapter,
+            calibration=calibration,
+            questions=sample,
+            sparsity=sparsity,
+            grams=None if calibrated is None else calibrated.grams(),
+            config=settings,
         )
         return prune_by(method, setting, source, out, force=force)
 
@@ -111,7 +116,7 @@ def prune_by(
         OutputExistsError: if ``out`` is there and ``force`` is false.
     """
     planned = plan_baseline(method, setting)
-    return planned, write_baseline(method, setting, planned, source, out, force=force)
+    return planned, write_baseline(setting, planned, source, out, force=force)
 
 
 def _sample_again(

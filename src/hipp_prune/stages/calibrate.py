@@ -1,15 +1,21 @@
 """The dense model, measured: how a run starts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
+import torch
+
 from hipp_prune import distributed
-from hipp_prune.calibration.measurement import Calibration
+from hipp_prune.calibration.grams import GramLayout, fit_layout, gather_grams, token_weights
+from hipp_prune.calibration.measurement import Calibration, batches
 from hipp_prune.calibration.measurement import calibrate as measure
 from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.pruning.compensated import choose_ridge
+from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
@@ -28,9 +34,10 @@ def calibrate(
     loading: LoadSettings = LoadSettings(),
     force: bool = False,
     skip_bad: SkipBad | None = None,
+    announce: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> RunDirectory:
-    """Starts a run: measures the dense model on the calibration split (activations, Eq. 5–6, Taylor).
+    """Starts a run: measures the dense model on the calibration split (activations, Eq. 5–6, Taylor, Gram matrices).
 
     Before anything is written, the model is tried: see ``try_model``.
 
@@ -42,6 +49,7 @@ def calibrate(
         loading: how the model is loaded.
         force: replaces an existing run.
         skip_bad: counts bad questions and pictures and leaves them out; None makes them errors.
+        announce: told, before anything is measured, how large the Gram matrices are going to be.
         progress: told (questions done, questions in all).
 
     Raises:
@@ -58,10 +66,22 @@ def calibrate(
         with distributed.first():
             asked = load_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
         sample = calibration_sample(asked, settings.count, seed=seed)
+        layout = None
+        if settings.compensation == "ridge":
+            layout = gram_layout(adapter, sample, settings)
+            if announce is not None:
+                announce(str(layout))
         if distributed.is_first():
             run.create(Provenance.now(model=model, questions=tuple(questions), seed=seed))
         meet(run)
-        calibrate_model(adapter, sample, run.calibration, batch_size=settings.batch_size, progress=progress)
+        calibrate_model(
+            adapter,
+            sample,
+            run.calibration,
+            batch_size=settings.batch_size,
+            grams=None if layout is None else (run.grams, layout),
+            progress=progress,
+        )
     return run
 
 
@@ -71,6 +91,7 @@ def calibrate_model(
     out: Path,
     *,
     batch_size: int = CalibrateSettings().batch_size,
+    grams: tuple[Path, GramLayout] | None = None,
     progress: Progress | None = None,
 ) -> Calibration:
     """Measures a loaded model on a sample, and writes the statistics once.
@@ -80,10 +101,30 @@ def calibrate_model(
         sample: the calibration questions.
         out: file to write.
         batch_size: questions a forward pass.
+        grams: file of the Gram matrices to write too, and how they lie in it; their ridge is chosen at the end.
         progress: told (questions done, questions in all).
     """
-    calibration = measure(adapter, sample, batch_size=batch_size, progress=progress)
+    origin = Origin(weights=adapter.shape.fingerprint, questions=fingerprint_questions(sample))
+    with nullcontext() if grams is None else gather_grams(*grams, origin) as gathered:
+        calibration = measure(adapter, sample, batch_size=batch_size, grams=gathered, progress=progress)
+        if gathered is not None and distributed.is_first():
+            gathered.factor = choose_ridge(adapter, calibration, gathered)
     if distributed.is_first():
         calibration.save(out)
     distributed.barrier()
     return calibration
+
+
+@torch.no_grad()
+def gram_layout(adapter: Adapter, sample: Sequence[Question], settings: CalibrateSettings) -> GramLayout:
+    """How the Gram matrices are kept: mixed, where the disk is short, as the first batch has image and text tokens.
+
+    Raises:
+        InputError: if even then they need more than ``settings.gram_disk``.
+    """
+    widths = [block.down.in_features for block in adapter.blocks]
+    apart = fit_layout(widths, settings.gram_disk * 1e9)
+    if apart is not None:
+        return apart
+    batch, _ = next(batches(adapter, sample, settings.batch_size))
+    return GramLayout(widths=tuple(widths), weights=token_weights(batch))

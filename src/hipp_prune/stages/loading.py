@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
 from hipp_prune import distributed
+from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.replacing import is_alive
@@ -61,10 +62,26 @@ class CalibratedRun:
         Raises:
             RunError: if its weights are others, or the file is no longer what we wrote.
         """
+        return self.check_weights(adapter.shape.fingerprint)
+
+    def check_weights(self, fingerprint: str) -> Calibration:
+        """The statistics of the dense model, whose ``ModelShape.fingerprint`` must be this.
+
+        Raises:
+            RunError: if it is another, or the file is no longer what we wrote.
+        """
         path = self.directory.calibration
         calibration = Calibration.load(path)
-        calibration.check_model(adapter.shape.fingerprint, path=path)
+        calibration.check_model(fingerprint, path=path)
         return calibration
+
+    def grams(self) -> Grams | None:
+        """The dense model's Gram matrices, where ``calibrate`` was asked for them.
+
+        Raises:
+            RunError: if the file is no longer what we wrote.
+        """
+        return Grams.load(self.directory.grams) if self.directory.grams.exists() else None
 
     def questions(self, split: Split, *, skip_bad: SkipBad | None = None) -> list[Question]:
         """The questions of a split; of several workers, the first one draws pictures that are not there yet."""

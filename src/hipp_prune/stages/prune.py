@@ -1,16 +1,22 @@
 """From a plan to a smaller checkpoint."""
 
+from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from hipp_prune.checkpoints.ledger import PLAN_FILE
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
+from hipp_prune.errors import InputError
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.models.loading import local_folder
+from hipp_prune.plans.modes import Compensation, CompensationChoice
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape
-from hipp_prune.stages.loading import writing
+from hipp_prune.pruning.compensated import DownWeight, down_biases, fitted_downs, require_grams
+from hipp_prune.stages.loading import CalibratedRun, load, writing
 from hipp_prune.stages.query import query
 from hipp_prune.stages.settings import QuerySettings
 
@@ -20,6 +26,8 @@ def prune(
     plan: Plan | Path,
     out: Path,
     *,
+    run: Path | None = None,
+    compensation: CompensationChoice = "auto",
     shape: ModelShape | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -30,19 +38,69 @@ def prune(
         model: the one the plan was made for, as in ``calibrate``.
         plan: the plan, or its file.
         out: checkpoint folder to make.
+        run: where the model was calibrated, for plans that are compensated.
+        compensation: how neurons that stay answer for those that leave; auto: as the plan was evaluated.
         shape: of the model, where it is known already; otherwise it is read from the checkpoint.
         force: replaces a checkpoint that is there.
         progress: told (shards done, shards in all).
 
     Raises:
         PlanError: if the plan was made for another model.
+        InputError: if the plan is compensated and ``run`` is not given, or has no Gram matrices for it.
         OutputExistsError: if ``out`` is there and ``force`` is false.
         CheckpointError: if the source is damaged or the disk is full.
         RunError: if another process is writing ``out``.
     """
     loaded = Plan.load(plan) if isinstance(plan, Path) else plan
+    mode = loaded.compensation if compensation == "auto" else compensation
+    downs = _downs(model, loaded, mode, run)
     with writing(out):
-        return prune_checkpoint(local_folder(model), loaded, out, shape=shape, force=force, progress=progress)
+        return prune_checkpoint(
+            local_folder(model),
+            loaded.with_compensation(mode, loaded.image_weight),
+            out,
+            down_weights=downs.weights,
+            down_biases=downs.biases,
+            shape=shape,
+            force=force,
+            progress=progress,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Downs:
+    """What the down projections of a checkpoint hold beside what is cut off."""
+
+    weights: DownWeight | None = None
+    biases: list[Tensor] | None = None
+
+
+def _downs(model: str, plan: Plan, mode: Compensation, run: Path | None) -> _Downs:
+    """What compensates for the neurons that leave.
+
+    Raises:
+        InputError: if that is not at hand.
+    """
+    if mode == "none":
+        return _Downs()
+    if plan.unit == "rows":
+        raise InputError(f"row plans have no {mode} compensation; leave --compensation out")
+    if run is None:
+        raise InputError(
+            f"the plan is carried out with {mode} compensation, which needs what its run measured; give --run RUN with "
+            "--plan instead of --model, or --compensation none (the model is then worse than what was evaluated)"
+        )
+    calibrated = CalibratedRun.open(run)
+    if mode == "bias":
+        adapter = load(model)
+        plan.check_model(adapter.shape)
+        return _Downs(
+            biases=down_biases(adapter, calibrated.calibration(adapter), plan.keep_masks(), plan.image_weight)
+        )
+    calibrated.check_weights(plan.shape.fingerprint)
+    return _Downs(
+        weights=fitted_downs(require_grams(calibrated.grams()), plan.keep_masks(), plan.image_weight)
+    )
 
 
 def prune_searched(
@@ -51,6 +109,7 @@ def prune_searched(
     out: Path,
     settings: QuerySettings = QuerySettings(),
     *,
+    compensation: CompensationChoice = "auto",
     force: bool = False,
     progress: Progress | None = None,
 ) -> CheckpointReport:
@@ -61,6 +120,7 @@ def prune_searched(
         preference: what counts how much.
         out: checkpoint folder to make.
         settings: sparsity, and which widths the plan may have.
+        compensation: as for ``prune``.
         force: replaces a checkpoint that is there.
         progress: told (shards done, shards in all).
 
@@ -68,7 +128,17 @@ def prune_searched(
         HippPruneError: see ``query`` and ``prune``.
     """
     plan = query(run, preference, settings)
-    return prune(RunDirectory(run).provenance().model, plan, out, force=force, progress=progress)
+    model = run_model(run)
+    return prune(model, plan, out, run=run, compensation=compensation, force=force, progress=progress)
+
+
+def run_model(run: Path) -> str:
+    """The model that a run is of.
+
+    Raises:
+        IncompleteRunError: if it is no run directory.
+    """
+    return RunDirectory(run).provenance().model
 
 
 def checkpoint_plan(model: str) -> Plan | None:

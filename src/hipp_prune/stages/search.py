@@ -3,12 +3,13 @@
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from hipp_prune import distributed
+from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.errors import IncompleteRunError, InputError
 from hipp_prune.files.changes import refuse_changes
@@ -69,6 +70,8 @@ def search(
     calibrated = CalibratedRun.open(run)
     directory, folder = calibrated.directory, calibrated.directory.search
     settings = settings or SearchSettings(seed=calibrated.provenance.seed)
+    has_grams = directory.grams.exists()
+    settings = replace(settings, compensation=settings.mode(has_grams=has_grams))
     with writing(run):
         meet(directory)
         if not force:
@@ -82,6 +85,8 @@ def search(
             settings,
             asking=asking,
             features=directory.cache / "features",
+            grams=calibrated.grams() if settings.compensation == "ridge" else None,
+            factors=directory.factors,
             force=force,
             encoding=encoding,
             progress=progress,
@@ -102,6 +107,8 @@ def search_model(
     *,
     asking: AskSettings = AskSettings(),
     features: Path | None = None,
+    grams: Grams | None = None,
+    factors: Path | None = None,
     force: bool = False,
     encoding: Progress | None = None,
     progress: Progress | None = None,
@@ -116,6 +123,8 @@ def search_model(
         settings: of the search.
         asking: how fast questions are asked, and in how much memory.
         features: folder for encoded pictures that memory does not hold.
+        grams: the model's Gram matrices; with them, plans are compensated by default.
+        factors: folder for what is made of these that memory does not hold.
         force: throws away what is in ``folder``.
         encoding: told (pictures encoded, pictures in all), before the first evaluation.
         progress: told (evaluations done, evaluations in all).
@@ -132,9 +141,12 @@ def search_model(
         settings,
         asking=asking,
         features=features,
+        grams=grams,
+        factors=factors,
         force=force,
         encoding=encoding,
     )
+    settings = problem.config
     origin = Origin(weights=adapter.shape.fingerprint, questions=fingerprint_questions(questions))
     if distributed.is_first():
         _claim(folder, settings, origin, force=force)
@@ -167,6 +179,8 @@ def open_problem(
     *,
     asking: AskSettings = AskSettings(),
     features: Path | None = None,
+    grams: Grams | None = None,
+    factors: Path | None = None,
     force: bool = False,
     encoding: Progress | None = None,
 ) -> ModelProblem:
@@ -180,6 +194,8 @@ def open_problem(
         settings: of the search.
         asking: how fast questions are asked, and in how much memory.
         features: folder for encoded pictures that memory does not hold.
+        grams: the model's Gram matrices; with them, plans are compensated by default.
+        factors: folder for what is made of these that memory does not hold.
         force: throws away what is in ``folder``.
         encoding: told (pictures encoded, pictures in all).
     """
@@ -195,6 +211,8 @@ def open_problem(
         batch_size=asking.batch_size,
         features=features,
         image_memory=asking.image_bytes,
+        grams=grams,
+        factors=factors,
         progress=encoding,
     )
 
@@ -216,7 +234,9 @@ def read_search(
     if not folder.record.exists():
         return None
     record = read_record(folder.record)
-    before, now = asdict(record.config), asdict(settings)
+    before, now = (
+        asdict(each) | {"compensation": each.mode(has_grams=False)} for each in (record.config, settings)
+    )
     if may_grow:
         before["evaluations"] = now["evaluations"]
     refuse_changes(folder.root, before, now, remedy=remedy)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hipp_prune.export.formats import GgufPrecision
-from hipp_prune.files.ranges import Count, NotNegative, Seed, Share
+from hipp_prune.files.ranges import Count, NotNegative, Positive, Seed, Share
 from hipp_prune.files.strict import check_settings
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.splits import Split
@@ -36,6 +36,10 @@ class CalibrateSettings:
     """Questions a forward pass, ≥ 1."""
     seed: Seed = 0
     """Of the draw, the splits, and everything the run does later, ≥ 0."""
+    compensation: Literal["none", "ridge"] = "none"
+    """Whether Gram matrices are gathered, so that plans can be compensated by least squares."""
+    gram_disk: Positive = 10.0
+    """GB that they may take on the disk; image and text tokens are kept apart only where that suffices."""
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -51,7 +51,7 @@ def pruned(
     )
     planned = plan_baseline("llm-pruner", setting)
     assert isinstance(planned, HeadPlan)
-    write_baseline("llm-pruner", setting, planned, source, tmp / "out")
+    write_baseline(setting, planned, source, tmp / "out")
     return setting, planned, tmp / "out"
 
 

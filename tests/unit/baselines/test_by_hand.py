@@ -23,6 +23,7 @@ from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.structure import Block
 from hipp_prune.plans.space import ModelShape, PlanSpace
+from hipp_prune.pruning.compensated import down_biases
 from hipp_prune.pruning.masking import apply_masks
 from hipp_prune.questions.question import Question
 
@@ -191,9 +192,10 @@ class TestFlap:
 
     def test_the_bias_keeps_the_mean_of_the_output(self, setting: Setting) -> None:
         plan = flap.plan(setting)
-        for index, (bias, keep) in enumerate(
-            zip(flap.down_biases(setting, plan), plan.keep_masks(), strict=True)
-        ):
+        assert (plan.compensation, plan.image_weight) == ("bias", None)
+        masks = plan.keep_masks()
+        biases = down_biases(setting.adapter, setting.calibration, masks, plan.image_weight)
+        for index, (bias, keep) in enumerate(zip(biases, masks, strict=True)):
             down, neurons = setting.adapter.blocks[index].down, setting.calibration.neurons[index]
             weight, mean = down.weight.detach().double(), neurons.total.sum(0) / neurons.count.sum()
             old = 0 if down.bias is None else down.bias.detach().double()

@@ -1,12 +1,11 @@
 """The baselines: this folder is their table, a module is a method and its file's name the method's.
 
-Every module has ``plan(setting)``, which says what leaves. One that compensates for what leaves has
-``down_biases(setting, plan)``, the new biases of the down projections, float64 [hidden] a block. One that may remove
-more than neurons has ``only_neurons(settings)``, whether it leaves all else alone. Naming the methods imports none of
-them.
+Every module has ``plan(setting)``, which says what leaves; a plan says how the method compensates for it, if it does.
+One that may remove more than neurons has ``only_neurons(settings)``, whether it leaves all else alone. Naming the
+methods imports none of them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,10 +14,7 @@ from hipp_prune.errors import InputError
 from hipp_prune.files.modules import load_module, module_names
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hipp_prune.baselines.setting import Planned, Setting
-    from hipp_prune.plans.plan import Plan
 
 BASELINES = module_names(__name__)
 """What ``--method`` may name: the modules of this folder."""
@@ -35,8 +31,6 @@ class Heuristic:
 
     plan: "Callable[[Setting], Planned]"
     """Says what leaves a model at its budget."""
-    down_biases: "Callable[[Setting, Plan], Sequence[Tensor]] | None"
-    """The biases of the down projections afterwards; none where they stay."""
     only_neurons: Callable[[BaselineSettings], bool]
     """Whether all but the MLPs' neurons is left alone."""
 
@@ -52,6 +46,5 @@ def load_baseline(method: Baseline) -> Heuristic:
     module = load_module(__name__, method, "plan")
     return Heuristic(
         plan=module.plan,
-        down_biases=getattr(module, "down_biases", None),
         only_neurons=getattr(module, "only_neurons", lambda _: True),
     )

@@ -17,6 +17,7 @@ from hipp_prune.files.strict import parse_json
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.costs import Costs
+from hipp_prune.plans.modes import compensation_notes
 from hipp_prune.plans.plan import Plan, keep_masks, pack_masks
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape, PlanSpace
@@ -106,6 +107,7 @@ class Planner:
                 "method": self.config.method,
                 "seed": self.config.seed,
                 "questions": self.questions,
+                **compensation_notes(self.config.mode(has_grams=False), self.config.image_weight),
             },
         )
 

@@ -1,0 +1,145 @@
+"""What compensation saves on the embedded models: uniform pruning, before recovery, with none, bias and ridge.
+
+Every seed draws its own calibration questions; all are asked the same test questions. Beside the accuracies stand the
+two costs that a search would pay: seconds to prepare all blocks, and a compensated evaluation against a plain one.
+
+Run: python benchmarks/compensation.py   (minutes)
+"""
+
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+import tyro
+
+from hipp_prune.calibration.grams import GramLayout, Grams
+from hipp_prune.calibration.measurement import Calibration, calibrate
+from hipp_prune.evaluation.evaluator import Evaluator, PreparedBatch, plan_scores
+from hipp_prune.evaluation.scorecard import limit_questions
+from hipp_prune.models import load_model
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.plans.modes import Compensation
+from hipp_prune.pruning.compensated import choose_ridge, compensate
+from hipp_prune.pruning.importance import score_neurons
+from hipp_prune.pruning.prefix_views import SortedNeurons, sort_neurons
+from hipp_prune.questions.minibatches import calibration_sample
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.sources import load_questions
+
+MODES: tuple[Compensation, ...] = ("none", "bias", "ridge")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the script may be told."""
+
+    models: tuple[str, ...] = ("toy-llava", "toy-qwen2.5-vl")
+    seeds: int = 5
+    count: int = 128
+    """Calibration questions."""
+    limit: int = 600
+    """Test questions a benchmark."""
+    sparsities: tuple[float, ...] = (0.225, 0.35, 0.5, 0.7)
+
+
+@dataclass(frozen=True)
+class Exam:
+    """The test questions, encoded once."""
+
+    evaluator: Evaluator
+    prepared: list[PreparedBatch]
+    questions: list[Question]
+
+    def accuracies(self) -> dict[str, float]:
+        """Of the model as it is now, by benchmark."""
+        return plan_scores(self.evaluator.scores(self.prepared), self.questions).accuracies
+
+
+def measure(adapter: Adapter, settings: Settings, seed: int, folder: Path) -> tuple[Calibration, Grams]:
+    """Statistics and Gram matrices of one calibration sample."""
+    asked = load_questions(["toyworld"], "calibration", cache=folder)
+    grams = Grams.in_memory(GramLayout(widths=tuple(adapter.shape.neurons)))
+    sample = calibration_sample(asked, settings.count, seed=seed)
+    calibration = calibrate(adapter, sample, taylor_questions=1, grams=grams)
+    grams.factor = choose_ridge(adapter, calibration, grams)
+    return calibration, grams
+
+
+def sort(adapter: Adapter, calibration: Calibration, grams: Grams, mode: Compensation) -> SortedNeurons:
+    """The model made ready for plans."""
+    make = partial(compensate, mode, adapter, calibration, grams=grams, image_weight=0.5)
+    return sort_neurons(adapter, score_neurons(adapter, calibration), lambda orders: make(orders))
+
+
+def table(name: str, settings: Settings, folder: Path) -> list[str]:
+    """Rows of one model."""
+    adapter = load_model(name)
+    questions = limit_questions(load_questions(["toyworld"], "test", cache=folder), settings.limit)
+    evaluator = Evaluator(adapter, questions)
+    exam = Exam(evaluator, evaluator.prepare(), questions)
+    found: dict[tuple[float, str, Compensation], list[float]] = defaultdict(list)
+    seconds: dict[Compensation, list[float]] = defaultdict(list)
+    factors, preparing = [], []
+    for seed in range(settings.seeds):
+        calibration, grams = measure(adapter, settings, seed, folder)
+        factors.append(grams.factor)
+        for mode in MODES:
+            start = time.perf_counter()
+            model = sort(adapter, calibration, grams, mode)
+            if mode == "ridge":
+                preparing.append(time.perf_counter() - start)
+            for sparsity in settings.sparsities:
+                kept = [round((1 - sparsity) * neurons) for neurons in adapter.shape.neurons]
+                with model.apply(kept):
+                    accuracies = exam.accuracies()
+                start = time.perf_counter()
+                with model.apply(kept):
+                    exam.accuracies()
+                seconds[mode].append(time.perf_counter() - start)
+                for benchmark, accuracy in accuracies.items():
+                    found[sparsity, benchmark, mode].append(accuracy)
+            model.restore()
+    return [
+        *_rows(name, exam.accuracies(), found, settings),
+        f"\n{name}: ridge factors chosen {', '.join(f'{factor:g}' for factor in factors)}; all blocks prepared in "
+        f"{np.median(preparing):.3f} s; an evaluation takes "
+        f"{np.median(np.array(seconds['ridge']) / np.array(seconds['none'])):.2f} of the uncompensated time\n\n",
+    ]
+
+
+def _rows(
+    name: str,
+    dense: dict[str, float],
+    found: dict[tuple[float, str, Compensation], list[float]],
+    settings: Settings,
+) -> list[str]:
+    rows = []
+    for sparsity in settings.sparsities:
+        for benchmark, whole in dense.items():
+            cells = []
+            for mode in MODES:
+                values = np.array(found[sparsity, benchmark, mode])
+                spread = values.std(ddof=1) if len(values) > 1 else 0.0
+                cells.append(f"{values.mean():.3f} ± {spread:.3f}")
+            rows.append(f"| {name} | {sparsity:.1%} | {benchmark} | {whole:.3f} | {' | '.join(cells)} |\n")
+    return rows
+
+
+def main(settings: Settings) -> None:
+    """Prints a row a model, sparsity and benchmark."""
+    torch.manual_seed(0)
+    header = f"| model | sparsity | benchmark | dense | {' | '.join(MODES)} |\n" + "|---" * 7 + "|\n"
+    with TemporaryDirectory() as folder:
+        for name in settings.models:
+            sys.stdout.write(header + "".join(table(name, settings, Path(folder))))
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))

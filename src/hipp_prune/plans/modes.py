@@ -1,0 +1,15 @@
+"""How a plan is carried out, by name."""
+
+from typing import Literal
+
+Compensation = Literal["none", "bias", "ridge"]
+"""How the neurons that stay answer for those that leave: not at all; the mean of what leaves becomes a bias of the down
+projection (FLAP's); or the down projection is fitted anew by least squares, with no new tensor."""
+
+CompensationChoice = Literal["auto", "none", "bias", "ridge"]
+"""A mode by name, or the one that fits what is at hand."""
+
+
+def compensation_notes(mode: Compensation, image_weight: float | None) -> dict[str, object]:
+    """What a plan's notes say of its compensation: nothing where there is none."""
+    return {} if mode == "none" else {"compensation": mode, "image_weight": image_weight}

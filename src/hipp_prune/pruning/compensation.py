@@ -1,0 +1,195 @@
+"""Compensation: the neurons of a block that stay answer for those that leave, by least squares on the input of down.
+
+Let a ∈ R^N be that input, G = E[a aᵀ] its Gram matrix over calibration tokens, P the neurons that stay and R those that
+leave. The block computes W a; without R it can compute W'_P a_P, and what comes closest is
+
+    W'_P = argmin_V E‖W a − V a_P‖² + μ ‖V − W_P‖² = W_P + W_R G_RP (G_PP + μ I)⁻¹.            (ridge)
+
+**All widths at once.** Neurons are sorted once, so P is always a prefix of that order. In it, let G + μ I = C Cᵀ, C
+lower triangular. The leading block of C is the factor of G_PP + μ I whatever the width k, therefore
+
+    W'(k) = (W C)[:, :k] C[:k, :k]⁻¹,                                                            (nested)
+    e(k) = Σ_{j ≥ k} ‖(W C)[:, j]‖² = E‖W a − W'(k) a_P‖² + μ ‖W − [W'(k), 0]‖²:                 (error)
+
+one factorisation a block, then a triangular solve a width, and the error curve of all widths for nothing.
+
+No gradient, no label, no new tensor. Compensation is never worse than none on the calibration tokens: V = W_P is among
+the candidates. What it does to other texts it cannot know (``docs/compensation.md``).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hipp_prune.plans.arrays import Float
+
+RIDGE_FACTORS = (1e-5, 1e-4, 1e-3, 1e-2)
+"""μ as a multiple of the mean diagonal of G: what is chosen from on held-out tokens."""
+
+DEFAULT_FACTOR = 1e-4
+"""Where no token was held out."""
+
+_EXACT_WIDTH = 4096
+"""Up to so many neurons a block is factorised in float64 at once; beyond, float32 is tried first."""
+_PROBES = 8
+_TOLERANCE = 1e-3
+"""Largest ‖(A − C Cᵀ) v‖ / ‖A v‖ of random v at which a factor in float32 is good enough."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nested:
+    """The down projection of one block, fitted anew for every number of neurons it may keep."""
+
+    factor: Float[Tensor, "neurons neurons"]
+    """C, lower triangular: G + μ I = C Cᵀ, neurons in the order in which they stay."""
+    product: Float[Tensor, "hidden neurons"]
+    """W C."""
+    ridge: float
+    """μ."""
+
+    def weight(self, width: int) -> Float[Tensor, "hidden width"]:
+        """W'(k) for the first ``width`` neurons, in [0, N]: one triangular solve; W itself for k = N."""
+        return torch.linalg.solve_triangular(
+            self.factor[:width, :width], self.product[:, :width], upper=False, left=False
+        )
+
+    def errors(self) -> Float[Tensor, "widths"]:
+        """e(k) for k = 0 … N, float64 [N + 1]: the squared output error a token, and μ times that of the weights."""
+        energy = self.product.double().square().sum(0)
+        none_left = energy.new_zeros(1)
+        return torch.cat([energy.flip(0).cumsum(0).flip(0), none_left])
+
+
+def nest(
+    gram: Float[Tensor, "neurons neurons"], weight: Float[Tensor, "hidden neurons"], ridge: float
+) -> Nested:
+    """Factorises a block once, for all widths.
+
+    Args:
+        gram: G, symmetric and positive semidefinite, of any rank; neurons in the order in which they stay.
+        weight: W, its columns in that order.
+        ridge: μ > 0, see ``ridge_strength``.
+    """
+    factor, ridge = _cholesky(gram, ridge)
+    return Nested(factor=factor, product=weight.to(factor.dtype) @ factor, ridge=ridge)
+
+
+def fit_kept(
+    gram: Float[Tensor, "neurons neurons"],
+    weight: Float[Tensor, "hidden neurons"],
+    keep: Tensor,
+    ridge: float,
+) -> Float[Tensor, "hidden kept"]:
+    """W'_P for one set of neurons, whatever the order: what ``Nested.weight`` is for a prefix, up to rounding.
+
+    Args:
+        gram: G, neurons in their original order.
+        weight: W, likewise.
+        keep: True where a neuron stays, bool [N].
+        ridge: μ > 0.
+    """
+    factor, _ = _cholesky(gram[keep][:, keep], ridge)
+    cross = gram[~keep][:, keep].to(factor.dtype)
+    exact = weight.to(factor.dtype)
+    return exact[:, keep] + torch.cholesky_solve((exact[:, ~keep] @ cross).T, factor).T
+
+
+def ridge_strength(gram: Float[Tensor, "neurons neurons"], factor: float) -> float:
+    """μ = factor · mean diag G; 1 where nothing ever fires, and every μ gives W back."""
+    return factor * float(gram.diagonal().double().mean()) or 1.0
+
+
+def output_error(
+    original: Float[Tensor, "hidden neurons"],
+    fitted: Float[Tensor, "hidden width"],
+    inputs: Float[Tensor, "tokens neurons"],
+) -> float:
+    """Σ ‖W a − V a_P‖² over tokens, P the first neurons.
+
+    Args:
+        original: W.
+        fitted: V, of the first neurons alone.
+        inputs: a of each token, neurons in W's order.
+    """
+    exact = inputs.to(original.dtype)
+    missing = exact @ original.T - exact[:, : fitted.shape[1]] @ fitted.to(original.dtype).T
+    return float(missing.double().square().sum())
+
+
+def choose_factor(
+    blocks: Sequence[Callable[[], tuple[Tensor, Tensor, Tensor]]], shares: Sequence[float] = (0.75, 0.5)
+) -> float:
+    """The ridge factor of ``RIDGE_FACTORS`` whose fit says most about tokens that it has not seen.
+
+    Each block and width counts alike: its held-out error as a fraction of the error of no compensation.
+
+    Args:
+        blocks: makes (G [N, N], W [hidden, N], held-out inputs [tokens, N]) of some blocks, one in memory at a time,
+            neurons in the order in which they stay.
+        shares: of the neurons, the widths at which the error is taken.
+    """
+    totals = [0.0] * len(RIDGE_FACTORS)
+    for block in blocks:
+        gram, weight, inputs = block()
+        if not len(inputs):
+            continue
+        widths = [max(1, round(share * weight.shape[1])) for share in shares]
+        plain = [output_error(weight.double(), weight[:, :width], inputs) for width in widths]
+        for index, factor in enumerate(RIDGE_FACTORS):
+            nested = nest(gram, weight, ridge_strength(gram, factor))
+            for width, most in zip(widths, plain, strict=True):
+                if most > 0:
+                    totals[index] += output_error(weight.double(), nested.weight(width), inputs) / most
+    best = min(range(len(totals)), key=totals.__getitem__)
+    return RIDGE_FACTORS[best] if totals[best] > 0 else DEFAULT_FACTOR
+
+
+def mean_bias(
+    weight: Float[Tensor, "hidden neurons"], mean: Float[Tensor, "neurons"], keep: Tensor, bias: Tensor | None
+) -> Float[Tensor, "hidden"]:
+    """b + W (E[a] ⊙ removed), float64 [hidden]: the mean of what leaves stays as a bias of down (FLAP's).
+
+    Args:
+        weight: W of down.
+        mean: E[a] of its input.
+        keep: True where a neuron stays, bool [N].
+        bias: b, if down has one.
+    """
+    lost = weight.double() @ mean.double().masked_fill(keep, 0)
+    return lost if bias is None else lost + bias.double()
+
+
+def _cholesky(gram: Tensor, ridge: float) -> tuple[Tensor, float]:
+    """C with G + μ I = C Cᵀ, and the μ that it took.
+
+    In float64, or in float32 where that is large, was tried and found good enough. Where rounding left G indefinite by
+    more than μ, μ grows tenfold until it is not.
+    """
+    if len(gram) > _EXACT_WIDTH:
+        factor, failed = _factorise(gram.float(), ridge)
+        if not failed and _is_factor(gram, factor, ridge):
+            return factor, ridge
+    factor, failed = _factorise(gram.double(), ridge)
+    while failed:
+        assert torch.isfinite(gram.diagonal()).all(), "a Gram matrix that is not finite"
+        ridge *= 10
+        factor, failed = _factorise(gram.double(), ridge)
+    return factor, ridge
+
+
+def _factorise(gram: Tensor, ridge: float) -> tuple[Tensor, bool]:
+    shifted = gram.clone()
+    shifted.diagonal().add_(ridge)
+    factor, info = torch.linalg.cholesky_ex(shifted)
+    return factor, bool(info)
+
+
+def _is_factor(gram: Tensor, factor: Tensor, ridge: float) -> bool:
+    """Whether C Cᵀ agrees with G + μ I on a few random vectors."""
+    generator = torch.Generator().manual_seed(0)
+    probes = torch.randn(len(gram), _PROBES, generator=generator).to(gram)
+    expected = gram @ probes + ridge * probes
+    found = factor @ (factor.T @ probes.to(factor))
+    return bool((found - expected).norm() <= _TOLERANCE * expected.norm())

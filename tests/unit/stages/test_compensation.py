@@ -1,0 +1,156 @@
+"""One mode from calibration to checkpoint: decided once, recorded everywhere, carried out only where it can be."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hipp_prune.baselines.settings import BaselineSettings
+from hipp_prune.cli import main
+from hipp_prune.errors import InputError, RunError
+from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.models import load_model
+from hipp_prune.plans.plan import Plan
+from hipp_prune.plans.preference import Preference
+from hipp_prune.search.query.planner import Planner
+from hipp_prune.search.settings import SearchSettings
+from hipp_prune.stages.baseline import baseline
+from hipp_prune.stages.calibrate import calibrate
+from hipp_prune.stages.prune import prune, prune_searched
+from hipp_prune.stages.search import search
+from hipp_prune.stages.settings import CalibrateSettings
+
+MODEL = "toy-llava"
+SEARCH = SearchSettings(method="random", evaluations=3, minibatch=8)
+
+
+def start(root: Path, compensation: str) -> tuple[RunDirectory, list[str]]:
+    said: list[str] = []
+    settings = CalibrateSettings(count=24, compensation=compensation)
+    return calibrate(MODEL, ["toyworld"], root, settings, announce=said.append), said
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    made, said = start(tmp_path_factory.mktemp("compensation") / "run", "ridge")
+    assert len(said) == 1
+    assert said[0].startswith("Gram matrices: ")
+    search(made.root, SEARCH)
+    return made
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    made, said = start(tmp_path_factory.mktemp("none") / "run", "none")
+    assert said == []
+    search(made.root, SEARCH)
+    return made
+
+
+def downs(checkpoint: Path) -> list[np.ndarray]:
+    return [block.down.weight.detach().float().numpy() for block in load_model(checkpoint).blocks]
+
+
+def test_the_mode_follows_from_what_the_run_has_and_is_recorded(
+    run: RunDirectory, plain: RunDirectory
+) -> None:
+    for made, mode in ((run, "ridge"), (plain, "none")):
+        assert json.loads(made.search.record.read_text())["config"]["compensation"] == mode
+        planner = Planner.load(made.search.planner)
+        assert planner.config.compensation == mode
+        plan = planner.query(Preference.parse("1,1,1"))
+        assert plan.compensation == mode
+        assert ("compensation" in plan.notes) == (mode == "ridge")
+        assert made.grams.exists() == (mode == "ridge")
+
+
+def test_archives_of_two_modes_do_not_mix(run: RunDirectory) -> None:
+    with pytest.raises(RunError, match=r"compensation 'ridge' → 'none'"):
+        search(run.root, SearchSettings(method="random", evaluations=3, minibatch=8, compensation="none"))
+
+
+def test_compensated_plans_score_otherwise(run: RunDirectory, plain: RunDirectory) -> None:
+    kept, scores = zip(
+        *[
+            (
+                [line["kept"] for line in lines],
+                [line["robustness"] for line in lines],
+            )
+            for lines in ([json.loads(line) for line in made.search.archive.read_text().splitlines()]
+                          for made in (run, plain))
+        ],
+        strict=True,
+    )  # fmt: skip
+    assert kept[0] == kept[1]
+    assert scores[0] != scores[1]
+
+
+def test_a_checkpoint_holds_what_was_evaluated_and_says_so(run: RunDirectory, tmp_path: Path) -> None:
+    preference = Preference.parse("1,1,1")
+    compensated = prune_searched(run.root, preference, tmp_path / "ridge")
+    plain = prune_searched(run.root, preference, tmp_path / "none", compensation="none")
+    assert compensated.bytes_after == plain.bytes_after
+    assert Plan.load(tmp_path / "ridge" / "plan.json").compensation == "ridge"
+    assert Plan.load(tmp_path / "none" / "plan.json").compensation == "none"
+    pairs = zip(downs(tmp_path / "ridge"), downs(tmp_path / "none"), strict=True)
+    assert not all(np.allclose(fitted, cut, atol=1e-4) for fitted, cut in pairs)
+
+
+def test_a_plan_of_a_run_needs_the_run(
+    run: RunDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text(Planner.load(run.search.planner).query(Preference.parse("1,0,0")).to_json())
+    with pytest.raises(InputError, match=r"ridge compensation.*give --run RUN"):
+        prune(MODEL, plan, tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+    out = tmp_path / "by-plan"
+    assert main(["prune", "--run", str(run.root), "--plan", str(plan), "--out", str(out)]) == 0
+    assert Plan.load(out / "plan.json").compensation == "ridge"
+    prune_searched(run.root, Preference.parse("1,0,0"), tmp_path / "by-preference")
+    pairs = zip(downs(out), downs(tmp_path / "by-preference"), strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
+
+
+def test_bias_is_a_mode_of_any_plan(plain: RunDirectory, tmp_path: Path) -> None:
+    prune_searched(plain.root, Preference.parse("1,0,0"), tmp_path / "bias", compensation="bias")
+    plan = Plan.load(tmp_path / "bias" / "plan.json")
+    assert plan.compensation == "bias"
+    assert plan.notes["bias_parameters_added"] > 0
+    assert load_model(tmp_path / "bias").blocks[0].down.bias is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "asked", "mode"),
+    [("wanda-coupled", "auto", "ridge"), ("flap", "auto", "bias"), ("flap", "ridge", "ridge"),
+     ("flap", "none", "none"), ("uniform", "bias", "bias")],
+)  # fmt: skip
+def test_baselines_are_compensated_as_they_are_told(
+    run: RunDirectory, tmp_path: Path, method: str, asked: str, mode: str
+) -> None:
+    settings = BaselineSettings(compensation=asked)
+    planned, _ = baseline(method, 0.3, tmp_path / "out", settings, run=run.root)
+    assert isinstance(planned, Plan)
+    assert planned.compensation == mode
+    assert (load_model(tmp_path / "out").blocks[0].down.bias is not None) == (mode == "bias")
+    assert ("bias_parameters_added" in planned.notes) == (mode == "bias")
+
+
+@pytest.mark.parametrize("method", ["wanda-rows", "slicegpt"])
+def test_what_cannot_be_compensated_says_so(run: RunDirectory, tmp_path: Path, method: str) -> None:
+    with pytest.raises(InputError, match=f"{method} removes what ridge compensation does not know"):
+        baseline(method, 0.3, tmp_path / "out", BaselineSettings(compensation="ridge"), run=run.root)
+
+
+def test_ridge_without_gram_matrices_is_refused(plain: RunDirectory, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="needs the Gram matrices of a run"):
+        prune_searched(plain.root, Preference.parse("1,0,0"), tmp_path / "out", compensation="ridge")
+    with pytest.raises(InputError, match="needs the Gram matrices of a run"):
+        baseline("uniform", 0.3, tmp_path / "out", BaselineSettings(compensation="ridge"), run=plain.root)
+
+
+def test_rows_have_no_compensation() -> None:
+    with pytest.raises(InputError, match="masked rows have no ridge compensation"):
+        SearchSettings(unit="rows", compensation="ridge")
+    assert SearchSettings(unit="rows").mode(has_grams=True) == "none"
