@@ -33,7 +33,6 @@ _EXPECTED = {
     "too_long": "at most {max_length} long",
     "string_too_short": "a string that is not empty",
     "string_pattern_mismatch": "a string that matches {pattern}",
-    "predicate_failed": "a string on one line",
     "string_too_long": "a string of at most {max_length} characters",
 }
 """What a field should have been, by pydantic's name of the error; any other is told in pydantic's words."""
@@ -97,6 +96,8 @@ def _place(error: "ErrorDetails", value: object) -> list[str | int]:
 
 
 def _expected(error: "ErrorDetails") -> str:
+    if error["type"] == "predicate_failed":  # told by its name
+        return error["msg"].removeprefix("Predicate '").removesuffix("' failed").replace("_", " ")
     told = _EXPECTED.get(error["type"])
     if told is None:
         return error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")

@@ -5,7 +5,7 @@
 
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, Predicate
 
 Seed = Annotated[int, Ge(0), Lt(2**63)]
 """Of a random generator, in [0, 2⁶³)."""
@@ -21,6 +21,15 @@ Large = Annotated[int, Ge(0), Lt(2**53)]
 
 Share = Annotated[float, Ge(0), Le(1)]
 """A fraction in [0, 1]."""
+
+
+def in_order(bounds: tuple[float, float]) -> bool:
+    """Whether the first of two numbers is not the larger one."""
+    return bounds[0] <= bounds[1]
+
+
+Bounds = Annotated[tuple[Share, Share], Predicate(in_order)]
+"""The ends of an interval of shares, the smaller first."""
 
 Positive = Annotated[float, Gt(0), Le(1e9)]
 """A quantity above zero."""

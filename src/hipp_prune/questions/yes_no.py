@@ -14,7 +14,7 @@ import numpy as np
 from annotated_types import Len
 
 from hipp_prune.errors import InputError
-from hipp_prune.files.ranges import Natural, Share
+from hipp_prune.files.ranges import Bounds, Natural
 from hipp_prune.files.strict import check_value
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.questions.benchmark import RESTORE, Column, Rule
@@ -187,7 +187,7 @@ class YesNoScore:
     """Name of the benchmark in tables."""
     subsets: Annotated[dict[str, YesNoCounts], Len(1)]
     """Outcomes of the answers, by subset."""
-    intervals: dict[str, tuple[Share, Share]]
+    intervals: dict[str, Bounds]
     """95% interval of balanced accuracy, by subset and ``pooled``: a bootstrap over pictures."""
 
     @property

@@ -12,7 +12,19 @@ from hipp_prune.cli.entry import main, parse
 from hipp_prune.cli.verbs import VERBS
 from hipp_prune.errors import InputError
 
-VALUES = ("0", "-1", "nan", "inf", "1e300", "1" + 60 * "0")
+VALUES = (
+    "0",
+    "-1",
+    "nan",
+    "inf",
+    "-inf",
+    "1e300",
+    "-1e300",
+    "1e999",
+    "1" + 60 * "0",
+    "-1" + 60 * "0",
+    "1" + 400 * "0",
+)
 
 REQUIRED = {
     "calibrate": ["--model", "m", "--questions", "toyworld", "--out", "o"],

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hipp_prune.errors import InputError, PlanError
-from hipp_prune.files.ranges import Count, Large, NotNegative, Seed, Share
+from hipp_prune.files.ranges import Bounds, Count, Large, NotNegative, Seed, Share
 from hipp_prune.files.strict import check_settings, check_value, parse_json
 
 
@@ -33,6 +33,7 @@ class Outer:
     notes: dict[str, Any] = field(default_factory=dict)
     size: Count | list[Count] | None = None
     id: Annotated[str, Len(1)] | int = 0
+    interval: Bounds = (0.0, 1.0)
 
 
 def _parse(text: str, *, foreign: bool = False) -> Outer:
@@ -102,6 +103,7 @@ def test_what_is_declared_is_read():
         (_outer(size=[3, True]), r"expected field 'size\[1\]' to be an integer, found True"),
         (_outer(id=""), "expected field 'id' to be a string that is not empty or an integer, found ''"),
         (_outer(id=1.5), "expected field 'id' to be a string or an integer, found 1.5"),
+        (_outer(interval=[0.5, 0.25]), "expected field 'interval' to be in order, found a list of 2"),
         (_outer(names=[None]), r"expected field 'names\[0\]' to be a string, found None"),
         (_outer(notes=[]), "expected field 'notes' to be an object, found a list of 0"),
         (_outer(colour="blue"), "expected no field 'colour', found it to be 'blue'"),

@@ -16,7 +16,7 @@ from typing import Any
 
 from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.files.faults import name, shown
-from hipp_prune.files.ranges import Natural, Share
+from hipp_prune.files.ranges import Bounds, Natural
 from hipp_prune.files.strict import check_value
 from hipp_prune.questions.benchmark import RESTORE, Benchmark, Column, Loading, Rule
 from hipp_prune.questions.image_folders import image_folder
@@ -199,7 +199,7 @@ class AmberScore:
 
     parts: dict[str, YesNoCounts]
     """By part, positive = yes; parts without a question are absent."""
-    intervals: dict[str, tuple[Share, Share]]
+    intervals: dict[str, Bounds]
     """95% interval of balanced accuracy, by part."""
 
     @property
