@@ -26,7 +26,7 @@ fuzz: $(READY)  ## feed every reader of files with damaged ones for MINUTES each
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.readers --minutes $(or $(MINUTES),3)
 
 TORTURE := build/torture
-torture: $(READY)  ## kill, double and damage everything that writes, then fuzz what reads (half an hour, two processes)
+torture: $(READY)  ## kill, double and damage what writes, then fuzz what reads (half an hour, two processes)
 	mkdir -p $(TORTURE)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --share 0/2 --json $(TORTURE)/0.json > $(TORTURE)/0.log & \
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --share 1/2 --json $(TORTURE)/1.json > $(TORTURE)/1.log; wait

@@ -1,4 +1,4 @@
-"""Kills, doubles and damages everything that writes: python -m tests.torture [--quick] [--seed 0] [--share 0/1].
+"""Kills, doubles and damages what writes, and fuzzes what reads: python -m tests.torture [--quick] [--share 0/1].
 
 Prints a table of what was tried and what went wrong, and every fault; ends with 1 if there was one. ``--share K/N``
 does every N-th try, so that N processes do all; ``--json`` keeps the counts for ``--merge``, which writes the table.
@@ -13,11 +13,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import torch
 
+from tests.fuzz.readers import fuzz
+from tests.fuzz.seed import Seed
+from tests.fuzz.seeds import SEEDS
 from tests.torture.damage import damage
 from tests.torture.kills import kill_stage
 from tests.torture.pairs import pair
@@ -40,7 +43,7 @@ def trials(
         quick: a few of each kind.
         last: whether files are damaged too.
     """
-    workshop = Workshop(root)
+    workshop = Workshop(root / "workshop")
     for stage in stages:
         if quick and stage.name not in _QUICK:
             continue
@@ -63,6 +66,17 @@ def _damaged(workshop: Workshop, rng: random.Random, *, quick: bool) -> Iterator
         yield from damage(whole / name, rng)
 
 
+def fuzzed(seeds: Sequence[Seed], rng: random.Random, minutes: float) -> Iterator[Tally]:
+    """What comes of damaged files, a tally a reader."""
+    for seed in seeds:
+        print(f"{time.strftime('%H:%M:%S')} fuzzing {seed.name}", file=sys.stderr, flush=True)  # noqa: T201
+        end = time.monotonic() + 60 * minutes
+        with tempfile.TemporaryDirectory() as folder:
+            found = fuzz(seed, Path(folder), rng, lambda _, end=end: time.monotonic() < end)
+        faults = [f"{seed.name}: {fault}" for fault in (*found.foreign.elements(), *found.wrong.elements())]
+        yield Tally(kind="fuzz", name=seed.name, done=found.inputs, faults=faults)
+
+
 def main() -> int:
     """Does a share, or merges shares."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
@@ -70,6 +84,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--share", default="0/1", help="K/N: every N-th stage, from the K-th on")
     parser.add_argument("--stage", help="only this one, and its damage")
+    parser.add_argument("--minutes", type=float, default=4.2, help="of fuzzing, for each reader; 0 for none")
     parser.add_argument("--json", type=Path, help="file for the counts")
     parser.add_argument(
         "--merge", type=Path, nargs="+", help="instead of trying: files of counts to make a table of"
@@ -83,9 +98,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as root:
         rng = random.Random(f"{arguments.seed} {part}")
         stages = [stage for stage in STAGES if arguments.stage in (None, stage.name)]
-        for tally in trials(
-            Path(root), rng, stages[part::parts], quick=arguments.quick, last=part == parts - 1
-        ):
+        last = part == parts - 1
+        tried = trials(Path(root), rng, stages[part::parts], quick=arguments.quick, last=last)
+        minutes = 0.0 if arguments.quick or arguments.stage else arguments.minutes
+        for tally in chain(tried, fuzzed(SEEDS[part::parts] if minutes else (), rng, minutes)):
             tallies.append(tally)
             for fault in tally.faults:
                 print(fault, flush=True)  # noqa: T201
