@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def start(command: Sequence[str], folder: Path, *, kill_at: int | None = None, n
     sys.stderr.flush()
     process = os.fork()
     if process:
+        with suppress(OSError):  # the child may have done it, or ended
+            os.setpgid(process, process)
         return process
     code = 70
     try:
