@@ -30,7 +30,9 @@ def test_prune_asks_a_run_for_the_plan(finished: Finished, tmp_path: Path, refus
     assert (tmp_path / "plan.json").read_text() == (out / "plan.json").read_text()
     given = ("--model", finished.model, "--plan", finished.plan)
     for wrong in ((), given[:2], (*given, "--uniform"), ("--run", finished.run), (*words[1:], *given)):
-        assert "either --model MODEL and --plan FILE, or --run" in refused(["prune", "--out", out, *wrong])
+        assert "either --model MODEL or --run RUN and a --plan FILE, or --run" in refused(
+            ["prune", "--out", out, *wrong]
+        )
 
 
 def test_a_uniform_plan_of_requirements_is_refused(finished: Finished, refused: Refused) -> None:

@@ -66,7 +66,7 @@ class GramLayout:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the sums."""
+        """Type of the sums: float64 as long as they are small, else float32."""
         return torch.float64 if 8 * self._numbers <= _DOUBLE else torch.float32
 
     @property

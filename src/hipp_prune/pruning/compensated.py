@@ -166,7 +166,7 @@ def compensate(
 
 
 def require_grams(grams: Grams | None) -> Grams:
-    """The Gram matrices.
+    """The Gram matrices, which compensation by least squares cannot do without.
 
     Raises:
         InputError: if there are none.

@@ -47,7 +47,7 @@ class Nested:
     product: Float[Tensor, "hidden neurons"]
     """W C."""
     ridge: float
-    """μ."""
+    """μ > 0, what is added to the diagonal of G."""
 
     def weight(self, width: int) -> Float[Tensor, "hidden width"]:
         """W'(k) for the first ``width`` neurons, in [0, N]: one triangular solve; W itself for k = N."""

@@ -133,7 +133,7 @@ def prune_searched(
 
 
 def run_model(run: Path) -> str:
-    """The model that a run is of.
+    """The name or path of the dense model that a run was calibrated on.
 
     Raises:
         IncompleteRunError: if it is no run directory.

@@ -7,6 +7,7 @@ import pytest
 from hipp_prune.checkpoints.ledger import PLAN_FILE, lost_savings
 from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.export.pad import write_padded
+from hipp_prune.files.manifest import FILE_LIST
 from hipp_prune.models import load_model
 from hipp_prune.stages.evaluate import _label
 from tests.tiny import tiny_llava
@@ -24,7 +25,8 @@ def test_a_pruned_checkpoint_without_its_plan_says_so(tmp_path: Path, even: bool
     kept = [neurons[0] // 2] * len(neurons) if even else [n // 2 + i for i, n in enumerate(neurons)]
     prune_checkpoint(source, make_plan(load_model(source), "coupled", kept), tmp_path / "out")
     assert lost_savings(tmp_path / "out") is None
-    (tmp_path / "out" / PLAN_FILE).unlink()
+    for name in (PLAN_FILE, FILE_LIST):  # as a copy without them
+        (tmp_path / "out" / name).unlink()
     sentence = lost_savings(tmp_path / "out")
     assert sentence is not None
     assert "is a pruned checkpoint, but neither plan.json nor ledger.json is there" in sentence
