@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word != DEBUG] or ["--help"]
+    command: Command | None = None
     try:
         if words == ["--version"]:
             _print_version()
@@ -59,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 the last resort: no traceback reaches a user unasked
         if DEBUG in given:
             traceback.print_exc()
-        return _fail(*((str(error), 2) if isinstance(error, HippPruneError) else mishap(error)))
+        return _fail(
+            *((str(error), 2) if isinstance(error, HippPruneError) else mishap(error, words, command))
+        )
     return 0
 
 

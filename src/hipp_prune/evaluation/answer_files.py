@@ -15,13 +15,14 @@ hipp-prune                 what ``evaluate --out`` wrote
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Le, Len
 
 from hipp_prune.errors import QuestionError
+from hipp_prune.files.faults import name
 from hipp_prune.files.ranges import Natural
 from hipp_prune.files.strict import check_value
 from hipp_prune.questions.multiple_choice import LETTERS
@@ -44,6 +45,8 @@ class StoredAnswer:
     """Name of the picture's file, where the file tells."""
     where: str
     """File and line or number, for sentences."""
+    number: str | None = None
+    """Of the question within its subset, where the file tells that but not which subset it is."""
 
 
 def read_stored(path: Path) -> list[StoredAnswer]:
@@ -123,20 +126,26 @@ class _PopeSample:
     """What lmms-eval keeps beside an answer to POPE."""
 
     question_id: Identifier
-    category: str
+    category: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Sample:
     doc_id: Natural
-    filtered_resps: Annotated[list[str], Len(1)]
+    filtered_resps: str | Annotated[list[str], Len(1)]
+    """A text; older versions write a list of one."""
     input: str | None = None
     pope_accuracy: _PopeSample | None = None
 
     def stored(self, where: str) -> StoredAnswer:
-        asked = self.pope_accuracy
-        named = None if asked is None else f"{asked.category}/{asked.question_id}"
-        return StoredAnswer(id=named, text=self.filtered_resps[0], prompt=self.input, where=where)
+        asked, said = self.pope_accuracy, self.filtered_resps
+        text = said if isinstance(said, str) else said[0]
+        answer = StoredAnswer(id=None, text=text, prompt=self.input, where=where)
+        if asked is None:
+            return answer
+        if asked.category is None:
+            return replace(answer, number=str(asked.question_id))
+        return replace(answer, id=f"{asked.category}/{asked.question_id}")
 
 
 _SHAPES: tuple[tuple[frozenset[str], type[Any]], ...] = (
@@ -147,11 +156,20 @@ _SHAPES: tuple[tuple[frozenset[str], type[Any]], ...] = (
     (frozenset({"id", "response"}), _Amber),
     (frozenset({"question_id"}), _Llava),
 )
-"""What tells each shape from the others, the narrower one first; LLaVA's is what the rest is told it should be."""
+"""What tells each shape from the others, the narrower one first."""
+
+_SHOWN = 8
+"""Fields of a record of no known shape that a sentence shows."""
 
 
 def _one(where: str, content: Mapping[str, Any]) -> StoredAnswer:
-    kind = next((kind for keys, kind in _SHAPES if keys <= content.keys()), _Llava)
+    kind = next((kind for keys, kind in _SHAPES if keys <= content.keys()), None)
+    if kind is None:
+        shapes = "; ".join(", ".join(sorted(keys)) for keys, _ in _SHAPES)
+        raise QuestionError(
+            f"{where}: expected an answer, a record with one of these sets of fields: {shapes}, text; found "
+            f"{', '.join(map(name, list(content)[:_SHOWN])) or 'none'}; docs/benchmarks.md shows each"
+        )
     answer: StoredAnswer = _checked(content, kind, where, CORRECT_OR_SKIP).stored(where)
     return answer
 

@@ -89,6 +89,8 @@ def _with_ids(
     """
     if all(answer.id is not None for answer in stored):
         return list(stored)
+    if all(answer.number is not None for answer in stored):
+        return _by_number(stored, questions)
     named = []
     if len(stored) != len(questions):
         raise QuestionError(
@@ -105,9 +107,40 @@ def _with_ids(
     return named
 
 
+def _by_number(stored: Sequence[StoredAnswer], questions: Sequence[Question]) -> list[StoredAnswer]:
+    """Answers that tell a question's number and text but not its subset get the ids of questions that fit.
+
+    Subsets share questions, of one number, picture and text: each is given one of the answers to it, in the subsets'
+    alphabetical order, which is that of lmms-eval's data.
+
+    Raises:
+        QuestionError: if an answer is left over.
+    """
+    waiting: dict[tuple[str, str], list[Question]] = {}
+    for question in sorted(questions, key=lambda each: each.subset, reverse=True):
+        number = question.id.rpartition("/")[2]
+        waiting.setdefault((number, _plain(_body(question))), []).append(question)
+    named = []
+    for answer in stored:
+        body = (answer.prompt or "").rpartition("\n")[0]
+        fitting = waiting.get((answer.number or "", _plain(body)))
+        if not fitting:
+            raise QuestionError(
+                f"{answer.where}: expected an answer to a question that was given, found one to number "
+                f"{answer.number}, {body!r}; give the very questions that were asked"
+            )
+        named.append(replace(answer, id=fitting.pop().id, prompt=None))
+    return named
+
+
 def _same_text(prompt: str, question: Question) -> bool:
-    """Whether a prompt asks a question, whatever the capitals."""
-    return _body(question).strip().lower() in prompt.lower()
+    """Whether a prompt asks a question, whatever the capitals and spaces."""
+    return _plain(_body(question)) in _plain(prompt)
+
+
+def _plain(text: str) -> str:
+    """A text without capitals, its words one space apart."""
+    return " ".join(text.lower().split())
 
 
 def _finders(

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from hipp_prune.errors import IncompleteRunError, OutputExistsError
 from hipp_prune.files.manifest import FILE_LIST, remove_own, start_list
-from hipp_prune.files.places import described
+from hipp_prune.files.places import described, found_instead
 from hipp_prune.files.ranges import Seed
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.replacing import clean, is_fresh
@@ -154,6 +154,10 @@ class RunDirectory:
                 f"{self.root} has no {FILE_LIST}, the list of the files we wrote, so it is no run directory and is "
                 "left alone; choose another"
             )
+        if not self.manifest.exists() and (found := described(self.root)) is not None:
+            raise OutputExistsError(
+                f"expected a new run directory, but {found}; choose another run directory"
+            )
         if complete and not force:
             raise OutputExistsError(
                 f"{self.root} already holds a run; choose another run directory or add --force to replace it"
@@ -178,9 +182,10 @@ class RunDirectory:
         Raises:
             IncompleteRunError: if this is no run directory.
         """
-        if not self.manifest.exists() and (found := described(self.root)) is not None:
-            raise IncompleteRunError(f"expected a run directory, but {found}")
         remedy = "make a run with `hipp-prune calibrate … --out RUN`"
+        if not self.manifest.exists():
+            found = found_instead(self.root, remedy)
+            raise IncompleteRunError(f"expected a run directory with run.json, but {found}")
         return read_document(self.manifest, Provenance, remedy=remedy, error=IncompleteRunError)
 
     def require(self, path: Path, *, made_by: str) -> Path:

@@ -110,7 +110,7 @@ def check_settings(settings: object) -> None:
 def _correction(first: Mapping[str, Any]) -> str:
     """What to do about a setting; whoever gives a share in percent is told it as a share."""
     value = first["input"]
-    percent = first["type"] == "less_than_equal" and first.get("ctx") == {"le": 1.0} and value <= 100
+    percent = first.get("ctx") in ({"le": 1.0}, {"lt": 1.0}) and 1 < value <= 100
     return f"did you mean {value / 100:g}?" if percent else "correct it"
 
 

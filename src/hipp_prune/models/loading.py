@@ -23,7 +23,7 @@ from transformers.utils import logging
 from hipp_prune import distributed
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.files.packages import require_packages
-from hipp_prune.files.places import described
+from hipp_prune.files.places import found_instead
 from hipp_prune.files.replacing import finish_replacement
 from hipp_prune.models import structure
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
@@ -54,19 +54,13 @@ def find_source(name: str | Path) -> Path | str:
     path = Path(name).expanduser()
     if path.name:
         finish_replacement(path)
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            found = described(path) or f"{path} has no config.json"
-            raise CheckpointError(f"expected a checkpoint folder, but {found}")
+    if (path / "config.json").is_file():
         return path
-    if path.exists():
-        raise CheckpointError(f"{path}: expected a checkpoint folder with config.json, found a file")
+    remedy = f"give a checkpoint folder, a hub name (owner/model) or one of {', '.join(TOYS)}"
     text = str(name)
-    if isinstance(name, Path) or text.startswith((".", "/", "~")) or text.count("/") != 1:
-        raise CheckpointError(
-            f"{name}: there is no such folder; give a checkpoint folder, a hub name (owner/model) or one of "
-            f"{', '.join(TOYS)}"
-        )
+    if path.exists() or isinstance(name, Path) or text.startswith((".", "/", "~")) or text.count("/") != 1:
+        found = found_instead(path, remedy, among=TOYS)
+        raise CheckpointError(f"expected a checkpoint folder with config.json, but {found}")
     return text
 
 

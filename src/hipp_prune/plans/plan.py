@@ -16,7 +16,7 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from hipp_prune.errors import PlanError
-from hipp_prune.files.places import described
+from hipp_prune.files.places import found_instead
 from hipp_prune.files.ranges import Count, Natural, Share
 from hipp_prune.files.reading import read_text
 from hipp_prune.files.strict import check_value, parse_json
@@ -139,7 +139,10 @@ class Plan:
         """
         ours = self.shape
         if shape.family != ours.family:
-            raise PlanError(f"the plan was made for a {ours.family} model, this one is {shape.family}")
+            raise PlanError(
+                f"the plan was made for a {ours.family} model, this one is {shape.family}; give the model the plan was "
+                "made for, or make a plan for this model with `hipp-prune query`"
+            )
         if shape.neurons != ours.neurons or shape.hidden_size != ours.hidden_size:
             raise PlanError(
                 f"the plan was made for {ours.num_blocks} blocks of {_span(ours.neurons)} neurons (hidden size "
@@ -209,9 +212,9 @@ class Plan:
         Raises:
             PlanError: if there is no such file, or it is not a plan.
         """
-        if path.is_dir():
+        if not path.is_file():
             inside = f"; did you mean {path / 'plan.json'}?" if (path / "plan.json").is_file() else ""
-            raise PlanError(f"expected a plan file, but {described(path) or f'{path} is a folder'}{inside}")
+            raise PlanError(f"expected a plan file, but {found_instead(path, _REMEDY)}{inside}")
         return cls.from_json(read_text(path, remedy=_REMEDY, error=PlanError), source=str(path))
 
     def _check(self, source: str) -> None:

@@ -136,6 +136,7 @@ class SearchSettings(SearchResearch, SearchChoices):
     """All that a search is told, both groups of flags together; what does not fit together is refused."""
 
     def __post_init__(self) -> None:
+        check_settings(self)
         if not 0 <= self.s_min <= self.s_max <= self.r_max < 1:
             raise BudgetError(
                 f"a search needs 0 ≤ s_min ≤ s_max ≤ r_max < 1, got s_min = {self.s_min:g}, s_max = "
@@ -152,7 +153,6 @@ class SearchSettings(SearchResearch, SearchChoices):
             )
         if self.group < 4 or self.group % 2:
             raise InputError(f"a group needs an even number of at least 4 plans, got group = {self.group}")
-        check_settings(self)
         if self.warm_up + self.proposals > 1:
             raise InputError(
                 f"warm_up + proposals must leave room for GRPO or reach 1, got {self.warm_up + self.proposals:g}"

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from hipp_prune.cli import main
+from hipp_prune.cli.entry import parse
+from hipp_prune.cli.mishaps import mishap
 from hipp_prune.cli.models import Models
 from hipp_prune.errors import InputError
 
@@ -32,10 +34,13 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (ValueError("a\nb"), r"something unforeseen happened \(ValueError: a b\); .*--debug .*report"),
+        (
+            ValueError("a\nb"),
+            r"unforeseen happened \(ValueError: a b\); .*`hipp-prune models --debug` shows .*report",
+        ),
         (AssertionError(), "AssertionError: no more is said"),
         (RecursionError("maximum recursion depth exceeded"), "RecursionError"),
-        (MemoryError(), "too little memory .*--batch-size"),
+        (MemoryError(), "too little memory .*--dtype bfloat16 needs less"),
         (
             RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
             "too little memory .CUDA out of memory",
@@ -79,6 +84,24 @@ def test_the_traceback_is_there_for_whoever_asks(
     fail(InputError("expected this, found that"))
     assert main(words) == 2
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("search run", "--batch-size 32 or --image-memory 0.5 or --dtype bfloat16 needs less"),
+        ("calibrate --model m --questions q --out o --batch-size 1 --dtype float16", "end other programs"),
+        ("calibrate --model m --questions q --out o --batch-size 6", "--batch-size 3 or --dtype bfloat16"),
+        ("report run", "end other programs"),
+    ],
+)
+def test_only_flags_of_the_verb_are_said_to_need_less_memory(line: str, remedy: str) -> None:
+    words = line.split()
+    sentence, status = mishap(
+        RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), words, parse(words)
+    )
+    assert status == 2
+    assert f"2 GiB); {remedy}" in sentence
 
 
 def test_an_interruption_is_none_of_them(fail: Fail, capsys: pytest.CaptureFixture[str]) -> None:

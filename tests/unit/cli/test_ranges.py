@@ -160,6 +160,11 @@ def _refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> InputError
     ("line", "sentence"),
     [
         ("query run --sparsity 50", "expected --sparsity to be at most 1, found 50.0; did you mean 0.5?"),
+        ("search run --s-max 50", "expected --s-max to be at most 1, found 50.0; did you mean 0.5?"),
+        (
+            "baseline --method flap --sparsity 0.2 --out o --r-max 80",
+            "expected --r-max to be below 1, found 80.0; did you mean 0.8?",
+        ),
         ("query run --align 0", "expected --align to be at least 1, found 0; correct it"),
         ("search run --minutes -3", "expected --minutes to be above 0, found -3.0; correct it"),
         (

@@ -1,6 +1,7 @@
 """Answers in the shapes people have: each is read, and scores what the same answers score in ours."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,10 @@ POPE_FILES: dict[str, list[dict[str, Any]]] = {
         sample(n, text, pope_accuracy={"question_id": str(n + 1), "category": "random", "score": 1.0})
         for n, text in enumerate(TEXTS)
     ],
+    "lmms-eval 0.7": [
+        sample(n, text, filtered_resps=text, pope_accuracy={"question_id": str(n + 1), "score": 1.0})
+        for n, text in enumerate(TEXTS)
+    ],
     "lmms-eval, in order": [sample(n, text) for n, text in enumerate(TEXTS)],
 }
 
@@ -76,6 +81,27 @@ def write(folder: Path, content: Any, *, lines: bool) -> Path:
 def test_answers_to_pope(tmp_path: Path, name: str, lines: bool) -> None:
     found = read_answers(write(tmp_path, POPE_FILES[name], lines=lines), POLL)
     assert [found[question.id].capitalize() for question in POLL] == list(TEXTS)
+
+
+def test_samples_without_their_subset_go_to_questions_of_their_number_and_text(tmp_path: Path) -> None:
+    three = [
+        replace(yes_no(number), id=f"{subset}/{number}", subset=subset)
+        for subset in ("random", "popular", "adversarial")
+        for number in (1, 2)
+    ]
+    three[0] = replace(three[0], prompt=f"Is there a fork in the image?{pope.INSTRUCTION}")
+    ordered = sorted(three, key=lambda question: question.subset)
+    samples = [
+        sample(n, f"answer {n}", input=q.prompt, pope_accuracy={"question_id": q.id.rpartition("/")[2]})
+        for n, q in enumerate(ordered)
+    ]
+    found = read_answers(write(tmp_path, samples, lines=True), three)
+    assert found == {question.id: f"answer {n}" for n, question in enumerate(ordered)}
+    samples[0]["input"] = f"Is there a spoon in the image?{pope.INSTRUCTION}"
+    with pytest.raises(
+        QuestionError, match="expected an answer to a question that was given, found one to number"
+    ):
+        read_answers(write(tmp_path, samples, lines=True), three)
 
 
 PIDS = [question.id for question in EXAM]
@@ -125,6 +151,7 @@ def test_options_by_pid_are_letters(tmp_path: Path, results: dict[str, object]) 
         ({"results": {"7": 9}}, "results.7"),
         ({"results": {"7": [1]}}, "results.7"),
         ([{"doc_id": 0, "filtered_resps": []}], "filtered_resps"),
+        ([{"kept": [1], "unit": "rows"}], "with one of these sets of fields: .*doc_id.*found kept, unit;"),
     ],
 )
 def test_what_does_not_fit_is_told(tmp_path: Path, content: Any, said: str) -> None:

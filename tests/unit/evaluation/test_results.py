@@ -100,7 +100,7 @@ def test_any_mismatch_is_refused_with_count_and_examples(
 @pytest.mark.parametrize(
     ("record", "complaint"),
     [
-        ({"text": "Yes"}, "expected a field 'question_id', found text"),
+        ({"text": "Yes"}, "question_id, text; found text; docs"),
         (
             {"question": "Is there a cup?", "answer": "yes"},
             "expected the question 'Is there a cup 1?', found",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hipp_prune.errors import IncompleteRunError, OutputExistsError, RunError
-from hipp_prune.files.manifest import faults
+from hipp_prune.files.manifest import faults, start_list
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.files.writing import atomic_path, check_file, check_own, write_json, write_text
 from tests.unit.files.left_over import left_over
@@ -69,6 +69,14 @@ def test_a_folder_of_somebody_else_is_left_alone_even_by_force(tmp_path, name):
     (tmp_path / "run" / name).write_text("{}")
     with pytest.raises(OutputExistsError, match=r"has no files\.jsonl"):
         RunDirectory(tmp_path / "run").check(force=True)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_checkpoint_of_ours_is_no_run_that_was_cut_off(tmp_path, force):
+    start_list(tmp_path / "smaller")
+    write_text(tmp_path / "smaller" / "config.json", "{}")
+    with pytest.raises(OutputExistsError, match=r"smaller is a checkpoint; .*choose another run directory"):
+        RunDirectory(tmp_path / "smaller").check(force=force)
 
 
 def test_a_manifest_that_was_killed_before_it_got_its_name_is_in_nobodys_way(tmp_path):

@@ -102,15 +102,17 @@ def test_uneven_blocks_load_without_remote_code(tmp_path: Path, sound: Path) -> 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./nowhere", "nowhere", Path("a/b"), "a/b/c"])
 def test_no_such_path(name: str | Path) -> None:
-    with pytest.raises(CheckpointError, match="there is no such folder"):
+    with pytest.raises(CheckpointError, match="there is no "):
         load_model(name)
 
 
 def test_a_file_and_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(CheckpointError, match="found a file"):
+    with pytest.raises(CheckpointError, match="is a file"):
         load_model(tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match=r"no config\.json"):
+    with pytest.raises(
+        CheckpointError, match=r"with config\.json, but .* is a folder of model\.safetensors;"
+    ):
         load_model(tmp_path)
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hipp_prune.errors import RunError
+from hipp_prune.errors import OutputExistsError, RunError
 from hipp_prune.experiments.paper.run import choose_parts, run_paper
 from hipp_prune.experiments.paper.settings import FULL, PaperSettings
 from hipp_prune.experiments.settings import CrewSettings
 from hipp_prune.files.locking import sole_writer
+from hipp_prune.files.places import described
 from hipp_prune.files.progress import Say
 from hipp_prune.stages.settings import LoadSettings
 
@@ -37,9 +38,12 @@ def paper(
 
     Raises:
         InputError: if there is no such part.
+        OutputExistsError: if ``out`` is something else that we made.
         RunError: if ``out`` holds cells of other settings, another process is writing it, a worker died, or a job
             failed.
     """
+    if (found := described(out)) is not None:
+        raise OutputExistsError(f"expected a folder for the paper's cells, but {found}; choose another --out")
     with sole_writer(out):
         failed = run_paper(
             out,

@@ -54,10 +54,15 @@ class Requirement:
         """
         name, _, number = text.partition("=")
         try:
-            value = float(number)
+            value = float(number.removesuffix("%"))
         except ValueError:
             value = math.nan
         names = (*BENCHMARKS, *SAVINGS)
+        if name in names and (1 < value <= 100 or (number.endswith("%") and 0 <= value <= 100)):
+            raise InputError(
+                f"a requirement is NAME=FRACTION with a fraction in [0, 1], got {text!r}; did you mean "
+                f"{name}={value / 100:g}?"
+            )
         if name not in names or not 0 <= value <= 1:
             raise InputError(
                 f"a requirement is NAME=FRACTION with a name of {', '.join(names)} and a fraction in "

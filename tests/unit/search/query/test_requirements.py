@@ -106,13 +106,31 @@ def test_requirements_that_fail_in_pairs_say_what_each_allows_alone():
 
 
 @pytest.mark.parametrize(
-    "text", ["pope", "pope=", "pope=high", "pope=85", "pope=-0.1", "accuracy=0.5", "=0.5", "pope=nan"]
+    "text",
+    [
+        "pope",
+        "pope=",
+        "pope=high",
+        "pope=850",
+        "pope=-0.1",
+        "pope=-1%",
+        "pope=nan%",
+        "accuracy=0.5",
+        "=0.5",
+        "pope=nan",
+    ],
 )
 def test_what_is_no_requirement(text):
     with pytest.raises(
         InputError,
         match=r"a requirement is NAME=FRACTION with a name of amber, pope, repope, scienceqa, sparsity",
     ):
+        Requirement.parse(text)
+
+
+@pytest.mark.parametrize("text", ["pope=85", "pope=85%", "pope=85.0"])
+def test_a_percentage_is_told_as_a_fraction(text):
+    with pytest.raises(InputError, match=r"did you mean pope=0\.85\?"):
         Requirement.parse(text)
 
 
