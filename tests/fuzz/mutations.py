@@ -89,7 +89,7 @@ def _changed(value: Any, rng: random.Random) -> Any:
             other, its = rng.choice(places)
             parent[key], other[its] = deepcopy(other[its]), deepcopy(parent[key])
         case 5 if isinstance(parent, dict):
-            parent[rng.choice(("colour", key + "s", key.upper(), ""))] = parent.pop(key)
+            parent[rng.choice(("colour", f"{key}s", str(key).upper(), ""))] = parent.pop(key)
         case 6 if isinstance(parent, dict):
             parent[rng.choice(("colour", "Infinity", "__class__"))] = deepcopy(rng.choice(_VALUES))
         case 7 if isinstance(parent, list):
