@@ -121,3 +121,24 @@ def _counting(
         return ask(worker, checkpoint)
 
     return counted
+
+
+def test_a_role_that_no_question_serves_is_not_asked_for(
+    tmp_path: Path, llava: Path, benchmarks: Benchmarks, refused: Refused
+) -> None:
+    out = tmp_path / "compared"
+    said = refused(
+        [
+            "compare",
+            "--questions",
+            f"pope:{benchmarks.pope}",
+            "--models",
+            llava,
+            "--methods",
+            "hybrid",
+            "--out",
+            out,
+        ]
+    )
+    assert "weighs utility, which this run did not measure" in said
+    assert not (out / "cells").exists(), "nothing has been calibrated, searched or asked"

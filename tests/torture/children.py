@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -85,6 +86,7 @@ def _child(command: Sequence[str], folder: Path, kill_at: int | None, name: str)
     os.chdir(folder)
     (folder / "tmp").mkdir(exist_ok=True)
     os.environ["TMPDIR"] = str(folder / "tmp")
+    tempfile.tempdir = os.environ["TMPDIR"]  # the parent has looked up another one
     said = os.open(folder / f".{name}.said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(said, stream)

@@ -9,7 +9,7 @@ LLaVA's ScienceQA script   ``{"correct": […], "incorrect": […]}`` of ``quest
 others' ScienceQA          ``pid``, ``pred``
 POPE                       ``question``, ``answer``: no ids, so that only the order says to which question
 AMBER                      ``id``, ``response``
-lmms-eval                  ``doc_id``, ``filtered_resps``, ``input``, and with POPE's ids ``pope_accuracy``
+lmms-eval                  ``doc_id``, ``filtered_resps``, ``input``, and where a metric names them, ids
 hipp-prune                 what ``evaluate --out`` wrote
 =========================  =======================================================================================
 """
@@ -122,8 +122,8 @@ class _Pope:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _PopeSample:
-    """What lmms-eval keeps beside an answer to POPE."""
+class _Metric:
+    """What a metric of lmms-eval keeps beside an answer, where that names the question."""
 
     question_id: Identifier
     category: str | None = None
@@ -135,10 +135,11 @@ class _Sample:
     filtered_resps: str | Annotated[list[str], Len(1)]
     """A text; older versions write a list of one."""
     input: str | None = None
-    pope_accuracy: _PopeSample | None = None
+    metric: _Metric | None = None
+    """What a metric of the task keeps; it stands under the metric's name."""
 
     def stored(self, where: str) -> StoredAnswer:
-        asked, said = self.pope_accuracy, self.filtered_resps
+        asked, said = self.metric, self.filtered_resps
         text = said if isinstance(said, str) else said[0]
         answer = StoredAnswer(id=None, text=text, prompt=self.input, where=where)
         if asked is None:
@@ -170,6 +171,9 @@ def _one(where: str, content: Mapping[str, Any]) -> StoredAnswer:
             f"{where}: expected an answer, a record with one of these sets of fields: {shapes}, text; found "
             f"{', '.join(map(name, list(content)[:_SHOWN])) or 'none'}; docs/benchmarks.md shows each"
         )
+    if kind is _Sample:
+        kept = (value for value in content.values() if isinstance(value, dict) and "question_id" in value)
+        content = {**content, "metric": next(kept, None)}
     answer: StoredAnswer = _checked(content, kind, where, CORRECT_OR_SKIP).stored(where)
     return answer
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -25,6 +24,7 @@ from hipp_prune.models.loading import find_source, local_folder
 from hipp_prune.models.stock import CANNOT, own_inputs, processed_inputs, stock_logits, stock_processor
 from hipp_prune.models.structure import check_prunable
 from hipp_prune.questions.question import probe
+from hipp_prune.stages.loading import cache_folder
 
 _ORDINARY, _FLAT = Path("ordinary"), Path("flat")
 _PICTURES = {_ORDINARY: (320, 240), _FLAT: (448, 28)}
@@ -182,8 +182,8 @@ def _prune_and_reopen(adapter: Adapter, model: str | Path, pictures: Mapping[Pat
             *asked.encode([question], {path: asked.encode_images([pictures[path]])[0]})
         )
 
-    with TemporaryDirectory(prefix="hipp-prune-") as temporary:
-        folder = Path(temporary) / "hipp_prune_trial"
+    with cache_folder(None) as temporary:
+        folder = temporary / "hipp_prune_trial"
         with _step(model, "writing two pruned blocks"):
             write_first_blocks(local_folder(model), adapter, folder)
         with _step(model, "opening two pruned blocks with transformers"):

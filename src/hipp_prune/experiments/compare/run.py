@@ -22,7 +22,10 @@ from hipp_prune.files.reading import read_document
 from hipp_prune.files.replacing import clean, is_fresh
 from hipp_prune.files.strict import check_value
 from hipp_prune.files.writing import write_json
+from hipp_prune.questions.benchmark import ROLES
+from hipp_prune.questions.benchmarks import role_of
 from hipp_prune.questions.question import Question
+from hipp_prune.search.query.roles import check_preference
 from hipp_prune.stages.settings import LoadSettings
 
 
@@ -57,7 +60,9 @@ def run_cells(
     _check_names(cells)
     _check_budgets(cells, settings)
     claim(root, settings)
-    _claim_questions(root, start().judging)
+    judging = start().judging
+    _check_preferences(cells, judging)
+    _claim_questions(root, judging)
     jobs = all_jobs(cells)
     done = seconds_spent(root, cells, settings)
     waiting = [job for job in all_jobs(cell for cell in cells if cell not in done) if job not in done]
@@ -162,6 +167,14 @@ def _check_names(cells: Sequence[Cell]) -> None:
         name = Path(cell.model).name
         if names.setdefault(name, cell.model) != cell.model:
             raise InputError(f"two models are called {name}: {names[name]} and {cell.model}; rename a folder")
+
+
+def _check_preferences(cells: Sequence[Cell], questions: Sequence[Question]) -> None:
+    """Refuses to ask a search for a role that no question serves."""
+    served = {role_of(question) for question in questions}
+    for cell in cells:
+        if cell.search is not None and cell.preference is not None:
+            check_preference(cell.preference, [role for role in ROLES if role in served])
 
 
 def _check_budgets(cells: Sequence[Cell], settings: CompareSettings) -> None:

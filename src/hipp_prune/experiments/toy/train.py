@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -30,6 +29,7 @@ from hipp_prune.experiments.toy.packing import PackedRow, Packer
 from hipp_prune.files.progress import Say
 from hipp_prune.questions import toyworld
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for, scenes
+from hipp_prune.stages.loading import cache_folder
 
 READ_TARGETS: Mapping[Task, float] = {"polls": 0.98, "words": 0.93, "people": 0.95, "pictures": 0.95}
 """Held-out accuracies that end the *read* stage."""
@@ -210,8 +210,8 @@ class School:
 
     def sit_test(self) -> None:
         """Logs the accuracy on the test split, every question asked on its own through the stock forward pass."""
-        with TemporaryDirectory() as folder:
-            questions = toyworld.load(toyworld.write(Path(folder) / "toyworld", seed=self._seed), "test")
+        with cache_folder(None) as folder:
+            questions = toyworld.load(toyworld.write(folder / "toyworld", seed=self._seed), "test")
             chosen = examination.answers(self.model.eval(), self.family, self.tokenizer, questions)
         for name, accuracy in examination.report(questions, chosen).items():
             self._say(f"test  {name}  {accuracy:.4f}")
