@@ -9,6 +9,7 @@ from hipp_prune.checkpoints.heads import HeadPlan, write_heads
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
 from hipp_prune.checkpoints.residual import Slicing, write_sliced
 from hipp_prune.errors import InputError
+from hipp_prune.plans.modes import compensation_notes
 from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.compensated import down_biases, fitted_downs, require_grams
 
@@ -20,17 +21,24 @@ def plan_baseline(method: Baseline, setting: Setting) -> Planned:
         InputError: if there is no such method, or what it removes cannot be compensated for as the settings ask.
         BudgetError: if it cannot remove so much.
     """
-    planned = load_baseline(method).plan(setting)
-    told = {"method": method, "sparsity": setting.sparsity, "match": setting.config.match}
-    planned = replace(planned, notes={**told, **planned.notes})
-    asked = setting.config.compensation
-    if isinstance(planned, Plan) and planned.unit == "coupled":
-        return _compensated(setting, planned)
-    if asked in ("bias", "ridge"):
+    heuristic, asked = load_baseline(method), setting.config.compensation
+    whole = heuristic.whole_neurons(setting.config)
+    if asked in ("bias", "ridge") and not whole:
         raise InputError(
             f"{method} removes what {asked} compensation does not know; leave --compensation out"
         )
-    return planned
+    planned = heuristic.plan(setting)
+    told = {"method": method, "sparsity": setting.sparsity, "match": setting.config.match}
+    planned = replace(planned, notes={**told, **planned.notes})
+    if isinstance(planned, HeadPlan):
+        neurons = _compensated(setting, planned.neurons)
+        mode, weight = neurons.compensation, neurons.image_weight
+        if mode == "bias":
+            raise InputError(
+                f"{method} with attention has no bias compensation; choose --compensation ridge or none"
+            )
+        return replace(planned, neurons=neurons, notes=planned.notes | compensation_notes(mode, weight))
+    return _compensated(setting, planned) if whole and isinstance(planned, Plan) else planned
 
 
 def _compensated(setting: Setting, plan: Plan) -> Plan:
@@ -67,15 +75,17 @@ def write_baseline(
     """
     if isinstance(planned, Slicing):
         return write_sliced(source, setting.adapter, planned, out, force=force)
-    if isinstance(planned, HeadPlan):
-        return write_heads(source, setting.adapter, planned, out, force=force)
-    mode, masks, weight = planned.compensation, planned.keep_masks(), planned.image_weight
+    neurons = planned.neurons if isinstance(planned, HeadPlan) else planned
+    mode, masks, weight = neurons.compensation, neurons.keep_masks(), neurons.image_weight
     adapter, calibration = setting.adapter, setting.calibration
+    fitted = fitted_downs(require_grams(setting.grams), masks, weight) if mode == "ridge" else None
+    if isinstance(planned, HeadPlan):
+        return write_heads(source, adapter, planned, out, down_weights=fitted, force=force)
     return prune_checkpoint(
         source,
         planned,
         out,
-        down_weights=fitted_downs(require_grams(setting.grams), masks, weight) if mode == "ridge" else None,
+        down_weights=fitted,
         down_biases=down_biases(adapter, calibration, masks, weight) if mode == "bias" else None,
         shape=adapter.shape,
         force=force,

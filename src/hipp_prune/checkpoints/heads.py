@@ -3,17 +3,19 @@
 A head here is a key/value head with the queries that share it: their rows of q, k and v, and their columns of o.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from hipp_prune.checkpoints.folders import check_output, open_shards
 from hipp_prune.checkpoints.ledger import Savings
 from hipp_prune.checkpoints.pruned import CheckpointReport, pruned_config, write_beyond_neurons
-from hipp_prune.checkpoints.shards import Cut, find_tensors
+from hipp_prune.checkpoints.shards import Change, Cut, Fitted, find_tensors
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.plans.plan import Plan
@@ -80,6 +82,7 @@ def write_heads(
     planned: HeadPlan,
     out: Path,
     *,
+    down_weights: Callable[[int, Tensor], Tensor] | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> CheckpointReport:
@@ -90,6 +93,7 @@ def write_heads(
         adapter: the model loaded from it, its weights unchanged.
         planned: made for it.
         out: folder to write.
+        down_weights: as in ``prune_checkpoint``.
         force: replace a checkpoint that is already there.
         progress: called with (files written, files).
 
@@ -110,6 +114,11 @@ def write_heads(
         if name in parameters
     }
     places = find_tensors(shards, {name: parameters[name] for name in cuts})
+    changes: dict[str, Change] = {places[name][1].name: cut for name, cut in cuts.items()}
+    if down_weights is not None:
+        for index, (block, keep) in enumerate(zip(adapter.blocks, planned.neurons.keep_masks(), strict=True)):
+            down = places[f"{block.name}.mlp.down_proj.weight"][1]
+            changes[down.name] = Fitted(keep=keep, dtype=down.dtype, fit=partial(down_weights, index))
     kept = [int(keep.sum()) for keep in planned.heads]
     return write_beyond_neurons(
         source,
@@ -117,7 +126,7 @@ def write_heads(
         shards,
         savings=Savings(ledger=planned.ledger, shape=planned.shape, notes=planned.notes),
         widths=planned.neurons.kept,
-        changes={places[name][1].name: cut for name, cut in cuts.items()},
+        changes=changes,
         config=pruned_config(source, planned.neurons.kept, heads=kept),
         progress=progress,
     )

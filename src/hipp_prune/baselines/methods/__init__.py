@@ -1,8 +1,9 @@
 """The baselines: this folder is their table, a module is a method and its file's name the method's.
 
 Every module has ``plan(setting)``, which says what leaves; a plan says how the method compensates for it, if it does.
-One that may remove more than neurons has ``only_neurons(settings)``, whether it leaves all else alone. Naming the
-methods imports none of them.
+One that may remove more than neurons has ``only_neurons(settings)``, whether it leaves all else alone, and one that may
+remove none whole has ``whole_neurons(settings)``, whether it does: others cannot be compensated for. Naming the methods
+imports none of them.
 """
 
 from collections.abc import Callable
@@ -33,6 +34,8 @@ class Heuristic:
     """Says what leaves a model at its budget."""
     only_neurons: Callable[[BaselineSettings], bool]
     """Whether all but the MLPs' neurons is left alone."""
+    whole_neurons: Callable[[BaselineSettings], bool]
+    """Whether whole neurons leave, for which those that stay can answer."""
 
 
 def load_baseline(method: Baseline) -> Heuristic:
@@ -47,4 +50,5 @@ def load_baseline(method: Baseline) -> Heuristic:
     return Heuristic(
         plan=module.plan,
         only_neurons=getattr(module, "only_neurons", lambda _: True),
+        whole_neurons=getattr(module, "whole_neurons", lambda _: True),
     )

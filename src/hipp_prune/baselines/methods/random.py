@@ -3,6 +3,7 @@
 import numpy as np
 
 from hipp_prune.baselines.setting import Setting, by_score, make_plan
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.importance import score_neurons, score_rows
 
@@ -21,3 +22,8 @@ def plan(setting: Setting) -> Plan:
         scores = score_neurons(setting.adapter, setting.calibration, config.importance, config.image_weight)
         importance = config.importance
     return make_plan(space, space.kept(ratios)[0], by_score(scores), importance=importance, seed=config.seed)
+
+
+def whole_neurons(settings: BaselineSettings) -> bool:
+    """Unless it allocates rows."""
+    return settings.unit == "coupled"

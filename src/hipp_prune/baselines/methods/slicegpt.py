@@ -53,6 +53,11 @@ def only_neurons(settings: BaselineSettings) -> bool:  # noqa: ARG001
     return False
 
 
+def whole_neurons(settings: BaselineSettings) -> bool:  # noqa: ARG001
+    """Never: every neuron stays, so there is none to answer for; its bases are a least-squares fit of their own."""
+    return False
+
+
 def choose_width(setting: Setting) -> tuple[int, Ledger]:
     """The widest multiple of ``round_to`` that saves at least ``sparsity`` of the matched column, and its ledger.
 

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from hipp_prune.baselines.methods import BASELINES
+from hipp_prune.baselines.settings import OWN_COMPENSATION
 from hipp_prune.errors import InputError
+from hipp_prune.plans.modes import Compensation
 from hipp_prune.plans.preference import Preference
 from hipp_prune.search.methods import METHODS, Method
 
@@ -42,6 +44,8 @@ class Contender:
     """What distinguishes it from others of its method, in a table's words."""
     overrides: dict[str, Any] = field(default_factory=dict, hash=False)
     """Fields of ``SearchSettings`` (searches) or ``BaselineSettings`` (the others)."""
+    compensation: Compensation | None = None
+    """How neurons that stay answer for those that leave; None: as the method has it (flap: bias), the others not."""
 
     def __post_init__(self) -> None:
         if self.method not in CONTENDERS:
@@ -53,15 +57,26 @@ class Contender:
         return self.method in SEARCHES
 
     @property
-    def label(self) -> str:
-        """Its name in tables."""
+    def mode(self) -> Compensation:
+        """How neurons that stay answer for those that leave."""
+        return self.compensation or OWN_COMPENSATION.get(self.method, "none")
+
+    @property
+    def name(self) -> str:
+        """What tables call it, which have a column for its mode."""
         name = OURS if self.method == "hybrid" else self.method
         return f"{name} · {self.variant}" if self.variant else name
 
     @property
+    def label(self) -> str:
+        """Its name where there is no such column: the mode too, if it is not the method's own."""
+        return self.name if self.compensation is None else f"{self.name} · {self.compensation}"
+
+    @property
     def folder(self) -> str:
         """Its name in paths."""
-        return re.sub(r"[^\w.+-]+", "-", f"{self.method}-{self.variant}" if self.variant else self.method)
+        name = re.sub(r"[^\w.+-]+", "-", f"{self.method}-{self.variant}" if self.variant else self.method)
+        return name if self.compensation is None else f"{name}+{self.compensation}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +85,8 @@ class CalibrationJob:
 
     model: str
     seed: int
+    grams: bool = field(default=False, compare=False)
+    """Whether Gram matrices are gathered too, since some contender is compensated by them."""
 
     def __str__(self) -> str:
         return f"{Path(self.model).name} calibration seed {self.seed}"
@@ -77,6 +94,10 @@ class CalibrationJob:
     def path(self, root: Path) -> Path:
         """Where they are kept."""
         return root / "calibrations" / Path(self.model).name / f"{self.seed}.safetensors"
+
+    def grams_path(self, root: Path) -> Path:
+        """Where the Gram matrices are kept."""
+        return self.path(root).with_suffix(".grams.safetensors")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,13 +172,15 @@ def needs(job: Job) -> tuple[Job, ...]:
 
 
 def all_jobs(cells: Iterable[Cell]) -> list[Job]:
-    """The cells in their order, each behind what it needs."""
+    """The cells in their order, each behind what it needs; Gram matrices are gathered where any cell needs them."""
+    cells = list(cells)
     jobs: dict[Job, None] = {}
     for cell in cells:
         for need in needs(cell):
             jobs |= dict.fromkeys([*needs(need), need])
         jobs[cell] = None
-    return list(jobs)
+    fitted = {cell.calibration for cell in cells if cell.contender.mode == "ridge"}
+    return [replace(job, grams=job in fitted) if isinstance(job, CalibrationJob) else job for job in jobs]
 
 
 def schedule(

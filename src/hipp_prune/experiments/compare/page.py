@@ -25,7 +25,8 @@ from hipp_prune.experiments.compare.standings import (
     Difference,
     Row,
     Stage,
-    champion_row,
+    challenged,
+    champion_rows,
     difference,
     make_rows,
     runner_up,
@@ -56,7 +57,7 @@ def comparison_tables(
 
     Args:
         results: all cells.
-        champion: label of the contender whose lead over each other one is shown.
+        champion: name of the contender whose lead over each other one is shown.
         brief: for a terminal: without most of the ledger, the subsets and times.
     """
     return {
@@ -75,25 +76,35 @@ def _pairs(results: Sequence[CellResult]) -> dict[PageSection, dict[Stage, list[
 
 
 def _table(rows: Sequence[Row], champion: str, *, brief: bool) -> Rows:
-    ours = champion_row(rows, champion)
+    ours = champion_rows(rows, champion)
     splits = [] if brief else sorted(rows[0].scores[0].splits)
     others = {name: label for name, label in _OTHER.items() if not (brief and name in ("mean", ASKED))}
     measures = ("robustness", *splits, *others)
     ledger = {"mlp": "MLP"} if brief else _LEDGER
     times = () if brief else ("plan s", "recover s", "search s")
-    header = ("method", "seeds", *ledger.values(), "robustness", *splits, *others.values(), *times)
+    header = (
+        "method",
+        "compensation",
+        "seeds",
+        *ledger.values(),
+        "robustness",
+        *splits,
+        *others.values(),
+        *times,
+    )
     body: Rows = []
     for row in rows:
         plain = ("yes_rate", "auc") if brief else ()
         scores = [_spread(row.over_seeds(name), plain=name in plain) for name in measures]
         seconds = () if brief else _second_cells(row)
-        label = (row.contender.label, str(len(row.seeds)))
+        label = (row.contender.name, row.contender.mode, str(len(row.seeds)))
         body.append((*label, *_ledger_cells(row, tuple(ledger)), *scores, *seconds, _lead(ours, row)))
-        if row is ours and not brief and len(row.over_preferences("mean")) > 1:
+        if row in ours and not brief and len(row.over_preferences("mean")) > 1:
             scores = [_spread(row.over_preferences(name)) for name in measures]
             body.append(
                 (
                     f"{champion}, ± over preferences",
+                    row.contender.mode,
                     *_blank(1 + len(ledger)),
                     *scores,
                     *_blank(len(times) + 1),
@@ -104,7 +115,7 @@ def _table(rows: Sequence[Row], champion: str, *, brief: bool) -> Rows:
     body.append(
         (
             "chance",
-            *_blank(1 + len(ledger)),
+            *_blank(2 + len(ledger)),
             *(guesses.get(name, "50.0") for name in measures),
             *_blank(len(times) + 1),
         )
@@ -135,11 +146,10 @@ def _spread(values: Floats, *, plain: bool = False) -> str:
     return mean if plain or len(values) < 2 else f"{mean} ± {100 * values.std(ddof=1):.1f}"
 
 
-def _lead(ours: Row | None, row: Row) -> str:
+def _lead(champions: Sequence[Row], row: Row) -> str:
     """What the champion is ahead by, in points of the accuracy asked for."""
-    if ours is None or row is ours:
-        return ""
-    found = difference(ours, row)
+    ours = None if row in champions else challenged(champions, row)
+    found = None if ours is None else difference(ours, row)
     return "" if found is None else _points(found, ASKED)
 
 
@@ -152,14 +162,12 @@ def _points(found: Difference, measure: str) -> str:
 def leads(results: Sequence[CellResult], *, champion: str = OURS) -> list[Difference]:
     """The champion against the best of the others, on every model, at every budget, before and after recovery.
 
-    The best is that by the accuracy asked for, and then that by the mean of both where it is another.
+    The best is that by the accuracy asked for, and then that by the mean of both where it is another; a champion that
+    takes part compensated in several ways is held against the best in each.
     """
     found = []
-    for pair in _pairs(results).values():
-        for rows in pair.values():
-            ours = champion_row(rows, champion)
-            if ours is None:
-                continue
+    for rows in (rows for pair in _pairs(results).values() for rows in pair.values()):
+        for ours in champion_rows(rows, champion):
             rivals = [runner_up(rows, ours, measure) for measure in (ASKED, "mean")]
             for rival in dict.fromkeys(rival.contender for rival in rivals if rival is not None):
                 lead = difference(ours, next(row for row in rows if row.contender == rival))
@@ -220,7 +228,7 @@ def write_comparison(
         root: folder of tables, and of the page if it has no other place.
         results: finished cells.
         facts: sentences above the tables: machine, questions, settings.
-        champion: label of the contender whose lead over the others is shown.
+        champion: name of the contender whose lead over the others is shown.
         page: the page, if not ``root/compare.html``.
 
     Raises:
@@ -269,6 +277,7 @@ def _record(result: CellResult, stage: Stage) -> dict[str, object]:
         "model": Path(cell.model).name,
         "method": cell.contender.method,
         "variant": cell.contender.variant,
+        "compensation": cell.contender.mode,
         "budget": "" if cell.budget is None else cell.budget,
         "preference": "" if cell.preference is None else str(cell.preference),
         "seed": cell.seed,
@@ -308,7 +317,7 @@ def _arrows(pair: Mapping[Stage, Sequence[Row]], champion: str) -> go.Figure:
             name=escape(first.contender.label),
             before=_point(first),
             after=_point(second),
-            emphasis=first.contender.label == champion,
+            emphasis=first.contender.name == champion,
         )
         for first, second in zip(before, after, strict=True)
     ]

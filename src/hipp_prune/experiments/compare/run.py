@@ -196,7 +196,8 @@ def _finished(job: Job, root: Path, settings: CompareSettings) -> float | None:
         RunError: if it was done with other settings.
     """
     if isinstance(job, CalibrationJob):
-        return 0.0 if job.path(root).exists() else None
+        paths = [job.path(root), *([job.grams_path(root)] if job.grams else [])]
+        return 0.0 if all(path.exists() for path in paths) else None
     if isinstance(job, SearchJob):
         spent = finished_search(job, root, settings)
         return None if spent is None else spent.seconds

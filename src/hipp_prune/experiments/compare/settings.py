@@ -1,14 +1,17 @@
 """What all cells of a comparison share; free of torch, so that the command line can read it."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
-from hipp_prune.baselines.settings import BaselineSettings, Match
+from hipp_prune.baselines.methods import load_baseline
+from hipp_prune.baselines.settings import OWN_COMPENSATION, BaselineSettings, Match
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.compare.cells import DENSE, SEARCHES, Contender
 from hipp_prune.experiments.settings import HeldOut
-from hipp_prune.files.ranges import Count, Share
+from hipp_prune.files.ranges import Count, Positive, Share
 from hipp_prune.files.strict import check_settings
+from hipp_prune.plans.modes import Compensation, CompensationChoice
 from hipp_prune.plans.space import ModelShape
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
@@ -35,6 +38,8 @@ class CompareSettings:
     """At most so many of them a benchmark, ≥ 1."""
     calibration: Count = 128
     """Calibration questions a seed, ≥ 1; every method gets the same."""
+    gram_disk: Positive = 10.0
+    """GB that the Gram matrices of a model and seed may take on the disk, where ridge compensation is asked for."""
     match: Match = "mlp"
     """What a budget is a share of: MLP neurons, or parameters of the language blocks."""
     evaluations: Count = 500
@@ -64,7 +69,12 @@ class CompareSettings:
             InputError: if it changes what there is not.
         """
         base = SearchSettings(
-            s_min=self.s_min, s_max=self.s_max, r_max=self.r_max, evaluations=self.evaluations, seed=seed
+            s_min=self.s_min,
+            s_max=self.s_max,
+            r_max=self.r_max,
+            compensation=contender.compensation or "auto",
+            evaluations=self.evaluations,
+            seed=seed,
         )
         return _changed(base.for_method(SEARCHES[contender.method]), contender)
 
@@ -74,10 +84,38 @@ class CompareSettings:
         Raises:
             InputError: if it changes what there is not.
         """
-        config = BaselineSettings(seed=seed, match=self.match, r_max=self.r_max)
+        mode = contender.compensation or "auto"
+        config = BaselineSettings(seed=seed, match=self.match, r_max=self.r_max, compensation=mode)
         if contender.method in BEYOND_NEURONS:
             config = replace(config, match="block", round_to=1)  # as near to the others' budget as it comes
         return _changed(config, contender)
+
+    def in_modes(self, contender: Contender, choices: Collection[CompensationChoice]) -> list[Contender]:
+        """A contender once for each way to compensate that it can be carried out in, in the order of ``choices``.
+
+        auto is a method's own way (flap: bias); of the others ridge, if that is among the choices, so that there are
+        Gram matrices, else none. A method that removes no whole neurons takes part once, uncompensated.
+
+        Args:
+            contender: without compensation of its own choice.
+            choices: what is asked for.
+        """
+        own = OWN_COMPENSATION.get(contender.method, "none")
+        auto: Compensation = "ridge" if own == "none" and "ridge" in choices else own
+        modes = [auto if choice == "auto" else choice for choice in choices]
+        if set(modes) == {own} or not self._removes_neurons(contender):
+            return [contender]
+        return [
+            replace(contender, compensation=None if mode == own else mode) for mode in dict.fromkeys(modes)
+        ]
+
+    def _removes_neurons(self, contender: Contender) -> bool:
+        """Whether whole neurons leave, for which those that stay can answer."""
+        if contender.method == DENSE:
+            return False
+        if contender.searches:
+            return self.search_config(contender, 0).unit == "coupled"
+        return load_baseline(contender.method).whole_neurons(self.baseline_config(contender, 0))
 
     def share(self, budget: float, match: Match, shape: ModelShape) -> float:
         """A budget as a fraction of another column: as many parameters of a model of this shape."""

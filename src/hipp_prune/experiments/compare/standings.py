@@ -14,6 +14,7 @@ from hipp_prune.experiments.compare.cell_results import CellResult
 from hipp_prune.experiments.compare.cells import CONTENDERS, DENSE, OURS, Contender
 from hipp_prune.experiments.compare.scores import Scores, accuracies, picture_counts, score_columns
 from hipp_prune.plans.arrays import Floats
+from hipp_prune.plans.modes import Compensation
 
 Stage = Literal["before", "after"]
 """Whether answers are of the checkpoint before recovery or after it."""
@@ -29,6 +30,7 @@ MEASURES = (*ACCURACIES, ASKED)
 """What differences are of."""
 
 _BOOTSTRAPS = 2000
+_MODES: tuple[Compensation, ...] = get_args(Compensation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +150,9 @@ def _mean_share(results: Iterable[CellResult]) -> float:
 
 def _place(result: CellResult) -> tuple[object, ...]:
     cell = result.cell
-    return CONTENDERS.index(cell.contender.method), cell.contender.variant, cell.seed, str(cell)
+    contender = cell.contender
+    mode = _MODES.index(contender.mode)
+    return CONTENDERS.index(contender.method), contender.variant, mode, cell.seed, str(cell)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,17 +201,27 @@ def difference(ours: Row, theirs: Row, *, seed: int = 0) -> Difference | None:
 
 
 def runner_up(rows: Sequence[Row], ours: Row, measure: str = ASKED) -> Row | None:
-    """The best of the others on the model, at the budget and stage of ``ours``, by this measure."""
+    """The best of the others on the model, at the budget and stage of ``ours``, by this measure.
+
+    Others are compensated as ``ours`` is, or as they have it themselves; without that they may be weaker than need be.
+    """
     rivals = [
         row
         for row in rows
         if (row.model, row.budget, row.stage) == (ours.model, ours.budget, ours.stage)
         and row.contender.method != DENSE
-        and row.contender.label != ours.contender.label
+        and row.contender.name != ours.contender.name
+        and (row.contender.compensation is None or row.contender.mode == ours.contender.mode)
     ]
     return max(rivals, key=lambda row: float(row.over_seeds(measure).mean()), default=None)
 
 
-def champion_row(rows: Sequence[Row], label: str = OURS) -> Row | None:
-    """The row of the contender with this label, of those of one model, budget and stage."""
-    return next((row for row in rows if row.contender.label == label), None)
+def champion_rows(rows: Sequence[Row], name: str = OURS) -> list[Row]:
+    """The rows of the contender with this name, of those of one model, budget and stage: one a way to compensate."""
+    return [row for row in rows if row.contender.name == name]
+
+
+def challenged(champions: Sequence[Row], row: Row) -> Row | None:
+    """Which of a champion's rows another row is compared with: one compensated alike if there is one, or the first."""
+    alike = (each for each in champions if each.contender.mode == row.contender.mode)
+    return next(alike, champions[0] if champions else None)

@@ -14,6 +14,7 @@ from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSet
 from hipp_prune.experiments.settings import CrewSettings, require_extra
 from hipp_prune.files.ranges import Count, Seed, Share
 from hipp_prune.files.strict import check_settings
+from hipp_prune.plans.modes import CompensationChoice
 from hipp_prune.plans.preference import Preference
 from hipp_prune.stages.settings import LoadSettings
 
@@ -48,6 +49,10 @@ class Compare:
     """Seeds are consecutive from this one, ≥ 0."""
     preferences: tuple[str, ...] = FOUR
     """R,U,C …: what a search is asked for at every budget; its row is the mean over them."""
+    compensation: tuple[CompensationChoice, ...] = ("auto",)
+    """How neurons that stay answer for those that leave: every method once for each that is named (rows, slicegpt and
+    dense once). auto: flap its bias, the others ridge if that is named too, so that Gram matrices are gathered, else
+    none. `none auto ridge` is all there is of each method."""
     keep: bool = False
     """Keep all checkpoints, in OUT/checkpoints."""
     tables: bool = False
@@ -70,9 +75,10 @@ class Compare:
     @property
     def cells(self) -> list[Cell]:
         """What to prune how."""
+        contenders = [Contender(method=method) for method in self.methods]
         return schedule(
             self.models,
-            [Contender(method=method) for method in self.methods],
+            [each for one in contenders for each in self.settings.in_modes(one, self.compensation)],
             self.budgets,
             range(self.first_seed, self.first_seed + self.seeds),
             [Preference.parse(text) for text in self.preferences],

@@ -8,13 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from hipp_prune.baselines.planning import write_baseline
 from hipp_prune.baselines.setting import Setting
+from hipp_prune.baselines.settings import BaselineSettings
+from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.checkpoints.ledger import checkpoint_ledger
 from hipp_prune.errors import IncompleteRunError, RunError
 from hipp_prune.evaluation.scorecard import answer_questions, limit_questions
 from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
-from hipp_prune.experiments.compare.cells import DENSE, CalibrationJob, Cell, Job, SearchJob
+from hipp_prune.experiments.compare.cells import DENSE, CalibrationJob, Cell, Contender, Job, SearchJob
 from hipp_prune.experiments.compare.settings import CompareSettings
 from hipp_prune.files.manifest import remove_own
 from hipp_prune.files.reading import read_document
@@ -31,12 +34,11 @@ from hipp_prune.questions.splits import Split
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.record import Spent
 from hipp_prune.stages.baseline import prune_by
-from hipp_prune.stages.calibrate import calibrate_model
+from hipp_prune.stages.calibrate import calibrate_model, gram_layout
 from hipp_prune.stages.loading import load
-from hipp_prune.stages.prune import prune
 from hipp_prune.stages.recover import recover_on
 from hipp_prune.stages.search import read_search, search_model
-from hipp_prune.stages.settings import LoadSettings
+from hipp_prune.stages.settings import CalibrateSettings, LoadSettings
 
 NOTHING = Ledger(mlp=0.0, block=0.0, language=0.0, model=0.0)
 """What the dense model saves."""
@@ -84,7 +86,12 @@ class Worker:
 
     def calibrate(self, job: CalibrationJob) -> str:
         """Measures the dense model on the sample of a seed."""
-        statistics = calibrate_model(self.dense(job.model), self.sample(job.seed), job.path(self.root))
+        adapter, sample = self.dense(job.model), self.sample(job.seed)
+        grams = None
+        if job.grams:
+            settings = CalibrateSettings(compensation="ridge", gram_disk=self.settings.gram_disk)
+            grams = job.grams_path(self.root), gram_layout(adapter, sample, settings)
+        statistics = calibrate_model(adapter, sample, job.path(self.root), grams=grams)
         return f"{statistics.num_questions} questions"
 
     def search(self, job: SearchJob) -> str:
@@ -97,6 +104,8 @@ class Worker:
             search_folder(job, self.root),
             self.settings.search_config(job.contender, job.seed),
             features=self.root / "cache" / "features",
+            grams=self.grams(job.contender, job.model, job.seed),
+            factors=job.folder(self.root) / "factors",
         )
         spent = finished_search(job, self.root, self.settings)
         assert spent is not None, "a search that is over says what it spent"
@@ -183,29 +192,35 @@ class Worker:
         return out, self._plan(cell, out)
 
     def _query(self, cell: Cell, search: SearchJob, out: Path) -> Plan:
-        """Asks a search that is over, and writes the checkpoint."""
+        """Asks a search that is over, and writes the checkpoint, compensated as it was searched."""
         assert cell.preference is not None, "a search is asked for a preference"
         planner = Planner.load(search_folder(search, self.root).planner)
         shape, budget = planner.space.shape, cell.budget
         sparsity = None if budget is None else self.settings.share(budget, "mlp", shape)
         plan = planner.query(cell.preference, sparsity=sparsity)
-        prune(cell.model, plan, out, shape=shape, force=True)
+        setting = self._setting(cell, plan.ledger.mlp, BaselineSettings())
+        write_baseline(setting, plan, local_folder(cell.model), out, force=True)
         return plan
 
     def _plan(self, cell: Cell, out: Path) -> Plan | None:
         """Has a baseline plan, and writes the checkpoint; None where it is more than a plan of neurons."""
         assert cell.budget is not None, "a baseline has a budget"
-        method, adapter = cell.contender.method, self.dense(cell.model)
         config = self.settings.baseline_config(cell.contender, cell.seed)
-        setting = Setting(
-            adapter=adapter,
+        sparsity = self.settings.share(cell.budget, config.match, self.dense(cell.model).shape)
+        setting = self._setting(cell, sparsity, config)
+        planned, _ = prune_by(cell.contender.method, setting, local_folder(cell.model), out, force=True)
+        return planned if isinstance(planned, Plan) else None
+
+    def _setting(self, cell: Cell, sparsity: float, config: BaselineSettings) -> Setting:
+        """What a cell's checkpoint is made with: every method's is the same at a seed, but for what it is told."""
+        return Setting(
+            adapter=self.dense(cell.model),
             calibration=self.statistics(cell.model, cell.seed),
             questions=self.sample(cell.seed),
-            sparsity=self.settings.share(cell.budget, config.match, adapter.shape),
+            sparsity=sparsity,
+            grams=self.grams(cell.contender, cell.model, cell.seed),
             config=config,
         )
-        planned, _ = prune_by(method, setting, local_folder(cell.model), out, force=True)
-        return planned if isinstance(planned, Plan) else None
 
     def _spent(self, cell: Cell) -> dict[str, float] | None:
         spent = None if cell.search is None else finished_search(cell.search, self.root, self.settings)
@@ -236,6 +251,12 @@ class Worker:
     def statistics(self, model: str, seed: int) -> Calibration:
         """What has been measured of the dense model on them."""
         return Calibration.load(CalibrationJob(model=model, seed=seed).path(self.root))
+
+    def grams(self, contender: Contender, model: str, seed: int) -> Grams | None:
+        """The Gram matrices of the same questions, for a contender that is compensated by them."""
+        if contender.mode != "ridge":
+            return None
+        return Grams.load(CalibrationJob(model=model, seed=seed).grams_path(self.root))
 
     def dense(self, model: str) -> Adapter:
         """The dense model, loaded once as long as no other is asked for.

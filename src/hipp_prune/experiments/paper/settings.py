@@ -16,6 +16,7 @@ from hipp_prune.experiments.compare.settings import CompareSettings
 from hipp_prune.experiments.paper.contenders import CENTRE
 from hipp_prune.files.ranges import Count, Seed, Share
 from hipp_prune.files.strict import check_settings
+from hipp_prune.plans.modes import CompensationChoice
 from hipp_prune.plans.preference import Preference
 
 RIVALS: tuple[Baseline, ...] = tuple(name for name in BASELINES if name != "random-neurons")
@@ -42,6 +43,8 @@ class PaperSettings:
     """Heuristics that take part."""
     searches: Annotated[tuple[str, ...], tyro.conf.arg(metavar="{" + ",".join(SEARCHES) + "}")] = SEARCHES
     """Searches that take part."""
+    compensation: tuple[CompensationChoice, ...] = ("auto",)
+    """How neurons that stay answer for those that leave, in Table 1 and Table 2 under our defaults; as for compare."""
     seeds: Count = 5
     """How many the tables have, ≥ 1."""
     ablation_seeds: Count = 3

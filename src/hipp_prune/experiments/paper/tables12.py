@@ -22,8 +22,10 @@ from hipp_prune.report.grids import markdown_table
 
 
 def everyone(settings: PaperSettings) -> tuple[Contender, ...]:
-    """All methods under our defaults, and the dense model."""
-    return (DENSE_MODEL, *map(plain, (*settings.baselines, *settings.searches)))
+    """All methods under our defaults, compensated in each of the ways that are asked for, and the dense model."""
+    methods = map(plain, (*settings.baselines, *settings.searches))
+    modes = [each for one in methods for each in settings.compare.in_modes(one, settings.compensation)]
+    return (DENSE_MODEL, *modes)
 
 
 def literal(settings: PaperSettings) -> tuple[Contender, ...]:
@@ -64,8 +66,8 @@ def section(settings: PaperSettings, results: Sequence[CellResult], *, number: i
     ):
         labels = {contender.label for contender in chosen}
         own = [result for result in results if result.cell.contender.label in labels]
-        texts += [f"## {title}", bullets(lead_lines(leads(own, champion=champion.label)))]
-        for place, tables in comparison_tables(own, champion=champion.label).items():
+        texts += [f"## {title}", bullets(lead_lines(leads(own, champion=champion.name)))]
+        for place, tables in comparison_tables(own, champion=champion.name).items():
             for stage, rows in tables.items():
                 texts += [f"### {section_name(place)}, {stage} recovery", markdown_table(rows)]
     return Section(text=paragraphs(*texts), files={f"table{number}.csv": to_csv(results)})

@@ -6,6 +6,7 @@ import numpy as np
 
 from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
 from hipp_prune.experiments.compare.cells import Cell, Contender
+from hipp_prune.plans.modes import Compensation
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import Ledger
 
@@ -40,11 +41,12 @@ def cell_result(
     budget: float | None = 0.5,
     variant: str = "",
     model: str = "vlm",
+    compensation: Compensation | None = None,
 ) -> CellResult:
     """A finished cell."""
     cell = Cell(
         model=model,
-        contender=Contender(method=method, variant=variant),
+        contender=Contender(method=method, variant=variant, compensation=compensation),
         budget=budget,
         preference=None if preference is None else Preference.parse(preference),
         seed=seed,

@@ -1,6 +1,7 @@
 """Who takes part, the order of cells, and what they need."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +76,23 @@ def test_a_cell_needs_its_search_a_search_its_calibration_and_the_dense_model_no
 def test_a_free_budget_is_said_so() -> None:
     cell = Cell(model="m/vlm", contender=THREE[2], budget=None, preference=FOUR_PREFERENCES[0], seed=2)
     assert str(cell) == "vlm HiPP-Prune 1,0,0-free seed 2"
+
+
+def test_ways_to_compensate_are_contenders_of_their_own_everywhere() -> None:
+    plain, fitted = Contender(method="hybrid"), Contender(method="hybrid", compensation="ridge")
+    assert (plain.mode, fitted.mode, Contender(method="flap").mode) == ("none", "ridge", "bias")
+    assert plain.name == fitted.name == plain.label == "HiPP-Prune"
+    assert fitted.label == "HiPP-Prune · ridge"
+    cells = schedule(["a"], [plain, fitted], [0.5], [3])
+    searches = {cell.search for cell in cells}
+    assert len({str(cell) for cell in cells}) == len({cell.path(Path()) for cell in cells}) == 8
+    assert len({each.folder(Path()) for each in searches if each is not None}) == 2, "archives never mix"
+
+
+def test_gram_matrices_are_gathered_once_where_any_cell_needs_them() -> None:
+    modes = [Contender(method="flap"), Contender(method="flap", compensation="ridge")]
+    cells = schedule(["a"], modes, [0.5, 0.2], [0, 1])
+    calibrations = [job for job in all_jobs(cells) if isinstance(job, CalibrationJob)]
+    assert [(job.seed, job.grams) for job in calibrations] == [(0, True), (1, True)]
+    calibrations = [job for job in all_jobs(cells[:2]) if isinstance(job, CalibrationJob)]
+    assert [(job.seed, job.grams) for job in calibrations] == [(0, False)]

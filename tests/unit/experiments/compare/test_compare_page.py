@@ -108,3 +108,22 @@ def test_the_page_holds_tables_and_charts_and_escapes_names(results: list[CellRe
     assert set(page.charts) == {"section-0"}
     names = [trace["name"] for trace in page.charts["section-0"]["data"]]
     assert names == ["dense", "flap", "owl", "HiPP-Prune"]
+
+
+def test_how_each_is_compensated_has_a_column_in_every_table() -> None:
+    after = answers([1.0], [1.0], [1.0, -1.0])
+    results = [
+        cell_result("flap", after=after),
+        cell_result("owl", after=after),
+        cell_result("owl", after=after, compensation="ridge"),
+    ]
+    ((_, tables),) = comparison_tables(results).items()
+    header, *rows = tables["before"]
+    assert header[:2] == ("method", "compensation")
+    assert [row[:2] for row in rows] == [("flap", "bias"), ("owl", "none"), ("owl", "ridge"), ("chance", "")]
+    lines = csv.DictReader(io.StringIO(to_csv(results)))
+    assert [row["compensation"] for row in lines] == ["bias", "bias", "none", "none", "ridge", "ridge"]
+    facts = comparison_facts(results, DEFAULT_SETTINGS)
+    assert "| owl | ridge |" in markdown(results, facts)
+    page = Page(render_comparison(results, facts))
+    assert [trace["name"] for trace in page.charts["section-0"]["data"]] == ["flap", "owl", "owl · ridge"]

@@ -7,7 +7,7 @@ import pytest
 
 from hipp_prune.errors import IncompleteRunError, InputError, OutputExistsError, RunError
 from hipp_prune.experiments.compare import run
-from hipp_prune.experiments.compare.cells import Cell, Contender, SearchJob, schedule
+from hipp_prune.experiments.compare.cells import CalibrationJob, Cell, Contender, SearchJob, schedule
 from hipp_prune.experiments.compare.run import claim, read_settings, run_cells
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
 from hipp_prune.experiments.compare.worker import finished_search, search_folder
@@ -114,3 +114,24 @@ def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
     cells = schedule(["a/vlm", "b/vlm"], [Contender(method="flap")], [0.2], [0])
     with pytest.raises(InputError, match="two models are called vlm: a/vlm and b/vlm"):
         run_cells(tmp_path / "out", cells, DEFAULT_SETTINGS, say=print)
+
+
+def test_a_calibration_is_finished_when_what_is_asked_of_it_is_there(tmp_path: Path) -> None:
+    plain, gathering = (CalibrationJob(model="a", seed=1, grams=grams) for grams in (False, True))
+    write_text(plain.path(tmp_path), "…")
+    assert run._finished(plain, tmp_path, SETTINGS) == 0.0
+    assert run._finished(gathering, tmp_path, SETTINGS) is None
+    write_text(gathering.grams_path(tmp_path), "…")
+    assert run._finished(gathering, tmp_path, SETTINGS) == 0.0
+
+
+def test_a_cell_of_one_way_to_compensate_is_not_that_of_another(tmp_path: Path) -> None:
+    cell = Cell(model="a", contender=Contender(method="flap"), budget=0.5, preference=None, seed=2)
+    done = cell_result("flap", seed=2, after=answers([1.0], [1.0], [1.0]))
+    replace(done, cell=cell, settings=SETTINGS.told(cell.contender, 2)).save(tmp_path)
+    fitted = replace(cell, contender=Contender(method="flap", compensation="ridge"))
+    assert run._finished(fitted, tmp_path, SETTINGS) is None
+    fitted.path(tmp_path).parent.mkdir()
+    cell.path(tmp_path).rename(fitted.path(tmp_path))
+    with pytest.raises(RunError, match=r"compensation 'auto' → 'ridge'"):
+        run._finished(fitted, tmp_path, SETTINGS)

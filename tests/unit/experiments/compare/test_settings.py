@@ -9,6 +9,7 @@ from hipp_prune.errors import InputError
 from hipp_prune.experiments.compare.cells import Contender
 from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSettings
 from hipp_prune.experiments.compare.verb import Compare
+from hipp_prune.plans.modes import Compensation, CompensationChoice
 from hipp_prune.plans.space import ModelShape
 
 SHAPE = ModelShape(
@@ -70,3 +71,57 @@ def test_a_model_given_twice_or_two_of_one_name_are_refused(tmp_path: Path) -> N
             Compare(out=tmp_path, models=models)
     with pytest.raises(InputError, match="expected --seeds to be at least 1, found 0"):
         Compare(out=tmp_path, seeds=0)
+
+
+@pytest.mark.parametrize(
+    ("method", "choices", "modes"),
+    [
+        ("wanda-coupled", ("auto",), ["none"]),
+        ("wanda-coupled", ("ridge",), ["ridge"]),
+        ("wanda-coupled", ("none", "auto", "ridge"), ["none", "ridge"]),
+        ("flap", ("auto",), ["bias"]),
+        ("flap", ("none", "auto", "ridge"), ["none", "bias", "ridge"]),
+        ("hybrid", ("auto", "ridge"), ["ridge"]),
+        ("hybrid", ("none", "bias"), ["none", "bias"]),
+        ("dense", ("ridge",), ["none"]),
+        ("slicegpt", ("none", "ridge"), ["none"]),
+        ("wanda-rows", ("ridge",), ["none"]),
+        ("grpo-paper", ("none", "ridge"), ["none"]),
+        ("llm-pruner", ("none", "ridge"), ["none", "ridge"]),
+    ],
+)
+def test_a_method_takes_part_once_for_each_way_to_compensate(
+    method: str, choices: tuple[CompensationChoice, ...], modes: list[Compensation]
+) -> None:
+    contender = Contender(method=method)
+    found = DEFAULT_SETTINGS.in_modes(contender, choices)
+    assert [each.mode for each in found] == modes
+    assert len(set(found)) == len(found)
+    if modes == [contender.mode]:
+        assert found == [contender], "what is as usual has no other name"
+
+
+def test_rows_take_part_once_whatever_is_asked() -> None:
+    for contender in (
+        Contender(method="random", overrides={"unit": "rows"}),
+        Contender(method="hybrid", overrides={"unit": "rows"}),
+    ):
+        assert DEFAULT_SETTINGS.in_modes(contender, ("none", "ridge")) == [contender]
+
+
+def test_a_contender_is_told_its_own_way_to_compensate() -> None:
+    for compensation, told in ((None, "auto"), ("none", "none"), ("ridge", "ridge")):
+        flap = Contender(method="flap", compensation=compensation)
+        hybrid = Contender(method="hybrid", compensation=compensation)
+        assert DEFAULT_SETTINGS.told(flap, 0)["compensation"] == told
+        assert DEFAULT_SETTINGS.told(hybrid, 0)["compensation"] == told
+
+
+def test_the_verb_compares_in_every_way_that_is_asked_for(tmp_path: Path) -> None:
+    verb = Compare(
+        out=tmp_path, models=("m",), methods=("dense", "flap", "owl"), budgets=(0.3,), seeds=1,
+        compensation=("none", "auto", "ridge"),
+    )  # fmt: skip
+    assert [cell.contender.label for cell in verb.cells] == [
+        "dense", "flap · none", "flap", "flap · ridge", "owl", "owl · ridge"
+    ]  # fmt: skip

@@ -7,11 +7,13 @@ from hipp_prune.experiments.compare.cell_results import CellResult
 from hipp_prune.experiments.compare.standings import (
     MEASURES,
     Row,
-    champion_row,
+    challenged,
+    champion_rows,
     difference,
     make_rows,
     runner_up,
 )
+from hipp_prune.plans.modes import Compensation
 from tests.unit.experiments.compare.made import answers, cell_result
 
 PICTURES = 40
@@ -156,9 +158,41 @@ def test_the_runner_up_is_the_best_other_that_prunes() -> None:
         exact("hybrid", 0, 9, "0,1,0"),
     ]
     rows = make_rows(results, "after")
-    ours = champion_row(rows)
-    assert ours is not None
+    (ours,) = champion_rows(rows)
     rival = runner_up(rows, ours)
     assert rival is not None
     assert rival.contender.method == "wanda-rows"
-    assert champion_row(rows, "owl") is None
+    assert champion_rows(rows, "owl") == []
+
+
+def compensated(
+    method: str, right: int, mode: Compensation | None, preference: str | None = None
+) -> CellResult:
+    margins = [1.0] * right + [-1.0] * (10 - right)
+    after = answers([1.0], [1.0], margins)
+    return cell_result(method, after=after, preference=preference, compensation=mode)
+
+
+def test_each_way_to_compensate_has_a_row_and_is_held_against_the_like() -> None:
+    rows = make_rows(
+        [
+            compensated("hybrid", 9, "ridge", "0,1,0"),
+            compensated("hybrid", 6, None, "0,1,0"),
+            compensated("owl", 8, "ridge"),
+            compensated("owl", 3, None),
+            compensated("flap", 5, None),
+            compensated("flap", 9, "none"),
+        ],
+        "after",
+    )
+    assert [(row.contender.method, row.contender.mode) for row in rows] == [
+        ("flap", "none"), ("flap", "bias"), ("owl", "none"), ("owl", "ridge"),
+        ("hybrid", "none"), ("hybrid", "ridge"),
+    ]  # fmt: skip
+    plain, fitted = champion_rows(rows)
+    rivals = [runner_up(rows, ours) for ours in (plain, fitted)]
+    assert [rival.contender.label for rival in rivals if rival is not None] == ["flap · none", "owl · ridge"]
+    held = {row.contender.label: challenged([plain, fitted], row) for row in rows}
+    assert held["owl · ridge"] is fitted
+    assert held["owl"] is held["flap"] is held["flap · none"] is plain
+    assert challenged([], rows[0]) is None
