@@ -9,7 +9,6 @@ from hipp_prune.checkpoints.heads import HeadPlan, write_heads
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
 from hipp_prune.checkpoints.residual import Slicing, write_sliced
 from hipp_prune.errors import InputError
-from hipp_prune.plans.modes import compensation_notes
 from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.compensated import down_biases, fitted_downs, require_grams
 
@@ -32,12 +31,11 @@ def plan_baseline(method: Baseline, setting: Setting) -> Planned:
     planned = replace(planned, notes={**told, **planned.notes})
     if isinstance(planned, HeadPlan):
         neurons = _compensated(setting, planned.neurons)
-        mode, weight = neurons.compensation, neurons.image_weight
-        if mode == "bias":
+        if neurons.compensation == "bias":
             raise InputError(
                 f"{method} with attention has no bias compensation; choose --compensation ridge or none"
             )
-        return replace(planned, neurons=neurons, notes=planned.notes | compensation_notes(mode, weight))
+        return replace(planned, neurons=neurons, notes=planned.notes | neurons.notes)
     return _compensated(setting, planned) if whole and isinstance(planned, Plan) else planned
 
 
@@ -47,10 +45,9 @@ def _compensated(setting: Setting, plan: Plan) -> Plan:
     if mode == "auto":
         own = plan.compensation
         mode = own if own != "none" or setting.grams is None else "ridge"
-    if mode == "ridge":
-        require_grams(setting.grams)
+    factor = require_grams(setting.grams).factor if mode == "ridge" else None
     weight = plan.image_weight if "image_weight" in plan.notes else setting.config.image_weight
-    return plan.with_compensation(mode, weight)
+    return plan.with_compensation(mode, weight, factor)
 
 
 def write_baseline(

@@ -10,7 +10,9 @@ from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.errors import CheckpointError
 from hipp_prune.files.ranges import Large
 from hipp_prune.files.reading import read_document
+from hipp_prune.files.strict import check_value
 from hipp_prune.models.uneven import DOWN_BIAS, KEY_VALUE_HEADS, RESIDUAL_WIDTH
+from hipp_prune.plans.modes import Compensation
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger, ModelShape
 
@@ -35,6 +37,13 @@ class _LedgerFile:
     sparsity: Ledger
     model: ModelShape
     notes: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ReadNotes:
+    """The notes of ``ledger.json`` that are read again."""
+
+    compensation: Compensation = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +90,22 @@ def read_savings(folder: Path) -> Savings | None:
             return None
         plan = Plan.load(folder / PLAN_FILE)
         return Savings(ledger=plan.ledger, shape=plan.shape, notes=plan.notes)
-    content = read_document(
-        path,
-        _LedgerFile,
-        remedy="write the checkpoint again with `hipp-prune baseline`",
-        error=CheckpointError,
-    )
+    remedy = "write the checkpoint again with `hipp-prune baseline`"
+    content = read_document(path, _LedgerFile, remedy=remedy, error=CheckpointError)
+    where = f"{path}, notes"
+    check_value(content.notes, _ReadNotes, where=where, remedy=remedy, error=CheckpointError, foreign=True)
     return Savings(ledger=content.sparsity, shape=content.model, notes=content.notes)
+
+
+def checkpoint_compensation(folder: Path) -> Compensation:
+    """How a checkpoint's neurons answer for those that left; ``none`` too for a dense model.
+
+    Raises:
+        CheckpointError, PlanError: see ``read_savings``.
+    """
+    savings = read_savings(folder)
+    mode: Compensation = "none" if savings is None else savings.notes.get("compensation", "none")
+    return mode
 
 
 def lost_savings(folder: Path) -> str | None:

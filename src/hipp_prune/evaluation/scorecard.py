@@ -18,6 +18,7 @@ from hipp_prune.files.reading import read_document
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.objectives.returns import log_margins
+from hipp_prune.plans.modes import Compensation
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.benchmarks import asked
@@ -65,6 +66,8 @@ class Scorecard:
     """Sparsity on every denominator; None for a dense model."""
     preference: tuple[float, float, float] | None = None
     """λ of the plan it was pruned by."""
+    compensation: Compensation = "none"
+    """How its neurons answer for those that left."""
     speedup: float | None = None
     """Dense wall time over this model's on the same questions, measured alternately in one process."""
     origin: Origin | None = None
@@ -106,6 +109,7 @@ class _ScorecardFile:
     bytes: Large | None = None
     ledger: Ledger | None = None
     preference: tuple[Share, Share, Share] | None = None
+    compensation: Compensation = "none"
     speedup: Positive | None = None
     origin: Origin | None = None
 

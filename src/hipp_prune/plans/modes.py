@@ -10,6 +10,17 @@ CompensationChoice = Literal["auto", "none", "bias", "ridge"]
 """A mode by name, or the one that fits what is at hand."""
 
 
-def compensation_notes(mode: Compensation, image_weight: float | None) -> dict[str, object]:
-    """What a plan's notes say of its compensation: nothing where there is none."""
-    return {} if mode == "none" else {"compensation": mode, "image_weight": image_weight}
+def compensation_notes(
+    mode: Compensation, image_weight: float | None, ridge_factor: float | None = None
+) -> dict[str, object]:
+    """What a plan's notes say of its compensation: nothing where there is none.
+
+    Args:
+        mode: how it is carried out.
+        image_weight: of image tokens in what compensates.
+        ridge_factor: of μ, once it is known.
+    """
+    if mode == "none":
+        return {}
+    ridge = {} if ridge_factor is None else {"ridge_factor": ridge_factor}
+    return {"compensation": mode, "image_weight": image_weight, **ridge}

@@ -91,13 +91,15 @@ class Plan:
         mode: Compensation = self.notes.get("compensation", "none")
         return mode
 
-    def with_compensation(self, mode: Compensation, image_weight: float | None) -> "Plan":
-        """The plan, carried out in this mode, with this weight of image tokens."""
-        told = ("compensation", "image_weight", "bias_parameters_added")
+    def with_compensation(
+        self, mode: Compensation, image_weight: float | None, ridge_factor: float | None = None
+    ) -> "Plan":
+        """The plan, carried out in this mode, with this weight of image tokens and this ridge."""
+        told = ("compensation", "image_weight", "ridge_factor", "bias_parameters_added")
         silent = {name: note for name, note in self.notes.items() if name not in told}
         added = self.shape.num_blocks * self.shape.hidden_size
         biases = {"bias_parameters_added": added} if mode == "bias" else {}
-        return replace(self, notes=silent | biases | compensation_notes(mode, image_weight))
+        return replace(self, notes=silent | biases | compensation_notes(mode, image_weight, ridge_factor))
 
     @property
     def image_weight(self) -> float | None:

@@ -17,6 +17,8 @@ def calibrate_command(run: RunDirectory, provenance: Provenance, num_questions: 
     words += ["--seed", str(provenance.seed)]
     if num_questions is not None:
         words += ["--count", str(num_questions)]
+    if run.grams.exists():
+        words += ["--compensation", "ridge"]
     return _join(*words, "--out", str(run.root))
 
 
@@ -49,17 +51,10 @@ def query_command(run: RunDirectory, name: str, plan: Plan | None) -> str:
     return _join(*words, "--out", str(run.plans / f"{name}.json"))
 
 
-def prune_command(run: RunDirectory, provenance: Provenance, name: str, out: str) -> str:
-    """Makes the checkpoint that ``plans/NAME.json`` describes.
-
-    Args:
-        run: whose plan it is.
-        provenance: the run's; names the dense model.
-        name: the plan's, without folder or ending.
-        out: checkpoint folder to make.
-    """
+def prune_command(run: RunDirectory, name: str, out: str) -> str:
+    """Makes the checkpoint that ``plans/NAME.json`` describes, of the run's model; what compensates lies in the run."""
     plan = str(run.plans / f"{name}.json")
-    return _join("prune", "--model", provenance.model, "--plan", plan, "--out", out)
+    return _join("prune", "--run", str(run.root), "--plan", plan, "--out", out)
 
 
 def evaluate_command(

@@ -5,6 +5,7 @@ Reading changes nothing in the directory, so that a report can be written while 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.plans.arrays import Floats
+from hipp_prune.plans.modes import Compensation
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search import archive as archives
@@ -68,6 +70,7 @@ class Contents:
         return any(
             each.ledger is not None
             and abs(each.ledger.mlp - plan.ledger.mlp) < 1e-6
+            and each.compensation == plan.compensation
             and (plan.preference is None or _rank(each.preference) == _rank(plan.preference.vector))
             for each in self.pruned
         )
@@ -87,7 +90,8 @@ def read_contents(run: RunDirectory) -> Contents:
     searched = _try(contents, run.search.record, _read_search)
     if searched is not None:
         contents.config, contents.space = searched
-    contents.archive = _try(contents, run.search.archive, _read_archive) or []
+    mode = None if contents.config is None else contents.config.mode(has_grams=False)
+    contents.archive = _try(contents, run.search.archive, partial(_read_archive, mode=mode)) or []
     contents.curve = _try(contents, run.search.curve, _read_curve) or []
     plans = _try_all(contents, run.plans, Plan.load)
     contents.plans = dict(sorted(plans.items(), key=lambda item: _plan_order(item[1])))
@@ -142,8 +146,11 @@ def _read_search(path: Path) -> tuple[SearchSettings, PlanSpace | None]:
     return config, PlanSpace(shape=record.shape, unit=config.unit, r_max=config.r_max)
 
 
-def _read_archive(path: Path) -> list[archives.Evaluation]:
-    return list(archives.Archive(path))
+def _read_archive(path: Path, *, mode: Compensation | None) -> list[archives.Evaluation]:
+    archive = archives.Archive(path)
+    if mode is not None:
+        archive.check_compensation(mode)
+    return list(archive)
 
 
 def _read_curve(path: Path) -> list[Step]:

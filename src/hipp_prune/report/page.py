@@ -88,7 +88,7 @@ def _commands(contents: Contents) -> str:
     pruned_from = {name: each.model for name, each in contents.evaluations.items() if each.label != DENSE}
     for name in contents.plans:
         out = pruned_from.get(name, str(commands.pruned_folder(run, name)))
-        lines.append(commands.prune_command(run, provenance, name, out))
+        lines.append(commands.prune_command(run, name, out))
     lines += [
         commands.evaluate_command(run, provenance, name, each.model, each)
         for name, each in contents.evaluations.items()
@@ -115,7 +115,7 @@ def _summary(contents: Contents) -> str:
     for name, plan in contents.plans.items():
         if not contents.evaluated(plan):
             out = str(commands.pruned_folder(run, name))
-            prune = commands.prune_command(run, provenance, name, out)
+            prune = commands.prune_command(run, name, out)
             like = contents.dense and replace(contents.dense, label=str(plan.preference or name))
             evaluate = commands.evaluate_command(run, provenance, name, out, like)
             notes += _missing(f"The plan {name} has not been evaluated", f"{prune} && {evaluate}")

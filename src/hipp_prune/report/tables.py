@@ -157,7 +157,7 @@ def _first(start: bool) -> str:
 
 
 def _sparsity_columns(evaluations: Sequence[Scorecard]) -> list[TableColumn]:
-    """What each model saves; FLOPs and latency only where they are known of one of them."""
+    """What each model saves; FLOPs, latency and compensation only where they are known of one of them."""
 
     def cell(name: str) -> Callable[[Scorecard], str | None]:
         def text(each: Scorecard) -> str | None:
@@ -174,10 +174,21 @@ def _sparsity_columns(evaluations: Sequence[Scorecard]) -> list[TableColumn]:
         if any(getattr(ledger, field) is not None for ledger in ledgers):
             names[field] = name
     made_by = f"prune with a plan of hipp-prune query, then {_EVALUATE}"
-    return [
+    columns = [
         TableColumn(group="sparsity", name=name, unit="%", cell=cell(field), made_by=made_by)
         for field, name in names.items()
     ]
+    if any(each.compensation != "none" for each in evaluations):
+        columns.append(
+            TableColumn(
+                group="sparsity",
+                name="compensation",
+                unit="",
+                cell=lambda each: each.compensation,
+                made_by=made_by,
+            )
+        )
+    return columns
 
 
 def _benchmark_columns(benchmark: Benchmark, evaluations: Sequence[Scorecard]) -> list[TableColumn]:

@@ -118,13 +118,17 @@ def print_plan(plan: Plan, path: Path) -> None:
 
 
 def print_asked(notes: Mapping[str, Any], ledger: Ledger) -> None:
-    """What saving was asked for and what came of it, where one was; and each saving that was required."""
+    """What saving was asked for and what came of it, where one was; each that was required; and the compensation."""
     if (sentence := asked_and_got(notes, ledger)) is not None:
         console.print(sentence, highlight=False)
     own = {"sparsity": {"flops": "flops", "latency": "latency"}.get(notes.get("compression", ""), "mlp")}
     for name, value in notes.get("require", {}).items():
         if (got := getattr(ledger, own.get(name, name), None)) is not None:
             console.print(f"required {name}: {value:.2%}, got {got:.2%}", highlight=False)
+    if (mode := notes.get("compensation")) is not None:
+        factor = notes.get("ridge_factor")
+        ridge = "" if factor is None else f", ridge {factor:g} of the mean diagonal"
+        console.print(f"compensation: {mode}{ridge}", highlight=False)
 
 
 def describe_ledger(ledger: Ledger) -> str:

@@ -17,6 +17,7 @@ from hipp_prune.files.manifest import read_whole
 from hipp_prune.files.ranges import Count, Natural, NotNegative, Share
 from hipp_prune.files.strict import parse_json
 from hipp_prune.plans.arrays import Floats, Ints
+from hipp_prune.plans.modes import Compensation
 
 Return = Annotated[float, Ge(-1e9), Le(1e9)]
 """Of a question, in nats or as another of the returns has it; also log-probabilities and raw actions."""
@@ -60,6 +61,8 @@ class Evaluation:
     """λ it was drawn for."""
     log_prob: Return | None = None
     """log π_old(z | λ) at the draw."""
+    compensation: Compensation = "none"
+    """How the neurons that stayed answered for those that left; its line says so where they did."""
 
     @property
     def key(self) -> tuple[tuple[int, ...], str]:
@@ -120,7 +123,7 @@ class Archive:
                 os.truncate(self.path, self._half_line_at)
                 self._half_line_at = None
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(evaluation)) + "\n")
+                file.write(_line(evaluation) + "\n")
                 file.flush()
                 if time.monotonic() - self._synced >= SYNC_SECONDS:
                     os.fsync(file.fileno())
@@ -130,6 +133,20 @@ class Archive:
                 f"cannot write {self.path}: {error.strerror or error}; free space and start the search again, "
                 f"it goes on from evaluation {len(self._evaluations) - 1}"
             ) from error
+
+    def check_compensation(self, mode: Compensation) -> None:
+        """Refuses evaluations of plans that were compensated otherwise: they say nothing of this mode.
+
+        Raises:
+            RunError: naming the first.
+        """
+        for number, evaluation in enumerate(self, start=1):
+            if evaluation.compensation != mode:
+                raise RunError(
+                    f"{self.path or 'the archive'}, line {number}: expected a plan evaluated with {mode} compensation, "
+                    f"found {evaluation.compensation}; plans of two modes cannot be compared, so search again with "
+                    "--force"
+                )
 
     def select(self, *sources: str) -> list[Evaluation]:
         """Evaluations from these sources (all, if none is named), in the order they were paid for."""
@@ -143,7 +160,7 @@ def shared_archive(path: Path) -> Archive:
         IncompleteRunError: if a line other than the last is damaged.
     """
     archive = Archive(path if distributed.is_first() else None)
-    stored = distributed.once(lambda: [json.dumps(asdict(evaluation)) for evaluation in archive])
+    stored = distributed.once(lambda: [_line(evaluation) for evaluation in archive])
     if not distributed.is_first():
         for line in stored:
             archive.add(_evaluation(line, "the first worker's archive"))
@@ -181,6 +198,14 @@ def _evaluations(whole: bytes, path: Path) -> list[Evaluation]:
             )
         evaluations.append(evaluation)
     return evaluations
+
+
+def _line(evaluation: Evaluation) -> str:
+    """An evaluation as its line; of compensation nothing where there was none."""
+    said = asdict(evaluation)
+    if evaluation.compensation == "none":
+        del said["compensation"]
+    return json.dumps(said)
 
 
 def _evaluation(text: str, where: str) -> Evaluation:

@@ -43,8 +43,10 @@ def search(
 
     Raises:
         InputError: if there is no such method, or it needs a package that is not installed.
+        RunError: if what is paid for was compensated otherwise.
     """
     require_method(config.method)
+    archive.check_compensation(config.mode(has_grams=False))
     session = Session(problem=problem, config=config, archive=archive, progress=progress)
     answers = load_method(config.method).search(session)
     learnt = [tensor.numpy().tobytes() for tensor in answers.tensors().values()]

@@ -167,6 +167,7 @@ class Session:
                     sparsity=float(self.problem.space.sparsity(np.array(plan))),
                     source=source,
                     seconds=seconds,
+                    compensation=self.config.mode(has_grams=False),
                     **asdict(scores),
                     **extra,
                 )

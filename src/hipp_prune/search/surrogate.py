@@ -52,6 +52,9 @@ def fit_surrogate(evaluations: Sequence[Evaluation], space: PlanSpace) -> Surrog
     if not rows:
         nothing = np.zeros((2, space.num_units))
         return Surrogate(linear=nothing, quadratic=nothing, cubic=nothing)
+    assert len({row.compensation for row in rows}) == 1, (
+        "plans of two modes of compensation tell nothing together"
+    )
     ratios = 1.0 - kept_matrix(rows) / space.widths
     objectives = objective_matrix(rows)[:, :2]
     groups = np.unique([row.minibatch for row in rows], return_inverse=True)[1]

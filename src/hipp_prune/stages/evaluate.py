@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hipp_prune.checkpoints.card import write_scores
-from hipp_prune.checkpoints.ledger import checkpoint_ledger, lost_savings
+from hipp_prune.checkpoints.ledger import checkpoint_compensation, checkpoint_ledger, lost_savings
 from hipp_prune.evaluation.results import Results, score_answers_file
 from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions, weight_bytes
 from hipp_prune.evaluation.speed import measure_speedups
@@ -70,6 +70,7 @@ def evaluate(
         bytes=weight_bytes(local_folder(model)),
         ledger=ledger,
         preference=preference,
+        compensation=checkpoint_compensation(local_folder(model)),
     )
 
 

@@ -57,7 +57,7 @@ def prune(
     with writing(out):
         return prune_checkpoint(
             local_folder(model),
-            loaded.with_compensation(mode, loaded.image_weight),
+            loaded.with_compensation(mode, loaded.image_weight, downs.ridge_factor),
             out,
             down_weights=downs.weights,
             down_biases=downs.biases,
@@ -73,6 +73,7 @@ class _Downs:
 
     weights: DownWeight | None = None
     biases: list[Tensor] | None = None
+    ridge_factor: float | None = None
 
 
 def _downs(model: str, plan: Plan, mode: Compensation, run: Path | None) -> _Downs:
@@ -98,8 +99,9 @@ def _downs(model: str, plan: Plan, mode: Compensation, run: Path | None) -> _Dow
             biases=down_biases(adapter, calibrated.calibration(adapter), plan.keep_masks(), plan.image_weight)
         )
     calibrated.check_weights(plan.shape.fingerprint)
+    grams = require_grams(calibrated.grams())
     return _Downs(
-        weights=fitted_downs(require_grams(calibrated.grams()), plan.keep_masks(), plan.image_weight)
+        weights=fitted_downs(grams, plan.keep_masks(), plan.image_weight), ridge_factor=grams.factor
     )
 
 

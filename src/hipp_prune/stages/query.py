@@ -40,6 +40,7 @@ def query(
     Raises:
         OutputExistsError: if another file is there and ``force`` is false.
         IncompleteRunError: if the run has not been searched.
+        RunError: if what it evaluated was compensated otherwise than its policy was trained for.
         BudgetError: if the box does not allow the sparsity or the alignment.
         PreferenceError: if the preference weighs a role that the run's questions do not measure.
         RequirementError: if no plan is predicted to meet the requirements, saying what is attainable.
@@ -62,6 +63,7 @@ def _answer(
 ) -> Plan:
     sparsity, align = settings.sparsity, settings.align
     archive = Archive(search.archive)
+    archive.check_compensation(planner.config.mode(has_grams=False))
     if preference is not None:
         check_preference(preference, measured_roles(archive))
     if requirements:

@@ -10,6 +10,8 @@ from torch import Tensor
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.plan import Plan, pack_masks
 from hipp_prune.plans.space import PlanSpace, UnitKind
+from hipp_prune.pruning.compensated import DownWeight
+from hipp_prune.pruning.compensation import fit_kept
 from hipp_prune.pruning.masking import Mask
 from hipp_prune.questions.question import Question
 from tests.tiny import tiny_image
@@ -60,3 +62,14 @@ def make_plan(
         shape=adapter.shape, unit=unit, kept=tuple(kept), masks=pack_masks(chosen),
         ledger=space.ledger(np.array(kept)), importance="random",
     )  # fmt: skip
+
+
+def fit_somehow(plan: Plan) -> DownWeight:
+    """Down projections fitted anew to a random Gram matrix, as ridge compensation leaves them."""
+
+    def fitted(block: int, weight: Tensor) -> Tensor:
+        tokens = torch.randn(64, weight.shape[1], generator=torch.Generator().manual_seed(block))
+        keep = torch.from_numpy(plan.keep_masks()[block])
+        return fit_kept(tokens.T @ tokens / 64, weight.float(), keep, 0.1)
+
+    return fitted

@@ -21,7 +21,7 @@ from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl, tiny_smolvlm
 from tests.tolerance import assert_agree, assert_greedy
-from tests.unit.checkpoints.tiny_plans import make_plan
+from tests.unit.checkpoints.tiny_plans import fit_somehow, make_plan
 from tests.unit.export.llama_cpp import answer, logprobs, serve, without_end
 
 PROMPT = "USER: Is there a red cup in the image? ASSISTANT:"
@@ -56,6 +56,12 @@ def with_down_biases(tmp: Path) -> Path:
     return pruned(tmp, tiny_llava(tmp), down_biases=biases)
 
 
+def fitted_anew(tmp: Path) -> Path:
+    """As ridge compensation leaves it."""
+    source = tiny_llava(tmp)
+    return pruned(tmp, source, down_weights=fit_somehow(make_plan(load_model(source), "coupled", KEPT)))
+
+
 def without_heads(tmp: Path) -> Path:
     """As LLM-Pruner leaves it."""
     source = tiny_llava(tmp)
@@ -81,7 +87,7 @@ def scaled_rotation(tmp: Path) -> Path:
 
 
 VARIANTS = (
-    uneven, biased_and_tied, even, half_precision, with_down_biases, without_heads, scaled_rotation,
+    uneven, biased_and_tied, even, half_precision, with_down_biases, fitted_anew, without_heads, scaled_rotation,
 )  # fmt: skip
 
 

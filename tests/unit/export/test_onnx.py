@@ -21,7 +21,7 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.question import Question
 from tests.tiny import tiny_idefics3, tiny_image, tiny_llava, tiny_qwen2_5_vl, tiny_qwen2_vl
 from tests.tolerance import assert_agree, assert_clear
-from tests.unit.checkpoints.tiny_plans import make_plan
+from tests.unit.checkpoints.tiny_plans import fit_somehow, make_plan
 
 needs_runtime = pytest.mark.skipif(
     any(find_spec(name) is None for name in onnx._PACKAGES),
@@ -41,11 +41,12 @@ SIZES = ((56, 56), (112, 56), (56, 112), (84, 84), (60, 100))
 def exported(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> tuple[Adapter, Path]:
-    """What was exported of a LLaVA-like model of uneven widths, or of a Qwen2.5-VL-like one of a single block."""
+    """What was exported of a LLaVA-like model of uneven widths, compensated, or of a Qwen2.5-VL-like one of a block."""
     folder = tmp_path_factory.mktemp("onnx")
     dense = tiny_llava(folder) if request.param == "llava" else tiny_qwen2_5_vl(folder, blocks=1)
     plan = make_plan(load_model(dense), "coupled", (40, 17) if request.param == "llava" else (23,))
-    prune_checkpoint(dense, plan, folder / "pruned")
+    fitted = fit_somehow(plan) if request.param == "llava" else None
+    prune_checkpoint(dense, plan, folder / "pruned", down_weights=fitted)
     write_onnx(folder / "pruned", folder / "graphs")
     return load_model(folder / "pruned", dtype="float32"), folder / "graphs"
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import AutoModelForImageTextToText
 
 from hipp_prune.checkpoints.folders import open_shards
-from hipp_prune.checkpoints.ledger import checkpoint_ledger
+from hipp_prune.checkpoints.ledger import checkpoint_compensation, checkpoint_ledger
 from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.checkpoints.shards import find_tensors
 from hipp_prune.errors import CheckpointError, OutputExistsError, QuestionError
@@ -23,7 +23,7 @@ from hipp_prune.recovery.recover import RecoveryReport, recover_checkpoint, stat
 from hipp_prune.recovery.training import Student
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl
 from tests.tolerance import assert_agree
-from tests.unit.checkpoints.tiny_plans import logits, make_plan, stock_inputs
+from tests.unit.checkpoints.tiny_plans import fit_somehow, logits, make_plan, stock_inputs
 from tests.unit.full_disk import full_disk
 from tests.unit.recovery.conftest import SHORT
 
@@ -62,6 +62,27 @@ def test_widths_stay_uneven_and_plain_transformers_loads_it(
     assert not any(info[f"{kind}_keys"] for kind in ("missing", "unexpected", "mismatched"))
     inputs = stock_inputs(adapter)
     assert_agree(logits(stock.eval(), inputs), logits(adapter.model, inputs))
+
+
+def test_a_compensated_checkpoint_is_recovered_from_the_compensated_weights_and_stays_told_as_one(
+    questions: list[Question], tmp_path: Path
+):
+    dense, compensated = tiny_llava(tmp_path), tmp_path / "compensated"
+    plan = make_plan(load_model(dense), "coupled", (30, 21)).with_compensation("ridge", 0.5, 1e-3)
+    prune_checkpoint(dense, plan, compensated, down_weights=fit_somehow(plan))
+    prune_checkpoint(dense, plan, tmp_path / "plain")
+    recover(compensated, tmp_path / "out", questions)
+    downs = [
+        load_model(folder).blocks[0].down.weight
+        for folder in (tmp_path / "out", compensated, tmp_path / "plain")
+    ]
+    assert torch.equal(downs[0], downs[1]), "LoRA is on the last block only"
+    assert (downs[0] - downs[2]).abs().max() > 1e-3
+    assert checkpoint_compensation(tmp_path / "out") == "ridge"
+    for folder in (compensated, tmp_path / "out"):
+        card = (folder / "README.md").read_text()
+        assert "- compensation: ridge" in card
+        assert "- ridge factor: 0.001" in card
 
 
 def test_an_untied_head_is_saved_and_counted(

@@ -88,8 +88,16 @@ def test_query() -> None:
 
 
 def test_prune() -> None:
-    command = parsed(commands.prune_command(RUN, PROVENANCE, "mine", "out"))
-    assert command == Prune(model=PROVENANCE.model, plan=RUN.plans / "mine.json", out=Path("out"))
+    command = parsed(commands.prune_command(RUN, "mine", "out"))
+    assert command == Prune(searched=RUN.root, plan=RUN.plans / "mine.json", out=Path("out"))
+
+
+def test_calibrate_gathers_gram_matrices_where_the_run_has_them(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    assert "--compensation" not in commands.calibrate_command(run, PROVENANCE)
+    run.grams.write_bytes(b"")
+    command = parsed(commands.calibrate_command(run, PROVENANCE))
+    assert command.settings.compensation == "ridge"
 
 
 def test_evaluate_asks_the_same_questions_again(questions: list[Question]) -> None:

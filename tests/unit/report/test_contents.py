@@ -1,5 +1,6 @@
 """Reading a run directory in any state, without touching it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,20 @@ def test_damaged_files_are_named_and_the_rest_is_read(finished: RunDirectory) ->
     }
     assert list(contents.plans) == ["robust", "useful"]
     assert list(contents.evaluations) == ["dense", "robust", "useful"]
+
+
+def test_an_archive_of_another_mode_than_the_search_says_is_left_out(finished: RunDirectory) -> None:
+    lines = finished.search.archive.read_text().splitlines()
+    lines[3] = json.dumps(json.loads(lines[3]) | {"compensation": "ridge"})
+    write_text(finished.search.archive, "\n".join(lines) + "\n")
+    contents = read_contents(finished)
+    assert contents.archive == []
+    (reason,) = contents.damaged.values()
+    assert "line 4: expected a plan evaluated with none compensation, found ridge" in reason
+
+
+def test_a_plan_that_was_evaluated_otherwise_compensated_was_not_evaluated(finished: RunDirectory) -> None:
+    contents = read_contents(finished)
+    plan = contents.plans["robust"]
+    assert contents.evaluated(plan)
+    assert not contents.evaluated(plan.with_compensation("ridge", 0.5))

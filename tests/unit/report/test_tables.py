@@ -114,3 +114,12 @@ def test_unknown_subsets_get_a_column(questions: list[Question]) -> None:
 )
 def test_format_bytes(count: int, text: str) -> None:
     assert format_bytes(count) == text
+
+
+def test_how_models_are_compensated_is_shown_where_one_is(questions: list[Question]) -> None:
+    pruned = make_pruned(questions, "robust", make_plan((1.0, 0.0, 0.0), 0.3), errors=[])
+    dense = make_evaluation(questions, "dense", errors=[])
+    assert not any("compensation" in name for name in summary_rows([dense, pruned])[0])
+    header, rows = summary_rows([dense, pruned, replace(pruned, compensation="ridge")])
+    assert [by_name(header, row)["sparsity: compensation"] for row in rows] == ["none", "none", "ridge"]
+    assert "ridge" in summary_html([dense, replace(pruned, compensation="ridge")])

@@ -151,3 +151,24 @@ def test_matrices():
     assert kept_matrix(rows).tolist() == [[1, 10], [2, 10]]
     np.testing.assert_allclose(objective_matrix(rows), [[-0.1, 0.5, 1 / 3], [-0.2, -1.0, 1 / 3]])
     assert objective_matrix([]).shape == (0, 3)
+
+
+def test_a_line_says_how_its_plan_was_compensated_where_it_was(path: Path) -> None:
+    archive = Archive(path)
+    archive.add(_evaluation(1))
+    archive.add(_evaluation(2, compensation="ridge"))
+    plain, fitted = map(json.loads, path.read_text().splitlines())
+    assert "compensation" not in plain
+    assert fitted["compensation"] == "ridge"
+    assert [each.compensation for each in Archive(path)] == ["none", "ridge"]
+
+
+def test_evaluations_of_another_mode_are_refused(path: Path) -> None:
+    archive = Archive(path)
+    archive.check_compensation("bias")
+    archive.add(_evaluation(1))
+    archive.add(_evaluation(2, compensation="ridge"))
+    with pytest.raises(RunError, match=r"line 2: expected .* none compensation, found ridge; .*--force"):
+        Archive(path).check_compensation("none")
+    with pytest.raises(RunError, match=r"line 1: expected .* ridge compensation, found none"):
+        Archive(path).check_compensation("ridge")

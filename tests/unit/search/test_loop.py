@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from hipp_prune.errors import RunError
 from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.objectives.band import StabilityBand
 from hipp_prune.objectives.returns import PlanScores
@@ -304,3 +305,16 @@ def test_the_preferred_objective_is_the_better_one(trained):
     robust, useful = WORLD.objectives(_query(trained, np.eye(3)[:2], (0.35, 0.35)))
     assert robust[0] > useful[0]
     assert useful[1] > robust[1]
+
+
+def test_evaluations_know_how_their_plans_were_compensated_and_modes_do_not_mix(
+    uninterrupted: tuple[SearchResult, Archive],
+) -> None:
+    _, archive = uninterrupted
+    assert {each.compensation for each in archive} == {"none"}
+    ridge = replace(QUICK, compensation="ridge")
+    with pytest.raises(RunError, match="expected a plan evaluated with ridge compensation, found none"):
+        search(SMALL, ridge, archive)
+    fresh = Archive()
+    search(SMALL, replace(ridge, evaluations=16), fresh)
+    assert {each.compensation for each in fresh} == {"ridge"}

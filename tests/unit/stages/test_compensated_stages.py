@@ -1,25 +1,34 @@
 """One mode from calibration to checkpoint: decided once, recorded everywhere, carried out only where it can be."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hipp_prune.baselines.settings import BaselineSettings
+from hipp_prune.calibration.grams import Grams
+from hipp_prune.checkpoints.heads import HeadPlan
+from hipp_prune.checkpoints.ledger import checkpoint_compensation
 from hipp_prune.cli import main
 from hipp_prune.errors import InputError, RunError
+from hipp_prune.evaluation.scorecard import Scorecard
+from hipp_prune.files.manifest import accept_files
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.models import load_model
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
+from hipp_prune.pruning.compensated import fitted_downs
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.baseline import baseline
 from hipp_prune.stages.calibrate import calibrate
+from hipp_prune.stages.evaluate import evaluate
 from hipp_prune.stages.prune import prune, prune_searched
+from hipp_prune.stages.query import query
 from hipp_prune.stages.search import search
-from hipp_prune.stages.settings import CalibrateSettings
+from hipp_prune.stages.settings import CalibrateSettings, EvaluateSettings
 
 MODEL = "toy-llava"
 SEARCH = SearchSettings(method="random", evaluations=3, minibatch=8)
@@ -91,7 +100,9 @@ def test_a_checkpoint_holds_what_was_evaluated_and_says_so(run: RunDirectory, tm
     compensated = prune_searched(run.root, preference, tmp_path / "ridge")
     plain = prune_searched(run.root, preference, tmp_path / "none", compensation="none")
     assert compensated.bytes_after == plain.bytes_after
-    assert Plan.load(tmp_path / "ridge" / "plan.json").compensation == "ridge"
+    plan = Plan.load(tmp_path / "ridge" / "plan.json")
+    assert plan.compensation == "ridge"
+    assert plan.notes["ridge_factor"] == Grams.load(run.grams).factor
     assert Plan.load(tmp_path / "none" / "plan.json").compensation == "none"
     pairs = zip(downs(tmp_path / "ridge"), downs(tmp_path / "none"), strict=True)
     assert not all(np.allclose(fitted, cut, atol=1e-4) for fitted, cut in pairs)
@@ -135,6 +146,51 @@ def test_baselines_are_compensated_as_they_are_told(
     assert planned.compensation == mode
     assert (load_model(tmp_path / "out").blocks[0].down.bias is not None) == (mode == "bias")
     assert ("bias_parameters_added" in planned.notes) == (mode == "bias")
+
+
+def test_the_neurons_of_llm_pruner_are_compensated_when_heads_leave_too(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    checkpoints = {}
+    for mode in ("none", "ridge"):
+        settings = BaselineSettings(attention=True, match="block", compensation=mode)
+        planned, report = baseline("llm-pruner", 0.2, tmp_path / mode, settings, run=run.root)
+        assert isinstance(planned, HeadPlan)
+        assert checkpoint_compensation(tmp_path / mode) == mode
+        checkpoints[mode] = planned, report.bytes_after
+    planned, size = checkpoints["ridge"]
+    assert (size, planned.ledger) == (checkpoints["none"][1], checkpoints["none"][0].ledger)
+    assert planned.notes["ridge_factor"] == Grams.load(run.grams).factor
+    masks = planned.neurons.keep_masks()
+    fitted = fitted_downs(Grams.load(run.grams), masks, planned.neurons.image_weight)
+    dense = load_model(MODEL).blocks
+    for block, down in enumerate(downs(tmp_path / "ridge")):
+        expected = fitted(block, dense[block].down.weight.detach()).float().numpy()
+        np.testing.assert_allclose(down, expected, atol=1e-3)
+    settings = BaselineSettings(attention=True, match="block", compensation="bias")
+    with pytest.raises(InputError, match="llm-pruner with attention has no bias compensation"):
+        baseline("llm-pruner", 0.2, tmp_path / "bias", settings, run=run.root)
+
+
+def test_an_evaluation_says_how_its_model_is_compensated(run: RunDirectory, tmp_path: Path) -> None:
+    preference = Preference.parse("1,1,1")
+    for mode in ("none", "ridge"):
+        prune_searched(run.root, preference, tmp_path / mode, compensation=mode)
+        evaluation = evaluate(str(tmp_path / mode), ["toyworld"], EvaluateSettings(limit=4))
+        assert evaluation.compensation == mode
+        evaluation.save(tmp_path / "evaluation.json")
+        assert Scorecard.load(tmp_path / "evaluation.json").compensation == mode
+
+
+def test_a_query_refuses_an_archive_of_another_mode(run: RunDirectory, tmp_path: Path) -> None:
+    other = RunDirectory(shutil.copytree(run.root, tmp_path / "other"))
+    lines = other.search.archive.read_text().splitlines()
+    plain = [json.dumps({k: v for k, v in json.loads(line).items() if k != "compensation"}) for line in lines]
+    assert plain != lines
+    other.search.archive.write_text("\n".join(plain) + "\n")
+    accept_files(other.root)
+    with pytest.raises(RunError, match=r"line 1: expected .* ridge compensation, found none"):
+        query(other.root, Preference.parse("1,1,1"))
 
 
 @pytest.mark.parametrize("method", ["wanda-rows", "slicegpt"])

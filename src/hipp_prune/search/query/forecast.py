@@ -22,6 +22,7 @@ from hipp_prune.files.ranges import Count
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.writing import write_json
 from hipp_prune.plans.arrays import Floats, Ints
+from hipp_prune.plans.modes import Compensation
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.questions.benchmarks import BENCHMARKS, column_of
 from hipp_prune.search.archive import Archive, Evaluation, kept_matrix
@@ -109,6 +110,7 @@ class _ForecastFile:
     """What ``forecast.json`` holds."""
 
     evaluations: Count
+    compensation: Compensation = "none"
     fits: Annotated[list[_FitFile], Len(1 + _FEWEST_GROUPS, 1 + _GROUPS)]
     """The whole one first."""
 
@@ -119,6 +121,8 @@ class Forecast:
 
     evaluations: int
     """How many the archive held when it was fitted."""
+    compensation: Compensation
+    """Of the plans that they evaluated, and so of those that are forecast."""
     whole: Fit
     without: tuple[Fit, ...]
     """G fits, 4 ≤ G ≤ 8."""
@@ -144,11 +148,14 @@ class Forecast:
     def save(self, path: Path) -> None:
         """Writes the forecast as JSON, atomically."""
         fits = [_as_json(fit) for fit in (self.whole, *self.without)]
-        write_json(path, {"evaluations": self.evaluations, "fits": fits})
+        said = {"evaluations": self.evaluations, "compensation": self.compensation, "fits": fits}
+        write_json(path, said)
 
     @classmethod
-    def load(cls, path: Path, *, evaluations: int, units: int) -> "Forecast | None":
-        """Reads a forecast; none where there is none for an archive of so many evaluations of so many units."""
+    def load(
+        cls, path: Path, *, evaluations: int, units: int, compensation: Compensation = "none"
+    ) -> "Forecast | None":
+        """Reads a forecast; none where there is none for so many evaluations of so many units, compensated so."""
         try:
             content = read_document(path, _ForecastFile, remedy="search again", error=InputError)
         except InputError:
@@ -156,10 +163,11 @@ class Forecast:
         fits = [Fit(surrogate=fit.surrogate.restore(), curves=fit.curves) for fit in content.fits]
         names = [name for name in BENCHMARKS if name in fits[0].curves]
         fitting = all(fit.surrogate.linear.shape == (2, units) and list(fit.curves) == names for fit in fits)
-        if content.evaluations != evaluations or not fitting:
+        found = content.evaluations, content.compensation
+        if found != (evaluations, compensation) or not fitting:
             return None
         whole, *without = fits
-        return cls(evaluations=evaluations, whole=whole, without=tuple(without))
+        return cls(evaluations=evaluations, compensation=compensation, whole=whole, without=tuple(without))
 
 
 def known_forecast(path: Path, archive: Archive, space: PlanSpace) -> Forecast:
@@ -168,7 +176,8 @@ def known_forecast(path: Path, archive: Archive, space: PlanSpace) -> Forecast:
     Raises:
         InputError: if the archive is too small.
     """
-    found = Forecast.load(path, evaluations=len(archive), units=space.num_units)
+    mode = next((evaluation.compensation for evaluation in archive), "none")
+    found = Forecast.load(path, evaluations=len(archive), units=space.num_units, compensation=mode)
     return fit_forecast(list(archive), space) if found is None else found
 
 
@@ -190,6 +199,7 @@ def fit_forecast(evaluations: Sequence[Evaluation], space: PlanSpace) -> Forecas
     group = dict(zip(minibatches, shuffled.tolist(), strict=True))
     return Forecast(
         evaluations=len(rows),
+        compensation=rows[0].compensation,
         whole=_fit(rows, space),
         without=tuple(
             _fit([row for row in rows if group[row.minibatch] != left_out], space)

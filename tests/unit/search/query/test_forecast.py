@@ -109,6 +109,23 @@ def test_a_forecast_is_kept_until_the_archive_grows(tmp_path: Path):
     assert known_forecast(path, archive, landscape.space).evaluations == 41
 
 
+def test_a_forecast_of_another_mode_is_fitted_anew(tmp_path: Path):
+    landscape, path = Landscape(), tmp_path / "forecast.json"
+    rows = make_archive(landscape, 40, 5)
+    plain, fitted = Archive(), Archive()
+    for row in rows:
+        plain.add(row)
+        fitted.add(replace(row, robustness=row.robustness / 2, compensation="ridge"))
+    stored = known_forecast(path, plain, landscape.space)
+    stored.save(path)
+    assert stored.compensation == "none"
+    units = landscape.space.num_units
+    assert Forecast.load(path, evaluations=40, units=units, compensation="ridge") is None
+    assert known_forecast(path, fitted, landscape.space).compensation == "ridge"
+    with pytest.raises(AssertionError, match="two modes"):
+        fit_forecast([*rows, replace(rows[0], compensation="ridge")], landscape.space)
+
+
 def test_forecasts_stay_in_range():
     landscape = Landscape()
     rows = [
