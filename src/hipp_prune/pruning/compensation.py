@@ -96,6 +96,36 @@ def fit_kept(
     return exact[:, keep] + torch.cholesky_solve((exact[:, ~keep] @ cross).T, factor).T
 
 
+def correct(
+    gram: Float[Tensor, "kept kept"], cross: Float[Tensor, "hidden kept"], ridge: float
+) -> Float[Tensor, "hidden kept"]:
+    """V − W_P = argmin_D Σ ω ‖ρ − D a_P‖² + μ ‖D‖², for any target of which W_P leaves ρ.
+
+    Args:
+        gram: Σ ω a_P a_Pᵀ.
+        cross: Σ ω ρ a_Pᵀ.
+        ridge: μ > 0.
+    """
+    factor, _ = _cholesky(gram, ridge)
+    return torch.cholesky_solve(cross.to(factor.dtype).T, factor).T
+
+
+def explained(
+    gram: Float[Tensor, "kept kept"],
+    cross: Float[Tensor, "hidden kept"],
+    correction: Float[Tensor, "hidden kept"],
+) -> float:
+    """Σ ω ‖ρ‖² − Σ ω ‖ρ − D a_P‖²: what a correction D takes off the error; below zero if it adds to it.
+
+    Args:
+        gram: Σ ω a_P a_Pᵀ of the tokens in question.
+        cross: their Σ ω ρ a_Pᵀ.
+        correction: D.
+    """
+    exact = correction.to(gram.dtype)
+    return float(2 * (exact * cross).sum() - ((exact @ gram) * exact).sum())
+
+
 def ridge_strength(gram: Float[Tensor, "neurons neurons"], factor: float) -> float:
     """μ = factor · mean diag G; 1 where nothing ever fires, and every μ gives W back."""
     return factor * float(gram.diagonal().double().mean()) or 1.0

@@ -1,0 +1,289 @@
+"""Sequential compensation: block after block on the stream that is pruned already; later blocks answer for earlier ones.
+
+``ridge`` fits every block as if all others were dense. But behind the first pruned block the residual stream is another,
+and errors that each block keeps small add up: toy-qwen2.5-vl pruned by half answers worse with it than without. Here
+
+    W'_P = argmin_V Σ_t ω_t ‖(h_t − r̃_t) − V ã_Pt‖² + μ ‖V − W_P‖²                              (sequential)
+
+over calibration tokens t: h is the residual stream behind the block in the dense model, r̃ the pruned one's before the
+block's down projection adds to it, ã that projection's input, both with all earlier blocks pruned and fitted. So a block
+corrects what the earlier ones did, as far as its neurons can. Both streams move on block by block: one block's sums
+exist at any moment, beside two residual streams of the calibration questions.
+
+Tokens do not count alike. Image and text tokens have their shares as in Eq. 10, and the tokens that are answered from
+count as much as all others together: what is wrong there is wrong in the answer. μ is chosen in every block by
+questions that are held out; where no fit helps these, the block keeps W_P.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hipp_prune.calibration.grams import held_out_groups, token_weights
+from hipp_prune.calibration.measurement import batches
+from hipp_prune.errors import UnsupportedModelError
+from hipp_prune.files.progress import Progress
+from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
+from hipp_prune.plans.arrays import Bools, Float
+from hipp_prune.pruning.compensation import correct, explained
+from hipp_prune.questions.question import Question
+
+FACTORS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""μ as a multiple of the mean diagonal of Σ ω ã_P ã_Pᵀ: what each block chooses from."""
+
+DEFAULT_FACTOR = 1e-2
+"""Where no question was held out."""
+
+_ANSWERS = 0.5
+"""What the tokens that are answered from count for, of all."""
+_NOT_ADDED = 0.05
+"""Largest part of an MLP's output that may be missing from what the block adds to the stream: half precision rounds."""
+
+
+@dataclass
+class _Stream:
+    """A batch on its way through the blocks, in the dense model and in the pruned one."""
+
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]]
+    """What each block is given beside the states."""
+    between: dict[int, Tensor]
+    """What the model itself adds to the states before a block, by the block's index."""
+    dense: Tensor
+    """Residual stream of the dense model, [B, T, H]."""
+    pruned: Tensor
+    """The same with all blocks so far pruned and fitted."""
+    weights: Tensor
+    """ω, float32 [B, T]; 0 at padding."""
+    held: bool
+    """Whether these questions are held out."""
+
+    def enter(self, block: int) -> None:
+        """Adds what the model adds before a block."""
+        if block in self.between:
+            self.dense = self.dense + self.between[block]
+            self.pruned = self.pruned + self.between[block]
+
+    def run(self, layer: nn.Module, block: int, states: Tensor) -> Tensor:
+        """States behind the block."""
+        arguments, named = self.calls[block]
+        output = layer(states, *arguments, **named)
+        behind: Tensor = output[0] if isinstance(output, tuple) else output
+        return behind
+
+
+@dataclass
+class _Sums:
+    """What a block's fit needs of its tokens; batches add up."""
+
+    gram: Float[Tensor, "kept kept"]
+    """Σ ω ã_P ã_Pᵀ."""
+    cross: Float[Tensor, "hidden kept"]
+    """Σ ω ρ ã_Pᵀ, where ρ is what W_P leaves of the target."""
+
+    @classmethod
+    def zeros(cls, weight: Tensor) -> "_Sums":
+        """No token seen, for W_P [hidden, kept]."""
+        exact = weight.new_zeros(()).double() if weight.device.type != "mps" else weight.new_zeros(()).float()
+        hidden, kept = weight.shape
+        return cls(exact.new_zeros(kept, kept), exact.new_zeros(hidden, kept))
+
+    def add(self, inputs: Tensor, missing: Tensor, weights: Tensor) -> None:
+        """Adds tokens: ã_P [T, kept], ρ [T, hidden] and ω [T], float32."""
+        weighed = inputs * weights[:, None]
+        self.gram += weighed.T @ inputs
+        self.cross += missing.T @ weighed
+
+
+@torch.no_grad()
+def fit_sequentially(
+    adapter: Adapter,
+    questions: Sequence[Question],
+    masks: Sequence[Bools],
+    *,
+    image_weight: float | None = 0.5,
+    batch_size: int = 16,
+    progress: Progress | None = None,
+) -> list[Float[Tensor, "hidden kept"]]:
+    """W'_P of every block under one plan; the model is as before afterwards.
+
+    Args:
+        adapter: the dense model, its neurons in original order.
+        questions: the calibration questions, at least one.
+        masks: True where a neuron of a block stays, in original order.
+        image_weight: share of image tokens, in [0, 1]; None to count every token alike.
+        batch_size: questions a forward pass, > 0.
+        progress: told (block passes over a batch done, in all).
+
+    Returns:
+        L weights in float32 on the CPU, [hidden, kept].
+
+    Raises:
+        UnsupportedModelError: if a block does not add its MLP's output to the residual stream.
+        ImageError: if a question's picture cannot be read.
+    """
+    assert questions, "nothing to fit on"
+    streams = _enter(adapter, questions, image_weight, batch_size)
+    fitted = []
+    for index, (block, mask) in enumerate(zip(adapter.blocks, masks, strict=True)):
+        layer = adapter.model.get_submodule(block.name)
+        keep = torch.from_numpy(mask).to(block.down.weight.device)
+        for stream in streams:
+            stream.enter(index)
+        weight = _fit_block(layer, block, index, keep, streams)
+        with _standing_in(block.down, weight, keep):
+            for stream in streams:
+                stream.pruned = stream.run(layer, index, stream.pruned)
+        fitted.append(weight.cpu())
+        if progress is not None:
+            progress(index + 1, len(adapter.blocks))
+    return fitted
+
+
+def _enter(
+    adapter: Adapter, questions: Sequence[Question], image_weight: float | None, batch_size: int
+) -> list[_Stream]:
+    """Batches of questions before the first block, those to be fitted to and those that are held out."""
+    groups = held_out_groups(questions)
+    streams = []
+    for held in (False, True):
+        part = [question for question in questions if (question.group in groups) is held]
+        for batch, images in batches(adapter, part, batch_size):
+            calls, between, states = _record(adapter, batch, images)
+            streams.append(
+                _Stream(calls, between, states, states, _token_shares(batch, image_weight), held)
+            )
+    return streams
+
+
+def _token_shares(batch: Batch, image_weight: float | None) -> Tensor:
+    """ω of a batch's tokens, a token's mean about 1, float32 [B, T]."""
+    present = batch.attention_mask.bool()
+    image, text = (1.0, 1.0) if image_weight is None else token_weights(batch, image_weight)
+    weights = torch.where(batch.image_mask, image, text) * present
+    answered = torch.zeros_like(weights)
+    answered.scatter_(1, batch.last[:, None], float(present.sum()) / len(batch.last))
+    return (1 - _ANSWERS) * weights + _ANSWERS * answered
+
+
+def _record(
+    adapter: Adapter, batch: Batch, images: Sequence[ImageFeatures]
+) -> tuple[list[tuple[tuple[Any, ...], dict[str, Any]]], dict[int, Tensor], Tensor]:
+    """How the model calls its blocks on a batch, what it adds before some, and the states before the first."""
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    between: dict[int, Tensor] = {}
+    states: list[Tensor] = []
+
+    def before(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        entering = arguments[0] if arguments else named["hidden_states"]
+        rest = {name: value for name, value in named.items() if name != "hidden_states"}
+        if states and not torch.equal(entering, states[-1]):
+            between[len(calls)] = entering - states[-1]
+        states[:] = [*states[:1], entering]
+        calls.append((arguments[1:], rest))
+
+    def behind(_: nn.Module, __: object, output: Any) -> None:
+        states[:] = [states[0], output[0] if isinstance(output, tuple) else output]
+
+    layers = [adapter.model.get_submodule(block.name) for block in adapter.blocks]
+    hooks = [layer.register_forward_pre_hook(before, with_kwargs=True) for layer in layers]
+    hooks += [layer.register_forward_hook(behind) for layer in layers]
+    try:
+        adapter.hidden_states(batch, images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return calls, between, states[0]
+
+
+def _fit_block(
+    layer: nn.Module, block: Block, index: int, keep: Tensor, streams: Sequence[_Stream]
+) -> Tensor:
+    """W'_P of one block, float32; the dense stream is behind the block then, the pruned one still before it."""
+    original = block.down.weight[:, keep].float()
+    fit, held = _Sums.zeros(original), _Sums.zeros(original)
+    for number, stream in enumerate(streams):
+        stream.dense = stream.run(layer, index, stream.dense)
+        with _watching(block.down) as seen:
+            whole = stream.run(layer, index, stream.pruned)
+        inputs, output = seen
+        if not number:
+            _check_added(layer, block, index, stream, whole, output)
+        present = stream.weights > 0
+        kept = inputs[present][:, keep].float()
+        target = (stream.dense - whole)[present].float() + output[present].float()
+        if block.down.bias is not None:
+            target -= block.down.bias.float()
+        (held if stream.held else fit).add(kept, target - kept @ original.T, stream.weights[present])
+    return original + _correction(fit, held).to(original.dtype)
+
+
+def _correction(fit: _Sums, held: _Sums) -> Tensor:
+    """V − W_P: the ridge is the one that says most about the held-out tokens, and the fit then uses all of them."""
+    def ridge(sums: _Sums, factor: float) -> float:
+        return factor * float(sums.gram.diagonal().mean()) or 1.0
+
+    factor = DEFAULT_FACTOR
+    if held.gram.any():
+        gains = [
+            explained(held.gram, held.cross, correct(fit.gram, fit.cross, ridge(fit, each))) for each in FACTORS
+        ]
+        factor = FACTORS[max(range(len(FACTORS)), key=gains.__getitem__)]
+        if max(gains) <= 0:
+            return torch.zeros_like(fit.cross)
+    everything = _Sums(fit.gram + held.gram, fit.cross + held.cross)
+    return correct(everything.gram, everything.cross, ridge(everything, factor))
+
+
+def _check_added(
+    layer: nn.Module, block: Block, index: int, stream: _Stream, whole: Tensor, output: Tensor
+) -> None:
+    """Whether the stream without the MLP's output is what the block leaves when there is none.
+
+    Raises:
+        UnsupportedModelError: if it is not.
+    """
+    hook = block.down.register_forward_hook(lambda _, __, result: torch.zeros_like(result))
+    try:
+        without = stream.run(layer, index, stream.pruned)
+    finally:
+        hook.remove()
+    present = stream.weights > 0
+    missing = (whole.float() - output.float() - without.float())[present].norm()
+    rounding = torch.finfo(whole.dtype).eps * whole[present].float().norm()
+    if missing > _NOT_ADDED * output[present].float().norm() + rounding:
+        raise UnsupportedModelError(
+            f"{block.name} does not add its MLP's output to the residual stream as it is (a norm or a scale stands "
+            "between), which sequential compensation needs; choose --compensation ridge"
+        )
+
+
+@contextmanager
+def _watching(down: nn.Linear) -> Iterator[list[Tensor]]:
+    """What down reads and returns inside the context: [input, output]."""
+    seen: list[Tensor] = []
+
+    def see(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
+        seen[:] = [arguments[0], output]
+
+    hook = down.register_forward_hook(see)
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+@contextmanager
+def _standing_in(down: nn.Linear, weight: Tensor, keep: Tensor) -> Iterator[None]:
+    """Down has these columns where neurons stay, and zeros elsewhere: as a pruned block computes."""
+    before = down.weight.data
+    masked = torch.zeros_like(before)
+    masked[:, keep] = weight.to(before.dtype)
+    down.weight.data = masked
+    try:
+        yield
+    finally:
+        down.weight.data = before
