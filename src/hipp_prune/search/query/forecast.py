@@ -176,7 +176,7 @@ def known_forecast(path: Path, archive: Archive, space: PlanSpace) -> Forecast:
     Raises:
         InputError: if the archive is too small.
     """
-    mode = next((evaluation.compensation for evaluation in archive), "none")
+    mode: Compensation = next((evaluation.compensation for evaluation in archive), "none")
     found = Forecast.load(path, evaluations=len(archive), units=space.num_units, compensation=mode)
     return fit_forecast(list(archive), space) if found is None else found
 
