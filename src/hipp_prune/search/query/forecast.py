@@ -155,7 +155,14 @@ class Forecast:
     def load(
         cls, path: Path, *, evaluations: int, units: int, compensation: Compensation = "none"
     ) -> "Forecast | None":
-        """Reads a forecast; none where there is none for so many evaluations of so many units, compensated so."""
+        """Reads a forecast; none where there is none for such an archive.
+
+        Args:
+            path: what ``save`` wrote.
+            evaluations: how many the archive holds.
+            units: of its plans.
+            compensation: of the plans that it evaluated.
+        """
         try:
             content = read_document(path, _ForecastFile, remedy="search again", error=InputError)
         except InputError:
