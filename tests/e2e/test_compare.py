@@ -8,12 +8,16 @@ from pathlib import Path
 from shutil import copytree, rmtree
 
 import pytest
+import torch
 
+from hipp_prune.checkpoints.ledger import checkpoint_compensation
 from hipp_prune.cli import main
 from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
-from hipp_prune.experiments.compare.cells import Cell, Contender
+from hipp_prune.experiments.compare.cells import Cell, Contender, all_jobs
 from hipp_prune.experiments.compare.settings import RECOVERY, CompareSettings
 from hipp_prune.experiments.compare.worker import Worker
+from hipp_prune.models import load_model
+from hipp_prune.plans.preference import Preference
 from tests.e2e.conftest import Benchmarks, Refused
 
 
@@ -111,6 +115,32 @@ def test_a_checkpoint_that_was_judged_before_is_not_judged_again(
     assert len(asked) == 4, "another seed recovers otherwise"
     judge("kept", keep=True)
     assert len(asked) == 6, "whoever wants the checkpoints gets them"
+
+
+def test_every_method_is_compensated_with_the_matrices_of_the_same_questions(
+    tmp_path: Path, model: Path, benchmarks: Benchmarks
+) -> None:
+    settings = CompareSettings(questions=tuple(benchmarks.specs), limit=30, calibration=12, evaluations=8)
+    worker = Worker(tmp_path, settings)
+    plans = {}
+    for method in ("uniform", "flap", "hybrid"):
+        preference = Preference.parse("1,1,1") if method == "hybrid" else None
+        for contender in settings.in_modes(Contender(method=method), ("none", "auto", "ridge")):
+            cell = Cell(model=str(model), contender=contender, budget=0.3, preference=preference, seed=0)
+            for job in all_jobs([cell])[:-1]:
+                worker(job)
+            checkpoint, plan = worker.make_checkpoint(cell, tmp_path / "made" / contender.label)
+            assert plan is not None
+            assert checkpoint_compensation(checkpoint) == plan.compensation == contender.mode
+            plans[method, contender.mode] = load_model(checkpoint).blocks[0].down.weight
+    assert sorted(plans) == [
+        ("flap", "bias"), ("flap", "none"), ("flap", "ridge"), ("hybrid", "none"), ("hybrid", "ridge"),
+        ("uniform", "none"), ("uniform", "ridge"),
+    ]  # fmt: skip
+    assert torch.equal(plans["flap", "bias"], plans["flap", "none"]), "only biases are added"
+    for method in ("uniform", "flap"):
+        assert plans[method, "ridge"].shape == plans[method, "none"].shape
+        assert not torch.equal(plans[method, "ridge"], plans[method, "none"])
 
 
 def _counting(

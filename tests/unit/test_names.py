@@ -11,8 +11,8 @@ ROOT = Path(str(hipp_prune.__file__)).parent
 
 SHARED = {
     "members of a table: every module of a folder defines them": {
-        "BENCHMARK", "FAMILY", "SETTINGS", "plan", "search", "only_neurons", "PARTS", "cells", "section",
-        "aliases", "load", "parse", "score", "stratum", "INSTRUCTION",
+        "BENCHMARK", "FAMILY", "SETTINGS", "plan", "search", "only_neurons", "whole_neurons", "PARTS", "cells",
+        "section", "aliases", "load", "parse", "score", "stratum", "INSTRUCTION",
     },
     "a stage, a verb, and what they do are called alike": {
         "calibrate", "report", "paper", "train", "main", "compare",

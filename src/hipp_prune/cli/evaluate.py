@@ -85,6 +85,8 @@ class Evaluate:
         _print_results(scorecard.results)
         if scorecard.ledger is not None:
             console.print(describe_ledger(scorecard.ledger), highlight=False)
+        if scorecard.compensation != "none":
+            console.print(f"compensation: {scorecard.compensation}", highlight=False)
         console.print(f"weights on disk: {scorecard.bytes or 0:,} bytes", highlight=False)
         if self.out is not None:
             scorecard.save(self.out)

@@ -42,6 +42,9 @@ class Compensated(Protocol):
     def values(self, block: int, width: int) -> Sequence[tuple[Tensor, Tensor]]:
         """Parameters and what they hold where the block keeps its first ``width`` neurons."""
 
+    def error_curves(self) -> list[Tensor]:
+        """What every width of each block leaves of its output's error, float64 [N + 1] each; none where not fitted."""
+
     def release(self) -> None:
         """Takes away what was added to the model."""
 
@@ -88,6 +91,10 @@ class RidgeDowns:
             self._cache.popitem(last=False)
         return [(down, self._cache[key])]
 
+    def error_curves(self) -> list[Tensor]:
+        """e(k) of each block for k = 0 … N, float64 [N + 1] each; see ``Nested.errors``."""
+        return [nested.errors() for nested in self._nested]
+
     def release(self) -> None:
         """Nothing was added."""
 
@@ -127,6 +134,10 @@ class BiasDowns:
         assert bias is not None
         keep = torch.arange(weight.shape[1], device=weight.device) < width
         return [(bias, mean_bias(weight, self._means[block], keep, self._before[block]).to(weight.dtype))]
+
+    def error_curves(self) -> list[Tensor]:
+        """None: a mean is no fit."""
+        return []
 
     def release(self) -> None:
         """Takes the biases away again that were not there."""

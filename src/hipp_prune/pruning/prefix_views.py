@@ -47,6 +47,9 @@ class SortedModel(Protocol):
     def keep_masks(self, kept: Sequence[int]) -> list[Mask]:
         """The keep-masks of these counts in original order, as ``Plan.masks`` stores them."""
 
+    def error_curves(self) -> list[Tensor]:
+        """Of compensated blocks, see ``Compensated.error_curves``; none of others."""
+
     def restore(self) -> None:
         """Brings every neuron back to its original place."""
 
@@ -84,6 +87,10 @@ class SortedNeurons:
     def keep_masks(self, kept: Sequence[int]) -> list[Mask]:
         """L keep-masks [neurons] in original order."""
         return keep_masks("coupled", self.rankings, kept)
+
+    def error_curves(self) -> list[Tensor]:
+        """See ``Compensated.error_curves``."""
+        return [] if self._compensated is None else self._compensated.error_curves()
 
     def restore(self) -> None:
         """Brings every neuron back to its original place."""
@@ -140,6 +147,10 @@ class SortedRows:
     def keep_masks(self, kept: Sequence[int]) -> list[Mask]:
         """3 L keep-masks in original order: gate [neurons], up [neurons], down [hidden] of each block."""
         return keep_masks("rows", self.rankings, kept)
+
+    def error_curves(self) -> list[Tensor]:
+        """None: rows are not compensated."""
+        return []
 
     def restore(self) -> None:
         """Brings every neuron back to its original place."""

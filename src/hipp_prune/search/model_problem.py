@@ -30,7 +30,7 @@ from hipp_prune.pruning.importance import score_neurons, score_rows
 from hipp_prune.pruning.prefix_views import SortedModel, sort_neurons, sort_rows
 from hipp_prune.questions.minibatches import Minibatches
 from hipp_prune.questions.question import Question
-from hipp_prune.search.policy.state import UnitStates, describe_units
+from hipp_prune.search.policy.state import UnitStates, describe_units, with_error_curves
 from hipp_prune.search.settings import SearchSettings
 
 _CACHED_MINIBATCHES = 8
@@ -71,7 +71,7 @@ class ModelProblem:
         self.config = config = replace(config, compensation=config.mode(has_grams=grams is not None))
         self.space = space or PlanSpace(shape=adapter.shape, unit=config.unit, r_max=config.r_max)
         scores = _unit_scores(adapter, calibration, config)
-        self.states: UnitStates = describe_units(
+        states = describe_units(
             adapter,
             calibration,
             scores,
@@ -82,6 +82,7 @@ class ModelProblem:
             seed=config.seed,
         )
         self.sorted = _sort(adapter, calibration, config, scores, grams, factors)
+        self.states: UnitStates = with_error_curves(states, self.sorted.error_curves())
         self._projections: list[Projections] = [
             (block.gate.weight, block.up.weight, block.down.weight) for block in adapter.blocks
         ]

@@ -72,6 +72,9 @@ def test_the_mode_follows_from_what_the_run_has_and_is_recorded(
         assert plan.compensation == mode
         assert ("compensation" in plan.notes) == (mode == "ridge")
         assert made.grams.exists() == (mode == "ridge")
+        errors = [name for name in planner.features if name.startswith("log_error_")]
+        assert len(errors) == (3 if mode == "ridge" else 0)
+        assert planner.state.shape[1] == len(planner.features)
 
 
 def test_archives_of_two_modes_do_not_mix(run: RunDirectory) -> None:

@@ -20,6 +20,11 @@ from hipp_prune.search.policy.variants import VisualState
 UNIT_TYPES = ("neurons", "gate_up", "down")
 """What a unit may consist of; the one-hot type of the state."""
 
+_ERROR_SHARES = (0.75, 0.5, 0.25)
+"""Shares of a block's width at which its error curve is described."""
+_SILENT = 1e-12
+"""Errors below this share of the output's energy are rounding."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class UnitStates:
@@ -81,6 +86,28 @@ def describe_units(
     names = tuple(rows[0])
     table = np.array([[row[name] for name in names] for row in rows])
     return UnitStates(names=names, values=standardise(table))
+
+
+def with_error_curves(states: UnitStates, curves: Sequence[Float[Tensor, "widths"]]) -> UnitStates:
+    """The states with what least squares cannot repair of each block: log₁₀ e(k) / e(0) at ¾, ½ and ¼ of its width.
+
+    A search has these columns if, and only if, its plans are compensated by ridge.
+
+    Args:
+        states: of all units, one a block.
+        curves: e(k) for k = 0 … N of each block; none leaves the states as they are.
+    """
+    if not curves:
+        return states
+    shares = [
+        [float(curve[round(share * (len(curve) - 1))] / curve[0].clamp(min=_SILENT)) for curve in curves]
+        for share in _ERROR_SHARES
+    ]
+    table = np.log10(np.maximum(np.array(shares).T, _SILENT))
+    return UnitStates(
+        names=(*states.names, *(f"log_error_{share:.0%}" for share in _ERROR_SHARES)),
+        values=np.concatenate([states.values, standardise(table)], axis=1),
+    )
 
 
 def standardise(table: Float[Floats, "units features"]) -> Float[Floats, "units features"]:

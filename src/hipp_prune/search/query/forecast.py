@@ -155,7 +155,14 @@ class Forecast:
     def load(
         cls, path: Path, *, evaluations: int, units: int, compensation: Compensation = "none"
     ) -> "Forecast | None":
-        """Reads a forecast; none where there is none for so many evaluations of so many units, compensated so."""
+        """Reads a forecast; none where there is none for such an archive.
+
+        Args:
+            path: what ``save`` wrote.
+            evaluations: how many the archive holds.
+            units: of its plans.
+            compensation: of the plans that it evaluated.
+        """
         try:
             content = read_document(path, _ForecastFile, remedy="search again", error=InputError)
         except InputError:
@@ -176,7 +183,7 @@ def known_forecast(path: Path, archive: Archive, space: PlanSpace) -> Forecast:
     Raises:
         InputError: if the archive is too small.
     """
-    mode = next((evaluation.compensation for evaluation in archive), "none")
+    mode: Compensation = next((evaluation.compensation for evaluation in archive), "none")
     found = Forecast.load(path, evaluations=len(archive), units=space.num_units, compensation=mode)
     return fit_forecast(list(archive), space) if found is None else found
 

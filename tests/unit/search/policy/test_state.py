@@ -12,7 +12,14 @@ from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.space import PlanSpace, UnitKind
 from hipp_prune.pruning.importance import score_neurons, score_rows
-from hipp_prune.search.policy.state import UNIT_TYPES, UnitStates, describe_units, gini, standardise
+from hipp_prune.search.policy.state import (
+    UNIT_TYPES,
+    UnitStates,
+    describe_units,
+    gini,
+    standardise,
+    with_error_curves,
+)
 from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl
 from tests.unit.questions.made import pope, scienceqa
 
@@ -151,3 +158,22 @@ def test_heads_are_aggregated_as_told(measured):
     mean, largest, total = (_visual(measured, heads=heads) for heads in ("mean", "max", "sum"))
     assert np.abs(mean - largest).max() > 1e-3
     np.testing.assert_allclose(mean, total)  # a common factor is standardised away
+
+
+def test_error_curves_describe_blocks_by_what_is_lost_at_three_widths() -> None:
+    states = UnitStates(names=("position",), values=np.array([[-1.0], [1.0]]))
+    falling = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.0])
+    flat = torch.tensor([100.0, 100.0, 100.0, 1.0, 0.0])
+    found = with_error_curves(states, [falling, flat])
+    assert found.names == ("position", "log_error_75%", "log_error_50%", "log_error_25%")
+    assert (found.values[:, 0] == states.values[:, 0]).all()
+    np.testing.assert_allclose(found.values[:, 1:], [[1, -1, -1], [-1, 1, 1]])
+    louder = with_error_curves(states, [1000 * falling, flat])
+    np.testing.assert_allclose(louder.values, found.values)
+
+
+def test_without_error_curves_there_are_no_such_columns_and_silent_blocks_have_finite_ones() -> None:
+    states = UnitStates(names=("position",), values=np.array([[-1.0], [1.0]]))
+    assert with_error_curves(states, []) is states
+    silent = with_error_curves(states, [torch.zeros(5), torch.tensor([8.0, 4.0, 2.0, 1.0, 0.0])])
+    assert np.isfinite(silent.values).all()
