@@ -259,8 +259,9 @@ def _stored(nested: Nested, folder: Path | None, block: int) -> Nested:
         return nested
     path = folder / f"{block}.safetensors"
     with atomic_path(path) as temporary:
-        save_file({"factor": nested.factor.contiguous(), "product": nested.product.contiguous()}, temporary)
+        columns = nested.factor.mT.contiguous()  # as it lies in memory: no copy
+        save_file({"columns": columns, "product": nested.product.contiguous()}, temporary)
     with safe_open(path, framework="pt") as file:
         return Nested(
-            factor=file.get_tensor("factor"), product=file.get_tensor("product"), ridge=nested.ridge
+            factor=file.get_tensor("columns").mT, product=file.get_tensor("product"), ridge=nested.ridge
         )
