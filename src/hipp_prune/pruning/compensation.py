@@ -155,21 +155,27 @@ def choose_factor(
             neurons in the order in which they stay. A sample of W's rows is fitted.
         shares: of the neurons, the widths at which the error is taken.
     """
-    totals = [0.0] * len(RIDGE_FACTORS)
-    for block in blocks:
-        gram, weight, inputs = block()
-        if not len(inputs):
-            continue
-        widths = [max(1, round(share * weight.shape[1])) for share in shares]
-        weight = weight[:: max(1, len(weight) // _CHOOSING_ROWS)]
-        plain = [output_error(weight.double(), weight[:, :width], inputs) for width in widths]
-        for index, factor in enumerate(RIDGE_FACTORS):
-            fits = fit_prefixes(gram, weight, widths, ridge_strength(gram, factor))
-            for fitted, most in zip(fits, plain, strict=True):
-                if most > 0:
-                    totals[index] += output_error(weight.double(), fitted, inputs) / most
+    totals = [
+        sum(errors) for errors in zip(*(_held_out_errors(*block(), shares) for block in blocks), strict=True)
+    ]
     best = min(range(len(totals)), key=totals.__getitem__)
     return RIDGE_FACTORS[best] if totals[best] > 0 else DEFAULT_FACTOR
+
+
+def _held_out_errors(gram: Tensor, weight: Tensor, inputs: Tensor, shares: Sequence[float]) -> list[float]:
+    """One block's errors under each ridge factor, as fractions of the error of no compensation, added over widths."""
+    errors = [0.0] * len(RIDGE_FACTORS)
+    if not len(inputs):
+        return errors
+    widths = [max(1, round(share * weight.shape[1])) for share in shares]
+    weight = weight[:: max(1, len(weight) // _CHOOSING_ROWS)]
+    plain = [output_error(weight.double(), weight[:, :width], inputs) for width in widths]
+    for index, factor in enumerate(RIDGE_FACTORS):
+        fits = fit_prefixes(gram, weight, widths, ridge_strength(gram, factor))
+        for fitted, most in zip(fits, plain, strict=True):
+            if most > 0:
+                errors[index] += output_error(weight.double(), fitted, inputs) / most
+    return errors
 
 
 def mean_bias(

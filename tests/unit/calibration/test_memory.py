@@ -1,4 +1,4 @@
-"""Calibration needs the weights, one block and what passes through the model: in a process of its own, to be measured."""
+"""Calibration needs the weights, one block and what passes through the model: measured in a process of its own."""
 
 import json
 import subprocess
