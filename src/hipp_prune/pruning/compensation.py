@@ -117,7 +117,9 @@ def fit_prefixes(
     exact, fits = weight.to(factor.dtype), []
     for width in widths:
         lost = exact[:, width:] @ gram[width:, :width].to(factor.dtype)
-        fits.append(exact[:, :width] + torch.cholesky_solve(lost.T, factor[:width, :width]).T)
+        lower = factor[:width, :width]
+        halfway = torch.linalg.solve_triangular(lower.mT, lost, upper=True, left=False)
+        fits.append(exact[:, :width] + torch.linalg.solve_triangular(lower, halfway, upper=False, left=False))
     return fits
 
 

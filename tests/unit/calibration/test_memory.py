@@ -41,11 +41,11 @@ print(json.dumps({"more": peak.most - peak.start, "weights": weights}))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_peak_is_a_quarter_above_the_weights_at_most(tmp_path: Path) -> None:
-    folder = tiny_llava(tmp_path, hidden=512, neurons=2048, blocks=24)
+    folder = tiny_llava(tmp_path, hidden=512, neurons=2048, blocks=32)
     tiny_image(1, (112, 56)).save(picture := tmp_path / "picture.png")
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, folder, picture], capture_output=True, text=True, check=True
     )
     found = json.loads(done.stdout)
-    assert found["weights"] > 3.5e8
+    assert found["weights"] > 5e8
     assert found["more"] <= 0.25 * found["weights"], found
