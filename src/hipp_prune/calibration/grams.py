@@ -224,7 +224,7 @@ class Grams:
             values = arguments[0].detach()
             for index in range(self.layout.num_sets):
                 tokens = _weighed(values, fitted[index])[0].T.contiguous()
-                with _products_of(values.dtype):
+                with products_of(values.dtype):
                     for rows, panel in _panels(self._tensors[f"gram.{block}"][index], values.shape[-1]):
                         panel.add_((tokens[rows] @ tokens[: rows.stop].T).cpu())
                 tokens, present = _weighed(values, held[index])
@@ -366,7 +366,7 @@ def _weighed(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def _products_of(dtype: torch.dtype) -> Iterator[None]:
+def products_of(dtype: torch.dtype) -> Iterator[None]:
     """Factors no more precise than ``dtype``, summed in float32: twice as fast and more for activations of 16 bits.
 
     A token's weight is rounded into its activations, which are rounded no less: the sum stays the Gram matrix of
