@@ -114,9 +114,9 @@ def fit_prefixes(
     """
     widest = max(widths)
     factor, _ = _cholesky(gram[:widest, :widest], ridge)
-    exact, fits = weight.to(factor.dtype), []
+    exact, fits = weight.to(gram.dtype), []
     for width in widths:
-        lost = exact[:, width:] @ gram[width:, :width].to(factor.dtype)
+        lost = (exact[:, width:] @ gram[width:, :width]).to(factor.dtype)
         lower = factor[:width, :width]
         halfway = torch.linalg.solve_triangular(lower.mT, lost, upper=True, left=False)
         fits.append(exact[:, :width] + torch.linalg.solve_triangular(lower, halfway, upper=False, left=False))
@@ -201,14 +201,17 @@ def _cholesky(gram: Tensor, ridge: float) -> tuple[Tensor, float]:
     In float64, or in float32 where that is large, was tried and found good enough. Where rounding left G indefinite by
     more than μ, μ grows tenfold until it is not.
     """
+    assert torch.isfinite(gram.diagonal()).all(), "a Gram matrix that is not finite"
     if len(gram) > _EXACT_WIDTH:
         factor, failed = _factorise(gram, ridge, torch.float32)
+        while failed and gram.dtype == torch.float32:  # its own rounding, which no precision undoes
+            ridge *= 10
+            factor, failed = _factorise(gram, ridge, torch.float32)
         if not failed and _is_factor(gram, factor, ridge):
             return factor, ridge
         del factor
     factor, failed = _factorise(gram, ridge, torch.float64)
     while failed:
-        assert torch.isfinite(gram.diagonal()).all(), "a Gram matrix that is not finite"
         ridge *= 10
         factor, failed = _factorise(gram, ridge, torch.float64)
     return factor, ridge
