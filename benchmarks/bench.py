@@ -14,6 +14,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import numpy as np
 import torch
@@ -60,6 +62,8 @@ class Settings:
     """Markdown file to write."""
     probe: str = ""
     """Internal: runs one way in a process of its own and prints its peak memory."""
+    compensation: Literal["none", "ridge"] = "none"
+    """Internal: of the plans that this process evaluates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,20 +158,44 @@ def flow_row(work: Workload) -> Row:
     return Row(what="stability ℓ of a plan (Eq. 13), no forward pass", value=f"{1e6 * seconds:.2f} µs")
 
 
-def memory_row(work: Workload) -> Row:
-    """Peak memory of a search's evaluation against the plain way, weights included."""
-    names = PLAIN, f"{SPARSITIES[0]:.1%}"
-    if work.load.device.startswith("cuda"):
-        peaks = [_cuda_peak(work.ways()[name]) for name in names]
-    else:
-        peaks = [_probed_peak(work, name) for name in names]
-    share = peaks[1] / peaks[0]
-    return Row(
-        what="peak memory of an evaluation",
-        value=f"{peaks[1] / 2**20:.0f} MiB, {share:.2f} of plain",
-        goal="≤ 1.15",
-        met=share <= 1.15,
+def compensation_rows(work: Workload, rounds: int) -> Iterator[Row]:
+    """A compensated plan's evaluation against an uncompensated one's, once its down projections have been fitted."""
+    start = time.perf_counter()
+    compensated = Workload(work.load, work.checkpoint, work.checkpoint.parent, "ridge")
+    prepared = time.perf_counter() - start
+    name = f"{SPARSITIES[0]:.1%}"
+    evaluate = compensated.ways()[name]
+    first = clock(evaluate)
+    seconds = race({"none": work.ways()[name], "ridge": evaluate}, 3 * rounds)
+    share = seconds["ridge"] / seconds["none"]
+    yield Row(
+        what=f"evaluation of a compensated plan at {name}, in the steady state",
+        value=f"{1000 * seconds['ridge'] / len(work.questions):.2f} ms a question, {share:.2f} of an uncompensated "
+        f"one; the first takes {first:.1f} s, calibrating and preparing {prepared:.0f} s",
+        goal="≤ 1.1",
+        met=share <= 1.1,
     )
+
+
+def memory_rows(work: Workload) -> Iterator[Row]:
+    """Peak memory of a search's evaluation against the plain way, weights included."""
+    name = f"{SPARSITIES[0]:.1%}"
+    if work.load.device.startswith("cuda"):
+        ways = work.ways()
+        plain, *peaks = [_cuda_peak(ways[way]) for way in (PLAIN, name)]
+    else:
+        plain, *peaks = [
+            _probed_peak(work, way, mode) for way, mode in ((PLAIN, "none"), (name, "none"), (name, "ridge"))
+        ]
+    goals = {"an evaluation": 1.15, "an evaluation of a compensated plan": 1.3}
+    for (what, goal), peak in zip(goals.items(), peaks, strict=False):
+        share = peak / plain
+        yield Row(
+            what=f"peak memory of {what}",
+            value=f"{peak / 2**20:.0f} MiB, {share:.2f} of plain",
+            goal=f"≤ {goal}",
+            met=share <= goal,
+        )
 
 
 def _cuda_peak(way: Callable[[], object]) -> int:
@@ -176,11 +204,12 @@ def _cuda_peak(way: Callable[[], object]) -> int:
     return torch.cuda.max_memory_allocated()
 
 
-def _probed_peak(work: Workload, name: str) -> int:
+def _probed_peak(work: Workload, name: str, compensation: str) -> int:
     """Peak resident bytes of a process that does nothing else."""
     load = work.load
     command = [sys.executable, __file__, "--probe", name, "--folder", str(work.checkpoint.parent)]
     command += ["--shapes", work.checkpoint.name, "--images", str(load.images), "--dtype", load.dtype]
+    command += ["--compensation", compensation]
     command += ["--per-image", str(load.per_image), "--plain-batch", str(load.plain_batch)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout.split()[-1])
@@ -189,9 +218,10 @@ def _probed_peak(work: Workload, name: str) -> int:
 def probe(settings: Settings) -> None:
     """Runs one way, and prints the peak of the memory this process had while it ran."""
     assert settings.folder is not None, "the parent names its folder"
-    way = Workload(settings.load, settings.folder / settings.shapes[0], settings.folder).ways()[
-        settings.probe
-    ]
+    checkpoint = settings.folder / settings.shapes[0]
+    way = Workload(settings.load, checkpoint, settings.folder, settings.compensation).ways()[settings.probe]
+    if settings.compensation == "ridge":
+        way()  # fits the down projections: what is asked is what they take afterwards
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     way()
@@ -326,7 +356,8 @@ def measure(settings: Settings, name: ShapeName, root: Path) -> Iterator[Row]:
     planner = make_planner(work)
     if name in settings.shapes:
         yield from evaluation_rows(work, settings.rounds)
-        yield memory_row(work)
+        yield from compensation_rows(work, settings.rounds)
+        yield from memory_rows(work)
         yield query_row(planner)
         yield from pruning_rows(work, planner, settings.rounds)
     if name == settings.checkpoints:

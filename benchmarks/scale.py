@@ -75,17 +75,18 @@ def _plan(settings: Settings, own: float, memory: int, each: int) -> dict[str, t
     block = attention + 3 * settings.hidden * settings.neurons
     parameters = settings.blocks * block + 2 * settings.vocabulary * settings.hidden + settings.vision
     mlps = 2 * 3 * settings.blocks * settings.hidden * settings.neurons
+    states = 2 * 10 * settings.tokens * settings.hidden * settings.blocks
     workers = settings.gpus // each
     dense = 2 * settings.blocks * block * settings.tokens / settings.flops
     evaluation = settings.questions * dense * settings.ratio
     waves = settings.evaluations * evaluation / workers / settings.balance
     sums = settings.blocks * 2 * 8 * (2 + (_MOMENTS - 1) * (settings.hidden + settings.neurons))
-    shared, alone = settings.calibration * 128 / workers * dense, 10 * 3 * dense
+    shared, alone = settings.calibration * 128 / workers * dense, 10 * 4 * dense
     return {
         "weights, bf16": (f"{2 * parameters / 1e9:.0f} GB", "shape"),
         "weights a GPU": (f"{2 * parameters / each / 1e9:.0f} of {memory} GB", "shape"),
-        "with the MLPs' gradients (calibration, worker 0)": (
-            f"{(2 * parameters + mlps) / each / 1e9:.0f} of {memory} GB",
+        "with one block's gradients, and the states of ten questions between blocks (calibration, worker 0)": (
+            f"{(2 * parameters + mlps / settings.blocks + states) / each / 1e9:.0f} of {memory} GB",
             "shape",
         ),
         "workers": (f"{workers}", f"{settings.gpus} GPUs"),
@@ -100,7 +101,7 @@ def _plan(settings: Settings, own: float, memory: int, each: int) -> dict[str, t
         ),
         "the searcher's own time": (f"{own:.0f} s", "measured here; every worker repeats it"),
         "calibration, forward": (f"{shared:.1f} s", "measured ratio; 128 questions shared by the workers"),
-        "calibration, ten backward passes": (f"{alone:.1f} s", "three forwards each; worker 0"),
+        "calibration, ten backward passes": (f"{alone:.1f} s", "four forwards each; worker 0"),
         "sums that calibration reduces": (f"{sums / 1e6:.0f} MB a worker", "shape, float64"),
         "loading": (
             f"{2 * parameters / settings.disk:.0f} s",

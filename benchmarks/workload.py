@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hipp_prune.calibration.grams import GramLayout, Grams, gather_grams
 from hipp_prune.calibration.measurement import Calibration, calibrate
 from hipp_prune.evaluation.evaluator import Evaluator
 from hipp_prune.evaluation.features import encode_image_files
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.arrays import Ints
+from hipp_prune.pruning.compensated import choose_ridge
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.minibatches import draw_minibatch
 from hipp_prune.questions.question import Question
@@ -48,16 +50,24 @@ class Workload:
         load: how much is asked, and where.
         checkpoint: the dense model.
         root: folder for pictures and the calibration.
+        compensation: of the plans that are evaluated.
     """
 
-    def __init__(self, load: Load, checkpoint: Path, root: Path) -> None:
+    def __init__(
+        self, load: Load, checkpoint: Path, root: Path, compensation: Literal["none", "ridge"] = "none"
+    ) -> None:
         self.load, self.checkpoint = load, checkpoint
         self.adapter = self.open(checkpoint)
         self.questions = draw_questions(load, root)
         self.calibration = self._calibrate(root / f"{checkpoint.name}.safetensors")
         count = len(self.questions)
-        self.config = SearchSettings(minibatch=count, per_image=load.per_image)
-        self.problem = ModelProblem(self.adapter, self.calibration, self.questions, self.config)
+        self.config = SearchSettings(minibatch=count, per_image=load.per_image, compensation=compensation)
+        grams = (
+            self._grams(root / f"{checkpoint.name}-grams.safetensors") if compensation == "ridge" else None
+        )
+        self.problem = ModelProblem(
+            self.adapter, self.calibration, self.questions, self.config, grams=grams, factors=root / "factors"
+        )
         self.features = encode_image_files(self.adapter, self.questions)
 
     def open(self, checkpoint: Path) -> Adapter:
@@ -68,6 +78,14 @@ class Workload:
         if not path.exists():
             calibrate(self.adapter, self.questions).save(path)
         return Calibration.load(path)
+
+    def _grams(self, path: Path) -> Grams:
+        if not path.exists():
+            layout = GramLayout(widths=tuple(self.adapter.shape.neurons))
+            with gather_grams(path, layout, self.calibration.origin) as grams:
+                calibrate(self.adapter, self.questions, taylor_questions=1, grams=grams)
+                grams.factor = choose_ridge(self.adapter, self.calibration, grams)
+        return Grams.load(path)
 
     def plan(self, sparsity: float, align: int = 1) -> Ints:
         """Kept counts of a plan that prunes later blocks more, [U]."""

@@ -1,7 +1,16 @@
-"""Taylor importance of neurons: |W ⊙ g| of the answer's loss, over few calibration questions."""
+"""Taylor importance of neurons: |W ⊙ g| of the answer's loss, over few calibration questions.
+
+The absolute value is of the gradient of all questions together, so none may be forgotten before the last; and the
+gradients of all blocks are as large as their weights. Therefore blocks take turns instead of questions: the forward
+passes keep what went into each block and nothing else, and the last block is passed through again first, by one
+question after the other, now with a graph. What it yields is reduced to a score a neuron before the block
+ahead of it has its turn. Beside the weights there exist the gradients of one block, the graph of one question in it,
+and the states between blocks.
+"""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +20,9 @@ from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
 
+_AT_ONCE = 512
+"""Rows of a projection that are converted to float32 together."""
+
 
 def score_taylor(
     adapter: Adapter, questions: Sequence[Question], *, progress: Progress | None = None
@@ -18,19 +30,101 @@ def score_taylor(
     """First-order change of the mean answer loss when a neuron's weights go to zero, entry by entry.
 
     Σ |W ⊙ g| over the neuron's gate row, up row and down column, where g is the gradient of the mean of
-    ``answer_loss``. Questions are differentiated one at a time, so that only one graph exists at any moment;
-    only the MLP weights of the blocks get a gradient, and none is left behind.
+    ``answer_loss``. Every block is passed through twice, and only the MLP weights of one block have a gradient at any
+    moment; none is left behind.
+
+    Args:
+        adapter: the dense model.
+        questions: at least one; what is kept of each is its states between blocks, [L, tokens, hidden].
+        progress: told, block by block, the questions' worth of work that is done, and their number.
 
     Returns:
         L scores in float32 on the CPU, [neurons].
     """
     assert questions, "Taylor importance needs at least one question"
+    scores: list[Tensor] = []
     with only_mlp_gradients(adapter.model, adapter.blocks), torch.enable_grad():
-        for done, question in enumerate(questions, start=1):
-            torch.autograd.backward(answer_loss(adapter, question) / len(questions))
+        passes = [_differentiate_head(adapter, question, 1 / len(questions)) for question in questions]
+        for done, block in enumerate(reversed(adapter.blocks), start=1):
+            for calls in passes:
+                calls.pop().differentiate()
+            scores.append(_take_scores(block))
             if progress is not None:
-                progress(done, len(questions))
-        return tuple(_neuron_scores(block) for block in adapter.blocks)
+                progress(done * len(questions) // len(adapter.blocks), len(questions))
+    return tuple(reversed(scores))
+
+
+class _Call:
+    """One pass through a block: what went in, so that it can be repeated, and the gradient of what came out.
+
+    Args:
+        layer: the block.
+        states: its input; the output of the block ahead, or computed from it.
+        rest: its other arguments, by place.
+        named: and by name.
+    """
+
+    def __init__(
+        self, layer: nn.Module, states: Tensor, rest: tuple[Any, ...], named: dict[str, Any]
+    ) -> None:
+        self._layer, self._states, self._rest, self._named = layer, states, rest, named
+        self._output: Tensor | None = None
+
+    def cut(self, output: Tensor) -> Tensor:
+        """The block's output as what follows gets it: without a graph behind it, its gradient to be kept here."""
+        self._output = output.detach().requires_grad_()
+        return self._output
+
+    def differentiate(self) -> None:
+        """Repeats the pass with a graph: adds to the gradients of the block's weights and of what came out ahead."""
+        assert self._output is not None
+        assert self._output.grad is not None, "the loss does not depend on a block"
+        states = self._states.detach().requires_grad_(self._states.requires_grad)
+        again = _states(self._layer(states, *self._rest, **self._named))
+        torch.autograd.backward(again, self._output.grad)
+        if self._states.requires_grad:
+            torch.autograd.backward(self._states, states.grad)
+
+
+def _differentiate_head(adapter: Adapter, question: Question, share: float) -> list[_Call]:
+    """Asks one question, and takes the gradient of its share of the loss as far as the last block's output.
+
+    Returns:
+        Its passes through the blocks, first to last.
+    """
+    with _record_calls(adapter) as calls:
+        loss = answer_loss(adapter, question)
+    torch.autograd.backward(loss * share)
+    return calls
+
+
+@contextmanager
+def _record_calls(adapter: Adapter) -> Iterator[list[_Call]]:
+    """Cuts the graph at every block inside the context, and keeps what passing through it again takes."""
+    calls: list[_Call] = []
+
+    def before(layer: nn.Module, places: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        states, *rest = places
+        calls.append(_Call(layer, states, tuple(rest), named))
+        return (states.detach(), *rest), named
+
+    def after(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
+        states = calls[-1].cut(_states(output))
+        return (states, *output[1:]) if isinstance(output, tuple) else states
+
+    with ExitStack() as hooks:
+        for block in adapter.blocks:
+            layer = adapter.model.get_submodule(block.name)
+            hooks.callback(layer.register_forward_pre_hook(before, with_kwargs=True).remove)
+            hooks.callback(layer.register_forward_hook(after).remove)
+        yield calls
+    assert len(calls) == len(adapter.blocks), f"{len(calls)} passes through {len(adapter.blocks)} blocks"
+
+
+def _states(output: Any) -> Tensor:
+    """The residual stream behind a block, which older code of models returns in a tuple."""
+    states: Tensor = output[0] if isinstance(output, tuple) else output
+    return states
 
 
 def answer_loss(adapter: Adapter, question: Question) -> Tensor:
@@ -49,16 +143,27 @@ def encode_alone(adapter: Adapter, question: Question) -> tuple[Batch, list[Imag
     return adapter.encode([question], features)
 
 
-def _neuron_scores(block: Block) -> Tensor:
-    with torch.no_grad():
-        rows = _taylor(block.gate).sum(1) + _taylor(block.up).sum(1)
-        return (rows + _taylor(block.down).sum(0)).cpu()
+@torch.no_grad()
+def _take_scores(block: Block) -> Tensor:
+    """Scores of a block's neurons, on the CPU; its gradients are gone afterwards."""
+    gate, up, down = (_taylor(projection, axis) for projection, axis in _projections(block))
+    for projection, _ in _projections(block):
+        projection.weight.grad = None
+    return (gate + up + down).cpu()
 
 
-def _taylor(projection: nn.Linear) -> Tensor:
-    gradient = projection.weight.grad
+def _projections(block: Block) -> tuple[tuple[nn.Linear, int], ...]:
+    """Projections and the axis along which a neuron's weights lie."""
+    return (block.gate, 1), (block.up, 1), (block.down, 0)
+
+
+def _taylor(projection: nn.Linear, axis: int) -> Tensor:
+    """Σ |W ⊙ g| along an axis of one projection, float32."""
+    weight, gradient = projection.weight, projection.weight.grad
     assert gradient is not None, "the loss does not depend on a block's MLP"
-    return (projection.weight.float() * gradient.float()).abs()
+    parts = zip(weight.split(_AT_ONCE), gradient.split(_AT_ONCE), strict=True)
+    sums = [(rows.float() * slopes.float()).abs_().sum(axis) for rows, slopes in parts]
+    return torch.cat(sums) if axis == 1 else torch.stack(sums).sum(0)
 
 
 @contextmanager

@@ -223,9 +223,10 @@ class Grams:
         def add(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
             values = arguments[0].detach()
             for index in range(self.layout.num_sets):
-                tokens = _weighed(values, fitted[index])[0]
-                for rows, panel in _panels(self._tensors[f"gram.{block}"][index], values.shape[-1]):
-                    panel.add_((tokens[:, rows].T @ tokens[:, : rows.stop]).cpu())
+                tokens = _weighed(values, fitted[index])[0].T.contiguous()
+                with products_of(values.dtype):
+                    for rows, panel in _panels(self._tensors[f"gram.{block}"][index], values.shape[-1]):
+                        panel.add_((tokens[rows] @ tokens[: rows.stop].T).cpu())
                 tokens, present = _weighed(values, held[index])
                 own = signs.to(values.device)[:, present]
                 self._tensors[f"held.{block}"][index].add_((own @ tokens).cpu())
@@ -362,6 +363,22 @@ def _weighed(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     present = (weights > 0).to(values.device)
     tokens = values[present].float()
     return tokens * weights.to(values.device)[present].sqrt()[:, None].float(), present
+
+
+@contextmanager
+def products_of(dtype: torch.dtype) -> Iterator[None]:
+    """Factors no more precise than ``dtype``, summed in float32: twice as fast and more for activations of 16 bits.
+
+    A token's weight is rounded into its activations, which are rounded no less: the sum stays the Gram matrix of
+    tokens, and positive.
+    """
+    before = torch.get_float32_matmul_precision()
+    if dtype == torch.bfloat16:
+        torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _signs(batch: Batch, questions: Sequence[Question], held: Tensor) -> Tensor:

@@ -5,13 +5,14 @@ answers by (block, width), from a cache bounded in bytes. A checkpoint is writte
 ``down_biases`` say what its down projections hold, up to rounding what the search evaluated.
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -57,7 +58,8 @@ class RidgeDowns:
         grams: its Gram matrices.
         orders: of each block's neurons, the most important first.
         image_weight: of image tokens, see ``Moments.rms``.
-        folder: for factors that memory does not hold; without one all stay in memory.
+        folder: for factors that memory does not hold; without one all stay in memory. Those found there of the same
+            neurons in the same order are not made again.
     """
 
     def __init__(
@@ -72,7 +74,13 @@ class RidgeDowns:
         self._downs: list[Tensor] = [block.down.weight for block in adapter.blocks]
         in_files = folder if sum(8 * len(order) ** 2 for order in orders) > _IN_MEMORY else None
         self._nested = [
-            _stored(_nested(down, grams.gram(block, image_weight), order, grams.factor), in_files, block)
+            _nested(
+                down,
+                grams.gram(block, image_weight),
+                order,
+                grams.factor,
+                None if in_files is None else in_files / f"{block}.safetensors",
+            )
             for block, (down, order) in enumerate(zip(self._downs, orders, strict=True))
         ]
         self._most = max(_CACHE, sum(down.nbytes for down in self._downs))
@@ -259,19 +267,47 @@ def choose_ridge(
 
 
 @torch.no_grad()
-def _nested(down: Tensor, gram: Tensor, order: Ints, factor: float) -> Nested:
-    index = torch.from_numpy(order.copy())
-    return nest(gram[index][:, index], down.cpu()[:, index].float(), ridge_strength(gram, factor))
-
-
-def _stored(nested: Nested, folder: Path | None, block: int) -> Nested:
-    """The same, mapped from a file where a folder is given."""
-    if folder is None:
+def _nested(down: Tensor, gram: Tensor, order: Ints, factor: float, path: Path | None) -> Nested:
+    """A block's factorisation: in memory, or mapped from a file, which is written where it is not there already."""
+    index, ridge = torch.from_numpy(order.copy()), ridge_strength(gram, factor)
+    down = down.cpu()[:, index].float()
+    key = _key(down, gram, order, ridge)
+    if path is not None and (found := _read(path, key)) is not None:
+        return found
+    gram = gram[index][:, index]  # no name but this one: the other order's is gone
+    nested = nest(gram, down, ridge)
+    if path is None:
         return nested
-    path = folder / f"{block}.safetensors"
+    del gram
+    columns = nested.factor.mT.contiguous()  # as it lies in memory: no copy
     with atomic_path(path) as temporary:
-        save_file({"factor": nested.factor.contiguous(), "product": nested.product.contiguous()}, temporary)
-    with safe_open(path, framework="pt") as file:
-        return Nested(
-            factor=file.get_tensor("factor"), product=file.get_tensor("product"), ridge=nested.ridge
+        save_file(
+            {"columns": columns, "product": nested.product.contiguous()},
+            temporary,
+            {"key": key, "ridge": repr(nested.ridge)},
         )
+    written = _read(path, key)
+    assert written is not None
+    return written
+
+
+def _key(down: Tensor, gram: Tensor, order: Ints, ridge: float) -> str:
+    """Says which factorisation a file holds: of this projection, these tokens, in this order."""
+    digest = hashlib.sha256(order.tobytes())
+    for part in (gram.diagonal(), gram[0], down[0], down.sum(1)):
+        digest.update(part.contiguous().numpy().tobytes())
+    digest.update(repr(ridge).encode())
+    return digest.hexdigest()
+
+
+def _read(path: Path, key: str) -> Nested | None:
+    """The factorisation in a file, mapped; None if there is none, or another."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("key") != key:
+                return None
+            columns, product = file.get_tensor("columns"), file.get_tensor("product")
+    except (SafetensorError, OSError):
+        return None
+    return Nested(factor=columns.mT, product=product, ridge=float(metadata["ridge"]))

@@ -33,6 +33,10 @@ DEFAULT_FACTOR = 1e-4
 
 _EXACT_WIDTH = 4096
 """Up to so many neurons a block is factorised in float64 at once; beyond, float32 is tried first."""
+_CHOOSING_ROWS = 512
+"""Rows of W, or up to twice as many, whose errors choose the ridge."""
+_COLUMNS = 2048
+"""Columns of W C that are computed together."""
 _PROBES = 8
 _TOLERANCE = 1e-3
 """Largest ‖(A − C Cᵀ) v‖ / ‖A v‖ of random v at which a factor in float32 is good enough."""
@@ -73,7 +77,7 @@ def nest(
         ridge: μ > 0, see ``ridge_strength``.
     """
     factor, ridge = _cholesky(gram, ridge)
-    return Nested(factor=factor, product=weight.to(factor.dtype) @ factor, ridge=ridge)
+    return Nested(factor=factor, product=_times_lower(weight.to(factor.dtype), factor), ridge=ridge)
 
 
 def fit_kept(
@@ -90,10 +94,33 @@ def fit_kept(
         keep: True where a neuron stays, bool [N].
         ridge: μ > 0.
     """
-    factor, _ = _cholesky(gram[keep][:, keep], ridge)
-    cross = gram[~keep][:, keep].to(factor.dtype)
-    exact = weight.to(factor.dtype)
-    return exact[:, keep] + torch.cholesky_solve((exact[:, ~keep] @ cross).T, factor).T
+    order = torch.cat([keep.nonzero()[:, 0], (~keep).nonzero()[:, 0]])
+    return fit_prefixes(gram[order][:, order], weight[:, order], [int(keep.sum())], ridge)[0]
+
+
+def fit_prefixes(
+    gram: Float[Tensor, "neurons neurons"],
+    weight: Float[Tensor, "rows neurons"],
+    widths: Sequence[int],
+    ridge: float,
+) -> list[Float[Tensor, "rows _"]]:
+    """W'(k) for few widths k: what ``Nested.weight`` is, up to rounding, and cheaper, since only G_PP is factorised.
+
+    Args:
+        gram: G, neurons in the order in which they stay.
+        weight: W, or some of its rows: they do not depend on each other.
+        widths: in [0, N], at least one.
+        ridge: μ > 0.
+    """
+    widest = max(widths)
+    factor, _ = _cholesky(gram[:widest, :widest], ridge)
+    exact, fits = weight.to(gram.dtype), []
+    for width in widths:
+        lost = (exact[:, width:] @ gram[width:, :width]).to(factor.dtype)
+        lower = factor[:width, :width]
+        halfway = torch.linalg.solve_triangular(lower.mT, lost, upper=True, left=False)
+        fits.append(exact[:, :width] + torch.linalg.solve_triangular(lower, halfway, upper=False, left=False))
+    return fits
 
 
 def correct(
@@ -157,23 +184,30 @@ def choose_factor(
 
     Args:
         blocks: makes (G [N, N], W [hidden, N], held-out inputs [tokens, N]) of some blocks, one in memory at a time,
-            neurons in the order in which they stay.
+            neurons in the order in which they stay. A sample of W's rows is fitted.
         shares: of the neurons, the widths at which the error is taken.
     """
-    totals = [0.0] * len(RIDGE_FACTORS)
-    for block in blocks:
-        gram, weight, inputs = block()
-        if not len(inputs):
-            continue
-        widths = [max(1, round(share * weight.shape[1])) for share in shares]
-        plain = [output_error(weight.double(), weight[:, :width], inputs) for width in widths]
-        for index, factor in enumerate(RIDGE_FACTORS):
-            nested = nest(gram, weight, ridge_strength(gram, factor))
-            for width, most in zip(widths, plain, strict=True):
-                if most > 0:
-                    totals[index] += output_error(weight.double(), nested.weight(width), inputs) / most
+    totals = [
+        sum(errors) for errors in zip(*(_held_out_errors(*block(), shares) for block in blocks), strict=True)
+    ]
     best = min(range(len(totals)), key=totals.__getitem__)
     return RIDGE_FACTORS[best] if totals[best] > 0 else DEFAULT_FACTOR
+
+
+def _held_out_errors(gram: Tensor, weight: Tensor, inputs: Tensor, shares: Sequence[float]) -> list[float]:
+    """One block's errors under each ridge factor, as fractions of the error of no compensation, added over widths."""
+    errors = [0.0] * len(RIDGE_FACTORS)
+    if not len(inputs):
+        return errors
+    widths = [max(1, round(share * weight.shape[1])) for share in shares]
+    weight = weight[:: max(1, len(weight) // _CHOOSING_ROWS)]
+    plain = [output_error(weight.double(), weight[:, :width], inputs) for width in widths]
+    for index, factor in enumerate(RIDGE_FACTORS):
+        fits = fit_prefixes(gram, weight, widths, ridge_strength(gram, factor))
+        for fitted, most in zip(fits, plain, strict=True):
+            if most > 0:
+                errors[index] += output_error(weight.double(), fitted, inputs) / most
+    return errors
 
 
 def mean_bias(
@@ -197,23 +231,39 @@ def _cholesky(gram: Tensor, ridge: float) -> tuple[Tensor, float]:
     In float64, or in float32 where that is large, was tried and found good enough. Where rounding left G indefinite by
     more than μ, μ grows tenfold until it is not.
     """
+    assert torch.isfinite(gram.diagonal()).all(), "a Gram matrix that is not finite"
     if len(gram) > _EXACT_WIDTH:
-        factor, failed = _factorise(gram.float(), ridge)
+        factor, failed = _factorise(gram, ridge, torch.float32)
+        while failed and gram.dtype == torch.float32:  # its own rounding, which no precision undoes
+            ridge *= 10
+            factor, failed = _factorise(gram, ridge, torch.float32)
         if not failed and _is_factor(gram, factor, ridge):
             return factor, ridge
-    factor, failed = _factorise(gram.double(), ridge)
+        del factor
+    factor, failed = _factorise(gram, ridge, torch.float64)
     while failed:
-        assert torch.isfinite(gram.diagonal()).all(), "a Gram matrix that is not finite"
         ridge *= 10
-        factor, failed = _factorise(gram.double(), ridge)
+        factor, failed = _factorise(gram, ridge, torch.float64)
     return factor, ridge
 
 
-def _factorise(gram: Tensor, ridge: float) -> tuple[Tensor, bool]:
-    shifted = gram.clone()
-    shifted.diagonal().add_(ridge)
-    factor, info = torch.linalg.cholesky_ex(shifted)
+def _factorise(gram: Tensor, ridge: float, dtype: torch.dtype) -> tuple[Tensor, bool]:
+    """The Cholesky factor, made in place in the one copy of G that it takes, and whether G was indefinite."""
+    copy = gram.to(dtype, copy=True, memory_format=torch.contiguous_format)
+    copy.diagonal().add_(ridge)
+    factor, info = (
+        copy.mT,
+        torch.empty((), dtype=torch.int32, device=gram.device),
+    )  # by columns, as LAPACK has it
+    torch.linalg.cholesky_ex(factor, out=(factor, info))
     return factor, bool(info)
+
+
+def _times_lower(weight: Tensor, factor: Tensor) -> Tensor:
+    """W C, without the half of C that is zero."""
+    starts = range(0, len(factor), _COLUMNS)
+    panels = [weight[:, start:] @ factor[start:, start : start + _COLUMNS] for start in starts]
+    return torch.cat(panels, dim=1) if panels else weight
 
 
 def _is_factor(gram: Tensor, factor: Tensor, ridge: float) -> bool:

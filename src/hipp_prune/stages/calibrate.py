@@ -1,5 +1,6 @@
 """The dense model, measured: how a run starts."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import torch
 
 from hipp_prune import distributed
-from hipp_prune.calibration.grams import GramLayout, fit_layout, gather_grams, token_weights
+from hipp_prune.calibration.grams import GramLayout, fit_layout, gather_grams, products_of, token_weights
 from hipp_prune.calibration.measurement import Calibration, batches
 from hipp_prune.calibration.measurement import calibrate as measure
 from hipp_prune.files.manifest import start_list
@@ -23,6 +24,11 @@ from hipp_prune.questions.sources import load_questions
 from hipp_prune.stages.loading import load, meet, writing
 from hipp_prune.stages.settings import CalibrateSettings, LoadSettings
 from hipp_prune.stages.trial import try_model
+
+_TRIED_QUESTIONS = 4
+"""Questions whose tokens tell how many there will be."""
+_TRIED_ROWS = 512
+"""Rows of the product of matrices whose time tells what the Gram matrices take."""
 
 
 def calibrate(
@@ -49,7 +55,8 @@ def calibrate(
         loading: how the model is loaded.
         force: replaces an existing run.
         skip_bad: counts bad questions and pictures and leaves them out; None makes them errors.
-        announce: told, before anything is measured, how large the Gram matrices are going to be.
+        announce: told, before anything is measured, how large the Gram matrices are going to be, and how long they
+            take beside the rest.
         progress: told (questions done, questions in all).
 
     Raises:
@@ -70,7 +77,8 @@ def calibrate(
         if settings.compensation == "ridge":
             layout = gram_layout(adapter, sample, settings)
             if announce is not None:
-                announce(str(layout))
+                seconds = gram_seconds(adapter, layout, sample)
+                announce(f"{layout}; about {_duration(seconds)} more than without them")
         if distributed.is_first():
             run.create(Provenance.now(model=model, questions=tuple(questions), seed=seed))
         meet(run)
@@ -128,3 +136,29 @@ def gram_layout(adapter: Adapter, sample: Sequence[Question], settings: Calibrat
         return apart
     batch, _ = next(batches(adapter, sample, settings.batch_size))
     return GramLayout(widths=tuple(widths), weights=token_weights(batch))
+
+
+@torch.no_grad()
+def gram_seconds(adapter: Adapter, layout: GramLayout, sample: Sequence[Question]) -> float:
+    """About how many seconds the Gram matrices of a sample take, from a small product of matrices that is timed.
+
+    Args:
+        adapter: the dense model.
+        layout: of the Gram matrices.
+        sample: the calibration questions; of several workers each has a share.
+    """
+    batch, _ = next(batches(adapter, sample[:_TRIED_QUESTIONS], _TRIED_QUESTIONS))
+    tokens = int(batch.attention_mask.sum()) * len(sample) / len(batch.last) / distributed.num_workers()
+    widest, device = max(layout.widths), adapter.blocks[0].down.weight.device
+    few = torch.ones(widest, min(int(tokens) + 1, 1024), device=device)
+    with products_of(adapter.model.dtype):
+        for _ in range(2):  # the first one warms up
+            start = time.perf_counter()
+            float((few[:_TRIED_ROWS] @ few.T)[0, 0])
+            seconds = time.perf_counter() - start
+    done = len(few[:_TRIED_ROWS]) * widest * few.shape[1]
+    return seconds / done * sum(width * (width + 1) / 2 for width in layout.widths) * tokens
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"

@@ -167,6 +167,30 @@ class TestRidgeDowns:
         assert {path.name for path in tmp_path.iterdir()} == {"0.safetensors", "1.safetensors"}
         assert torch.equal(in_files.values(1, 17)[0][1], in_memory.values(1, 17)[0][1])
 
+    def test_factors_are_made_again_only_where_something_is_another(  # type: ignore[no-untyped-def]
+        self, measured, family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        each, made = measured[family], []
+        plain = module.nest
+        monkeypatch.setattr(module, "_IN_MEMORY", 0)
+        monkeypatch.setattr(module, "nest", lambda *given: made.append(1) or plain(*given))
+        orders = orders_of(each)
+
+        def start() -> tuple[int, Tensor]:
+            made.clear()
+            downs = RidgeDowns(each.adapter, each.grams, orders, image_weight=0.5, folder=tmp_path)
+            return len(made), downs.values(1, 17)[0][1]
+
+        first, again = start(), start()
+        assert (first[0], again[0]) == (2, 0)
+        assert torch.equal(first[1], again[1])
+        orders = [orders[0], orders[1][::-1]]
+        assert [start()[0], start()[0]] == [1, 0]
+        (tmp_path / "0.safetensors").write_bytes(b"damaged")
+        assert start()[0] == 1
+        monkeypatch.setattr(module, "ridge_strength", lambda *_: 0.5)
+        assert [start()[0], start()[0]] == [2, 0]
+
     def test_all_neurons_leave_the_weights_alone(self, measured, family: str) -> None:  # type: ignore[no-untyped-def]
         each = measured[family]
         downs = RidgeDowns(each.adapter, each.grams, orders_of(each), image_weight=0.5)

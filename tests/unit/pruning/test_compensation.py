@@ -156,6 +156,13 @@ class TestSinglePrecision:
         nested = nest(once.T @ once, torch.randn(HIDDEN, 40), 1e-10)
         assert nested.factor.dtype == torch.float64
 
+    def test_what_is_summed_in_single_precision_stays_in_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(compensation, "_EXACT_WIDTH", 4)
+        once = torch.randn(1, 40)
+        nested = nest(once.T @ once, torch.randn(HIDDEN, 40), 1e-10)
+        assert nested.factor.dtype == torch.float32
+        assert nested.ridge > 1e-10
+
 
 class TestChoosingTheRidge:
     def block(self, tokens: int, noise: float) -> tuple[Tensor, Tensor, Tensor]:
