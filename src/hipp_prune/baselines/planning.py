@@ -10,7 +10,8 @@ from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
 from hipp_prune.checkpoints.residual import Slicing, write_sliced
 from hipp_prune.errors import InputError
 from hipp_prune.plans.plan import Plan
-from hipp_prune.pruning.compensated import down_biases, fitted_downs, require_grams
+from hipp_prune.pruning.compensated import DownWeight, down_biases, fitted_downs, require_grams
+from hipp_prune.pruning.sequential import sequential_downs
 
 
 def plan_baseline(method: Baseline, setting: Setting) -> Planned:
@@ -22,7 +23,7 @@ def plan_baseline(method: Baseline, setting: Setting) -> Planned:
     """
     heuristic, asked = load_baseline(method), setting.config.compensation
     whole = heuristic.whole_neurons(setting.config)
-    if asked in ("bias", "ridge") and not whole:
+    if asked not in ("auto", "none") and not whole:
         raise InputError(
             f"{method} removes what {asked} compensation does not know; leave --compensation out"
         )
@@ -31,9 +32,10 @@ def plan_baseline(method: Baseline, setting: Setting) -> Planned:
     planned = replace(planned, notes={**told, **planned.notes})
     if isinstance(planned, HeadPlan):
         neurons = _compensated(setting, planned.neurons)
-        if neurons.compensation == "bias":
+        if neurons.compensation in ("bias", "sequential"):
             raise InputError(
-                f"{method} with attention has no bias compensation; choose --compensation ridge or none"
+                f"{method} with attention has no {neurons.compensation} compensation; choose --compensation ridge "
+                "or none"
             )
         return replace(planned, neurons=neurons, notes=planned.notes | neurons.notes)
     return _compensated(setting, planned) if whole and isinstance(planned, Plan) else planned
@@ -75,7 +77,13 @@ def write_baseline(
     neurons = planned.neurons if isinstance(planned, HeadPlan) else planned
     mode, masks, weight = neurons.compensation, neurons.keep_masks(), neurons.image_weight
     adapter, calibration = setting.adapter, setting.calibration
-    fitted = fitted_downs(require_grams(setting.grams), masks, weight) if mode == "ridge" else None
+    fitted: DownWeight | None = None
+    if mode == "ridge":
+        fitted = fitted_downs(require_grams(setting.grams), masks, weight)
+    if mode == "sequential":
+        fitted = sequential_downs(
+            adapter, setting.questions, masks, image_weight=weight, batch_size=setting.config.batch_size
+        )
     if isinstance(planned, HeadPlan):
         return write_heads(source, adapter, planned, out, down_weights=fitted, force=force)
     return prune_checkpoint(

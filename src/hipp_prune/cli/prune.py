@@ -9,7 +9,7 @@ import tyro
 
 from hipp_prune.errors import InputError
 from hipp_prune.plans.modes import CompensationChoice
-from hipp_prune.stages.settings import QuerySettings
+from hipp_prune.stages.settings import LoadSettings, QuerySettings
 
 if TYPE_CHECKING:
     from hipp_prune.checkpoints.pruned import CheckpointReport
@@ -34,7 +34,10 @@ class Prune:
     preference: str | None = None
     """With --run: R,U,C, as for query."""
     compensation: CompensationChoice = "auto"
-    """How neurons that stay answer for those that leave; auto: as the plan was evaluated."""
+    """How neurons that stay answer for those that leave; auto: as the plan was evaluated. sequential fits block after
+    block on what the pruned ones before it leave: minutes of a calibration more, and the best answers."""
+    loading: LoadSettings = LoadSettings()
+    """With bias and sequential, which run the model."""
     force: bool = False
     """Replace an existing folder."""
     settings: QuerySettings = QuerySettings()
@@ -64,8 +67,9 @@ class Prune:
             assert model is not None
             with progress_bar("writing") as progress:
                 return prune(
-                    model, self.plan, self.out, run=run, compensation=mode, force=force, progress=progress
-                )
+                    model, self.plan, self.out, run=run, compensation=mode, loading=self.loading, force=force,
+                    progress=progress,
+                )  # fmt: skip
         if run is None or self.preference is None or (self.model, self.plan) != (None, None):
             raise InputError(
                 "prune needs either --model MODEL or --run RUN and a --plan FILE, or --run RUN and --preference R,U,C "
@@ -74,8 +78,9 @@ class Prune:
         preference = Preference.parse(self.preference)
         with progress_bar("writing") as progress:
             return prune_searched(
-                run, preference, self.out, self.settings, compensation=mode, force=force, progress=progress
-            )
+                run, preference, self.out, self.settings, compensation=mode, loading=self.loading, force=force,
+                progress=progress,
+            )  # fmt: skip
 
     def _one_source(self) -> bool:
         """Whether a model or a run is named, not both."""

@@ -2,12 +2,19 @@
 
 from typing import Literal
 
-Compensation = Literal["none", "bias", "ridge"]
+Compensation = Literal["none", "bias", "ridge", "sequential"]
 """How the neurons that stay answer for those that leave: not at all; the mean of what leaves becomes a bias of the down
-projection (FLAP's); or the down projection is fitted anew by least squares, with no new tensor."""
+projection (FLAP's); or the down projection is fitted anew by least squares, with no new tensor: every block as if all
+others were whole, or block after block on what the pruned ones before it leave."""
 
-CompensationChoice = Literal["auto", "none", "bias", "ridge"]
+CompensationChoice = Literal["auto", "none", "bias", "ridge", "sequential"]
 """A mode by name, or the one that fits what is at hand."""
+
+SearchCompensation = Literal["none", "bias", "ridge"]
+"""What a search can evaluate thousands of plans with: ``sequential`` is a pass over the model for each."""
+
+SearchCompensationChoice = Literal["auto", "none", "bias", "ridge"]
+"""One of these by name, or the one that fits what is at hand."""
 
 
 def compensation_notes(

@@ -1,14 +1,14 @@
-"""Sequential compensation: block after block on the stream that is pruned already; later blocks answer for earlier ones.
+"""Sequential compensation: block after block on the pruned stream, so that later blocks answer for earlier ones.
 
-``ridge`` fits every block as if all others were dense. But behind the first pruned block the residual stream is another,
-and errors that each block keeps small add up: toy-qwen2.5-vl pruned by half answers worse with it than without. Here
+``ridge`` fits every block as if all others were dense. But behind the first pruned block the residual stream is
+another, and errors that each block keeps small add up: toy-qwen2.5-vl pruned by half answers worse with it. Here
 
     W'_P = argmin_V Σ_t ω_t ‖(h_t − r̃_t) − V ã_Pt‖² + μ ‖V − W_P‖²                              (sequential)
 
 over calibration tokens t: h is the residual stream behind the block in the dense model, r̃ the pruned one's before the
-block's down projection adds to it, ã that projection's input, both with all earlier blocks pruned and fitted. So a block
-corrects what the earlier ones did, as far as its neurons can. Both streams move on block by block: one block's sums
-exist at any moment, beside two residual streams of the calibration questions.
+block's down projection adds to it, ã that projection's input, both with all earlier blocks pruned and fitted. So a
+block corrects what the earlier ones did, as far as its neurons can. Both streams move on block by block: one block's
+sums exist at any moment, beside two residual streams of the calibration questions.
 
 Tokens do not count alike. Image and text tokens have their shares as in Eq. 10, and the tokens that are answered from
 count as much as all others together: what is wrong there is wrong in the answer. μ is chosen in every block by
@@ -29,6 +29,7 @@ from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
 from hipp_prune.plans.arrays import Bools, Float
+from hipp_prune.pruning.compensated import DownWeight
 from hipp_prune.pruning.compensation import correct, explained
 from hipp_prune.questions.question import Question
 
@@ -116,7 +117,7 @@ def fit_sequentially(
         masks: True where a neuron of a block stays, in original order.
         image_weight: share of image tokens, in [0, 1]; None to count every token alike.
         batch_size: questions a forward pass, > 0.
-        progress: told (block passes over a batch done, in all).
+        progress: told (blocks done, blocks in all).
 
     Returns:
         L weights in float32 on the CPU, [hidden, kept].
@@ -143,6 +144,31 @@ def fit_sequentially(
     return fitted
 
 
+def sequential_downs(
+    adapter: Adapter,
+    questions: Sequence[Question],
+    masks: Sequence[Bools],
+    *,
+    image_weight: float | None = 0.5,
+    batch_size: int = 16,
+    progress: Progress | None = None,
+) -> DownWeight:
+    """``fit_sequentially`` for whoever writes a checkpoint.
+
+    Args:
+        adapter: as there, like all others.
+        questions: the calibration questions.
+        masks: which neurons stay.
+        image_weight: of image tokens.
+        batch_size: questions a forward pass.
+        progress: told (blocks done, blocks in all).
+    """
+    fitted = fit_sequentially(
+        adapter, questions, masks, image_weight=image_weight, batch_size=batch_size, progress=progress
+    )
+    return lambda block, _: fitted[block]
+
+
 def _enter(
     adapter: Adapter, questions: Sequence[Question], image_weight: float | None, batch_size: int
 ) -> list[_Stream]:
@@ -153,9 +179,7 @@ def _enter(
         part = [question for question in questions if (question.group in groups) is held]
         for batch, images in batches(adapter, part, batch_size):
             calls, between, states = _record(adapter, batch, images)
-            streams.append(
-                _Stream(calls, between, states, states, _token_shares(batch, image_weight), held)
-            )
+            streams.append(_Stream(calls, between, states, states, _token_shares(batch, image_weight), held))
     return streams
 
 
@@ -223,13 +247,15 @@ def _fit_block(
 
 def _correction(fit: _Sums, held: _Sums) -> Tensor:
     """V − W_P: the ridge is the one that says most about the held-out tokens, and the fit then uses all of them."""
+
     def ridge(sums: _Sums, factor: float) -> float:
         return factor * float(sums.gram.diagonal().mean()) or 1.0
 
     factor = DEFAULT_FACTOR
     if held.gram.any():
         gains = [
-            explained(held.gram, held.cross, correct(fit.gram, fit.cross, ridge(fit, each))) for each in FACTORS
+            explained(held.gram, held.cross, correct(fit.gram, fit.cross, ridge(fit, each)))
+            for each in FACTORS
         ]
         factor = FACTORS[max(range(len(FACTORS)), key=gains.__getitem__)]
         if max(gains) <= 0:

@@ -11,7 +11,7 @@ from hipp_prune.objectives.band import BandKind
 from hipp_prune.objectives.returns import ReturnKind
 from hipp_prune.plans.allocation import Allocation
 from hipp_prune.plans.costs import Compression
-from hipp_prune.plans.modes import Compensation, CompensationChoice
+from hipp_prune.plans.modes import SearchCompensation, SearchCompensationChoice
 from hipp_prune.plans.space import UnitKind
 from hipp_prune.pruning.criteria import Criterion
 from hipp_prune.search.methods import Method, import_method
@@ -49,7 +49,7 @@ class SearchChoices:
     """Largest sparsity searched, in [s_min, r_max]."""
     r_max: Share = 0.8
     """Largest fraction one unit may lose, in (0, 1)."""
-    compensation: CompensationChoice = "auto"
+    compensation: SearchCompensationChoice = "auto"
     """How neurons that stay answer for those that leave; auto: ridge where the run has Gram matrices, else none."""
 
 
@@ -165,7 +165,7 @@ class SearchSettings(SearchResearch, SearchChoices):
         """Questions that a plan is asked while the search learns: at most a minibatch."""
         return min(self.probe or self.minibatch, self.minibatch)
 
-    def mode(self, *, has_grams: bool) -> Compensation:
+    def mode(self, *, has_grams: bool) -> SearchCompensation:
         """The compensation that these settings mean where Gram matrices are at hand, or are not."""
         if self.compensation == "auto":
             return "ridge" if has_grams and self.unit == "coupled" else "none"

@@ -7,17 +7,14 @@ from hipp_prune.baselines.methods import Baseline, load_baseline
 from hipp_prune.baselines.planning import plan_baseline, write_baseline
 from hipp_prune.baselines.setting import Planned, Setting, mlp_fraction
 from hipp_prune.baselines.settings import BaselineSettings
-from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.calibration.measurement import calibrate as measure
 from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.checkpoints.pruned import CheckpointReport
-from hipp_prune.errors import InputError, RunError
+from hipp_prune.errors import InputError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.loading import local_folder
 from hipp_prune.plans.space import PlanSpace
-from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.minibatches import calibration_sample
-from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.stages.loading import CalibratedRun, cache_folder, load, writing
@@ -82,7 +79,7 @@ def baseline(
             PlanSpace(shape=adapter.shape, r_max=settings.r_max).check_budget(fraction)
         if calibrated is not None:
             calibration = calibrated.calibration(adapter)
-            sample = _sample_again(calibrated, calibration, skip_bad)
+            sample = calibrated.sample(calibration, skip_bad=skip_bad)
         else:
             seed = settings.seed
             asked = load_questions(questions, "calibration", cache=cache, seed=seed, skip_bad=skip_bad)
@@ -117,18 +114,3 @@ def prune_by(
     """
     planned = plan_baseline(method, setting)
     return planned, write_baseline(setting, planned, source, out, force=force)
-
-
-def _sample_again(
-    calibrated: CalibratedRun, calibration: Calibration, skip_bad: SkipBad | None
-) -> list[Question]:
-    """The questions of a run's calibration: the draw of their number, or of more where a benchmark ran out."""
-    asked, number = calibrated.questions("calibration", skip_bad=skip_bad), calibration.num_questions
-    for count in range(number, 2 * number + 1):
-        sample = calibration_sample(asked, count, seed=calibrated.provenance.seed)
-        if len(sample) == number and fingerprint_questions(sample) == calibration.origin.questions:
-            return sample
-    raise RunError(
-        f"the {number} calibration questions of {calibrated.directory.root} cannot be drawn again from its "
-        f"{len(asked)} questions; they have changed, so calibrate again"
-    )

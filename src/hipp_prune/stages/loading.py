@@ -11,11 +11,14 @@ from tempfile import TemporaryDirectory, gettempdir
 from hipp_prune import distributed
 from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
+from hipp_prune.errors import RunError
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.replacing import is_alive
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.questions.fingerprint import fingerprint_questions
+from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
@@ -88,6 +91,22 @@ class CalibratedRun:
         asked, seed = self.provenance.questions, self.provenance.seed
         with distributed.first():
             return load_questions(asked, split, cache=self.directory.cache, seed=seed, skip_bad=skip_bad)
+
+    def sample(self, calibration: Calibration, *, skip_bad: SkipBad | None = None) -> list[Question]:
+        """The questions it was calibrated on, drawn again: as many, or of more where a benchmark ran out.
+
+        Raises:
+            RunError: if they have changed.
+        """
+        asked, number = self.questions("calibration", skip_bad=skip_bad), calibration.num_questions
+        for count in range(number, 2 * number + 1):
+            sample = calibration_sample(asked, count, seed=self.provenance.seed)
+            if len(sample) == number and fingerprint_questions(sample) == calibration.origin.questions:
+                return sample
+        raise RunError(
+            f"the {number} calibration questions of {self.directory.root} cannot be drawn again from its "
+            f"{len(asked)} questions; they have changed, so calibrate again"
+        )
 
 
 def meet(directory: RunDirectory) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.checkpoints.ledger import PLAN_FILE
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
 from hipp_prune.errors import InputError
@@ -16,9 +17,10 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape
 from hipp_prune.pruning.compensated import DownWeight, down_biases, fitted_downs, require_grams
+from hipp_prune.pruning.sequential import sequential_downs
 from hipp_prune.stages.loading import CalibratedRun, load, writing
 from hipp_prune.stages.query import query
-from hipp_prune.stages.settings import QuerySettings
+from hipp_prune.stages.settings import LoadSettings, QuerySettings
 
 
 def prune(
@@ -29,6 +31,7 @@ def prune(
     run: Path | None = None,
     compensation: CompensationChoice = "auto",
     shape: ModelShape | None = None,
+    loading: LoadSettings = LoadSettings(),
     force: bool = False,
     progress: Progress | None = None,
 ) -> CheckpointReport:
@@ -41,8 +44,10 @@ def prune(
         run: where the model was calibrated, for plans that are compensated.
         compensation: how neurons that stay answer for those that leave; auto: as the plan was evaluated.
         shape: of the model, where it is known already; otherwise it is read from the checkpoint.
+        loading: how the model is loaded, where it has to compute.
         force: replaces a checkpoint that is there.
-        progress: told (shards done, shards in all).
+        progress: told (shards done, shards in all), and before that, where blocks are fitted one after the other,
+            (blocks done, blocks in all).
 
     Raises:
         PlanError: if the plan was made for another model.
@@ -53,8 +58,9 @@ def prune(
     """
     loaded = Plan.load(plan) if isinstance(plan, Path) else plan
     mode = loaded.compensation if compensation == "auto" else compensation
-    downs = _downs(model, loaded, mode, run)
     with writing(out):
+        check_output(local_folder(model), out, force=force)
+        downs = _downs(model, loaded, mode, run, loading, progress)
         return prune_checkpoint(
             local_folder(model),
             loaded.with_compensation(mode, loaded.image_weight, downs.ridge_factor),
@@ -76,8 +82,23 @@ class _Downs:
     ridge_factor: float | None = None
 
 
-def _downs(model: str, plan: Plan, mode: Compensation, run: Path | None) -> _Downs:
+def _downs(
+    model: str,
+    plan: Plan,
+    mode: Compensation,
+    run: Path | None,
+    loading: LoadSettings,
+    progress: Progress | None,
+) -> _Downs:
     """What compensates for the neurons that leave.
+
+    Args:
+        model: the one the plan was made for.
+        plan: which neurons stay.
+        mode: how they answer.
+        run: where the model was calibrated, if anything is compensated.
+        loading: how the model is loaded, where it has to compute.
+        progress: told (blocks done, blocks in all) where they are fitted one after the other.
 
     Raises:
         InputError: if that is not at hand.
@@ -92,11 +113,17 @@ def _downs(model: str, plan: Plan, mode: Compensation, run: Path | None) -> _Dow
             "--plan instead of --model, or --compensation none (the model is then worse than what was evaluated)"
         )
     calibrated = CalibratedRun.open(run)
-    if mode == "bias":
-        adapter = load(model)
+    if mode in ("bias", "sequential"):
+        adapter = load(model, loading)
         plan.check_model(adapter.shape)
+        calibration = calibrated.calibration(adapter)
+        if mode == "bias":
+            return _Downs(biases=down_biases(adapter, calibration, plan.keep_masks(), plan.image_weight))
+        sample = calibrated.sample(calibration)
         return _Downs(
-            biases=down_biases(adapter, calibrated.calibration(adapter), plan.keep_masks(), plan.image_weight)
+            weights=sequential_downs(
+                adapter, sample, plan.keep_masks(), image_weight=plan.image_weight, progress=progress
+            )
         )
     calibrated.check_weights(plan.shape.fingerprint)
     grams = require_grams(calibrated.grams())
@@ -112,6 +139,7 @@ def prune_searched(
     settings: QuerySettings = QuerySettings(),
     *,
     compensation: CompensationChoice = "auto",
+    loading: LoadSettings = LoadSettings(),
     force: bool = False,
     progress: Progress | None = None,
 ) -> CheckpointReport:
@@ -123,6 +151,7 @@ def prune_searched(
         out: checkpoint folder to make.
         settings: sparsity, and which widths the plan may have.
         compensation: as for ``prune``.
+        loading: as for ``prune``.
         force: replaces a checkpoint that is there.
         progress: told (shards done, shards in all).
 
@@ -131,7 +160,9 @@ def prune_searched(
     """
     plan = query(run, preference, settings)
     model = run_model(run)
-    return prune(model, plan, out, run=run, compensation=compensation, force=force, progress=progress)
+    return prune(
+        model, plan, out, run=run, compensation=compensation, loading=loading, force=force, progress=progress
+    )
 
 
 def run_model(run: Path) -> str:

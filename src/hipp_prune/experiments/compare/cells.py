@@ -156,7 +156,10 @@ class Cell:
         """What answers it, if it is asked of a search."""
         if not self.contender.searches:
             return None
-        return SearchJob(model=self.model, contender=self.contender, seed=self.seed)
+        contender = self.contender
+        if contender.compensation == "sequential":  # which comes after a search, that evaluates without
+            contender = replace(contender, compensation=None)
+        return SearchJob(model=self.model, contender=contender, seed=self.seed)
 
 
 Job = CalibrationJob | SearchJob | Cell

@@ -11,7 +11,7 @@ from hipp_prune.experiments.compare.cells import DENSE, SEARCHES, Contender
 from hipp_prune.experiments.settings import HeldOut
 from hipp_prune.files.ranges import Count, Positive, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.modes import Compensation, CompensationChoice
+from hipp_prune.plans.modes import Compensation, CompensationChoice, SearchCompensationChoice
 from hipp_prune.plans.space import ModelShape
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
@@ -68,11 +68,13 @@ class CompareSettings:
         Raises:
             InputError: if it changes what there is not.
         """
+        mode = contender.compensation or "auto"
+        evaluated: SearchCompensationChoice = "none" if mode == "sequential" else mode
         base = SearchSettings(
             s_min=self.s_min,
             s_max=self.s_max,
             r_max=self.r_max,
-            compensation=contender.compensation or "auto",
+            compensation=evaluated,
             evaluations=self.evaluations,
             seed=seed,
         )

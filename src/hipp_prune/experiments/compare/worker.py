@@ -199,6 +199,8 @@ class Worker:
         sparsity = None if budget is None else self.settings.share(budget, "mlp", shape)
         plan = planner.query(cell.preference, sparsity=sparsity)
         setting = self._setting(cell, plan.ledger.mlp, BaselineSettings())
+        if cell.contender.mode == "sequential":
+            plan = plan.with_compensation("sequential", setting.config.image_weight)
         write_baseline(setting, plan, local_folder(cell.model), out, force=True)
         return plan
 
