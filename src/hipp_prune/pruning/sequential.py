@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hipp_prune.calibration.grams import held_out_groups, token_weights
+from hipp_prune.calibration.grams import held_out_groups
 from hipp_prune.calibration.measurement import batches
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.files.progress import Progress
@@ -33,10 +33,10 @@ from hipp_prune.pruning.compensated import DownWeight
 from hipp_prune.pruning.compensation import correct, explained
 from hipp_prune.questions.question import Question
 
-FACTORS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+_FACTORS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """μ as a multiple of the mean diagonal of Σ ω ã_P ã_Pᵀ: what each block chooses from."""
 
-DEFAULT_FACTOR = 1e-2
+_USUAL_FACTOR = 1e-2
 """Where no question was held out."""
 
 _ANSWERS = 0.5
@@ -174,23 +174,35 @@ def _enter(
 ) -> list[_Stream]:
     """Batches of questions before the first block, those to be fitted to and those that are held out."""
     groups = held_out_groups(questions)
-    streams = []
+    entered, streams = [], []
     for held in (False, True):
         part = [question for question in questions if (question.group in groups) is held]
         for batch, images in batches(adapter, part, batch_size):
             calls, between, states = _record(adapter, batch, images)
-            streams.append(_Stream(calls, between, states, states, _token_shares(batch, image_weight), held))
+            streams.append(_Stream(calls, between, states, states, states, held))
+            entered.append(batch)
+    for stream, weights in zip(streams, _token_shares(entered, image_weight), strict=True):
+        stream.weights = weights
     return streams
 
 
-def _token_shares(batch: Batch, image_weight: float | None) -> Tensor:
-    """ω of a batch's tokens, a token's mean about 1, float32 [B, T]."""
-    present = batch.attention_mask.bool()
-    image, text = (1.0, 1.0) if image_weight is None else token_weights(batch, image_weight)
-    weights = torch.where(batch.image_mask, image, text) * present
-    answered = torch.zeros_like(weights)
-    answered.scatter_(1, batch.last[:, None], float(present.sum()) / len(batch.last))
-    return (1 - _ANSWERS) * weights + _ANSWERS * answered
+def _token_shares(asked: Sequence[Batch], image_weight: float | None) -> list[Tensor]:
+    """ω of all batches' tokens, a share of everything each, float32 [B, T]: batches of other sizes weigh them alike."""
+    present = [batch.attention_mask.bool() for batch in asked]
+    images = [batch.image_mask & tokens for batch, tokens in zip(asked, present, strict=True)]
+    num_tokens, num_image = (float(sum(mask.sum() for mask in masks)) for masks in (present, images))
+    num_answers = sum(len(batch.last) for batch in asked)
+    num_text = num_tokens - num_image
+    if image_weight is None or not num_image or not num_text:
+        image = text = 1 / num_tokens
+    else:
+        image, text = image_weight / num_image, (1 - image_weight) / num_text
+    shares = []
+    for batch, tokens, of_image in zip(asked, present, images, strict=True):
+        weights = (1 - _ANSWERS) * torch.where(of_image, image, text) * tokens
+        answered = torch.full_like(weights[:, :1], _ANSWERS / num_answers)
+        shares.append(weights.scatter_add(1, batch.last[:, None], answered))
+    return shares
 
 
 def _record(
@@ -251,13 +263,13 @@ def _correction(fit: _Sums, held: _Sums) -> Tensor:
     def ridge(sums: _Sums, factor: float) -> float:
         return factor * float(sums.gram.diagonal().mean()) or 1.0
 
-    factor = DEFAULT_FACTOR
+    factor = _USUAL_FACTOR
     if held.gram.any():
         gains = [
             explained(held.gram, held.cross, correct(fit.gram, fit.cross, ridge(fit, each)))
-            for each in FACTORS
+            for each in _FACTORS
         ]
-        factor = FACTORS[max(range(len(FACTORS)), key=gains.__getitem__)]
+        factor = _FACTORS[max(range(len(_FACTORS)), key=gains.__getitem__)]
         if max(gains) <= 0:
             return torch.zeros_like(fit.cross)
     everything = _Sums(fit.gram + held.gram, fit.cross + held.cross)

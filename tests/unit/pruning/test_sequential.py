@@ -143,9 +143,7 @@ def test_the_correction_is_the_weighted_least_squares_solution(
     root = weights.sqrt()[:, None]
     stacked = torch.cat([root * inputs, ridge**0.5 * torch.eye(kept, dtype=torch.float64)])
     target = torch.cat([root * missing, torch.zeros(kept, hidden, dtype=torch.float64)])
-    assert_agree(
-        correction, torch.linalg.lstsq(stacked, target, driver="gelsd").solution.T, rtol=1e-5, atol=1e-7
-    )
+    assert_agree(correction, torch.linalg.lstsq(stacked, target, driver="gelsd").solution.T, rounding=1e-6)
 
     left = missing - inputs @ correction.T
     saved = float((root * missing).square().sum() - (root * left).square().sum())
@@ -160,3 +158,19 @@ def test_a_module_that_returns_a_tuple_is_a_block_too() -> None:
 
     stream = sequential._Stream([((), {})], {}, torch.zeros(1), torch.zeros(1), torch.ones(1), held=False)
     assert stream.run(Layer(), 0, torch.zeros(1)) == 1
+
+
+def test_tokens_have_their_shares_whatever_the_batches(folders: dict[str, Path], family: str) -> None:
+    """Half of all belongs to the tokens that are answered from, whose own share as text comes on top."""
+    adapter = load_model(folders[family])
+    for size in (24, 7):
+        asked = [batch for batch, _ in batches(adapter, QUESTIONS, size)]
+        shares = sequential._token_shares(asked, None)
+        assert sum(float(weights.sum()) for weights in shares) == pytest.approx(1)
+        for batch, weights in zip(asked, shares, strict=True):
+            rows = torch.arange(len(batch.last))
+            assert not weights[~batch.attention_mask.bool()].any()
+            num_tokens = sum(int(each.attention_mask.sum()) for each in asked)
+            assert weights[rows, batch.last].tolist() == pytest.approx(
+                [0.5 / 24 + 0.5 / num_tokens] * len(rows)
+            )
