@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_EVERY, _MAPPED_EVERY = 0.02, 1.0
+_EVERY, _MAPPED_EVERY = 0.02, 5.0
 """Seconds between two looks at what a process allocates, and at what it has mapped, which takes longer."""
 
 
