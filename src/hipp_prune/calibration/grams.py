@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from hipp_prune import distributed
 from hipp_prune.calibration.activations import modality_weights
-from hipp_prune.calibration.held_out import digest
+from hipp_prune.calibration.held_out import name_digest
 from hipp_prune.errors import IncompleteRunError, InputError
 from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.writing import atomic_path
@@ -380,7 +380,7 @@ def draw_signs(batch: Batch, names: Sequence[str], held: Tensor) -> Tensor:
     signs = torch.zeros(_SKETCH, *batch.input_ids.shape)
     for row, name in enumerate(names):
         if held[row]:
-            seed = int.from_bytes(digest(name)[:4], "big")
+            seed = int.from_bytes(name_digest(name)[:4], "big")
             length = int(batch.attention_mask[row].sum())
             drawn = torch.randint(0, 2, (length, _SKETCH), generator=torch.Generator().manual_seed(seed))
             signs[:, row, :length] = (2.0 * drawn.T - 1.0) / _SKETCH**0.5

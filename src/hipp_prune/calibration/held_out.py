@@ -15,10 +15,10 @@ def held_out_groups(questions: Sequence[Question]) -> set[str]:
 
 def one_in_eight(names: Iterable[str]) -> set[str]:
     """An eighth of the names, rounded down: as if by chance, and always the same ones."""
-    ordered = sorted(set(names), key=digest)
+    ordered = sorted(set(names), key=name_digest)
     return set(ordered[: len(ordered) // _ONE_IN])
 
 
-def digest(name: str) -> bytes:
+def name_digest(name: str) -> bytes:
     """What a name's chance is drawn from."""
     return hashlib.sha256(name.encode()).digest()
