@@ -19,6 +19,7 @@ import torch._dynamo  # what the first Adam of a process imports: here once for 
 from safetensors.torch import save_file
 
 from hipp_prune import api, distributed
+from hipp_prune.calibration.general_text import GeneralText
 from hipp_prune.calibration.grams import GramLayout, gather_grams
 from hipp_prune.calibration.measurement import calibrate
 from hipp_prune.errors import InputError
@@ -154,13 +155,18 @@ def search_landscape(folder: Path, *configs: SearchSettings, slow: bool = False)
 search_slowly = partial(search_landscape, slow=True)
 
 
+GENERAL = GeneralText(windows=tuple(f"The table number {index} is red." for index in range(9)), share=0.3)
+
+
 def calibrate_model(model: Path, questions: Sequence[Question], out: Path) -> None:
     """Calibrates; every worker writes what it knows at the end."""
     with distributed.workers():
         adapter, rank = load_model(model), distributed.rank()
         layout = GramLayout(widths=tuple(adapter.shape.neurons))
         with gather_grams(out / "grams.safetensors", layout, Origin(weights="w", questions="q")) as grams:
-            calibration = calibrate(adapter, questions, batch_size=2, taylor_questions=2, grams=grams)
+            calibration = calibrate(
+                adapter, questions, batch_size=2, taylor_questions=2, grams=grams, general=GENERAL
+            )
             sums = {str(block): grams.gram(block) for block in range(len(adapter.blocks))}
         calibration.save(out / f"{rank}.safetensors")
         save_file(sums, out / f"grams-{rank}.safetensors")

@@ -9,7 +9,6 @@ would cost as much again; a few random signed sums of their tokens, y = Σ_t ±a
 well, since E‖(W − V) y‖² = Σ_t ‖(W − V) a_t‖².
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 
 from hipp_prune import distributed
 from hipp_prune.calibration.activations import modality_weights
+from hipp_prune.calibration.held_out import name_digest
 from hipp_prune.errors import IncompleteRunError, InputError
 from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.writing import atomic_path
@@ -41,8 +41,6 @@ _PANEL = 512
 """Rows of a panel: a product of matrices each, and half a panel above the diagonal is all that is wasted."""
 _SKETCH = 64
 """Random sums of the held-out tokens of each set."""
-_HELD_OUT = 8
-"""One group of questions in so many is held out."""
 _DOUBLE = 2**30
 """Up to so many bytes in all, sums are kept in float64; beyond, in float32, whose rounding over a hundred batches
 (1e-5 of an entry) stays below the smallest ridge."""
@@ -125,12 +123,6 @@ def token_weights(batch: Batch, image_weight: float = 0.5) -> tuple[float, float
     return image_weight * both / image, (1 - image_weight) * both / text
 
 
-def held_out_groups(questions: Sequence[Question]) -> set[str]:
-    """Groups whose questions choose the ridge: one in eight, always the same ones; none of fewer than eight."""
-    groups = sorted({question.group for question in questions}, key=_digest)
-    return set(groups[: len(groups) // _HELD_OUT])
-
-
 class Grams:
     """The Gram matrices of a model's blocks: sums over tokens, so that batches and workers add up.
 
@@ -154,6 +146,10 @@ class Grams:
     def count(self) -> Tensor:
         """Tokens seen by each set (weighed, where sets are mixed), float64 [sets]."""
         return self._tensors["count"]
+
+    def counts(self) -> tuple[Tensor, Tensor]:
+        """``count``, and that of the held-out tokens."""
+        return self.count, self._tensors["held.count"]
 
     @property
     def factor(self) -> float:
@@ -207,8 +203,23 @@ class Grams:
         """
         weights = _set_weights(batch, self.layout.weights)
         held = torch.tensor([question.group in held_out for question in questions], device=weights.device)
+        names = [f"{question.benchmark}/{question.id}" for question in questions]
         fitted, kept_back = weights * ~held[:, None], weights * held[:, None]
-        signs = _signs(batch, questions, held)
+        with self.record_weighed(blocks, fitted, kept_back, draw_signs(batch, names, held)):
+            yield
+
+    @contextmanager
+    def record_weighed(
+        self, blocks: Sequence[Block], fitted: Tensor, kept_back: Tensor, signs: Tensor
+    ) -> Iterator[None]:
+        """Adds tokens while the context lasts.
+
+        Args:
+            blocks: of the model.
+            fitted: what each token weighs in the matrix of each set, float64 [sets, B, T].
+            kept_back: what it weighs among the held-out tokens of the set, likewise.
+            signs: of the held-out tokens, see ``draw_signs``.
+        """
         self._tensors["count"].add_(fitted.sum((1, 2)).cpu())
         self._tensors["held.count"].add_(kept_back.sum((1, 2)).cpu())
         with ExitStack() as hooks:
@@ -381,17 +392,13 @@ def products_of(dtype: torch.dtype) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def _signs(batch: Batch, questions: Sequence[Question], held: Tensor) -> Tensor:
-    """±1/√m for every token of held-out questions, float32 [m, B, T]: a question's do not depend on its batch."""
+def draw_signs(batch: Batch, names: Sequence[str], held: Tensor) -> Tensor:
+    """±1/√m for every token of held-out rows, float32 [m, B, T]: a row's follow from its name, not its batch."""
     signs = torch.zeros(_SKETCH, *batch.input_ids.shape)
-    for row, question in enumerate(questions):
+    for row, name in enumerate(names):
         if held[row]:
-            seed = int.from_bytes(_digest(f"{question.benchmark}/{question.id}")[:4], "big")
+            seed = int.from_bytes(name_digest(name)[:4], "big")
             length = int(batch.attention_mask[row].sum())
             drawn = torch.randint(0, 2, (length, _SKETCH), generator=torch.Generator().manual_seed(seed))
             signs[:, row, :length] = (2.0 * drawn.T - 1.0) / _SKETCH**0.5
     return signs
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from hipp_prune import distributed
 from hipp_prune.calibration.activations import Moments, record_moments
+from hipp_prune.calibration.general_text import GeneralText, add_general_text
 from hipp_prune.calibration.gradients import score_taylor
-from hipp_prune.calibration.grams import Grams, held_out_groups
+from hipp_prune.calibration.grams import Grams
+from hipp_prune.calibration.held_out import held_out_groups
 from hipp_prune.calibration.visual import VisualSensitivity, record_visual
 from hipp_prune.errors import CheckpointError, IncompleteRunError, QuestionError
 from hipp_prune.files.manifest import check_whole
@@ -202,6 +204,7 @@ def calibrate(
     batch_size: int = 16,
     taylor_questions: int = 10,
     grams: Grams | None = None,
+    general: GeneralText | None = None,
     progress: Progress | None = None,
 ) -> Calibration:
     """Measures everything that scoring and the policy's state need, once, on the dense model.
@@ -221,6 +224,7 @@ def calibrate(
         taylor_questions: how many of the questions the Taylor importance uses, > 0 (all, if there are fewer);
             the same set of questions always yields the same ones.
         grams: Gram matrices to be filled by the way; at the end they hold what all workers saw.
+        general: text that they hold a share of beside the questions; nothing else is measured on it.
         progress: told (questions done, questions to do), Taylor passes included.
 
     Raises:
@@ -242,6 +246,8 @@ def calibrate(
     )
     observations = observations.over_workers(adapter.device)
     if grams is not None:
+        if general is not None:
+            add_general_text(adapter, grams, general, batch_size=batch_size)
         grams.over_workers()
     if distributed.is_first():
         taylor = score_taylor(adapter, chosen, progress=differentiated)

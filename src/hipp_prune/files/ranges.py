@@ -23,6 +23,10 @@ Share = Annotated[float, Ge(0), Le(1)]
 """A fraction in [0, 1]."""
 
 
+Mixed = Annotated[float, Gt(0), Lt(1)]
+"""A fraction in (0, 1): of a mixture that has more than one part."""
+
+
 def in_order(bounds: tuple[float, float]) -> bool:
     """Whether the first of two numbers is not the larger one."""
     return bounds[0] <= bounds[1]

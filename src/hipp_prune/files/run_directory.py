@@ -18,16 +18,31 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Len
 
 from hipp_prune.errors import IncompleteRunError, OutputExistsError
 from hipp_prune.files.manifest import FILE_LIST, remove_own, start_list
 from hipp_prune.files.places import described, found_instead
-from hipp_prune.files.ranges import Seed
+from hipp_prune.files.ranges import Mixed, Seed
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.replacing import clean, is_fresh
 from hipp_prune.files.writing import write_json
 
 _TRACKED = ("hipp-prune", "torch", "transformers", "safetensors", "numpy", "pillow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixedText:
+    """General text that a run's Gram matrices hold a share of."""
+
+    files: tuple[str, ...]
+    """As ``--general-text`` named them."""
+    fingerprint: Annotated[str, Len(16, 16)]
+    """``fingerprint_text`` of what they said."""
+    share: Mixed
+    """Of the Gram matrices."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +58,29 @@ class Provenance:
     """When, in UTC, ISO 8601."""
     versions: dict[str, str]
     """Packages, Python and machine."""
+    general_text: MixedText | None = None
+    """What the Gram matrices hold beside the questions; none where they hold nothing else."""
 
     @classmethod
-    def now(cls, *, model: str, questions: tuple[str, ...], seed: int) -> "Provenance":
-        """Provenance of a run that starts now, here."""
-        created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        return cls(model=model, questions=questions, seed=seed, created=created, versions=_versions())
+    def now(
+        cls, *, model: str, questions: tuple[str, ...], seed: int, general_text: MixedText | None = None
+    ) -> "Provenance":
+        """Provenance of a run that starts now, here.
+
+        Args:
+            model: what ``--model`` named.
+            questions: sources of the questions.
+            seed: of the run.
+            general_text: what its Gram matrices hold beside the questions.
+        """
+        return cls(
+            model=model,
+            questions=questions,
+            seed=seed,
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            versions=_versions(),
+            general_text=general_text,
+        )
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,17 @@ class Adapter:
         order = {path: index for index, path in enumerate(dict.fromkeys(paths))}
         used = [features[path] for path in order]
         rows = [self._token_ids(question, features) for question in questions]
+        images = tuple(order[path] for path in paths)
+        return self._batch(rows, images, [features[path] for path in paths]), used
+
+    def encode_texts(self, texts: Sequence[str], *, most: int) -> Batch:
+        """Right-pads plain texts (no prompt, no image), each cut to ``most`` tokens; see ``Processor.plain_ids``."""
+        return self._batch([self.processor.plain_ids(text)[:most] for text in texts], (), [])
+
+    def _batch(
+        self, rows: Sequence[list[int]], images: tuple[int, ...], features: Sequence[ImageFeatures]
+    ) -> Batch:
+        """Right-padded rows of token ids, and the features of each of their images."""
         lengths = torch.tensor([len(row) for row in rows])
         input_ids = torch.full((len(rows), int(lengths.max())), self._padding)
         for index, row in enumerate(rows):
@@ -152,18 +163,17 @@ class Adapter:
         is_token = torch.arange(input_ids.shape[1]) < lengths[:, None]
         image_mask = (input_ids == self._image_token) & is_token
         marker_mask = torch.isin(input_ids, self._marker_ids) & is_token
-        extras = self._batch_extras(image_mask, [features[path] for path in paths])
+        extras = self._batch_extras(image_mask, features)
         device = self.device
-        batch = Batch(
+        return Batch(
             input_ids=input_ids.to(device),
             attention_mask=is_token.long().to(device),
             image_mask=image_mask.to(device),
             marker_mask=marker_mask.to(device),
             last=(lengths - 1).to(device),
-            images=tuple(order[path] for path in paths),
+            images=images,
             extras={key: value.to(device) for key, value in extras.items()},
         )
-        return batch, used
 
     def pack(
         self, questions: Sequence[Question], features: Mapping[Path, ImageFeatures]

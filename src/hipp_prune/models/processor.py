@@ -97,6 +97,12 @@ class Processor:
         ids: list[int] = self.tokenizer(text, add_special_tokens=not self.begins_with_bos(text))["input_ids"]
         return ids
 
+    def plain_ids(self, text: str) -> list[int]:
+        """Ids of text that is no prompt, a leading BOS as in ``token_ids``; what spells a control token is left out."""
+        control = set(self.tokenizer.all_special_ids) - {self.tokenizer.unk_token_id}
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self.token_ids("") + [token for token in ids if token not in control]
+
     def begins_with_bos(self, text: str) -> bool:
         """Whether the template wrote the BOS itself."""
         bos = self.tokenizer.bos_token

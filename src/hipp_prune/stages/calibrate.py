@@ -8,15 +8,17 @@ from pathlib import Path
 import torch
 
 from hipp_prune import distributed
+from hipp_prune.calibration.general_text import GeneralText
 from hipp_prune.calibration.grams import GramLayout, fit_layout, gather_grams, products_of, token_weights
 from hipp_prune.calibration.measurement import Calibration, batches
 from hipp_prune.calibration.measurement import calibrate as measure
 from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Progress
-from hipp_prune.files.run_directory import Provenance, RunDirectory
+from hipp_prune.files.run_directory import MixedText, Provenance, RunDirectory
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.pruning.compensated import choose_ridge
 from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
+from hipp_prune.questions.general_text import draw_windows, fingerprint_text, read_general_text
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
@@ -66,6 +68,7 @@ def calibrate(
     run, seed = RunDirectory(out), settings.seed
     with writing(out):
         run.check(force=force)
+        text, mixed = _general_text(settings)
         adapter = load(model, loading)
         if distributed.is_first():
             try_model(adapter, model)
@@ -80,7 +83,7 @@ def calibrate(
                 seconds = gram_seconds(adapter, layout, sample)
                 announce(f"{layout}; about {_duration(seconds)} more than without them")
         if distributed.is_first():
-            run.create(Provenance.now(model=model, questions=tuple(questions), seed=seed))
+            run.create(Provenance.now(model=model, questions=tuple(questions), seed=seed, general_text=mixed))
         meet(run)
         calibrate_model(
             adapter,
@@ -88,6 +91,7 @@ def calibrate(
             run.calibration,
             batch_size=settings.batch_size,
             grams=None if layout is None else (run.grams, layout),
+            general=text,
             progress=progress,
         )
     return run
@@ -100,6 +104,7 @@ def calibrate_model(
     *,
     batch_size: int = CalibrateSettings().batch_size,
     grams: tuple[Path, GramLayout] | None = None,
+    general: GeneralText | None = None,
     progress: Progress | None = None,
 ) -> Calibration:
     """Measures a loaded model on a sample, and writes the statistics once.
@@ -110,17 +115,36 @@ def calibrate_model(
         out: file to write.
         batch_size: questions a forward pass.
         grams: file of the Gram matrices to write too, and how they lie in it; their ridge is chosen at the end.
+        general: text that they hold a share of.
         progress: told (questions done, questions in all).
     """
     origin = Origin(weights=adapter.shape.fingerprint, questions=fingerprint_questions(sample))
     with nullcontext() if grams is None else gather_grams(*grams, origin) as gathered:
-        calibration = measure(adapter, sample, batch_size=batch_size, grams=gathered, progress=progress)
+        calibration = measure(
+            adapter, sample, batch_size=batch_size, grams=gathered, general=general, progress=progress
+        )
         if gathered is not None and distributed.is_first():
             gathered.factor = choose_ridge(adapter, calibration, gathered)
     if distributed.is_first():
         calibration.save(out)
     distributed.barrier()
     return calibration
+
+
+def _general_text(settings: CalibrateSettings) -> tuple[GeneralText | None, MixedText | None]:
+    """The windows that calibration reads, as many as questions at most, and what the run says of them.
+
+    Raises:
+        QuestionError: if a file is missing, or no text.
+    """
+    if not settings.general_text:
+        return None, None
+    text, share = read_general_text(settings.general_text), settings.general_share
+    files = tuple(map(str, settings.general_text))
+    windows = draw_windows(text, settings.count, seed=settings.seed)
+    return GeneralText(windows=windows, share=share), MixedText(
+        files=files, fingerprint=fingerprint_text(text), share=share
+    )
 
 
 @torch.no_grad()

@@ -1,10 +1,12 @@
 """Settings of the stages that have none in a room of their own; free of torch, so that the command line lists them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from hipp_prune.errors import InputError
 from hipp_prune.export.formats import GgufPrecision
-from hipp_prune.files.ranges import Count, NotNegative, Positive, Seed, Share
+from hipp_prune.files.ranges import Count, Mixed, NotNegative, Positive, Seed, Share
 from hipp_prune.files.strict import check_settings
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.splits import Split
@@ -40,9 +42,18 @@ class CalibrateSettings:
     """Whether Gram matrices are gathered, so that plans can be compensated by least squares."""
     gram_disk: Positive = 10.0
     """GB that they may take on the disk; image and text tokens are kept apart only where that suffices."""
+    general_text: tuple[Path, ...] = ()
+    """Plain text or .jsonl files with a "text" a line, which compensation is to keep beside the task."""
+    general_share: Mixed = 0.25
+    """Share of the Gram matrices that these texts have, in (0, 1)."""
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.general_text and self.compensation == "none":
+            raise InputError(
+                "--general-text enters the Gram matrices alone, and --compensation none gathers none; add "
+                "--compensation ridge, or leave it out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,9 @@ from hipp_prune.calibration.grams import (
     Grams,
     fit_layout,
     gather_grams,
-    held_out_groups,
     token_weights,
 )
+from hipp_prune.calibration.held_out import held_out_groups
 from hipp_prune.calibration.measurement import calibrate, observe
 from hipp_prune.errors import IncompleteRunError, InputError, RunError
 from hipp_prune.questions.fingerprint import Origin

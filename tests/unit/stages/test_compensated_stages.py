@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.calibration.grams import Grams
 from hipp_prune.checkpoints.heads import HeadPlan
 from hipp_prune.checkpoints.ledger import checkpoint_compensation
 from hipp_prune.cli import main
-from hipp_prune.errors import InputError, RunError
+from hipp_prune.errors import InputError, OutputExistsError, RunError
 from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.manifest import accept_files
 from hipp_prune.files.run_directory import RunDirectory
@@ -216,3 +217,24 @@ def test_rows_have_no_compensation() -> None:
     with pytest.raises(InputError, match="masked rows have no ridge compensation"):
         SearchSettings(unit="rows", compensation="ridge")
     assert SearchSettings(unit="rows").mode(has_grams=True) == "none"
+
+
+def test_general_text_is_checked_first_mixed_in_and_recorded(tmp_path: Path, run: RunDirectory) -> None:
+    text = tmp_path / "general.txt"
+    text.write_text("The cup is on the table, and the dog is under it. " * 60, encoding="utf-8")
+    settings = CalibrateSettings(count=24, compensation="ridge", general_text=(text,), general_share=0.4)
+    mixed = calibrate(MODEL, ["toyworld"], tmp_path / "run", settings)
+    said = mixed.provenance().general_text
+    assert said is not None
+    assert (said.files, said.share, len(said.fingerprint)) == ((str(text),), 0.4, 16)
+    assert run.provenance().general_text is None
+    one, other = (Grams.load(each.grams).gram(0) for each in (mixed, run))
+    assert not torch.allclose(one, other)
+    with pytest.raises(OutputExistsError, match="already holds a run"):
+        calibrate(MODEL, ["toyworld"], tmp_path / "run", CalibrateSettings(count=24, compensation="ridge"))
+    text.write_text(" ")
+    with pytest.raises(InputError, match="expected text, found none"):
+        calibrate("no such model", ["toyworld"], tmp_path / "other", settings)
+    assert not (tmp_path / "other").exists() or not any((tmp_path / "other").iterdir())
+    with pytest.raises(InputError, match="--general-text enters the Gram matrices alone"):
+        CalibrateSettings(general_text=(text,))
