@@ -121,7 +121,8 @@ def test_a_hub_name_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # or the hub's client asks again for 20 seconds
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(
-        CheckpointError, match=r"owner/model: .*reachable on the hub \(We couldn't connect to 'https://huggingface"
+        CheckpointError,
+        match=r"owner/model: .*reachable on the hub \(We couldn't connect to 'https://huggingface",
     ):
         load_model("owner/model")
 
