@@ -20,8 +20,6 @@ from tests.distributed.test_calibration import ask
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl
 from tests.tolerance import assert_agree
 
-pytestmark = pytest.mark.xdist_group("distributed")
-
 CONFIG = SearchSettings(minibatch=6, flow="chain", robust_share=1.0)
 SECOND = ("model.language_model.layers.1", "model.language_model.norm", "lm_head")
 """What stands on the second device."""
