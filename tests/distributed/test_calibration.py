@@ -12,8 +12,6 @@ from tests.distributed import jobs
 from tests.tiny import tiny_image, tiny_llava
 from tests.tolerance import GRADIENTS, assert_agree
 
-pytestmark = pytest.mark.xdist_group("distributed")
-
 
 def ask(folder: Path, count: int) -> list[Question]:
     """Questions about one picture after the other, every third without any."""

@@ -17,8 +17,6 @@ from hipp_prune import distributed
 from hipp_prune.errors import InputError
 from tests.distributed import jobs
 
-pytestmark = pytest.mark.xdist_group("distributed")
-
 
 def as_worker(monkeypatch: pytest.MonkeyPatch, rank: int, count: int) -> None:
     team = distributed._Team(rank=rank, names=[f"worker {index}" for index in range(count)])

@@ -12,8 +12,6 @@ from hipp_prune.search.methods import METHODS
 from hipp_prune.search.settings import SearchSettings
 from tests.distributed import jobs
 
-pytestmark = pytest.mark.xdist_group("distributed")
-
 CONFIGS = [SearchSettings(evaluations=48, minibatch=16, seed=4).for_method(method) for method in METHODS]
 GRPO = next(config for config in CONFIGS if config.method == "grpo")
 RANDOM = next(config for config in CONFIGS if config.method == "random")

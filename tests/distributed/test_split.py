@@ -1,6 +1,5 @@
 """A model larger than one device: split over two, it calibrates, scores and is pruned as in one piece."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +19,6 @@ from tests.distributed.pretend_gpus import place, pretend_gpus
 from tests.distributed.test_calibration import ask
 from tests.tiny import tiny_llava, tiny_qwen2_5_vl
 from tests.tolerance import assert_agree
-
-pytestmark = pytest.mark.xdist_group("distributed")
 
 CONFIG = SearchSettings(minibatch=6, flow="chain", robust_share=1.0)
 SECOND = ("model.language_model.layers.1", "model.language_model.norm", "lm_head")
@@ -83,12 +80,6 @@ def test_a_model_over_two_devices_measures_what_one_in_a_piece_does(
 def test_auto_without_gpus_is_the_cpu(tmp_path: Path) -> None:
     adapter = load_model(tiny_llava(tmp_path), device="auto")
     assert {parameter.device.type for parameter in adapter.model.parameters()} == {"cpu"}
-
-
-def test_auto_needs_accelerate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "accelerate", None)
-    with pytest.raises(InputError, match=r"pip install '\.\[auto\]'"):
-        load_model(tiny_llava(tmp_path), device="auto")
 
 
 def test_weights_that_no_gpu_holds_are_refused(tmp_path: Path) -> None:

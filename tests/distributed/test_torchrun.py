@@ -12,8 +12,6 @@ import pytest
 from hipp_prune.cli import main
 from tests.distributed import jobs
 
-pytestmark = pytest.mark.xdist_group("distributed")
-
 SEARCH = ("--method", "grpo", "--evaluations", "12", "--minibatch", "8", "--groups", "1", "--group", "4")
 
 

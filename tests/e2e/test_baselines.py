@@ -29,7 +29,6 @@ def baseline(*arguments: object) -> list[str]:
     return ["baseline", "--sparsity", "0.25", *map(str, arguments)]
 
 
-@pytest.mark.xdist_group("baselines")
 @pytest.mark.parametrize("told", [*BASELINES, "llm-pruner --attention --match block"])
 def test_the_checkpoint_is_evaluated_like_any_other(
     run: Path, benchmarks: Benchmarks, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -61,7 +60,6 @@ def test_the_checkpoint_is_evaluated_like_any_other(
     assert f"{savings.ledger.mlp:.2%} of MLP parameters" in capsys.readouterr().out
 
 
-@pytest.mark.xdist_group("baselines")
 def test_the_sample_of_a_run_is_the_one_drawn_without_a_run(
     run: Path, benchmarks: Benchmarks, tmp_path: Path
 ) -> None:
@@ -73,7 +71,6 @@ def test_the_sample_of_a_run_is_the_one_drawn_without_a_run(
     assert shared == own
 
 
-@pytest.mark.xdist_group("baselines")
 class TestBadInput:
     def test_neither_a_run_nor_a_model(self, tmp_path: Path, refused: Refused) -> None:
         assert "--run RUN, or --model" in refused(baseline("--method", "uniform", "--out", tmp_path / "out"))

@@ -43,7 +43,6 @@ def archived(run: Path) -> list[dict]:
     return [json.loads(line) for line in (run / "search" / "archive.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.xdist_group("costs")
 class TestCosts:
     def test_flops(
         self, run: Path, tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[str]

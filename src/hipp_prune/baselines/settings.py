@@ -36,8 +36,8 @@ class BaselineSettings:
     importance: Criterion = "coupled"
     """What ranks neurons for uniform, random, owl and ecoflap, as in search."""
     image_weight: Share | None = 0.5
-    """Weight of image tokens in that criterion, in [0, 1]; none for every token alike, as methods with a criterion of
-    their own count."""
+    """Weight of image tokens in that criterion, in [0, 1]; none for every token alike.
+    Methods with a criterion of their own count every token alike."""
     element: Element = "param_first"
     """LLM-Pruner's Taylor term."""
     attention: bool = False
@@ -49,8 +49,8 @@ class BaselineSettings:
     batch_size: Count = 16
     """Questions a forward pass, ≥ 1."""
     compensation: CompensationChoice = "auto"
-    """How neurons that stay answer for those that leave; auto: as the method has it (flap: bias), otherwise ridge where
-    the run has Gram matrices, else none. Not for rows, heads and slicegpt."""
+    """How neurons that stay answer for those that leave. Not for rows, heads and slicegpt.
+    auto: as the method has it (flap: bias), otherwise ridge where the run has Gram matrices, else none."""
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -25,8 +25,8 @@ class PruneBaseline:
     """
 
     method: Baseline
-    """Which one. random draws ratios, random-neurons draws neurons; wanda-rows saves nothing; flap adds biases;
-    slicegpt cuts the residual stream."""
+    """Which one. random draws ratios, random-neurons draws neurons.
+    wanda-rows saves nothing; flap adds biases; slicegpt cuts the residual stream."""
     sparsity: Share
     """Fraction to remove, of the MLP parameters or of what --match says."""
     out: Path

@@ -4,6 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from hipp_prune.cli.sources import Sources
 from hipp_prune.stages.settings import CalibrateSettings, LoadSettings
 
 
@@ -16,8 +17,7 @@ class Calibrate:
 
     model: str
     """toy-llava, toy-qwen2.5-vl, a checkpoint folder, or a hub name."""
-    questions: tuple[str, ...]
-    """Where questions come from: toyworld, pope:DIR[,images=DIR], scienceqa:DIR[,split=train]; several may follow."""
+    questions: Sources
     out: Path
     """Run directory to make."""
     force: bool = False

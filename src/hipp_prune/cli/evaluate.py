@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hipp_prune.cli.sources import Sources
 from hipp_prune.errors import InputError
 from hipp_prune.stages.settings import EvaluateSettings, LoadSettings
 
@@ -21,13 +22,12 @@ class Evaluate:
     hipp-prune evaluate --answers answers.jsonl --questions pope:DIR
     """
 
-    questions: tuple[str, ...]
-    """toyworld, pope:DIR[,images=DIR], scienceqa:DIR[,split=test]; several may follow."""
+    questions: Sources
     model: str | None = None
     """A model or checkpoint."""
     answers: Path | None = None
-    """Instead of a model: its answers, as LLaVA {question_id, text}, LLaVA's ScienceQA script, POPE {question, answer},
-    AMBER {id, response}, lmms-eval's samples or --out wrote them (docs/benchmarks.md)."""
+    """Instead of a model: a file of its answers, as --out, LLaVA, POPE, AMBER or lmms-eval wrote them.
+    docs/benchmarks.md describes these formats."""
     out: Path | None = None
     """Where the results are written as JSON."""
     force: bool = False

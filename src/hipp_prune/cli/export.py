@@ -21,7 +21,8 @@ class Export:
     checkpoint: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CKPT")]
     """A checkpoint that prune, baseline or recover wrote, or any other model."""
     format: ExportFormat
-    """gguf: a file for llama.cpp; padded: a stock checkpoint, its blocks filled up to the widest one;
+    """gguf: a file for llama.cpp.
+    padded: a stock checkpoint, its blocks filled up to the widest one.
     onnx: a folder of graphs for ONNX Runtime, with an example that runs them."""
     out: Path
     """File or folder to make."""

@@ -21,11 +21,12 @@ class Query:
     run_directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory that search has finished."""
     preference: str | None = None
-    """R,U,C: weights of hallucination robustness, task utility and compression; normalised. With --require it chooses
-    among the plans that meet everything; without it, what is not required counts alike."""
+    """R,U,C: weights of hallucination robustness, task utility and compression; normalised.
+    With --require it chooses among the plans that meet everything; without it, what is not required counts alike."""
     require: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """NAME=FRACTION, at least: accuracy (pope, scienceqa) or saving (sparsity, mlp, block, language, model, flops,
-    latency); may be repeated. An accuracy is met if the lower end of its predicted 90% interval is."""
+    """NAME=FRACTION, at least; may be repeated. NAME is a benchmark the run was calibrated on, for its accuracy,
+    or a saving: sparsity, mlp, block, language, model, flops, latency.
+    An accuracy is met if the lower end of its predicted 90% interval is."""
     out: Path | None = None
     """Plan file; RUN/plans/… by default."""
     force: bool = False

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from hipp_prune.cli.sources import SOURCES
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.stages.settings import FULL_PRECISION, LoadSettings
 
@@ -24,9 +25,12 @@ class Recover:
     """A checkpoint that prune wrote, or any other model."""
     out: Path
     """Checkpoint folder to make."""
-    questions: tuple[str, ...]
-    """toyworld, pope:DIR[,images=DIR], scienceqa:DIR[,split=train]; several may follow. Only their recovery split is
-    asked; give the --seed of the run, which decides the splits."""
+    questions: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            help=f"{SOURCES} Only their recovery split is asked; give the --seed of the run, which decides the splits."
+        ),
+    ]
     teacher: str | None = None
     """The dense model, to distill its answers too."""
     keep_adapter: bool = False

@@ -22,7 +22,6 @@ from transformers.utils import logging
 
 from hipp_prune import distributed
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
-from hipp_prune.files.packages import require_packages
 from hipp_prune.files.places import found_instead
 from hipp_prune.files.replacing import finish_replacement
 from hipp_prune.models import structure
@@ -169,7 +168,6 @@ def load_weights(
 
 def _own_memory() -> dict[int | str, int]:
     """Bytes free on each of this worker's GPUs, and in the machine's memory."""
-    require_packages("--device auto", ["accelerate"], extra="auto")
     from accelerate.utils import get_max_memory
 
     own = distributed.gpus(torch.cuda.device_count()) if torch.cuda.is_available() else ()

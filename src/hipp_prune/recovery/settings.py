@@ -24,11 +24,12 @@ class RecoverySettings:
     per_image: Count = 4
     """Questions of a batch about one picture, ≥ 1; they share a sequence, so they cost little more than one."""
     mixture: str = "biased"
-    """Questions that serve robustness against those that serve utility: biased (2:1), plan (as λ_rob : λ_util of the
-    checkpoint's plan, 1:1 where both are 0), or the share of robustness questions as a number in [0, 1]."""
+    """Questions that serve robustness against those that serve utility.
+    biased: 2:1; plan: as λ_rob : λ_util of the checkpoint's plan, 1:1 where both are 0;
+    or the share of robustness questions as a number in [0, 1]."""
     only_subset: str | None = None
-    """The one subset of the robustness questions it learns from, e.g. POPE's random; all by default. The others then
-    show hallucination beyond what was taught."""
+    """The one subset of the robustness questions it learns from, e.g. POPE's random; all by default.
+    The others then show hallucination beyond what was taught."""
     head: bool = True
     """Whether the LM head is trained; one that is tied to the embeddings is untied."""
     norm: bool = True

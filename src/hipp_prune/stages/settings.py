@@ -79,8 +79,8 @@ class QuerySettings:
     """What a queried plan must look like, whatever the preference."""
 
     sparsity: Share | None = None
-    """Fix the fraction saved, in [0, 1] (of MLP parameters, or what the search's --compression says) instead of
-    leaving it to the policy."""
+    """Fix the fraction saved, in [0, 1], instead of leaving it to the policy.
+    It is a fraction of MLP parameters, or of what the search's --compression says."""
     uniform: bool = False
     """Leave all blocks equally wide, for runtimes that know one width only: the best single one for the preference."""
     align: Count = 1

@@ -1,5 +1,6 @@
 """What the command line says before it does anything."""
 
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -8,6 +9,7 @@ import pytest
 
 from hipp_prune.cli import main
 from hipp_prune.cli.verbs import VERBS
+from hipp_prune.questions.benchmarks import BENCHMARKS
 
 
 @pytest.mark.parametrize("name", VERBS)
@@ -110,3 +112,19 @@ def test_one_setting_against_another_is_one_sentence(capsys: pytest.CaptureFixtu
     said = capsys.readouterr().err
     assert said.startswith("hipp-prune: nothing is left to train")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["calibrate", "evaluate", "recover"])
+def test_help_names_every_benchmark_and_its_options(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    said = re.sub(r"[\s│]", "", capsys.readouterr().out)
+    for name, benchmark in BENCHMARKS.items():
+        assert f"{name}:PATH" in said
+        assert all(f"[,{option}=" in said for option in benchmark.source_options)
+
+
+def test_comments_are_no_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["toy", "--help"])
+    assert "noqa" not in capsys.readouterr().out

@@ -70,28 +70,6 @@ def test_an_export_names_what_is_missing(
     assert not out.exists()
 
 
-def test_device_auto_names_what_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "accelerate", None)
-    source, out = tiny_llava(tmp_path), tmp_path / "run"
-    words = [
-        "evaluate",
-        "--model",
-        str(source),
-        "--questions",
-        "toyworld",
-        "--limit",
-        "2",
-        "--device",
-        "auto",
-    ]
-    assert main([*words, "--out", str(out)]) == 2
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert "--device auto needs accelerate, which is not installed" in said
-    assert "`pip install '.[auto]'`" in said
-
-
 def test_a_search_by_nsga2_names_what_is_missing_before_it_loads_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,13 +31,7 @@ needs_runtime = pytest.mark.skipif(
 SIZES = ((56, 56), (112, 56), (56, 112), (84, 84), (60, 100))
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("llava", marks=pytest.mark.xdist_group("onnx-llava")),
-        pytest.param("qwen2_5_vl", marks=pytest.mark.xdist_group("onnx-qwen2_5_vl")),
-    ],
-)
+@pytest.fixture(scope="module", params=["llava", "qwen2_5_vl"])
 def exported(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> tuple[Adapter, Path]:

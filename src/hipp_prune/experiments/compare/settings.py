@@ -47,8 +47,8 @@ class CompareSettings:
     s_min: Share = SearchSettings().s_min
     """Smallest sparsity searched, in [0, s_max]."""
     s_max: Share = SearchSettings().s_max
-    """Largest sparsity searched, in [s_min, r_max]; at least the largest budget, or searches answer beyond what
-    they have learnt."""
+    """Largest sparsity searched, in [s_min, r_max].
+    At least the largest budget, or searches answer beyond what they have learnt."""
     r_max: Share = SearchSettings().r_max
     """Largest fraction that any method may take from one block, in (0, 1)."""
     recovery: RecoverySettings = RECOVERY

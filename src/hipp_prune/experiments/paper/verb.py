@@ -39,8 +39,8 @@ class Paper:
     models: tuple[str, ...] = ()
     """One for Table 1, and one for Table 2: checkpoint folders or hub names; the embedded ones by default."""
     budgets: tuple[float, ...] = ()
-    """Shares of the MLP neurons to remove from --models, 0.225 and 0.7 by default; where one setting changes, the
-    largest."""
+    """Shares of the MLP neurons to remove from --models, 0.225 and 0.7 by default.
+    Where one setting changes, the largest."""
     settings: PaperSettings = field(default_factory=lambda: FULL)
     crew: CrewSettings = CrewSettings()
     loading: LoadSettings = LoadSettings()

@@ -79,6 +79,7 @@ class Toy:
         Annotated[ToyMake, tyro.conf.subcommand("make", prefix_name=False)],
         Annotated[ToyTrain, tyro.conf.subcommand("train", prefix_name=False)],
     ]
+    """What to make."""
 
     def run(self) -> None:
         """Runs what was chosen."""

@@ -1,0 +1,25 @@
+"""The flag ``--questions``: what may be asked, as the table of benchmarks has it."""
+
+from typing import Annotated
+
+import tyro
+
+from hipp_prune.questions.benchmarks import BENCHMARKS
+from hipp_prune.questions.sources import TOYWORLD
+
+
+def _forms() -> str:
+    """What a source looks like: ``toyworld``, ``pope:PATH[,images=PATH]`` and so on."""
+    options = {"images": "images=PATH", "asked": "asked=PATH", "split": "split=NAME"}
+    named = (
+        f"{name}:PATH" + "".join(f"[,{options.get(each, f'{each}=…')}]" for each in benchmark.source_options)
+        for name, benchmark in BENCHMARKS.items()
+    )
+    return ", ".join((TOYWORLD, *named))
+
+
+SOURCES = f"One or more of {_forms()} (docs/benchmarks.md)."
+"""The flag's help."""
+
+Sources = Annotated[tuple[str, ...], tyro.conf.arg(help=SOURCES)]
+"""The flag's type."""
