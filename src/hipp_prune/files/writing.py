@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from hipp_prune.errors import OutputExistsError, RunError
 from hipp_prune.files.manifest import is_own, listing_folder, needed_by, note
 from hipp_prune.files.replacing import clean, temporary_name
+from hipp_prune.files.system import cause_and_remedy
 
 
 def write_text(path: Path, text: str) -> None:
@@ -110,8 +111,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             note(folder, path.absolute().relative_to(folder).as_posix(), temporary)
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunError(f"cannot write {path}: {reason}; free space or choose another place") from error
+        raise RunError(f"cannot write {path}: {cause_and_remedy(error, path)}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()
