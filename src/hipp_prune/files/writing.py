@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,20 @@ def check_own(path: Path, *, force: bool) -> None:
         raise OutputExistsError(
             f"{path} is not what we wrote; move it elsewhere or add --force to replace it"
         )
+
+
+def check_results(folder: Path, names: Iterable[str], *, force: bool) -> None:
+    """Refuses to write files into a folder where others of these names are, before any work is done.
+
+    Those that we wrote there are ours to write anew.
+
+    Raises:
+        OutputExistsError: see ``check_own``; also if ``folder`` is no folder.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise OutputExistsError(f"{folder} is no folder; choose another one for the results")
+    for name in names:
+        check_own(folder / name, force=force)
 
 
 def check_replaceable(path: Path) -> None:
