@@ -83,12 +83,12 @@ bench: $(READY)  ## what evaluating, querying, pruning and ONNX Runtime cost, as
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/runtimes.py --rounds 9 --out docs/bench-onnx.md
 
 bench-search: $(READY)  ## compare all searchers and write docs/results/search (at most four hours; again to go on)
-	$(BIN)/hipp-prune bench-search --out build/bench-search --results docs/results/search --minutes 235 $(BENCH_FLAGS)
+	$(BIN)/hipp-prune bench-search --out build/bench-search --results docs/results/search --force --minutes 235 $(BENCH_FLAGS)
 
 QUICK_PAPER := $(findstring --quick,$(PAPER_FLAGS))
 paper: $(READY)  ## every table and figure of the paper, into docs/results/paper (at most eight hours; again to go on)
 	$(BIN)/hipp-prune paper $(PAPER_FLAGS) \
-		$(if $(QUICK_PAPER),--out build/paper-quick --results build/paper-quick/pages,--out build/paper --results docs/results/paper --minutes 470)
+		$(if $(QUICK_PAPER),--out build/paper-quick --results build/paper-quick/pages,--out build/paper --results docs/results/paper --force --minutes 470)
 
 clean:  ## remove the environment and what was made here
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -378,11 +378,7 @@ def _weighed(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 @contextmanager
 def products_of(dtype: torch.dtype) -> Iterator[None]:
-    """Factors no more precise than ``dtype``, summed in float32: twice as fast and more for activations of 16 bits.
-
-    A token's weight is rounded into its activations, which are rounded no less: the sum stays the Gram matrix of
-    tokens, and positive.
-    """
+    """Factors no more precise than ``dtype``, summed in float32: twice as fast for activations of 16 bits."""
     before = torch.get_float32_matmul_precision()
     if dtype == torch.bfloat16:
         torch.set_float32_matmul_precision("medium")

@@ -21,6 +21,7 @@ from hipp_prune.errors import CheckpointError, OutputExistsError
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.replacing import check_folder, new_folder
+from hipp_prune.files.system import cause_and_remedy
 from hipp_prune.models.declared import INDEX, check_index, read_index
 from hipp_prune.models.uneven import REMOTE_CODE, write_code
 
@@ -176,6 +177,5 @@ def whole_or_not_at_all(out: Path, *, needed: int) -> Iterator[Path]:
                 yield folder
         except OSError as error:
             raise CheckpointError(
-                f"cannot write {out}, which needs {needed:,} bytes: {error.strerror or error}; free space or "
-                "choose another place"
+                f"cannot write {out}, which needs {needed:,} bytes: {cause_and_remedy(error, out)}"
             ) from error

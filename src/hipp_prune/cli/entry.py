@@ -14,6 +14,7 @@ import tyro
 
 from hipp_prune import distributed
 from hipp_prune.cli.mishaps import mishap
+from hipp_prune.cli.numbers import misread
 from hipp_prune.cli.verbs import VERBS, Command
 from hipp_prune.errors import HippPruneError, InputError
 
@@ -92,7 +93,8 @@ def parse(words: Sequence[str]) -> Command:
             )
             return parsed
     except SystemExit as end:
-        if (sentence := _ours(end)) is not None:
+        sentence = (_ours(end) or misread(command, flags)) if end.code else None
+        if sentence is not None:
             raise InputError(sentence) from end
         sys.stderr.write(said.getvalue())
         raise

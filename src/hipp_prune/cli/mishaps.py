@@ -1,13 +1,16 @@
 """What nobody foresaw, as one sentence: the last resort between an exception and the user."""
 
-import errno
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
 
-_LONGEST = 300
-"""Characters quoted of what an exception says."""
+from hipp_prune.files.system import cause, cause_and_remedy
+
+NO_ADDRESS = "where you got hipp-prune from, as its CONTRIBUTING.md says"
+"""Where faults are reported as long as ``pyproject.toml`` names no ``Issues`` under ``[project.urls]``."""
 
 _MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 """How torch and the system say in words that memory is short."""
@@ -21,7 +24,7 @@ def mishap(error: Exception, words: Sequence[str], command: object = None) -> tu
         words: the command line, without the program's name.
         command: what they mean; None where that was not found out.
     """
-    said = _first_line(error)
+    said = cause(error)
     if isinstance(error, MemoryError) or any(words in said.lower() for words in _MEMORY):
         return f"there is too little memory ({said or 'MemoryError'}); {_smaller(_flags(command))}", 2
     if isinstance(error, OSError) and error.errno is not None:
@@ -29,7 +32,7 @@ def mishap(error: Exception, words: Sequence[str], command: object = None) -> tu
     again = shlex.join(["hipp-prune", *words, "--debug"])
     sentence = (
         f"something unforeseen happened ({type(error).__name__}: {said or 'no more is said'}); nothing already "
-        f"computed is lost; `{again}` shows where it was, please report that at {_issues()}"
+        f"computed is lost; `{again}` shows where it was, please report that {_reporting()}"
     )
     return sentence, 1
 
@@ -61,35 +64,16 @@ def _smaller(told: Mapping[str, object]) -> str:
 
 
 def _of_the_system(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    reason = error.strerror or _first_line(error)
-    remedies = {
-        errno.ENOSPC: "free space and give the same command again",
-        errno.EDQUOT: "free space and give the same command again",
-        errno.EACCES: "change its permissions or choose another place",
-        errno.EPERM: "change its permissions or choose another place",
-        errno.EROFS: "choose a place that can be written",
-        errno.ENAMETOOLONG: "choose a shorter name",
-        errno.ENOENT: "check the path",
-        errno.EISDIR: "give a file instead of a folder",
-        errno.ENOTDIR: "give a folder instead of a file",
-        errno.EMFILE: "allow more open files (`ulimit -n`)",
-    }
-    assert error.errno is not None
-    remedy = remedies.get(error.errno, "give the same command with --debug to see where")
-    return f"{where}the system says: {reason}; {remedy}"
+    if not error.filename:
+        return f"the system says: {cause_and_remedy(error)}"
+    return f"{error.filename}: the system says: {cause_and_remedy(error, Path(os.fsdecode(error.filename)))}"
 
 
-def _first_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-
-def _issues() -> str:
-    """Where problems are reported, as the package's own metadata says."""
+def _reporting() -> str:
+    """Where faults are reported: at the address that the package's metadata gives, if it gives one."""
     try:
         urls = metadata("hipp-prune").get_all("Project-URL") or []
     except PackageNotFoundError:
         urls = []
-    named = dict(str(url).split(", ", 1) for url in urls)
-    return named.get("Issues", "the project's issue tracker")
+    addresses = dict(str(url).split(", ", 1) for url in urls)
+    return f"at {addresses['Issues']}" if "Issues" in addresses else NO_ADDRESS

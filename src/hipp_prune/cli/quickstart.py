@@ -17,11 +17,14 @@ PREFERENCES = ("1,0,0", "0,1,0", "1,1,2")
 """Robustness alone, utility alone, and both against compression."""
 
 _SPEED_QUESTIONS = 256
+_OTHERWISE = "choose another --out, or add --force to start over"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quickstart:
     """See it all on an embedded model in minutes: calibrate, search, query, prune, evaluate, report.
+
+    Interrupted or killed, it goes on from its last evaluation when started again.
 
     Example: hipp-prune quickstart --out demo
     """
@@ -39,7 +42,7 @@ class Quickstart:
     seed: Seed = 0
     """Of the splits, the calibration sample and the search."""
     force: bool = False
-    """Replace an existing run."""
+    """Replace an existing run, also one of other settings."""
     loading: LoadSettings = LoadSettings()
 
     def __post_init__(self) -> None:
@@ -67,16 +70,43 @@ class Quickstart:
         )
 
     def _search(self) -> "RunDirectory":
-        """Makes the run: calibration first, then the search of plans."""
-        from hipp_prune.report.terminal import progress_bar, progress_bars
+        """Makes the run, or goes on with it: calibration first, then the search of plans."""
+        from hipp_prune.files.run_directory import RunDirectory
+        from hipp_prune.report.terminal import progress_bars
         from hipp_prune.search.settings import SearchSettings
-        from hipp_prune.stages.calibrate import calibrate
-        from hipp_prune.stages.search import search
+        from hipp_prune.stages.search import read_search, search
 
-        settings = SearchSettings(evaluations=self.evaluations, seed=self.seed)
+        settings, run = SearchSettings(evaluations=self.evaluations, seed=self.seed), RunDirectory(self.out)
+        if self.force or not self._is_calibrated(run):
+            self._calibrate()
+        if read_search(run.search, settings, remedy=_OTHERWISE) is None:
+            with progress_bars("encode pictures", "search") as (encoding, progress):
+                search(run.root, settings, loading=self.loading, encoding=encoding, progress=progress)
+        return run
+
+    def _is_calibrated(self, run: "RunDirectory") -> bool:
+        """Whether an earlier start of the same settings has finished the calibration.
+
+        Raises:
+            RunError: if it had other settings.
+        """
+        from hipp_prune.files.changes import refuse_changes
+
+        if not (run.manifest.is_file() and run.calibration.is_file()):
+            return False
+        begun = run.provenance()
+        before = {"model": begun.model, "questions": begun.questions, "seed": begun.seed}
+        now = {"model": self.model, "questions": self.questions, "seed": self.seed}
+        refuse_changes(run.root, before, now, remedy=_OTHERWISE)
+        return True
+
+    def _calibrate(self) -> None:
+        from hipp_prune.report.terminal import progress_bar
+        from hipp_prune.stages.calibrate import calibrate
+
         sample = CalibrateSettings(seed=self.seed)
         with progress_bar("calibrate") as progress:
-            run = calibrate(
+            calibrate(
                 self.model,
                 self.questions,
                 self.out,
@@ -85,9 +115,6 @@ class Quickstart:
                 force=self.force,
                 progress=progress,
             )
-        with progress_bars("encode pictures", "search") as (encoding, progress):
-            search(run.root, settings, loading=self.loading, encoding=encoding, progress=progress)
-        return run
 
     def _preferences(self, run: "RunDirectory") -> "list[Preference]":
         """Those of ``PREFERENCES`` that the questions can tell apart."""
@@ -99,12 +126,18 @@ class Quickstart:
         return list(dict.fromkeys(measured_part(Preference.parse(text), measured) for text in PREFERENCES))
 
     def _prune(self, run: "RunDirectory", preference: "Preference") -> "Scorecard":
-        """Queries a preference, writes its checkpoint and evaluates that."""
-        from hipp_prune.stages.prune import prune_searched
-        from hipp_prune.stages.query import plan_name
+        """Queries a preference, writes its checkpoint where that is not there yet, and evaluates it."""
+        from hipp_prune.files.replacing import finish_replacement
+        from hipp_prune.stages.prune import checkpoint_plan, prune
+        from hipp_prune.stages.query import plan_name, query
 
         checkpoint = run.root / "checkpoints" / plan_name(preference)
-        prune_searched(run.root, preference, checkpoint, force=self.force)
+        plan = query(run.root, preference)
+        finish_replacement(checkpoint)
+        written = checkpoint_plan(str(checkpoint)) if checkpoint.is_dir() else None
+        wanted = plan.with_compensation(plan.compensation, plan.image_weight)
+        if self.force or written is None or written.to_json() != wanted.to_json():
+            prune(self.model, plan, checkpoint, run=run.root, force=self.force)
         return self._evaluate(run, str(checkpoint), str(preference))
 
     def _evaluate(self, run: "RunDirectory", model: str, label: str) -> "Scorecard":

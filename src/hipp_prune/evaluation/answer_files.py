@@ -9,7 +9,8 @@ LLaVA's ScienceQA script   ``{"correct": […], "incorrect": […]}`` of ``quest
 others' ScienceQA          ``pid``, ``pred``
 POPE                       ``question``, ``answer``: no ids, so that only the order says to which question
 AMBER                      ``id``, ``response``
-lmms-eval                  ``doc_id``, ``filtered_resps``, ``input``, and where a metric names them, ids
+lmms-eval                  ``doc_id``, ``filtered_resps``, ``input``, and where a metric names them, ids;
+                           of ``scienceqa_img`` none do, so that only the order of the pictured questions says which
 hipp-prune                 what ``evaluate --out`` wrote
 =========================  =======================================================================================
 """

@@ -32,7 +32,8 @@ def read_answers(
 
     ``answer_files`` says which files are read. An id may be ``Question.id`` or one of ``Benchmark.aliases``. A prompt,
     where given, must contain the question's text (its last line, the instruction, may differ): ids alone do not tell
-    two editions of a benchmark apart. Answers without ids are paired in order, and then every one must have a prompt.
+    two editions of a benchmark apart. Answers without ids are paired in order, and then every one must have a prompt;
+    where there are as many as questions with a picture (lmms-eval's ``scienceqa_img``), they are to these.
 
     Args:
         answers: the file.
@@ -43,7 +44,9 @@ def read_answers(
         QuestionError: a record that cannot be read, an answer to no question or to one already
             answered, a question without answer, or a prompt that asks something else.
     """
-    stored = _with_ids(read_stored(answers), questions, answers)
+    stored = read_stored(answers)
+    questions = _shown(stored, questions)
+    stored = _with_ids(stored, questions, answers)
     finders = _finders(questions, editions, by_picture=any(answer.image is not None for answer in stored))
     texts: dict[str, str] = {}
     unknown, repeated, misasked = list[str](), list[str](), list[str]()
@@ -77,6 +80,13 @@ def read_answers(
 def unasked(questions: Sequence[Question], texts: Mapping[str, str]) -> dict[str, int]:
     """How many questions of each benchmark have no answer; benchmarks with all answered are absent."""
     return dict(Counter(question.benchmark for question in questions if question.id not in texts))
+
+
+def _shown(stored: Sequence[StoredAnswer], questions: Sequence[Question]) -> Sequence[Question]:
+    """The questions that answers are to: those with a picture, where answers without ids are as many as these."""
+    pictured = [question for question in questions if question.image is not None]
+    named = any(answer.id is not None or answer.number is not None for answer in stored)
+    return pictured if not named and len(stored) == len(pictured) else questions
 
 
 def _with_ids(

@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from hipp_prune.errors import RunError
+from hipp_prune.files.system import cause_and_remedy
 
 _LOOKS, _PAUSE = 10, 0.05
 """How often, and after how many seconds again, a lock's file is read that does not say yet who holds it."""
@@ -43,7 +44,7 @@ def sole_writer(target: Path) -> Iterator[None]:
             f"{target} is being written by {_holder(place)}; wait until that has ended, or stop it"
         ) from error
     except OSError as error:
-        raise RunError(f"cannot write beside {target}: {error.strerror or error}") from error
+        raise RunError(f"cannot write {target}: {cause_and_remedy(error, path)}") from error
     outermost = lock.lock_counter == 1
     try:
         if outermost:

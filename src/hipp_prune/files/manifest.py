@@ -17,6 +17,7 @@ from pathlib import Path
 from zlib import crc32
 
 from hipp_prune.errors import RunError
+from hipp_prune.files.system import cause_and_remedy
 
 FILE_LIST = "files.jsonl"
 _CHUNK = 2**20
@@ -73,7 +74,7 @@ def start_list(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILE_LIST).touch()
     except OSError as error:
-        raise RunError(f"cannot write {folder}: {error.strerror or error}; choose another place") from error
+        raise RunError(f"cannot write {folder}: {cause_and_remedy(error, folder)}") from error
 
 
 def start_growing(path: Path) -> None:
@@ -89,7 +90,7 @@ def start_growing(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
+        raise RunError(f"cannot write {path}: {cause_and_remedy(error, path)}") from error
     line = Note(file=_name(folder, path), bytes=0, sha256=hashlib.sha256().hexdigest(), grows=True)
     _append(folder, line)
 
@@ -122,7 +123,7 @@ def remove_file(path: Path) -> None:
     try:
         path.unlink()
     except OSError as error:
-        raise RunError(f"cannot remove {path}: {error.strerror or error}") from error
+        raise RunError(f"cannot remove {path}: {cause_and_remedy(error, path)}") from error
 
 
 def note_all(folder: Path) -> None:
@@ -290,7 +291,7 @@ def remove_own(folder: Path, below: str = "", *, keep_list: bool = False) -> Non
             if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
                 path.rmdir()
     except OSError as error:
-        raise RunError(f"cannot remove what lies in {folder}: {error.strerror or error}") from error
+        raise RunError(f"cannot remove what lies in {folder}: {cause_and_remedy(error, folder)}") from error
 
 
 def faults(folder: Path) -> Iterator[str]:
@@ -353,7 +354,7 @@ def _append(folder: Path, line: Note) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise RunError(f"cannot write {folder / FILE_LIST}: {error.strerror or error}; free space") from error
+        raise RunError(f"cannot write {folder / FILE_LIST}: {cause_and_remedy(error, folder)}") from error
 
 
 def _sentence(folder: Path, path: Path, line: Note) -> str:

@@ -6,6 +6,7 @@ from typing import TypeVar
 from hipp_prune.errors import HippPruneError
 from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.strict import parse_json
+from hipp_prune.files.system import cause
 
 LARGEST = 2**28
 """Bytes of a text file; none that we read comes near."""
@@ -33,8 +34,7 @@ def read_text(path: Path, *, remedy: str, error: type[HippPruneError]) -> str:
             f"{path}: expected UTF-8 text, found byte {foreign.start} that is none; {remedy}"
         ) from foreign
     except OSError as unreadable:
-        reason = unreadable.strerror or str(unreadable)
-        raise error(f"{path}: expected a readable file, found: {reason}; {remedy}") from unreadable
+        raise error(f"{path}: expected a readable file, found: {cause(unreadable)}; {remedy}") from unreadable
 
 
 def read_document(

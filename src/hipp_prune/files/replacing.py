@@ -19,6 +19,7 @@ from uuid import uuid4
 from hipp_prune.errors import OutputExistsError, RunError
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.manifest import FILE_LIST, foreign_files, note_all, remove_own, start_list
+from hipp_prune.files.system import cause_and_remedy
 
 _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{6})[0-9a-f]{6}\.tmp")
 """A temporary name: the first six digits are the process."""
@@ -147,7 +148,7 @@ def settle(out: Path) -> None:
             flush(out.absolute().parent)
             _empty(old, out)
     except OSError as error:
-        raise RunError(f"cannot finish replacing {out}: {error.strerror or error}") from error
+        raise RunError(f"cannot finish replacing {out}: {cause_and_remedy(error, out)}") from error
     clean(out.absolute().parent, out.name)
 
 

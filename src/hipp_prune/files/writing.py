@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from hipp_prune.errors import OutputExistsError, RunError
 from hipp_prune.files.manifest import is_own, listing_folder, needed_by, note
 from hipp_prune.files.replacing import clean, temporary_name
+from hipp_prune.files.system import cause_and_remedy
 
 
 def write_text(path: Path, text: str) -> None:
@@ -79,6 +80,20 @@ def check_own(path: Path, *, force: bool) -> None:
         )
 
 
+def check_results(folder: Path, names: Iterable[str], *, force: bool) -> None:
+    """Refuses to write files into a folder where others of these names are, before any work is done.
+
+    Those that we wrote there are ours to write anew.
+
+    Raises:
+        OutputExistsError: see ``check_own``; also if ``folder`` is no folder.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise OutputExistsError(f"{folder} is no folder; choose another one for the results")
+    for name in names:
+        check_own(folder / name, force=force)
+
+
 def check_replaceable(path: Path) -> None:
     """Refuses a path at which something else than a regular file is: a folder, a link, a device, a pipe.
 
@@ -110,8 +125,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             note(folder, path.absolute().relative_to(folder).as_posix(), temporary)
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunError(f"cannot write {path}: {reason}; free space or choose another place") from error
+        raise RunError(f"cannot write {path}: {cause_and_remedy(error, path)}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()

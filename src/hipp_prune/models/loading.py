@@ -26,7 +26,7 @@ from hipp_prune.files.places import found_instead
 from hipp_prune.files.replacing import finish_replacement
 from hipp_prune.models import structure
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
-from hipp_prune.models.refusals import NO_SAFETENSORS
+from hipp_prune.models.refusals import NO_SAFETENSORS, refuse_early
 from hipp_prune.models.uneven import is_stock, uneven
 
 TOYS = ("toy-llava", "toy-qwen2.5-vl")
@@ -341,11 +341,12 @@ def local_folder(name: str | Path) -> Path:
     """The folder a model's files lie in; a hub name is downloaded (once, into the hub's own cache).
 
     Raises:
-        CheckpointError: if there is no such folder, or the hub cannot be reached.
+        CheckpointError: if there is no such folder, the hub cannot be reached, or what it has cannot be pruned.
     """
     source = find_source(name)
     if isinstance(source, Path):
         return source
+    refuse_early(source, trust_remote_code=True)
     try:
         return Path(snapshot_download(source))
     except (OSError, ValueError, HfHubHTTPError) as error:

@@ -4,10 +4,13 @@ Each reason is one sentence that says what to do instead. Read are ``config.json
 headers of the safetensors files, which name every tensor and its type.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import list_repo_files
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedConfig
 
@@ -36,7 +39,7 @@ def refuse_early(source: Path | str, *, trust_remote_code: bool) -> None:
     """Refuses what cannot be pruned as it is.
 
     Args:
-        source: a checkpoint folder, or a hub name, of which the configuration alone is looked at.
+        source: a checkpoint folder, or a hub name, of which the configuration and the files' names are looked at.
         trust_remote_code: whether the checkpoint may bring code.
 
     Raises:
@@ -49,12 +52,13 @@ def refuse_early(source: Path | str, *, trust_remote_code: bool) -> None:
     if not trust_remote_code:
         _refuse_kernels(source, config)
     if isinstance(source, Path):
-        _refuse_pickled(source)
+        _refuse_pickled(source, [path.name for path in source.iterdir()])
         headers = _headers(source)
         _refuse_other_places(source, headers)
         types = {name: kind for header in headers.values() for name, kind in header.items()}
         _refuse_packed(source, types)
     else:
+        _refuse_listed(source)
         types = {}
     _refuse_authors_layout(source, config, types)
     _refuse_pixtral(source, config)
@@ -119,10 +123,21 @@ def _refuse_kernels(source: Path | str, config: Mapping[str, Any]) -> None:
                 )
 
 
-def _refuse_pickled(source: Path) -> None:
-    if any(source.glob("*.safetensors")):
+def _refuse_listed(name: str) -> None:
+    """Refuses a model of the hub by the names of its files; where the hub cannot be reached, nobody knows them."""
+    try:
+        files = list_repo_files(name)
+    except (OSError, ValueError, HfHubHTTPError):
         return
-    pickled = sorted(path.name for pattern in _PICKLED for path in source.glob(pattern))
+    if found := [file for file in _QUANTISER_FILES if file in files]:
+        raise _quantised(name, found[0])
+    _refuse_pickled(name, files)
+
+
+def _refuse_pickled(source: Path | str, files: Sequence[str]) -> None:
+    if any(fnmatch(file, "*.safetensors") for file in files):
+        return
+    pickled = sorted(file for file in files if any(fnmatch(file, pattern) for pattern in _PICKLED))
     if pickled:
         raise CheckpointError(
             f"{source}: {NO_SAFETENSORS}, and copy the tokenizer's and processor's files there (found {pickled[0]})"

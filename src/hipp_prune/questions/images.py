@@ -10,6 +10,7 @@ from PIL import Image
 
 from hipp_prune.errors import ImageError
 from hipp_prune.files.manifest import check_whole
+from hipp_prune.files.system import cause
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad, skip_or_raise
 
@@ -26,15 +27,18 @@ _DECODING_ERRORS = (
 )
 
 
-_WHITE = 65535
-"""The largest grey value of 16 bits."""
+_EIGHT, _SIXTEEN = 2**8 - 1, 2**16 - 1
+"""The largest grey values of so many bits."""
+_BITS_PER_SAMPLE = 258
+"""A TIFF's tag."""
 
 
 def read_image(path: Path) -> Image.Image:
     """The picture in RGB, fully decoded, the file closed again.
 
     An EXIF rotation is not applied, as in the official evaluations; transparency is dropped. Grey values of 16 bits
-    and floats in [0, 1] are scaled to 8 bits, where Pillow alone would cut them off to white or black.
+    and floats in [0, 1] are scaled to 8 bits, where Pillow alone would cut them off to white or black. Integers of 32
+    bits are on the scale of 8 bits if all of them fit in there, else on that of 16.
 
     Raises:
         ImageError: the file is missing, is no picture, ends before the picture does, or has grey values on no known
@@ -44,7 +48,7 @@ def read_image(path: Path) -> Image.Image:
     try:
         found = "a file" if path.is_file() else "a folder" if path.is_dir() else "nothing"
     except OSError as error:  # a name that no file can have
-        found = error.strerror or str(error)
+        found = cause(error)
     if found != "a file":
         raise ImageError(f"{path}: expected an image, found {found}; check the image folder")
     check_whole(path)
@@ -67,13 +71,26 @@ def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
         return image
     values = np.asarray(image, dtype=np.float64)
     least, most = float(values.min()), float(values.max())
-    white = 1.0 if image.mode == "F" else _WHITE
+    white = _white(image, most)
     if not 0 <= least <= most <= white:  # false for NaN too
         raise ImageError(
             f"{path}: expected grey values in [0, {white:g}], found {least:g} to {most:g}, whose scale nothing tells; "
             "save the picture with 8 bits a channel"
         )
     return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
+
+
+def _white(image: Image.Image, most: float) -> float:
+    """The grey value that is white in a picture whose largest one is ``most``.
+
+    No picture uses 32 bits for 2³² greys, so there the values decide; where a file says 16 bits, it is believed, be the
+    picture ever so dark.
+    """
+    if image.mode == "F":
+        return 1.0
+    tags = getattr(image, "tag_v2", {})
+    wide = image.mode == "I" and image.format not in ("PNG", "PPM") and tags.get(_BITS_PER_SAMPLE) != (16,)
+    return _EIGHT if wide and most <= _EIGHT else _SIXTEEN
 
 
 def check_images(questions: Iterable[Question], skip_bad: SkipBad | None = None) -> list[Question]:

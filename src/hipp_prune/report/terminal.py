@@ -33,7 +33,10 @@ notes = Console(stderr=True, quiet=not speaks())
 
 @contextmanager
 def progress_bars(*descriptions: str) -> Iterator[list[ProgressCallback]]:
-    """Yields a callback (done, total) for each of several bars, with the time spent and the time left."""
+    """Yields a callback (done, total) for each of several bars, with the time spent and the time left.
+
+    They are drawn from the first call of one of them: what is refused before any work draws none.
+    """
     columns = (
         TextColumn("{task.description:<28}"),
         BarColumn(),
@@ -43,9 +46,13 @@ def progress_bars(*descriptions: str) -> Iterator[list[ProgressCallback]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=notes) as bar:
-        tasks = [bar.add_task(description, total=None) for description in descriptions]
+    bar = Progress(*columns, console=notes)
+    tasks = [bar.add_task(description, total=None) for description in descriptions]
+    try:
         yield [_advance(bar, task) for task in tasks]
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 @contextmanager
@@ -56,7 +63,11 @@ def progress_bar(description: str) -> Iterator[ProgressCallback]:
 
 
 def _advance(bar: Progress, task: TaskID) -> ProgressCallback:
-    return lambda done, total: bar.update(task, completed=done, total=total)
+    def advance(done: int, total: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total)
+
+    return advance
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from hipp_prune.errors import IncompleteRunError, RunError
 from hipp_prune.files.manifest import read_whole
 from hipp_prune.files.ranges import Count, Natural, NotNegative, Share
 from hipp_prune.files.strict import parse_json
+from hipp_prune.files.system import cause_and_remedy
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.modes import Compensation
 
@@ -130,8 +131,8 @@ class Archive:
                     self._synced = time.monotonic()
         except OSError as error:
             raise RunError(
-                f"cannot write {self.path}: {error.strerror or error}; free space and start the search again, "
-                f"it goes on from evaluation {len(self._evaluations) - 1}"
+                f"cannot write {self.path}: {cause_and_remedy(error, self.path)}; the search goes on from evaluation "
+                f"{len(self._evaluations) - 1}"
             ) from error
 
     def check_compensation(self, mode: Compensation) -> None:

@@ -18,7 +18,7 @@ from hipp_prune.questions.benchmarks import asked as asked_benchmarks
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_asked, load_questions
 from hipp_prune.report.grids import markdown_table
-from hipp_prune.stages.loading import cache_folder, load
+from hipp_prune.stages.loading import cache_folder, check_model, load
 from hipp_prune.stages.prune import checkpoint_plan
 from hipp_prune.stages.settings import EvaluateSettings, LoadSettings
 
@@ -47,6 +47,7 @@ def evaluate(
     Raises:
         InputError: for bad questions, images or models; see ``errors``.
     """
+    check_model(model, loading)
     with cache_folder(cache) as folder:
         split, seed = settings.split, settings.seed
         asked = load_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)

@@ -17,6 +17,8 @@ from hipp_prune.files.replacing import is_alive
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.loading import local_folder, parse_device, parse_dtype
+from hipp_prune.models.refusals import refuse_early
 from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
@@ -38,6 +40,21 @@ def load(model: str | Path, loading: LoadSettings = LoadSettings()) -> Adapter:
     return load_model(
         model, device=loading.device, dtype=loading.dtype, trust_remote_code=loading.trust_remote_code
     )
+
+
+def check_model(model: str, loading: LoadSettings = LoadSettings()) -> Path:
+    """The folder of a model, after all that can be refused without reading a weight; a hub name is downloaded.
+
+    Raises:
+        UnsupportedModelError, CheckpointError: see ``load_model``.
+        InputError: for a device or type that there is not.
+    """
+    if loading.device != "auto":
+        parse_device(loading.device)
+    parse_dtype(loading.dtype)
+    folder = local_folder(model)
+    refuse_early(folder, trust_remote_code=loading.trust_remote_code)
+    return folder
 
 
 @dataclass(frozen=True)

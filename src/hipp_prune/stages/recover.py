@@ -7,13 +7,12 @@ from pathlib import Path
 from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import Provenance
-from hipp_prune.models.loading import local_folder
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.recovery.recover import RecoveryReport, recover_checkpoint
 from hipp_prune.recovery.settings import RecoverySettings
-from hipp_prune.stages.loading import cache_folder, load, writing
+from hipp_prune.stages.loading import cache_folder, check_model, load, writing
 from hipp_prune.stages.settings import FULL_PRECISION, LoadSettings
 
 
@@ -57,10 +56,14 @@ def recover(
             other settings.
     """
     provenance = Provenance.now(model=model, questions=tuple(questions), seed=settings.seed)
+    checkpoint = check_model(model, loading)
+    if teacher is not None:
+        check_model(teacher, loading)
+    check_output(checkpoint, out, force=force)
     with cache_folder(cache) as folder:
         return recover_on(
             load_questions(questions, "recovery", cache=folder, seed=settings.seed, skip_bad=skip_bad),
-            local_folder(model),
+            checkpoint,
             out,
             settings,
             provenance=provenance,

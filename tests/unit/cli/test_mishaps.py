@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from email.message import Message
+from pathlib import Path
 
 import pytest
 
 from hipp_prune.cli import main
 from hipp_prune.cli.entry import parse
-from hipp_prune.cli.mishaps import mishap
+from hipp_prune.cli.mishaps import NO_ADDRESS, mishap
 from hipp_prune.cli.models import Models
 from hipp_prune.errors import InputError
 
@@ -102,6 +104,16 @@ def test_only_flags_of_the_verb_are_said_to_need_less_memory(line: str, remedy: 
     )
     assert status == 2
     assert f"2 GiB); {remedy}" in sentence
+
+
+def test_a_fault_is_reported_where_the_metadata_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert NO_ADDRESS in mishap(ValueError(), ["models"])[0]
+    assert "## Reporting a fault" in Path("CONTRIBUTING.md").read_text(encoding="utf-8")
+    told = Message()
+    told["Project-URL"] = "Homepage, https://example.org"
+    told["Project-URL"] = "Issues, https://example.org/issues"
+    monkeypatch.setattr("hipp_prune.cli.mishaps.metadata", lambda _: told)
+    assert mishap(ValueError(), ["models"])[0].endswith("please report that at https://example.org/issues")
 
 
 def test_an_interruption_is_none_of_them(fail: Fail, capsys: pytest.CaptureFixture[str]) -> None:

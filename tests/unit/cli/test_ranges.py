@@ -165,6 +165,30 @@ def _refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> InputError
             "baseline --method flap --sparsity 0.2 --out o --r-max 80",
             "expected --r-max to be below 1, found 80.0; did you mean 0.8?",
         ),
+        ("query run --sparsity 50%", "expected --sparsity to be a number, found '50%'; did you mean 0.5?"),
+        ("query run --sparsity=50%", "expected --sparsity to be a number, found '50%'; did you mean 0.5?"),
+        (
+            "query run --sparsity 22,5 %",
+            "expected --sparsity to be a number, found '22,5%'; did you mean 0.225?",
+        ),
+        ("search run --s_max=0,5", "expected --s-max to be a number, found '0,5'; did you mean 0.5?"),
+        ("search run --s-max 1/2", "expected --s-max to be a number, found '1/2'; did you mean 0.5?"),
+        ("search run --s-max 150%", "expected --s-max to be a number, found '150%'; correct it"),
+        ("search run --s-max half", "expected --s-max to be a number, found 'half'; correct it"),
+        (
+            "compare --out o --budgets 0.2 50%",
+            "expected --budgets to be a number, found '50%'; did you mean 0.5?",
+        ),
+        (
+            "search run --evaluations 1e3",
+            "expected --evaluations to be an integer, found '1e3'; did you mean 1000?",
+        ),
+        (
+            "toy train --model toy-llava --out o --seed 1,5",
+            "expected --seed to be an integer, found '1,5'; correct it",
+        ),
+        ("quickstart --limit 1,000", "expected --limit to be an integer, found '1,000'; did you mean 1000?"),
+        ("quickstart --limit 2.5", "expected --limit to be an integer, found '2.5'; correct it"),
         ("query run --align 0", "expected --align to be at least 1, found 0; correct it"),
         ("search run --minutes -3", "expected --minutes to be above 0, found -3.0; correct it"),
         (

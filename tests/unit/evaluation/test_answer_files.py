@@ -9,7 +9,7 @@ import pytest
 
 from hipp_prune.errors import QuestionError
 from hipp_prune.evaluation.answer_files import read_stored
-from hipp_prune.evaluation.results import read_answers, score
+from hipp_prune.evaluation.results import read_answers, score, score_answers_file
 from hipp_prune.questions.benchmarks import pope, scienceqa
 from hipp_prune.questions.multiple_choice import ChoiceScore
 from hipp_prune.questions.question import Question
@@ -158,3 +158,38 @@ def test_what_does_not_fit_is_told(tmp_path: Path, content: Any, said: str) -> N
     with pytest.raises(QuestionError, match=said) as caught:
         read_answers(write(tmp_path, content, lines=False), POLL)
     assert "\n" not in str(caught.value)
+
+
+def scienceqa_img(questions: list[Question]) -> list[dict[str, Any]]:
+    """What lmms-eval's task ``scienceqa_img`` logs: no ids, and only questions with a picture."""
+    return [
+        {
+            "doc_id": number,
+            "input": question.prompt,
+            "target": "A",
+            "resps": [["B"]],
+            "filtered_resps": ["B"],
+            "exact_match": 0.0,
+        }
+        for number, question in enumerate(questions)
+    ]
+
+
+def test_samples_of_scienceqa_img_are_answers_to_the_pictured_questions(tmp_path: Path) -> None:
+    exam = [
+        replace(question, image=Path(f"{question.id}.png") if question.id in ("8", "10") else None)
+        for question in EXAM
+    ]
+    pictured = [exam[1], exam[3]]
+    path = write(tmp_path, scienceqa_img(pictured), lines=True)
+    assert read_answers(path, exam) == {"8": "B", "10": "B"}
+    results = score_answers_file(path, exam)
+    assert results.unasked == {"scienceqa": 2}
+    assert read_answers(path, pictured) == {"8": "B", "10": "B"}
+    for wrong, said in (
+        (pictured[::-1], "only their order"),
+        (exam[:2], "only their order"),
+        ([exam[1]], "expected 4"),
+    ):
+        with pytest.raises(QuestionError, match=said):
+            read_answers(write(tmp_path, scienceqa_img(wrong), lines=True), exam)

@@ -1,12 +1,15 @@
 """A file is written whole or not at all, and only a regular file is ever replaced."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from hipp_prune.errors import OutputExistsError
-from hipp_prune.files.writing import check_file, write_text
+from hipp_prune.errors import OutputExistsError, RunError
+from hipp_prune.files.locking import sole_writer
+from hipp_prune.files.manifest import start_list
+from hipp_prune.files.writing import check_file, write_output, write_text
 
 
 def test_a_file_is_replaced_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -35,6 +38,30 @@ def test_what_is_no_regular_file_is_never_replaced(tmp_path: Path, kind: str) ->
 def test_a_device_is_never_replaced() -> None:
     with pytest.raises(OutputExistsError, match="no regular file"):
         write_text(Path(os.devnull), "ours")
+
+
+def _lock(path: Path) -> None:
+    with sole_writer(path):
+        pass
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "file": lambda path: write_text(path, "ours"),
+    "output": lambda path: write_output(path, "ours", force=True),
+    "lock": _lock,
+    "list": start_list,
+}
+
+
+@pytest.mark.parametrize("below", ["p.json", "a/b/p.json"])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_file_where_a_folder_is_needed_is_named(tmp_path: Path, writer: str, below: str) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    with pytest.raises(RunError, match=r"mine\.txt is no folder; choose another place") as caught:
+        WRITERS[writer](mine / below)
+    assert "free space" not in str(caught.value)
+    assert mine.read_text() == "mine"
 
 
 def test_an_existing_file_needs_force(tmp_path: Path) -> None:

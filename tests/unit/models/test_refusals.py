@@ -183,3 +183,36 @@ def test_blocks_with_sizes_of_their_own_are_refused_from_the_configuration(tmp_p
 def test_a_configuration_that_is_none_is_left_to_the_loader(folder: Path, content: str) -> None:
     (folder / "config.json").write_text(content)
     refuse_early(folder, trust_remote_code=False)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["config.json", "pytorch_model-00001-of-00002.bin"], r"a pickle .*found pytorch_model-00001"),
+        (["config.json", "original/consolidated.00.pth"], "a pickle"),
+        (["config.json", "model.safetensors", "quantize_config.json"], "prune first, then quantise"),
+    ],
+)
+def test_a_hub_name_is_refused_by_its_files_before_anything_is_downloaded(
+    monkeypatch: pytest.MonkeyPatch, files: list[str], said: str
+) -> None:
+    downloaded: list[str] = []
+    monkeypatch.setattr(PreTrainedConfig, "get_config_dict", lambda *_, **__: ({}, {}))
+    monkeypatch.setattr("hipp_prune.models.refusals.list_repo_files", lambda _: files)
+    monkeypatch.setattr(loading, "snapshot_download", downloaded.append)
+    for attempt in (
+        lambda: loading.local_folder("owner/model"),
+        lambda: refuse_early("owner/model", trust_remote_code=False),
+    ):
+        with pytest.raises(CheckpointError, match=said):
+            attempt()
+    assert downloaded == []
+
+
+def test_a_hub_that_cannot_be_reached_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> list[str]:
+        raise OSError("no network")
+
+    monkeypatch.setattr(PreTrainedConfig, "get_config_dict", lambda *_, **__: ({}, {}))
+    monkeypatch.setattr("hipp_prune.models.refusals.list_repo_files", fail)
+    refuse_early("owner/model", trust_remote_code=False)

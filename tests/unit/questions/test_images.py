@@ -56,6 +56,7 @@ RAMP = np.linspace(0.0, 1.0, 256).reshape(16, 16)
         ("sixteen.png", (RAMP * 65535).astype(np.uint16)),
         ("sixteen.tif", (RAMP * 65535).astype(np.uint16)),
         ("integer.tif", (RAMP * 65535).astype(np.int32)),
+        ("eight-bits-in-32.tif", np.rint(RAMP * 255).astype(np.int32)),
         ("float.tif", RAMP.astype(np.float32)),
     ],
 )
@@ -66,6 +67,12 @@ def test_grey_values_of_more_than_eight_bits_keep_their_contrast(
     read = np.asarray(read_image(tmp_path / name))
     assert read.shape == (16, 16, 3)
     np.testing.assert_allclose(read, np.rint(255 * RAMP)[..., None].repeat(3, axis=2), atol=1)
+
+
+@pytest.mark.parametrize("name", ["dark.png", "dark.tif"])
+def test_sixteen_bits_are_believed_though_all_values_fit_in_eight(tmp_path: Path, name: str) -> None:
+    Image.fromarray(np.rint(RAMP * 255).astype(np.uint16)).save(tmp_path / name)
+    assert np.asarray(read_image(tmp_path / name)).max() == 1
 
 
 @pytest.mark.parametrize("values", [RAMP * 255, RAMP * 300, RAMP - 0.5, np.full((4, 4), np.nan)])

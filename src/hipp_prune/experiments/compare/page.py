@@ -31,6 +31,7 @@ from hipp_prune.experiments.compare.standings import (
     make_rows,
     runner_up,
 )
+from hipp_prune.files.manifest import start_list
 from hipp_prune.files.writing import write_text
 from hipp_prune.plans.arrays import Floats
 from hipp_prune.report import figures
@@ -214,6 +215,10 @@ def comparison_facts(results: Sequence[CellResult], settings: CompareSettings) -
     ]
 
 
+TABLES = ("compare.md", "compare.csv")
+"""What ``write_comparison`` writes beside the page."""
+
+
 def write_comparison(
     root: Path,
     results: Sequence[CellResult],
@@ -234,6 +239,7 @@ def write_comparison(
     Raises:
         RunError: if they cannot be written.
     """
+    start_list(root)
     write_text(root / "compare.md", markdown(results, facts, champion=champion))
     write_text(root / "compare.csv", to_csv(results))
     page = page or root / "compare.html"

@@ -59,6 +59,8 @@ class Compare:
     """Do nothing but write tables and page anew, from the answers in OUT; no model is needed."""
     results: Path | None = None
     """Where compare.md and compare.csv are written; OUT by default."""
+    force: bool = False
+    """Replace tables there that hipp-prune did not write, or that somebody changed."""
     settings: CompareSettings = DEFAULT_SETTINGS
     crew: CrewSettings = CrewSettings()
     loading: LoadSettings = LoadSettings()
@@ -91,7 +93,7 @@ class Compare:
         from hipp_prune.report.terminal import remark
 
         if self.tables:
-            found = tabulate(self.out, results=self.results)
+            found = tabulate(self.out, results=self.results, force=self.force)
         else:
             found = compare(
                 self.out,
@@ -100,6 +102,7 @@ class Compare:
                 crew=self.crew,
                 keep=self.keep,
                 results=self.results,
+                force=self.force,
                 loading=self.loading,
                 say=remark,
             )

@@ -25,9 +25,11 @@ from hipp_prune.experiments.paper.part import Part
 from hipp_prune.experiments.paper.settings import PaperSettings
 from hipp_prune.experiments.paper.tables import bullets, paragraphs
 from hipp_prune.experiments.settings import CrewSettings
+from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Say
 from hipp_prune.files.ranges import NotNegative
 from hipp_prune.files.reading import read_document
+from hipp_prune.files.replacing import is_fresh
 from hipp_prune.files.writing import write_json, write_text
 from hipp_prune.report.grids import Rows, markdown_table
 from hipp_prune.stages.settings import LoadSettings
@@ -55,6 +57,19 @@ def choose_parts(names: Sequence[str]) -> list[Part]:
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"the paper has no part {', '.join(unknown)}; choose from {', '.join(known)}")
     return [part for part in PARTS if not names or part.name in names]
+
+
+def pages_there(results: Path, parts: Sequence[Part]) -> list[str]:
+    """What lies in a folder under the names of the pages of some parts, and of what belongs to them."""
+    patterns = ("README.md", *(f"{part.name}.*" for part in parts))
+    return sorted(path.name for pattern in patterns for path in results.glob(pattern))
+
+
+def is_papers(out: Path) -> bool:
+    """Whether a folder holds cells of the paper, or nothing yet."""
+    return not out.exists() or (
+        out.is_dir() and (is_fresh(out) or any(part.folder(out).is_dir() for part in PARTS))
+    )
 
 
 def run_paper(
@@ -120,6 +135,7 @@ def write_part(out: Path, results: Path, settings: PaperSettings, part: Part) ->
     found = part.finished(out, settings)
     total = len(part.cells(settings))
     section = part.section(settings, found)
+    start_list(results)
     coverage = "" if len(found) == total else f"**Unfinished: {len(found)} of {total} cells.**"
     write_text(results / f"{part.name}.md", paragraphs(f"# {part.title}", coverage, section.text) + "\n")
     for name, content in section.files.items():

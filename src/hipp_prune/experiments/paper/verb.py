@@ -32,6 +32,8 @@ class Paper:
     """Folder of all cells, to make or to go on in."""
     results: Path
     """Folder of the pages: one a part, and README.md."""
+    force: bool = False
+    """Replace pages there that hipp-prune did not write, or that somebody changed."""
     parts: tuple[str, ...] = ()
     """Of table1 table2 table3 figure2 table4 decisions ablations proxy hallucination claims; all by default."""
     quick: bool = False
@@ -71,6 +73,7 @@ class Paper:
             self.results,
             settings,
             parts=self.parts,
+            force=self.force,
             command=shlex.join(["hipp-prune", *sys.argv[1:]]),
             crew=self.crew,
             loading=self.loading,

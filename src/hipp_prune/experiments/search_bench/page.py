@@ -26,6 +26,7 @@ from hipp_prune.experiments.search_bench.verdicts import (
     entries,
     verdicts,
 )
+from hipp_prune.files.manifest import start_list
 from hipp_prune.files.writing import write_text
 from hipp_prune.plans.arrays import Floats
 from hipp_prune.report import figures
@@ -156,6 +157,10 @@ def search_facts(
     ]
 
 
+TABLES = ("results.md", "results.csv")
+"""What ``write_searches`` writes beside the page."""
+
+
 def write_searches(root: Path, results: Path, scores: Sequence[TrialScore], facts: Sequence[str]) -> Path:
     """Writes ``curves.html`` into a benchmark's folder and ``results.md`` and ``.csv`` into another; returns the page.
 
@@ -168,6 +173,7 @@ def write_searches(root: Path, results: Path, scores: Sequence[TrialScore], fact
     Raises:
         RunError: if they cannot be written.
     """
+    start_list(results)
     write_text(results / "results.md", markdown(scores, facts))
     write_text(results / "results.csv", to_csv(scores))
     page = root / "curves.html"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hipp_prune.errors import RunError
 from hipp_prune.experiments.search_bench.arenas import arena_specs
-from hipp_prune.experiments.search_bench.page import search_facts, write_searches
+from hipp_prune.experiments.search_bench.page import TABLES, search_facts, write_searches
 from hipp_prune.experiments.search_bench.run import claim, read_results, run_trials
 from hipp_prune.experiments.search_bench.settings import FULL, BenchSettings
 from hipp_prune.experiments.search_bench.trials import schedule
@@ -13,6 +13,7 @@ from hipp_prune.experiments.settings import CrewSettings
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.progress import Say
 from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.files.writing import check_results
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.settings import LoadSettings
 
@@ -23,6 +24,7 @@ def bench_search(
     *,
     crew: CrewSettings = CrewSettings(),
     results: Path | None = None,
+    force: bool = False,
     loading: LoadSettings = LoadSettings(),
     say: Say = lambda line: None,  # noqa: ARG005
 ) -> list[TrialScore]:
@@ -33,14 +35,17 @@ def bench_search(
         settings: what is compared.
         crew: who works, and for how long.
         results: where ``results.md`` and ``results.csv`` are written; ``out`` by default.
+        force: replaces tables there that we did not write, or that somebody changed.
         loading: how models are loaded.
         say: told a line a search.
 
     Raises:
+        OutputExistsError: if tables are there that we did not write, and ``force`` is false.
         RunError: if ``out`` is something else, has other settings, another process is writing it, a worker died, or a
             search failed.
     """
-    with sole_writer(out):
+    with sole_writer(out), sole_writer(results or out):
+        check_results(results or out, TABLES, force=force)
         return _bench_search(out, settings, crew=crew, results=results or out, loading=loading, say=say)
 
 

@@ -28,6 +28,8 @@ class BenchSearch:
     """Budgets 100 and 250, 2 seeds, 100 held-out questions a benchmark, 14 minutes, where not told otherwise."""
     results: Path | None = None
     """Where results.md and results.csv are written; OUT by default."""
+    force: bool = False
+    """Replace tables there that hipp-prune did not write, or that somebody changed."""
     settings: BenchSettings = FULL
     crew: CrewSettings = CrewSettings()
     loading: LoadSettings = LoadSettings()
@@ -52,6 +54,7 @@ class BenchSearch:
             self.settings,
             crew=self.crew,
             results=self.results,
+            force=self.force,
             loading=self.loading,
             say=remark,
         )

@@ -58,9 +58,12 @@ class ToyTrain:
         """Calls ``toy.train``."""
         from hipp_prune.experiments.toy.train import train
         from hipp_prune.files.replacing import check_folder
+        from hipp_prune.files.writing import check_file
         from hipp_prune.report.terminal import next_steps, notes
 
         check_folder(self.out, force=False)
+        if self.log is not None:
+            check_file(self.log, force=False)
         train(
             self.model,
             self.out,

@@ -25,6 +25,7 @@ from hipp_prune.files.manifest import note_all
 from hipp_prune.files.ranges import Seed
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.replacing import clean, temporary_name
+from hipp_prune.files.system import cause_and_remedy
 from hipp_prune.questions.benchmarks import pope, scienceqa
 from hipp_prune.questions.benchmarks.pope import SUBSETS
 from hipp_prune.questions.question import Question
@@ -109,7 +110,7 @@ def write(root: Path, *, seed: int | None = None) -> Path:
         _move(temporary, root)
     except OSError as error:
         raise RunError(
-            f"{root}: drawing the embedded world failed: {error}; choose another folder"
+            f"cannot draw the embedded world in {root}: {cause_and_remedy(error, root)}"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
