@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hipp_prune.calibration.grams import held_out_groups
+from hipp_prune.calibration.held_out import held_out_groups
 from hipp_prune.calibration.measurement import batches
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.files.progress import Progress
