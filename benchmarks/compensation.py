@@ -1,7 +1,8 @@
-"""What compensation saves on the embedded models: uniform pruning, before recovery, with none, bias and ridge.
+"""What compensation saves on the embedded models: uniform pruning, before recovery, in every mode.
 
 Every seed draws its own calibration questions; all are asked the same test questions. Beside the accuracies stand the
-two costs that a search would pay: seconds to prepare all blocks, and a compensated evaluation against a plain one.
+costs: seconds to prepare all blocks for a search, a compensated evaluation against a plain one, and the seconds that
+``sequential`` takes for one plan.
 
 Run: python benchmarks/compensation.py   (minutes)
 """
@@ -9,6 +10,7 @@ Run: python benchmarks/compensation.py   (minutes)
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,11 +30,15 @@ from hipp_prune.plans.modes import Compensation
 from hipp_prune.pruning.compensated import choose_ridge, compensate
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.pruning.prefix_views import SortedNeurons, sort_neurons
+from hipp_prune.pruning.sequential import fit_sequentially
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
 
-MODES: tuple[Compensation, ...] = ("none", "bias", "ridge")
+SEARCHED: tuple[Compensation, ...] = ("none", "bias", "ridge")
+"""What a search can evaluate plans with."""
+
+MODES: tuple[Compensation, ...] = (*SEARCHED, "sequential")
 
 
 @dataclass(frozen=True)
@@ -61,20 +67,41 @@ class Exam:
         return plan_scores(self.evaluator.scores(self.prepared), self.questions).accuracies
 
 
-def measure(adapter: Adapter, settings: Settings, seed: int, folder: Path) -> tuple[Calibration, Grams]:
-    """Statistics and Gram matrices of one calibration sample."""
+def measure(
+    adapter: Adapter, settings: Settings, seed: int, folder: Path
+) -> tuple[list[Question], Calibration, Grams]:
+    """One calibration sample, its statistics and Gram matrices."""
     asked = load_questions(["toyworld"], "calibration", cache=folder)
     grams = Grams.in_memory(GramLayout(widths=tuple(adapter.shape.neurons)))
     sample = calibration_sample(asked, settings.count, seed=seed)
     calibration = calibrate(adapter, sample, taylor_questions=1, grams=grams)
     grams.factor = choose_ridge(adapter, calibration, grams)
-    return calibration, grams
+    return sample, calibration, grams
 
 
 def sort(adapter: Adapter, calibration: Calibration, grams: Grams, mode: Compensation) -> SortedNeurons:
     """The model made ready for plans."""
     make = partial(compensate, mode, adapter, calibration, grams=grams, image_weight=0.5)
     return sort_neurons(adapter, score_neurons(adapter, calibration), lambda orders: make(orders))
+
+
+@torch.no_grad()
+def in_sequence(
+    adapter: Adapter, sample: list[Question], calibration: Calibration, kept: Sequence[int], exam: Exam
+) -> dict[str, float]:
+    """Accuracies of a plan that is carried out block after block; removed neurons are columns of zeros here."""
+    orders = [scores.argsort(descending=True, stable=True) for scores in score_neurons(adapter, calibration)]
+    masks = [np.isin(np.arange(len(order)), order[:count]) for order, count in zip(orders, kept, strict=True)]
+    fitted = fit_sequentially(adapter, sample, masks)
+    before = [block.down.weight.data for block in adapter.blocks]
+    for block, mask, weight in zip(adapter.blocks, masks, fitted, strict=True):
+        masked = torch.zeros_like(block.down.weight)
+        masked[:, torch.from_numpy(mask)] = weight
+        block.down.weight.data = masked
+    accuracies = exam.accuracies()
+    for block, whole in zip(adapter.blocks, before, strict=True):
+        block.down.weight.data = whole
+    return accuracies
 
 
 def table(name: str, settings: Settings, folder: Path) -> list[str]:
@@ -87,9 +114,9 @@ def table(name: str, settings: Settings, folder: Path) -> list[str]:
     seconds: dict[Compensation, list[float]] = defaultdict(list)
     factors, preparing = [], []
     for seed in range(settings.seeds):
-        calibration, grams = measure(adapter, settings, seed, folder)
+        sample, calibration, grams = measure(adapter, settings, seed, folder)
         factors.append(grams.factor)
-        for mode in MODES:
+        for mode in SEARCHED:
             start = time.perf_counter()
             model = sort(adapter, calibration, grams, mode)
             if mode == "ridge":
@@ -105,11 +132,18 @@ def table(name: str, settings: Settings, folder: Path) -> list[str]:
                 for benchmark, accuracy in accuracies.items():
                     found[sparsity, benchmark, mode].append(accuracy)
             model.restore()
+        for sparsity in settings.sparsities:
+            kept = [round((1 - sparsity) * neurons) for neurons in adapter.shape.neurons]
+            start = time.perf_counter()
+            for benchmark, accuracy in in_sequence(adapter, sample, calibration, kept, exam).items():
+                found[sparsity, benchmark, "sequential"].append(accuracy)
+            seconds["sequential"].append(time.perf_counter() - start)
     return [
         *_rows(name, exam.accuracies(), found, settings),
         f"\n{name}: ridge factors chosen {', '.join(f'{factor:g}' for factor in factors)}; all blocks prepared in "
         f"{np.median(preparing):.3f} s; an evaluation takes "
-        f"{np.median(np.array(seconds['ridge']) / np.array(seconds['none'])):.2f} of the uncompensated time\n\n",
+        f"{np.median(np.array(seconds['ridge']) / np.array(seconds['none'])):.2f} of the uncompensated time; fitted in "
+        f"sequence and asked, a plan takes {np.median(seconds['sequential']):.1f} s\n\n",
     ]
 
 
@@ -134,7 +168,11 @@ def _rows(
 def main(settings: Settings) -> None:
     """Prints a row a model, sparsity and benchmark."""
     torch.manual_seed(0)
-    header = f"| model | sparsity | benchmark | dense | {' | '.join(MODES)} |\n" + "|---" * 7 + "|\n"
+    header = (
+        f"| model | sparsity | benchmark | dense | {' | '.join(MODES)} |\n"
+        + "|---" * (4 + len(MODES))
+        + "|\n"
+    )
     with TemporaryDirectory() as folder:
         for name in settings.models:
             sys.stdout.write(header + "".join(table(name, settings, Path(folder))))

@@ -22,15 +22,18 @@ from hipp_prune.models import load_model
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.pruning.compensated import fitted_downs
+from hipp_prune.pruning.sequential import fit_sequentially
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.baseline import baseline
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.evaluate import evaluate
+from hipp_prune.stages.loading import CalibratedRun
 from hipp_prune.stages.prune import prune, prune_searched
 from hipp_prune.stages.query import query
 from hipp_prune.stages.search import search
 from hipp_prune.stages.settings import CalibrateSettings, EvaluateSettings
+from tests.tolerance import assert_agree
 
 MODEL = "toy-llava"
 SEARCH = SearchSettings(method="random", evaluations=3, minibatch=8)
@@ -137,6 +140,32 @@ def test_bias_is_a_mode_of_any_plan(plain: RunDirectory, tmp_path: Path) -> None
     assert plan.compensation == "bias"
     assert plan.notes["bias_parameters_added"] > 0
     assert load_model(tmp_path / "bias").blocks[0].down.bias is not None
+
+
+def test_any_calibrated_run_carries_a_plan_out_block_after_block(plain: RunDirectory, tmp_path: Path) -> None:
+    """The checkpoint holds what the fit says, is as small as without, and tells how it was made; as a baseline's."""
+    preference = Preference.parse("1,1,1")
+    report = prune_searched(plain.root, preference, tmp_path / "fitted", compensation="sequential")
+    without = prune_searched(plain.root, preference, tmp_path / "none")
+    assert report.bytes_after == without.bytes_after
+    plan = Plan.load(tmp_path / "fitted" / "plan.json")
+    assert plan.compensation == checkpoint_compensation(tmp_path / "fitted") == "sequential"
+
+    calibrated, adapter = CalibratedRun.open(plain.root), load_model(MODEL)
+    sample = calibrated.sample(calibrated.calibration(adapter))
+    expected = fit_sequentially(adapter, sample, plan.keep_masks(), image_weight=plan.image_weight)
+    for found, weight, cut in zip(
+        downs(tmp_path / "fitted"), expected, downs(tmp_path / "none"), strict=True
+    ):
+        assert_agree(found, weight)
+        assert found.shape == cut.shape
+    assert any(np.abs(found - cut).max() > 1e-3 for found, cut in zip(
+        downs(tmp_path / "fitted"), downs(tmp_path / "none"), strict=True
+    ))  # fmt: skip
+
+    settings = BaselineSettings(compensation="sequential")
+    planned, _ = baseline("uniform", 0.5, tmp_path / "uniform", settings, run=plain.root)
+    assert planned.notes["compensation"] == checkpoint_compensation(tmp_path / "uniform") == "sequential"
 
 
 @pytest.mark.parametrize(
