@@ -18,7 +18,7 @@ SHARED = {
         "calibrate", "report", "paper", "train", "main", "compare",
     },
     "one thing of two experiments": {
-        "markdown", "to_csv", "read_results", "schedule", "claim", "FULL", "QUICK", "SEARCHES", "MEASURES",
+        "TABLES", "markdown", "to_csv", "read_results", "schedule", "claim", "FULL", "QUICK", "SEARCHES", "MEASURES",
     },
     "one thing, said in two rooms": {"DENSE", "LARGEST_GRADIENT", "CONTEXT", "BLOCKS"},
     "a type variable": {"Kind"},

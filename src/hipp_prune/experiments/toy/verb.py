@@ -82,7 +82,7 @@ class Toy:
         Annotated[ToyMake, tyro.conf.subcommand("make", prefix_name=False)],
         Annotated[ToyTrain, tyro.conf.subcommand("train", prefix_name=False)],
     ]
-    """What to make."""
+    """A data set in the official layouts, or a model that is trained anew."""
 
     def run(self) -> None:
         """Runs what was chosen."""
