@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import list_repo_files
+from huggingface_hub import model_info
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedConfig
@@ -26,6 +26,10 @@ _NARROW_FLOATS = ("F8", "F4", "E8", "F6")
 """How the safetensors format's types of 8 bits and less begin."""
 _INTEGERS = ("I8", "U8", "I16", "U16", "I32", "U32")
 """Types that no weight has unless it is packed."""
+_FAILURES: tuple[type[Exception], ...] = (OSError, ValueError, *HfHubHTTPError.__bases__)
+"""What the hub raises, and what lies below it where there is no network."""
+_PATIENCE = 10
+"""Seconds that the hub may take to say which files a model has."""
 _PICKLED = ("*.bin", "*.pth", "*.pt", "*.ckpt")
 
 NO_SAFETENSORS = (
@@ -126,9 +130,10 @@ def _refuse_kernels(source: Path | str, config: Mapping[str, Any]) -> None:
 def _refuse_listed(name: str) -> None:
     """Refuses a model of the hub by the names of its files; where the hub cannot be reached, nobody knows them."""
     try:
-        files = list_repo_files(name)
-    except (OSError, ValueError, HfHubHTTPError):
+        told = model_info(name, timeout=_PATIENCE).siblings
+    except _FAILURES:
         return
+    files = [file.rfilename for file in told or ()]
     if found := [file for file in _QUANTISER_FILES if file in files]:
         raise _quantised(name, found[0])
     _refuse_pickled(name, files)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -198,7 +199,8 @@ def test_a_hub_name_is_refused_by_its_files_before_anything_is_downloaded(
 ) -> None:
     downloaded: list[str] = []
     monkeypatch.setattr(PreTrainedConfig, "get_config_dict", lambda *_, **__: ({}, {}))
-    monkeypatch.setattr("hipp_prune.models.refusals.list_repo_files", lambda _: files)
+    told = SimpleNamespace(siblings=[SimpleNamespace(rfilename=file) for file in files])
+    monkeypatch.setattr("hipp_prune.models.refusals.model_info", lambda _, **__: told)
     monkeypatch.setattr(loading, "snapshot_download", downloaded.append)
     for attempt in (
         lambda: loading.local_folder("owner/model"),
@@ -210,9 +212,9 @@ def test_a_hub_name_is_refused_by_its_files_before_anything_is_downloaded(
 
 
 def test_a_hub_that_cannot_be_reached_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: str) -> list[str]:
+    def fail(_: str, timeout: float) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr(PreTrainedConfig, "get_config_dict", lambda *_, **__: ({}, {}))
-    monkeypatch.setattr("hipp_prune.models.refusals.list_repo_files", fail)
+    monkeypatch.setattr("hipp_prune.models.refusals.model_info", fail)
     refuse_early("owner/model", trust_remote_code=False)
