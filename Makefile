@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test fuzz torture test-isa test-lmms-eval test-transformers-4 test-vllm check fix results bench bench-search paper clean
+.PHONY: help demo test fuzz torture test-isa test-real-shape test-lmms-eval test-transformers-4 test-vllm check fix results bench bench-search paper clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -37,6 +37,9 @@ NUMERIC := tests/contract tests/distributed tests/unit/experiments/toy \
 OTHER := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem OMP_WAIT_POLICY=passive
 test-isa: $(READY)  ## the numeric tests as another processor would round them: older instructions, two threads
 	$(OTHER) OMP_NUM_THREADS=2 $(BIN)/pytest --numprocesses 2 --dist loadfile $(NUMERIC)
+
+test-real-shape: $(READY)  ## every step of benchmarks/real_shape.py on a small shape (two minutes)
+	REAL_SHAPE=1 OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 0 tests/e2e/test_real_shape.py
 
 LMMS := build/lmms-eval
 test-lmms-eval: $(READY)  ## lmms-eval itself with our model class, offline, in an environment of its own

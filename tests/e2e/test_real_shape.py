@@ -1,5 +1,6 @@
 """``benchmarks/real_shape.py`` on a small shape: every step runs, and all of them tell of the same pruned models."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "real_shape.py"
 
 
+@pytest.mark.skipif("REAL_SHAPE" not in os.environ, reason="minutes; run `make test-real-shape`")
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_every_step_runs_and_all_models_agree(tmp_path: Path) -> None:
     out = tmp_path / "table.md"

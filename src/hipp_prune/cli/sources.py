@@ -19,7 +19,7 @@ def _forms() -> str:
 
 
 SOURCES = f"One or more of {_forms()} (docs/benchmarks.md)."
-"""The flag's help."""
+"""What ``--help`` says of it."""
 
 Sources = Annotated[tuple[str, ...], tyro.conf.arg(help=SOURCES)]
-"""The flag's type."""
+"""How a command declares it."""

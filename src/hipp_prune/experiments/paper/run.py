@@ -68,7 +68,12 @@ def pages_there(results: Path, parts: Sequence[Part]) -> list[str]:
 def is_papers(out: Path) -> bool:
     """Whether a folder holds cells of the paper, or nothing yet."""
     return not out.exists() or (
-        out.is_dir() and (is_fresh(out) or any(part.folder(out).is_dir() for part in PARTS))
+        out.is_dir()
+        and (
+            is_fresh(out)
+            or (out / "times.json").is_file()
+            or any(part.folder(out).is_dir() for part in PARTS)
+        )
     )
 
 

@@ -82,7 +82,7 @@ class Toy:
         Annotated[ToyMake, tyro.conf.subcommand("make", prefix_name=False)],
         Annotated[ToyTrain, tyro.conf.subcommand("train", prefix_name=False)],
     ]
-    """A data set in the official layouts, or a model that is trained anew."""
+    """The world with its questions, or a model that is trained on it."""
 
     def run(self) -> None:
         """Runs what was chosen."""
