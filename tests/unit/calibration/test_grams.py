@@ -18,6 +18,7 @@ from hipp_prune.calibration.held_out import held_out_groups
 from hipp_prune.calibration.measurement import calibrate, observe
 from hipp_prune.errors import IncompleteRunError, InputError, RunError
 from hipp_prune.questions.fingerprint import Origin
+from hipp_prune.questions.question import Question
 from tests.tolerance import assert_agree
 
 ORIGIN = Origin(weights="w", questions="q")
@@ -172,3 +173,20 @@ class TestLayout:
     def test_small_sums_are_exact(self) -> None:
         assert GramLayout(widths=(48, 48)).dtype == torch.float64
         assert GramLayout(widths=(11_008,) * 32).dtype == torch.float32
+
+
+def test_the_same_questions_are_held_out_wherever_their_pictures_lie() -> None:
+    def asked(folder: str) -> list[Question]:
+        return [
+            Question(
+                benchmark="pope", id=str(index), prompt="?", image=None, answers=("Yes", "No"), gold=0,
+                subset="random", group=f"{folder}/{index // 2}.png",
+            )
+            for index in range(40)
+        ]  # fmt: skip
+
+    here, there = (
+        {Path(group).name for group in held_out_groups(asked(at))} for at in ("/a", "/somewhere/else")
+    )
+    assert here == there
+    assert len(here) == 2
