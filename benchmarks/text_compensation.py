@@ -18,11 +18,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import Annotated, Literal
 from zlib import crc32
 
 import numpy as np
 import torch
 import tyro
+from annotated_types import Ge, Le
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -30,7 +32,7 @@ from hipp_prune.calibration.activations import record_moments
 from hipp_prune.calibration.grams import GramLayout, Grams
 from hipp_prune.calibration.measurement import Calibration, Observations
 from hipp_prune.experiments.smollm2 import load_smollm2
-from hipp_prune.models.adapter import Adapter, Batch
+from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
 from hipp_prune.models.structure import find_blocks, measure
 from hipp_prune.objectives.returns import PlanScores
 from hipp_prune.objectives.stability import coupled_log_ratio, neuron_flow, synflow_table
@@ -40,6 +42,7 @@ from hipp_prune.plans.space import PlanSpace
 from hipp_prune.pruning.compensated import choose_ridge, compensate
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.pruning.prefix_views import SortedNeurons, sort_neurons
+from hipp_prune.pruning.sequential import fit_batches
 from hipp_prune.questions.fingerprint import Origin
 from hipp_prune.questions.question import Question, probe
 from hipp_prune.search.archive import Archive
@@ -48,6 +51,10 @@ from hipp_prune.search.settings import SearchSettings
 
 MODES: tuple[Compensation, ...] = ("none", "bias", "ridge")
 _TOKENS = 128
+_HELD_OUT = 8
+"""One window in so many chooses the ridge."""
+_MOST_JUDGES = 128
+"""Windows that are kept for judging, so that they are the same ones whatever else is asked."""
 _EVERY = 4
 """Positions whose next-token distributions are compared: one in so many."""
 _SHORTEST = 200
@@ -64,8 +71,10 @@ class Settings:
     """Where the model's checkpoint and the search's archive lie."""
     calibration: int = 160
     """Windows that are calibrated on."""
-    held_out: int = 128
-    """Windows that judge."""
+    source: Literal["docstrings", "descriptions"] = "docstrings"
+    """Of these: another one than the judges', or theirs, which says what the difference of sources costs."""
+    held_out: Annotated[int, Ge(1), Le(_MOST_JUDGES)] = _MOST_JUDGES
+    """Windows that judge, in [1, 128]."""
     sparsities: tuple[float, ...] = (0.225, 0.35, 0.5)
     evaluations: int = 0
     """Plans that a search for the first sparsity may ask; 0 searches nothing."""
@@ -84,6 +93,11 @@ class TextAdapter(Adapter):
         self.model = model.eval()
         self.blocks = find_blocks(model)
         self.shape = measure(model, self.blocks)
+
+    def hidden_states(self, batch: Batch, images: Sequence[ImageFeatures]) -> Tensor:  # noqa: ARG002
+        """The residual stream after the final norm, [B, T, H]."""
+        states: Tensor = self.model.base_model(input_ids=batch.input_ids, use_cache=False).last_hidden_state
+        return states
 
 
 def docstrings() -> Iterator[str]:
@@ -147,7 +161,7 @@ def calibrate(adapter: TextAdapter, ids: Tensor, size: int) -> tuple[Calibration
             record_moments(adapter.blocks, batch) as moments,
             grams.record(adapter.blocks, batch, asked, held_out),
         ):
-            adapter.model.base_model(input_ids=batch.input_ids, use_cache=False)
+            adapter.hidden_states(batch, [])
         now = Observations(
             inputs=tuple(moments.inputs[block] for block in range(len(adapter.blocks))),
             neurons=tuple(moments.neurons[block] for block in range(len(adapter.blocks))),
@@ -168,7 +182,9 @@ def calibrate(adapter: TextAdapter, ids: Tensor, size: int) -> tuple[Calibration
 
 def _named(row: int) -> Question:
     """What Gram matrices know a window by."""
-    return replace(probe("", None), id=str(row), group="held out" if row % 8 == 7 else "fitted")
+    return replace(
+        probe("", None), id=str(row), group="held out" if row % _HELD_OUT == _HELD_OUT - 1 else "fitted"
+    )
 
 
 class Judge:
@@ -205,6 +221,35 @@ def sorted_model(
         yield model
     finally:
         model.restore()
+
+
+def in_sequence(
+    adapter: TextAdapter,
+    calibration: Calibration,
+    ids: Tensor,
+    kept: Sequence[int],
+    settings: Settings,
+    judge: Judge,
+) -> float:
+    """KL of a plan that is carried out block after block; every token predicts one, so none has a share of its own."""
+    orders = [scores.argsort(descending=True, stable=True) for scores in score_neurons(adapter, calibration)]
+    masks = [np.isin(np.arange(len(order)), order[:count]) for order, count in zip(orders, kept, strict=True)]
+    held = torch.arange(len(ids)) % _HELD_OUT == _HELD_OUT - 1
+    asked = [
+        (batch_of(part), (), is_held)
+        for is_held in (False, True)
+        for part in ids[held == is_held].split(settings.batch_size)
+    ]
+    fitted = fit_batches(adapter, asked, masks, image_weight=None, answer_share=0.0)
+    before = [block.down.weight.data for block in adapter.blocks]
+    for block, mask, weight in zip(adapter.blocks, masks, fitted, strict=True):
+        masked = torch.zeros_like(block.down.weight)
+        masked[:, torch.from_numpy(mask)] = weight.to(masked.dtype)
+        block.down.weight.data = masked
+    kl = judge()
+    for block, whole in zip(adapter.blocks, before, strict=True):
+        block.down.weight.data = whole
+    return kl
 
 
 class TextProblem:
@@ -246,14 +291,20 @@ def table(settings: Settings) -> Iterator[str]:
     model, tokenizer = load_smollm2(settings.cache)
     model.to(getattr(torch, settings.dtype)).requires_grad_(False)
     adapter = TextAdapter(model)
-    asked = windows(docstrings(), tokenizer, settings.calibration + settings.asked, settings.seed)
+    judging = windows(
+        descriptions(), tokenizer, _MOST_JUDGES + settings.calibration + settings.asked, settings.seed
+    )
+    held_out, others = judging[: settings.held_out], judging[_MOST_JUDGES:]
+    asked = others
+    if settings.source == "docstrings":
+        asked = windows(docstrings(), tokenizer, settings.calibration + settings.asked, settings.seed)
     start = time.perf_counter()
     calibration, grams = calibrate(adapter, asked[settings.asked :], settings.batch_size)
     yield f"calibrated in {time.perf_counter() - start:.0f} s, ridge factor {grams.factor:g}\n\n"
     yield "| sparsity | plan | compensation | KL | of none's |\n|---|---|---|---|---|\n"
-    held_out = windows(descriptions(), tokenizer, settings.held_out, settings.seed)
     judge = Judge(model, held_out, settings.batch_size)
     none: dict[float, float] = {}
+    followed: list[tuple[str, float, list[int]]] = []
     for mode in MODES:
         with sorted_model(adapter, calibration, grams, mode) as ready:
             plans = [("uniform", s, _uniform(adapter.shape.neurons, s)) for s in settings.sparsities]
@@ -267,6 +318,11 @@ def table(settings: Settings) -> Iterator[str]:
                     kl = judge()
                 share = kl / none.setdefault(sparsity, kl)
                 yield f"| {sparsity:.1%} | {name} | {mode} | {kl:.3f} | {share:.2f} |\n"
+                if mode == "ridge":
+                    followed.append((name, sparsity, kept))
+    for name, sparsity, kept in followed:
+        kl = in_sequence(adapter, calibration, asked[settings.asked :], kept, settings, judge)
+        yield f"| {sparsity:.1%} | {name} | sequential | {kl:.3f} | {kl / none[sparsity]:.2f} |\n"
 
 
 def _uniform(neurons: Sequence[int], sparsity: float) -> list[int]:

@@ -9,9 +9,10 @@ from hipp_prune.checkpoints.heads import HeadPlan, write_heads
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
 from hipp_prune.checkpoints.residual import Slicing, write_sliced
 from hipp_prune.errors import InputError
+from hipp_prune.files.progress import Progress
 from hipp_prune.plans.plan import Plan
-from hipp_prune.pruning.compensated import DownWeight, down_biases, fitted_downs, require_grams
-from hipp_prune.pruning.sequential import sequential_downs
+from hipp_prune.pruning.compensated import DownWeight, down_biases, fitted_downs, made_before, require_grams
+from hipp_prune.pruning.sequential import fit_sequentially
 
 
 def plan_baseline(method: Baseline, setting: Setting) -> Planned:
@@ -59,6 +60,7 @@ def write_baseline(
     out: Path,
     *,
     force: bool = False,
+    progress: Progress | None = None,
 ) -> CheckpointReport:
     """Writes the checkpoint of what a baseline planned, compensated as the plan says.
 
@@ -68,6 +70,7 @@ def write_baseline(
         source: the model's checkpoint folder.
         out: checkpoint folder to make.
         force: replaces a checkpoint that is there.
+        progress: told (blocks done, blocks in all) where they are fitted one after the other.
 
     Raises:
         CheckpointError, OutputExistsError: see ``prune_checkpoint``.
@@ -81,9 +84,11 @@ def write_baseline(
     if mode == "ridge":
         fitted = fitted_downs(require_grams(setting.grams), masks, weight)
     if mode == "sequential":
-        fitted = sequential_downs(
-            adapter, setting.questions, masks, image_weight=weight, batch_size=setting.config.batch_size
-        )
+        downs = fit_sequentially(
+            adapter, setting.questions, masks,
+            image_weight=weight, batch_size=setting.config.batch_size, progress=progress,
+        )  # fmt: skip
+        fitted = made_before(downs)
     if isinstance(planned, HeadPlan):
         return write_heads(source, adapter, planned, out, down_weights=fitted, force=force)
     return prune_checkpoint(

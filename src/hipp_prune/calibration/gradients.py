@@ -9,14 +9,14 @@ and the states between blocks.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
+from hipp_prune.models.block_calls import BlockCall, on_block_calls
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
 
@@ -46,28 +46,24 @@ def score_taylor(
     with only_mlp_gradients(adapter.model, adapter.blocks), torch.enable_grad():
         passes = [_differentiate_head(adapter, question, 1 / len(questions)) for question in questions]
         for done, block in enumerate(reversed(adapter.blocks), start=1):
-            for calls in passes:
-                calls.pop().differentiate()
+            for each in passes:
+                each.pop().differentiate()
             scores.append(_take_scores(block))
             if progress is not None:
                 progress(done * len(questions) // len(adapter.blocks), len(questions))
     return tuple(reversed(scores))
 
 
-class _Call:
+class _Pass:
     """One pass through a block: what went in, so that it can be repeated, and the gradient of what came out.
 
     Args:
-        layer: the block.
+        call: the block, and what it was given beside the states.
         states: its input; the output of the block ahead, or computed from it.
-        rest: its other arguments, by place.
-        named: and by name.
     """
 
-    def __init__(
-        self, layer: nn.Module, states: Tensor, rest: tuple[Any, ...], named: dict[str, Any]
-    ) -> None:
-        self._layer, self._states, self._rest, self._named = layer, states, rest, named
+    def __init__(self, call: BlockCall, states: Tensor) -> None:
+        self._call, self._states = call, states
         self._output: Tensor | None = None
 
     def cut(self, output: Tensor) -> Tensor:
@@ -80,51 +76,28 @@ class _Call:
         assert self._output is not None
         assert self._output.grad is not None, "the loss does not depend on a block"
         states = self._states.detach().requires_grad_(self._states.requires_grad)
-        again = _states(self._layer(states, *self._rest, **self._named))
-        torch.autograd.backward(again, self._output.grad)
+        torch.autograd.backward(self._call.run(states), self._output.grad)
         if self._states.requires_grad:
             torch.autograd.backward(self._states, states.grad)
 
 
-def _differentiate_head(adapter: Adapter, question: Question, share: float) -> list[_Call]:
+def _differentiate_head(adapter: Adapter, question: Question, share: float) -> list[_Pass]:
     """Asks one question, and takes the gradient of its share of the loss as far as the last block's output.
 
     Returns:
-        Its passes through the blocks, first to last.
+        Its passes through the blocks, first to last: the graph is cut at every one.
     """
-    with _record_calls(adapter) as calls:
+    passes: list[_Pass] = []
+
+    def enter(call: BlockCall, states: Tensor) -> Tensor:
+        passes.append(_Pass(call, states))
+        return states.detach()
+
+    with on_block_calls(adapter, enter, lambda states: passes[-1].cut(states)):
         loss = answer_loss(adapter, question)
+    assert len(passes) == len(adapter.blocks), f"{len(passes)} passes through {len(adapter.blocks)} blocks"
     torch.autograd.backward(loss * share)
-    return calls
-
-
-@contextmanager
-def _record_calls(adapter: Adapter) -> Iterator[list[_Call]]:
-    """Cuts the graph at every block inside the context, and keeps what passing through it again takes."""
-    calls: list[_Call] = []
-
-    def before(layer: nn.Module, places: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        states, *rest = places
-        calls.append(_Call(layer, states, tuple(rest), named))
-        return (states.detach(), *rest), named
-
-    def after(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
-        states = calls[-1].cut(_states(output))
-        return (states, *output[1:]) if isinstance(output, tuple) else states
-
-    with ExitStack() as hooks:
-        for block in adapter.blocks:
-            layer = adapter.model.get_submodule(block.name)
-            hooks.callback(layer.register_forward_pre_hook(before, with_kwargs=True).remove)
-            hooks.callback(layer.register_forward_hook(after).remove)
-        yield calls
-    assert len(calls) == len(adapter.blocks), f"{len(calls)} passes through {len(adapter.blocks)} blocks"
-
-
-def _states(output: Any) -> Tensor:
-    """The residual stream behind a block, which older code of models returns in a tuple."""
-    states: Tensor = output[0] if isinstance(output, tuple) else output
-    return states
+    return passes
 
 
 def answer_loss(adapter: Adapter, question: Question) -> Tensor:

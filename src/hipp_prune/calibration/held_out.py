@@ -11,7 +11,9 @@ _ONE_IN = 8
 def held_out_groups(questions: Sequence[Question]) -> set[str]:
     """Groups whose questions are held out: one in eight, wherever their pictures lie; none of fewer than eight."""
     first: dict[str, str] = {}
-    for name, group in sorted((f"{question.benchmark}/{question.id}", question.group) for question in questions):
+    for name, group in sorted(
+        (f"{question.benchmark}/{question.id}", question.group) for question in questions
+    ):
         first.setdefault(group, name)
     chosen = one_in_eight(first.values())
     return {group for group, name in first.items() if name in chosen}

@@ -1,7 +1,6 @@
 """The verb that prunes with a heuristic."""
 
 import shlex
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,6 @@ import tyro
 
 from hipp_prune.baselines.methods import Baseline
 from hipp_prune.baselines.settings import BaselineSettings
-from hipp_prune.files.progress import Progress
 from hipp_prune.files.ranges import Count, Share
 from hipp_prune.files.strict import check_settings
 from hipp_prune.stages.settings import LoadSettings
@@ -58,11 +56,12 @@ class PruneBaseline:
             next_steps,
             print_asked,
             print_plan,
+            progress_bar,
             skipping,
         )
         from hipp_prune.stages.baseline import baseline
 
-        with skipping(self.skip_bad) as skip_bad, self._bar() as progress:
+        with skipping(self.skip_bad) as skip_bad, progress_bar("calibrate and fit") as progress:
             planned, report = baseline(
                 self.method,
                 self.sparsity,
@@ -90,9 +89,3 @@ class PruneBaseline:
         next_steps(
             f"hipp-prune evaluate --model {shlex.quote(str(self.out))} --questions {specs} --label {self.method}"
         )
-
-    def _bar(self) -> AbstractContextManager[Progress | None]:
-        """A bar for the calibration, where there is one."""
-        from hipp_prune.report.terminal import progress_bar
-
-        return progress_bar("calibrating") if self.calibrated is None else nullcontext()

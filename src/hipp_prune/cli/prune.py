@@ -34,8 +34,9 @@ class Prune:
     preference: str | None = None
     """With --run: R,U,C, as for query."""
     compensation: CompensationChoice = "auto"
-    """How neurons that stay answer for those that leave; auto: as the plan was evaluated. sequential fits block after
-    block on what the pruned ones before it leave: minutes of a calibration more, and the best answers."""
+    """How neurons that stay answer for those that leave; auto: as the plan was evaluated.
+    sequential fits block after block on what the pruned ones before it leave, which takes about four passes over the
+    calibration questions (docs/compensation.md shows what it gains)."""
     loading: LoadSettings = LoadSettings()
     """With bias and sequential, which run the model."""
     force: bool = False
@@ -65,7 +66,7 @@ class Prune:
         if self.plan is not None and self._one_source() and self.preference is None and not self._asks():
             model = self.model if run is None else run_model(run)
             assert model is not None
-            with progress_bar("writing") as progress:
+            with progress_bar("prune") as progress:
                 return prune(
                     model, self.plan, self.out, run=run, compensation=mode, loading=self.loading, force=force,
                     progress=progress,
@@ -76,7 +77,7 @@ class Prune:
                 "(and, with these, --sparsity, --uniform or --align)"
             )
         preference = Preference.parse(self.preference)
-        with progress_bar("writing") as progress:
+        with progress_bar("prune") as progress:
             return prune_searched(
                 run, preference, self.out, self.settings, compensation=mode, loading=self.loading, force=force,
                 progress=progress,

@@ -24,7 +24,7 @@ def sole_writer(target: Path) -> Iterator[None]:
     """Holds the lock on ``target`` for the body; a stage inside a stage of the same process may ask again.
 
     The lock file lies beside the target, ``.NAME.lock``, and is gone when the lock is released. A killed process leaves
-    the file, but not the lock.
+    the file, but not the lock. A target has one lock, by whatever name it is given.
 
     Args:
         target: the file or folder that the body writes; it need not exist yet.
@@ -33,7 +33,7 @@ def sole_writer(target: Path) -> Iterator[None]:
         RunError: if another process holds the lock, saying which, where and since when; or if the place is not
             writable.
     """
-    path = target.absolute()
+    path = target.resolve()
     place = path.with_name(f".{path.name}.lock")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -217,6 +217,11 @@ def fitted_downs(grams: Grams, masks: Sequence[Bools], image_weight: float | Non
     return fitted
 
 
+def made_before(downs: Sequence[Tensor]) -> DownWeight:
+    """What was fitted already, [hidden, kept] a block, for whoever writes a checkpoint."""
+    return lambda block, _: downs[block]
+
+
 @torch.no_grad()
 def down_biases(
     adapter: Adapter, calibration: Calibration, masks: Sequence[Bools], image_weight: float | None

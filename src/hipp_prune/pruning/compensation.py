@@ -228,8 +228,8 @@ def mean_bias(
 def _cholesky(gram: Tensor, ridge: float) -> tuple[Tensor, float]:
     """C with G + μ I = C Cᵀ, and the μ that it took.
 
-    In float64, or in float32 where that is large, was tried and found good enough. Where rounding left G indefinite by
-    more than μ, μ grows tenfold until it is not.
+    In float64; where that is large, in float32, if it is found good enough. Where rounding left G indefinite by more
+    than μ, μ grows tenfold until it is not: in float32 already, if G itself was summed in it.
     """
     assert torch.isfinite(gram.diagonal()).all(), "a Gram matrix that is not finite"
     if len(gram) > _EXACT_WIDTH:
@@ -251,10 +251,8 @@ def _factorise(gram: Tensor, ridge: float, dtype: torch.dtype) -> tuple[Tensor, 
     """The Cholesky factor, made in place in the one copy of G that it takes, and whether G was indefinite."""
     copy = gram.to(dtype, copy=True, memory_format=torch.contiguous_format)
     copy.diagonal().add_(ridge)
-    factor, info = (
-        copy.mT,
-        torch.empty((), dtype=torch.int32, device=gram.device),
-    )  # by columns, as LAPACK has it
+    factor = copy.mT  # by columns, as LAPACK has it
+    info = torch.empty((), dtype=torch.int32, device=gram.device)
     torch.linalg.cholesky_ex(factor, out=(factor, info))
     return factor, bool(info)
 

@@ -15,10 +15,9 @@ count as much as all others together: what is wrong there is wrong in the answer
 questions that are held out; where no fit helps these, the block keeps W_P.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +27,9 @@ from hipp_prune.calibration.measurement import batches
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
+from hipp_prune.models.block_calls import BlockCall, on_block_calls
 from hipp_prune.plans.arrays import Bools, Float
-from hipp_prune.pruning.compensated import DownWeight
-from hipp_prune.pruning.compensation import correct, explained
+from hipp_prune.pruning.compensation import correct, explained, ridge_strength
 from hipp_prune.questions.question import Question
 
 _FACTORS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -39,8 +38,8 @@ _FACTORS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _USUAL_FACTOR = 1e-2
 """Where no question was held out."""
 
-_ANSWERS = 0.5
-"""What the tokens that are answered from count for, of all."""
+ANSWER_SHARE = 0.5
+"""What the tokens that are answered from count for, of all: what is wrong there is wrong in the answer."""
 _NOT_ADDED = 0.05
 """Largest part of an MLP's output that may be missing from what the block adds to the stream: half precision rounds."""
 
@@ -49,8 +48,8 @@ _NOT_ADDED = 0.05
 class _Stream:
     """A batch on its way through the blocks, in the dense model and in the pruned one."""
 
-    calls: list[tuple[tuple[Any, ...], dict[str, Any]]]
-    """What each block is given beside the states."""
+    calls: list[BlockCall]
+    """How the model calls each block."""
     between: dict[int, Tensor]
     """What the model itself adds to the states before a block, by the block's index."""
     dense: Tensor
@@ -68,13 +67,6 @@ class _Stream:
             self.dense = self.dense + self.between[block]
             self.pruned = self.pruned + self.between[block]
 
-    def run(self, layer: nn.Module, block: int, states: Tensor) -> Tensor:
-        """States behind the block."""
-        arguments, named = self.calls[block]
-        output = layer(states, *arguments, **named)
-        behind: Tensor = output[0] if isinstance(output, tuple) else output
-        return behind
-
 
 @dataclass
 class _Sums:
@@ -88,9 +80,9 @@ class _Sums:
     @classmethod
     def zeros(cls, weight: Tensor) -> "_Sums":
         """No token seen, for W_P [hidden, kept]."""
-        exact = weight.new_zeros(()).double() if weight.device.type != "mps" else weight.new_zeros(()).float()
         hidden, kept = weight.shape
-        return cls(exact.new_zeros(kept, kept), exact.new_zeros(hidden, kept))
+        exact = torch.float32 if weight.device.type == "mps" else torch.float64  # which mps has not
+        return cls(weight.new_zeros(kept, kept, dtype=exact), weight.new_zeros(hidden, kept, dtype=exact))
 
     def add(self, inputs: Tensor, missing: Tensor, weights: Tensor) -> None:
         """Adds tokens: ã_P [T, kept], ρ [T, hidden] and ω [T], float32."""
@@ -126,67 +118,72 @@ def fit_sequentially(
         UnsupportedModelError: if a block does not add its MLP's output to the residual stream.
         ImageError: if a question's picture cannot be read.
     """
-    assert questions, "nothing to fit on"
-    streams = _enter(adapter, questions, image_weight, batch_size)
+    groups = held_out_groups(questions)
+    asked = (
+        (batch, images, held)
+        for held in (False, True)
+        for batch, images in batches(
+            adapter, [each for each in questions if (each.group in groups) is held], batch_size
+        )
+    )
+    return fit_batches(adapter, asked, masks, image_weight=image_weight, progress=progress)
+
+
+@torch.no_grad()
+def fit_batches(
+    adapter: Adapter,
+    asked: Iterable[tuple[Batch, Sequence[ImageFeatures], bool]],
+    masks: Sequence[Bools],
+    *,
+    image_weight: float | None = 0.5,
+    answer_share: float = ANSWER_SHARE,
+    progress: Progress | None = None,
+) -> list[Float[Tensor, "hidden kept"]]:
+    """``fit_sequentially`` on batches, whatever they are of.
+
+    Args:
+        adapter: the dense model.
+        asked: batches, the pictures' features of each, and whether it is held out; at least one that is not.
+        masks: True where a neuron of a block stays.
+        image_weight: share of image tokens of what is left.
+        answer_share: of the last token of each row, in [0, 1).
+        progress: told (blocks done, blocks in all).
+    """
+    streams = _enter(adapter, asked, image_weight, answer_share)
+    assert streams, "nothing to fit on"
     fitted = []
     for index, (block, mask) in enumerate(zip(adapter.blocks, masks, strict=True)):
-        layer = adapter.model.get_submodule(block.name)
         keep = torch.from_numpy(mask).to(block.down.weight.device)
         for stream in streams:
             stream.enter(index)
-        weight = _fit_block(layer, block, index, keep, streams)
+        weight = _fit_block(block, index, keep, streams)
         with _standing_in(block.down, weight, keep):
             for stream in streams:
-                stream.pruned = stream.run(layer, index, stream.pruned)
+                stream.pruned = stream.calls[index].run(stream.pruned)
         fitted.append(weight.cpu())
         if progress is not None:
             progress(index + 1, len(adapter.blocks))
     return fitted
 
 
-def sequential_downs(
-    adapter: Adapter,
-    questions: Sequence[Question],
-    masks: Sequence[Bools],
-    *,
-    image_weight: float | None = 0.5,
-    batch_size: int = 16,
-    progress: Progress | None = None,
-) -> DownWeight:
-    """``fit_sequentially`` for whoever writes a checkpoint.
-
-    Args:
-        adapter: as there, like all others.
-        questions: the calibration questions.
-        masks: which neurons stay.
-        image_weight: of image tokens.
-        batch_size: questions a forward pass.
-        progress: told (blocks done, blocks in all).
-    """
-    fitted = fit_sequentially(
-        adapter, questions, masks, image_weight=image_weight, batch_size=batch_size, progress=progress
-    )
-    return lambda block, _: fitted[block]
-
-
 def _enter(
-    adapter: Adapter, questions: Sequence[Question], image_weight: float | None, batch_size: int
+    adapter: Adapter,
+    asked: Iterable[tuple[Batch, Sequence[ImageFeatures], bool]],
+    image_weight: float | None,
+    answer_share: float,
 ) -> list[_Stream]:
-    """Batches of questions before the first block, those to be fitted to and those that are held out."""
-    groups = held_out_groups(questions)
+    """Batches before the first block."""
     entered, streams = [], []
-    for held in (False, True):
-        part = [question for question in questions if (question.group in groups) is held]
-        for batch, images in batches(adapter, part, batch_size):
-            calls, between, states = _record(adapter, batch, images)
-            streams.append(_Stream(calls, between, states, states, states, held))
-            entered.append(batch)
-    for stream, weights in zip(streams, _token_shares(entered, image_weight), strict=True):
+    for batch, images, held in asked:
+        calls, between, states = _record(adapter, batch, images)
+        streams.append(_Stream(calls, between, states, states, states, held))
+        entered.append(batch)
+    for stream, weights in zip(streams, _token_shares(entered, image_weight, answer_share), strict=True):
         stream.weights = weights
     return streams
 
 
-def _token_shares(asked: Sequence[Batch], image_weight: float | None) -> list[Tensor]:
+def _token_shares(asked: Sequence[Batch], image_weight: float | None, answer_share: float) -> list[Tensor]:
     """ω of all batches' tokens, a share of everything each, float32 [B, T]: batches of other sizes weigh them alike."""
     present = [batch.attention_mask.bool() for batch in asked]
     images = [batch.image_mask & tokens for batch, tokens in zip(asked, present, strict=True)]
@@ -199,86 +196,73 @@ def _token_shares(asked: Sequence[Batch], image_weight: float | None) -> list[Te
         image, text = image_weight / num_image, (1 - image_weight) / num_text
     shares = []
     for batch, tokens, of_image in zip(asked, present, images, strict=True):
-        weights = (1 - _ANSWERS) * torch.where(of_image, image, text) * tokens
-        answered = torch.full_like(weights[:, :1], _ANSWERS / num_answers)
+        weights = (1 - answer_share) * torch.where(of_image, image, text) * tokens
+        answered = torch.full_like(weights[:, :1], answer_share / num_answers)
         shares.append(weights.scatter_add(1, batch.last[:, None], answered))
     return shares
 
 
 def _record(
     adapter: Adapter, batch: Batch, images: Sequence[ImageFeatures]
-) -> tuple[list[tuple[tuple[Any, ...], dict[str, Any]]], dict[int, Tensor], Tensor]:
+) -> tuple[list[BlockCall], dict[int, Tensor], Tensor]:
     """How the model calls its blocks on a batch, what it adds before some, and the states before the first."""
-    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    calls: list[BlockCall] = []
     between: dict[int, Tensor] = {}
-    states: list[Tensor] = []
+    first: list[Tensor] = []
+    last: list[Tensor] = []
 
-    def before(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        entering = arguments[0] if arguments else named["hidden_states"]
-        rest = {name: value for name, value in named.items() if name != "hidden_states"}
-        if states and not torch.equal(entering, states[-1]):
-            between[len(calls)] = entering - states[-1]
-        states[:] = [*states[:1], entering]
-        calls.append((arguments[1:], rest))
+    def enter(call: BlockCall, states: Tensor) -> Tensor:
+        if not calls:
+            first.append(states)
+        elif not torch.equal(states, last[0]):
+            between[len(calls)] = states - last[0]
+        calls.append(call)
+        return states
 
-    def behind(_: nn.Module, __: object, output: Any) -> None:
-        states[:] = [states[0], output[0] if isinstance(output, tuple) else output]
+    def leave(states: Tensor) -> Tensor:
+        last[:] = [states]
+        return states
 
-    layers = [adapter.model.get_submodule(block.name) for block in adapter.blocks]
-    hooks = [layer.register_forward_pre_hook(before, with_kwargs=True) for layer in layers]
-    hooks += [layer.register_forward_hook(behind) for layer in layers]
-    try:
+    with on_block_calls(adapter, enter, leave):
         adapter.hidden_states(batch, images)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return calls, between, states[0]
+    return calls, between, first[0]
 
 
-def _fit_block(
-    layer: nn.Module, block: Block, index: int, keep: Tensor, streams: Sequence[_Stream]
-) -> Tensor:
+def _fit_block(block: Block, index: int, keep: Tensor, streams: Sequence[_Stream]) -> Tensor:
     """W'_P of one block, float32; the dense stream is behind the block then, the pruned one still before it."""
     original = block.down.weight[:, keep].float()
     fit, held = _Sums.zeros(original), _Sums.zeros(original)
     for number, stream in enumerate(streams):
-        stream.dense = stream.run(layer, index, stream.dense)
+        stream.dense = stream.calls[index].run(stream.dense)
         with _watching(block.down) as seen:
-            whole = stream.run(layer, index, stream.pruned)
+            whole = stream.calls[index].run(stream.pruned)
         inputs, output = seen
         if not number:
-            _check_added(layer, block, index, stream, whole, output)
-        present = stream.weights > 0
+            _check_added(block, index, stream, whole, output)
+        weights = stream.weights.to(inputs.device)
+        present = weights > 0
         kept = inputs[present][:, keep].float()
         target = (stream.dense - whole)[present].float() + output[present].float()
         if block.down.bias is not None:
             target -= block.down.bias.float()
-        (held if stream.held else fit).add(kept, target - kept @ original.T, stream.weights[present])
+        (held if stream.held else fit).add(kept, target - kept @ original.T, weights[present])
     return original + _correction(fit, held).to(original.dtype)
 
 
 def _correction(fit: _Sums, held: _Sums) -> Tensor:
     """V − W_P: the ridge is the one that says most about the held-out tokens, and the fit then uses all of them."""
-
-    def ridge(sums: _Sums, factor: float) -> float:
-        return factor * float(sums.gram.diagonal().mean()) or 1.0
-
     factor = _USUAL_FACTOR
     if held.gram.any():
-        gains = [
-            explained(held.gram, held.cross, correct(fit.gram, fit.cross, ridge(fit, each)))
-            for each in _FACTORS
-        ]
+        fits = [correct(fit.gram, fit.cross, ridge_strength(fit.gram, each)) for each in _FACTORS]
+        gains = [explained(held.gram, held.cross, each) for each in fits]
         factor = _FACTORS[max(range(len(_FACTORS)), key=gains.__getitem__)]
         if max(gains) <= 0:
             return torch.zeros_like(fit.cross)
-    everything = _Sums(fit.gram + held.gram, fit.cross + held.cross)
-    return correct(everything.gram, everything.cross, ridge(everything, factor))
+    gram = fit.gram + held.gram
+    return correct(gram, fit.cross + held.cross, ridge_strength(gram, factor))
 
 
-def _check_added(
-    layer: nn.Module, block: Block, index: int, stream: _Stream, whole: Tensor, output: Tensor
-) -> None:
+def _check_added(block: Block, index: int, stream: _Stream, whole: Tensor, output: Tensor) -> None:
     """Whether the stream without the MLP's output is what the block leaves when there is none.
 
     Raises:
@@ -286,10 +270,10 @@ def _check_added(
     """
     hook = block.down.register_forward_hook(lambda _, __, result: torch.zeros_like(result))
     try:
-        without = stream.run(layer, index, stream.pruned)
+        without = stream.calls[index].run(stream.pruned)
     finally:
         hook.remove()
-    present = stream.weights > 0
+    present = (stream.weights > 0).to(whole.device)
     missing = (whole.float() - output.float() - without.float())[present].norm()
     rounding = torch.finfo(whole.dtype).eps * whole[present].float().norm()
     if missing > _NOT_ADDED * output[present].float().norm() + rounding:

@@ -19,6 +19,8 @@ def calibrate_command(run: RunDirectory, provenance: Provenance, num_questions: 
         words += ["--count", str(num_questions)]
     if run.grams.exists():
         words += ["--compensation", "ridge"]
+    if (mixed := provenance.general_text) is not None:
+        words += ["--general-text", *mixed.files, "--general-share", str(mixed.share)]
     return _join(*words, "--out", str(run.root))
 
 

@@ -50,7 +50,8 @@ def baseline(
         loading: how the model is loaded.
         force: replaces a checkpoint that is there.
         skip_bad: as in ``calibrate``.
-        progress: told (questions done, questions in all) while the model is calibrated.
+        progress: told (questions done, questions in all) while the model is calibrated, and (blocks done, blocks in
+            all) while they are fitted one after the other.
 
     Returns:
         What was planned, and what was written.
@@ -93,11 +94,17 @@ def baseline(
             grams=None if calibrated is None else calibrated.grams(),
             config=settings,
         )
-        return prune_by(method, setting, source, out, force=force)
+        return prune_by(method, setting, source, out, force=force, progress=progress)
 
 
 def prune_by(
-    method: Baseline, setting: Setting, source: Path, out: Path, *, force: bool = False
+    method: Baseline,
+    setting: Setting,
+    source: Path,
+    out: Path,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> tuple[Planned, CheckpointReport]:
     """Has a named method plan, and writes the checkpoint; ``baseline`` for a loaded and calibrated model.
 
@@ -107,10 +114,11 @@ def prune_by(
         source: the model's checkpoint folder.
         out: checkpoint folder to make.
         force: replaces a checkpoint that is there.
+        progress: told (blocks done, blocks in all) where they are fitted one after the other.
 
     Raises:
         BudgetError: if the method cannot remove so much.
         OutputExistsError: if ``out`` is there and ``force`` is false.
     """
     planned = plan_baseline(method, setting)
-    return planned, write_baseline(setting, planned, source, out, force=force)
+    return planned, write_baseline(setting, planned, source, out, force=force, progress=progress)

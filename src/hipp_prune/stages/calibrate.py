@@ -18,11 +18,11 @@ from hipp_prune.files.run_directory import MixedText, Provenance, RunDirectory
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.pruning.compensated import choose_ridge
 from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
-from hipp_prune.questions.general_text import draw_windows, fingerprint_text, read_general_text
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.texts import draw_windows, fingerprint_text, read_general_text
 from hipp_prune.stages.loading import load, meet, writing
 from hipp_prune.stages.settings import CalibrateSettings, LoadSettings
 from hipp_prune.stages.trial import try_model

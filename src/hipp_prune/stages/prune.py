@@ -16,8 +16,8 @@ from hipp_prune.plans.modes import Compensation, CompensationChoice
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape
-from hipp_prune.pruning.compensated import DownWeight, down_biases, fitted_downs, require_grams
-from hipp_prune.pruning.sequential import sequential_downs
+from hipp_prune.pruning.compensated import DownWeight, down_biases, fitted_downs, made_before, require_grams
+from hipp_prune.pruning.sequential import fit_sequentially
 from hipp_prune.stages.loading import CalibratedRun, load, writing
 from hipp_prune.stages.query import query
 from hipp_prune.stages.settings import LoadSettings, QuerySettings
@@ -121,8 +121,10 @@ def _downs(
             return _Downs(biases=down_biases(adapter, calibration, plan.keep_masks(), plan.image_weight))
         sample = calibrated.sample(calibration)
         return _Downs(
-            weights=sequential_downs(
-                adapter, sample, plan.keep_masks(), image_weight=plan.image_weight, progress=progress
+            weights=made_before(
+                fit_sequentially(
+                    adapter, sample, plan.keep_masks(), image_weight=plan.image_weight, progress=progress
+                )
             )
         )
     calibrated.check_weights(plan.shape.fingerprint)

@@ -39,6 +39,24 @@ def test_the_second_writer_is_told_who_the_first_is(tmp_path: Path, held: subpro
         pass
 
 
+@pytest.mark.parametrize("other", ["beside/../run", "link"])
+def test_another_name_of_a_target_is_the_same_target(
+    tmp_path: Path, held: subprocess.Popen[str], other: str
+) -> None:
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    with (
+        pytest.raises(RunError, match=f"is being written by process {held.pid}"),
+        sole_writer(tmp_path / other),
+    ):
+        pass
+
+
+def test_a_process_does_not_accuse_itself(tmp_path: Path) -> None:
+    with sole_writer(tmp_path / "run"), sole_writer(tmp_path / "beside" / ".." / "run"):
+        pass
+
+
 def test_a_dead_writer_holds_nothing(tmp_path: Path, held: subprocess.Popen[str]) -> None:
     held.kill()
     held.wait()

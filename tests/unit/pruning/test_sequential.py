@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
 from hipp_prune.calibration.measurement import batches
 from hipp_prune.errors import UnsupportedModelError
@@ -151,21 +151,12 @@ def test_the_correction_is_the_weighted_least_squares_solution(
     assert saved >= -1e-9
 
 
-def test_a_module_that_returns_a_tuple_is_a_block_too() -> None:
-    class Layer(nn.Module):
-        def forward(self, states: Tensor) -> tuple[Tensor]:
-            return (states + 1,)
-
-    stream = sequential._Stream([((), {})], {}, torch.zeros(1), torch.zeros(1), torch.ones(1), held=False)
-    assert stream.run(Layer(), 0, torch.zeros(1)) == 1
-
-
 def test_tokens_have_their_shares_whatever_the_batches(folders: dict[str, Path], family: str) -> None:
     """Half of all belongs to the tokens that are answered from, whose own share as text comes on top."""
     adapter = load_model(folders[family])
     for size in (24, 7):
         asked = [batch for batch, _ in batches(adapter, QUESTIONS, size)]
-        shares = sequential._token_shares(asked, None)
+        shares = sequential._token_shares(asked, None, 0.5)
         assert sum(float(weights.sum()) for weights in shares) == pytest.approx(1)
         for batch, weights in zip(asked, shares, strict=True):
             rows = torch.arange(len(batch.last))

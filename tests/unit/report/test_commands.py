@@ -13,7 +13,7 @@ from hipp_prune.cli.evaluate import Evaluate
 from hipp_prune.cli.prune import Prune
 from hipp_prune.cli.query import Query
 from hipp_prune.evaluation.results import score
-from hipp_prune.files.run_directory import Provenance, RunDirectory
+from hipp_prune.files.run_directory import MixedText, Provenance, RunDirectory
 from hipp_prune.questions.question import Question
 from hipp_prune.report import commands
 from hipp_prune.search.methods import Method
@@ -98,6 +98,17 @@ def test_calibrate_gathers_gram_matrices_where_the_run_has_them(tmp_path: Path) 
     run.grams.write_bytes(b"")
     command = parsed(commands.calibrate_command(run, PROVENANCE))
     assert command.settings.compensation == "ridge"
+
+
+def test_calibrate_reads_the_general_text_again(tmp_path: Path) -> None:
+    run, mixed = (
+        RunDirectory(tmp_path),
+        MixedText(files=("a.txt", "b.jsonl"), fingerprint="0" * 16, share=0.4),
+    )
+    run.grams.write_bytes(b"")
+    command = parsed(commands.calibrate_command(run, replace(PROVENANCE, general_text=mixed)))
+    assert command.settings.general_text == (Path("a.txt"), Path("b.jsonl"))
+    assert command.settings.general_share == 0.4
 
 
 def test_evaluate_asks_the_same_questions_again(questions: list[Question]) -> None:

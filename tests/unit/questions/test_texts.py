@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hipp_prune.errors import QuestionError
-from hipp_prune.questions.general_text import draw_windows, fingerprint_text, read_general_text
+from hipp_prune.questions.texts import draw_windows, fingerprint_text, read_general_text
 
 TEXT = " ".join(f"word{index}" for index in range(3000))
 
