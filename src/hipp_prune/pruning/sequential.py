@@ -118,14 +118,7 @@ def fit_sequentially(
         UnsupportedModelError: if a block does not add its MLP's output to the residual stream.
         ImageError: if a question's picture cannot be read.
     """
-    groups = held_out_groups(questions)
-    asked = (
-        (batch, images, held)
-        for held in (False, True)
-        for batch, images in batches(
-            adapter, [each for each in questions if (each.group in groups) is held], batch_size
-        )
-    )
+    asked = _apart(adapter, questions, batch_size)
     return fit_batches(adapter, asked, masks, image_weight=image_weight, progress=progress)
 
 
@@ -164,6 +157,16 @@ def fit_batches(
         if progress is not None:
             progress(index + 1, len(adapter.blocks))
     return fitted
+
+
+def _apart(
+    adapter: Adapter, questions: Sequence[Question], batch_size: int
+) -> Iterator[tuple[Batch, Sequence[ImageFeatures], bool]]:
+    """Batches of the questions that are fitted to, then of those that are held out."""
+    groups = held_out_groups(questions)
+    for held in (False, True):
+        part = [question for question in questions if (question.group in groups) is held]
+        yield from ((batch, images, held) for batch, images in batches(adapter, part, batch_size))
 
 
 def _enter(
