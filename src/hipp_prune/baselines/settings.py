@@ -1,6 +1,5 @@
 """Settings of the baselines; imports nothing heavy, since the command line lists them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -8,7 +7,7 @@ from annotated_types import Gt, Lt
 
 from hipp_prune.files.ranges import Count, Seed, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.modes import Compensation, CompensationChoice
+from hipp_prune.plans.modes import CompensationChoice
 from hipp_prune.plans.space import UnitKind
 from hipp_prune.pruning.criteria import Criterion
 
@@ -18,9 +17,6 @@ Element = Literal["param_first", "vectorize", "param_mix"]
 Match = Literal["mlp", "block"]
 """What a baseline's sparsity is a fraction of: the MLP's prunable parameters, or all parameters of the blocks, which
 methods are compared on that remove more than neurons."""
-
-OWN_COMPENSATION: Mapping[str, Compensation] = {"flap": "bias"}
-"""Methods that compensate for what leaves by themselves, and how."""
 
 
 @dataclass(frozen=True, kw_only=True)

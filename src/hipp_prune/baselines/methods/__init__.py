@@ -1,9 +1,9 @@
 """The baselines: this folder is their table, a module is a method and its file's name the method's.
 
-Every module has ``plan(setting)``, which says what leaves; a plan says how the method compensates for it, if it does.
-One that may remove more than neurons has ``only_neurons(settings)``, whether it leaves all else alone, and one that may
-remove none whole has ``whole_neurons(settings)``, whether it does: others cannot be compensated for. Naming the methods
-imports none of them.
+Every module has ``plan(setting)``, which says what leaves. One that compensates for it by itself has ``COMPENSATION``,
+and its plans say so. One that may remove more than neurons has ``only_neurons(settings)``, whether it leaves all else
+alone, and one that may remove none whole has ``whole_neurons(settings)``, whether it does: others cannot be compensated
+for. Naming the methods imports none of them.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.errors import InputError
 from hipp_prune.files.modules import load_module, module_names
+from hipp_prune.plans.modes import Compensation
 
 if TYPE_CHECKING:
     from hipp_prune.baselines.setting import Planned, Setting
@@ -36,6 +37,8 @@ class Heuristic:
     """Whether all but the MLPs' neurons is left alone."""
     whole_neurons: Callable[[BaselineSettings], bool]
     """Whether whole neurons leave, for which those that stay can answer."""
+    compensation: Compensation
+    """How the method by itself lets those that stay answer for those that leave."""
 
 
 def load_baseline(method: Baseline) -> Heuristic:
@@ -51,4 +54,5 @@ def load_baseline(method: Baseline) -> Heuristic:
         plan=module.plan,
         only_neurons=getattr(module, "only_neurons", lambda _: True),
         whole_neurons=getattr(module, "whole_neurons", lambda _: True),
+        compensation=getattr(module, "COMPENSATION", "none"),
     )

@@ -7,8 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from hipp_prune.baselines.methods import BASELINES
-from hipp_prune.baselines.settings import OWN_COMPENSATION
+from hipp_prune.baselines.methods import BASELINES, load_baseline
 from hipp_prune.errors import InputError
 from hipp_prune.plans.modes import Compensation
 from hipp_prune.plans.preference import Preference
@@ -59,7 +58,9 @@ class Contender:
     @property
     def mode(self) -> Compensation:
         """How neurons that stay answer for those that leave."""
-        return self.compensation or OWN_COMPENSATION.get(self.method, "none")
+        if self.compensation is not None:
+            return self.compensation
+        return load_baseline(self.method).compensation if self.method in BASELINES else "none"
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
 from hipp_prune.baselines.methods import load_baseline
-from hipp_prune.baselines.settings import OWN_COMPENSATION, BaselineSettings, Match
+from hipp_prune.baselines.settings import BaselineSettings, Match
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.compare.cells import DENSE, SEARCHES, Contender
 from hipp_prune.experiments.settings import HeldOut
@@ -102,7 +102,7 @@ class CompareSettings:
             contender: without compensation of its own choice.
             choices: what is asked for.
         """
-        own = OWN_COMPENSATION.get(contender.method, "none")
+        own = contender.mode
         auto: Compensation = "ridge" if own == "none" and "ridge" in choices else own
         modes = [auto if choice == "auto" else choice for choice in choices]
         if set(modes) == {own} or not self._removes_neurons(contender):
