@@ -71,6 +71,26 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "out"]
 
 
+def test_one_that_was_killed_at_its_very_end_is_cleaned_up_after(
+    tmp_path: Path,
+    pruned: Path,
+    benchmarks: Benchmarks,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The checkpoint is whole, so the same command has nothing to do; lock and temporary folder go all the same."""
+    temporary = tmp_path / "tmp"
+    (temporary / f"hipp-prune-{2**22 + 1}-x").mkdir(parents=True)
+    monkeypatch.setattr("hipp_prune.stages.loading.gettempdir", lambda: str(temporary))
+    out = Path(shutil.copytree(pruned, tmp_path / "recovered"))
+    lock = tmp_path / ".recovered.lock"
+    lock.write_text("{}")
+    said = refused(["recover", pruned, "--out", out, "--questions", *benchmarks.specs, *SHORT])
+    assert "already exists" in said
+    assert not lock.exists()
+    assert not list(temporary.iterdir())
+
+
 def test_questions_without_a_recovery_split_are_named(
     tmp_path: Path, pruned: Path, benchmarks: Benchmarks, refused: Refused
 ) -> None:

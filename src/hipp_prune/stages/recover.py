@@ -59,8 +59,8 @@ def recover(
     checkpoint = check_model(model, loading)
     if teacher is not None:
         check_model(teacher, loading)
-    check_output(checkpoint, out, force=force)
-    with cache_folder(cache) as folder:
+    with writing(out), cache_folder(cache) as folder:  # even if nothing is to do: what a killed one left goes
+        check_output(checkpoint, out, force=force)
         return recover_on(
             load_questions(questions, "recovery", cache=folder, seed=settings.seed, skip_bad=skip_bad),
             checkpoint,
