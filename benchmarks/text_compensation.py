@@ -290,13 +290,11 @@ def table(settings: Settings) -> Iterator[str]:
     model, tokenizer = load_smollm2(settings.cache)
     model.to(getattr(torch, settings.dtype)).requires_grad_(False)
     adapter = TextAdapter(model)
-    judging = windows(
-        descriptions(), tokenizer, _MOST_JUDGES + settings.calibration + settings.asked, settings.seed
-    )
-    held_out, others = judging[: settings.held_out], judging[_MOST_JUDGES:]
-    asked = others
-    if settings.source == "docstrings":
-        asked = windows(docstrings(), tokenizer, settings.calibration + settings.asked, settings.seed)
+    needed, same = settings.calibration + settings.asked, settings.source == "descriptions"
+    judging = windows(descriptions(), tokenizer, _MOST_JUDGES + needed * same, settings.seed)
+    held_out, asked = judging[: settings.held_out], judging[_MOST_JUDGES:]
+    if not same:
+        asked = windows(docstrings(), tokenizer, needed, settings.seed)
     start = time.perf_counter()
     calibration, grams = calibrate(adapter, asked[settings.asked :], settings.batch_size)
     yield f"calibrated in {time.perf_counter() - start:.0f} s, ridge factor {grams.factor:g}\n\n"
