@@ -171,10 +171,16 @@ def write_mme(folder: Path) -> str:
     return f"mme:{folder}"
 
 
+def write_lmms_eval(_folder: Path) -> str:
+    """Nothing: lmms-eval has its data; ``tiny_task`` stands for it."""
+    return "lmms-eval:tiny"
+
+
 WRITERS: dict[str, Callable[[Path], str]] = {
     "amber": write_amber,
     "dash_b": write_dash_b,
     "hallusionbench": write_hallusionbench,
+    "lmms-eval": write_lmms_eval,
     "mme": write_mme,
     "pope": write_pope,
     "repope": write_repope,

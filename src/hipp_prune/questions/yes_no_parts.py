@@ -18,7 +18,7 @@ from hipp_prune.questions.yes_no import YesNoCounts, count_yes_no, ratio
 ALL = "all"
 """The part with every question."""
 
-Tally = Annotated[tuple[Natural, Natural], Predicate(in_order)]
+Fraction = Annotated[tuple[Natural, Natural], Predicate(in_order)]
 """How many groups of questions are right throughout, and how many there are."""
 
 
@@ -117,7 +117,7 @@ def restore_parts(
     return score
 
 
-def tally(groups: Iterable[Hashable], right: Iterable[bool]) -> Tally:
+def all_right(groups: Iterable[Hashable], right: Iterable[bool]) -> Fraction:
     """Groups that are right throughout, and groups; paired by position."""
     throughout: dict[Hashable, bool] = {}
     for group, good in zip(groups, right, strict=True):
@@ -125,6 +125,6 @@ def tally(groups: Iterable[Hashable], right: Iterable[bool]) -> Tally:
     return sum(throughout.values()), len(throughout)
 
 
-def share(counted: Tally) -> float:
+def share(counted: Fraction) -> float:
     """In [0, 1]; 0 of no group."""
     return ratio(*counted)

@@ -27,13 +27,13 @@ from hipp_prune.questions.records import CORRECT_OR_SKIP, Name, SkipBad, read_re
 from hipp_prune.questions.yes_no import YES_NO, class_balanced_mean, parse_yes_no
 from hipp_prune.questions.yes_no_parts import (
     ALL,
-    Tally,
+    Fraction,
     YesNoParts,
+    all_right,
     count_parts,
     is_of,
     restore_parts,
     share,
-    tally,
 )
 
 NAME, TITLE = "hallusionbench", "HallusionBench"
@@ -143,15 +143,15 @@ def parse(question: Question, text: str, rule: Rule = "official") -> int | None:
 class Leaderboard:
     """Right and counted, of one category or all; the names are the leaderboard's."""
 
-    aAcc: Tally
+    aAcc: Fraction
     """Questions."""
-    fAcc: Tally
+    fAcc: Fraction
     """Pictures all questions about which are right; questions without one are left out."""
-    qAcc: Tally
+    qAcc: Fraction
     """Question pairs: one text asked about the original and the edited pictures of a set, and without any."""
-    easy: Tally
+    easy: Fraction
     """Pairs, of questions without a picture or about an original one."""
-    hard: Tally
+    hard: Fraction
     """Pairs, of questions about an edited picture."""
 
 
@@ -211,7 +211,7 @@ class HallusionBenchScore(YesNoParts):
         }
 
 
-def _tallies(metrics: Leaderboard) -> dict[str, Tally]:
+def _tallies(metrics: Leaderboard) -> dict[str, Fraction]:
     return asdict(metrics)
 
 
@@ -240,16 +240,16 @@ def score(
 def _metrics(judged: Sequence[tuple[Question, bool]]) -> Leaderboard:
     """Of questions and whether their answers are right."""
 
-    def pairs(members: Iterable[tuple[Question, bool]]) -> Tally:
+    def pairs(members: Iterable[tuple[Question, bool]]) -> Fraction:
         rows = list(members)
-        return tally(
+        return all_right(
             ((each.group, each.id.rpartition("/")[2]) for each, _ in rows), (right for _, right in rows)
         )
 
     seen = [(each, right) for each, right in judged if each.image is not None]
     return Leaderboard(
         aAcc=(sum(right for _, right in judged), len(judged)),
-        fAcc=tally((each.id.rpartition("/")[0] for each, _ in seen), (right for _, right in seen)),
+        fAcc=all_right((each.id.rpartition("/")[0] for each, _ in seen), (right for _, right in seen)),
         qAcc=pairs(judged),
         easy=pairs(pair for pair in judged if _HARD not in pair[0].tags),
         hard=pairs(pair for pair in judged if _HARD in pair[0].tags),

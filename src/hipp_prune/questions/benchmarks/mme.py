@@ -25,13 +25,13 @@ from hipp_prune.questions.records import CORRECT_OR_SKIP, SkipBad, on_one_line, 
 from hipp_prune.questions.yes_no import YES_NO, class_balanced_mean, parse_yes_no
 from hipp_prune.questions.yes_no_parts import (
     ALL,
-    Tally,
+    Fraction,
     YesNoParts,
+    all_right,
     count_parts,
     is_of,
     restore_parts,
     share,
-    tally,
 )
 
 NAME, TITLE = "mme", "MME"
@@ -164,7 +164,7 @@ def parse(question: Question, text: str, rule: Rule = "official") -> int | None:
 class MmeScore(YesNoParts):
     """The score of MME; ``accuracy`` is balanced accuracy over all questions."""
 
-    pictures: dict[str, Tally]
+    pictures: dict[str, Fraction]
     """By part, how many pictures have both answers right: acc+."""
 
     def official(self, tasks: Sequence[str] = SUBTASKS) -> float:
@@ -230,7 +230,9 @@ def score(
     pictures = {}
     for part in counted["parts"]:
         members = [row for row, question in enumerate(questions) if is_of(question, part)]
-        pictures[part] = tally((_pair(questions[row]) for row in members), (right[row] for row in members))
+        pictures[part] = all_right(
+            (_pair(questions[row]) for row in members), (right[row] for row in members)
+        )
     return MmeScore(**counted, pictures=pictures)
 
 
