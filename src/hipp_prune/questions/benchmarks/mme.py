@@ -10,7 +10,7 @@ pictures both of whose answers are right (acc+), in percent each; perception and
 and four subtasks.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -113,32 +113,34 @@ def _picture(folder: Path, stem: str, *, need_images: bool) -> Path:
     return found or candidates[0]
 
 
-def _questions(text: Path, task: str, image: Path) -> Iterator[Question]:
-    lines = [
-        line
-        for line in read_text(text, remedy=CORRECT_OR_SKIP, error=QuestionError).splitlines()
-        if line.strip()
-    ]
-    if len(lines) != 2:
+def _questions(text: Path, task: str, image: Path) -> list[Question]:
+    """Both questions of a text."""
+    content = read_text(text, remedy=CORRECT_OR_SKIP, error=QuestionError)
+    lines = [line for line in content.splitlines() if line.strip()]
+    if len(lines) != len(YES_NO):
         raise QuestionError(f"{text}: expected two questions, found {len(lines)}; {CORRECT_OR_SKIP}")
+    questions = []
     for number, line in enumerate(lines):
-        asked, tab, answer = line.rpartition("\t")
+        asked, _, answer = line.rpartition("\t")
         label = answer.strip().lower()
-        if not tab or not asked.strip() or label not in ("yes", "no") or not on_one_line(asked):
+        if not asked.strip() or label not in ("yes", "no") or not on_one_line(asked):
             raise QuestionError(
                 f"{text}: expected a question, a tab and Yes or No a line, found {shown(line)}; {CORRECT_OR_SKIP}"
             )
-        yield Question(
-            benchmark=NAME,
-            id=f"{NAME}/{task}/{text.stem}/{number}",
-            prompt=_instructed(asked.strip()),
-            image=image,
-            answers=YES_NO,
-            gold=("yes", "no").index(label),
-            subset=task,
-            group=str(image),
-            tags=frozenset({_KINDS[task in COGNITION]}),
+        questions.append(
+            Question(
+                benchmark=NAME,
+                id=f"{NAME}/{task}/{text.stem}/{number}",
+                prompt=_instructed(asked.strip()),
+                image=image,
+                answers=YES_NO,
+                gold=("yes", "no").index(label),
+                subset=task,
+                group=str(image),
+                tags=frozenset({_KINDS[task in COGNITION]}),
+            )
         )
+    return questions
 
 
 def _instructed(asked: str) -> str:
