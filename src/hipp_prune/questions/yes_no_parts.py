@@ -58,7 +58,7 @@ class YesNoParts:
         return f"neither Yes nor No, so wrong: {failed} answers" if failed else ""
 
 
-Parts = TypeVar("Parts", bound=YesNoParts)
+PartsScore = TypeVar("PartsScore", bound=YesNoParts)
 
 
 def count_parts(
@@ -93,8 +93,8 @@ def is_of(question: Question, part: str) -> bool:
 
 
 def restore_parts(
-    content: Mapping[str, Any], kind: type[Parts], where: str, parts: Iterable[str] | None = None
-) -> Parts:
+    content: Mapping[str, Any], kind: type[PartsScore], where: str, parts: Iterable[str] | None = None
+) -> PartsScore:
     """The score that a ``to_json`` described; metrics are computed again from the counts.
 
     Args:
@@ -125,6 +125,6 @@ def all_right(groups: Iterable[Hashable], right: Iterable[bool]) -> Fraction:
     return sum(throughout.values()), len(throughout)
 
 
-def share(counted: Fraction) -> float:
+def as_share(counted: Fraction) -> float:
     """In [0, 1]; 0 of no group."""
     return ratio(*counted)

@@ -30,10 +30,10 @@ from hipp_prune.questions.yes_no_parts import (
     Fraction,
     YesNoParts,
     all_right,
+    as_share,
     count_parts,
     is_of,
     restore_parts,
-    share,
 )
 
 NAME, TITLE = "hallusionbench", "HallusionBench"
@@ -144,7 +144,7 @@ class Leaderboard:
     """Right and counted, of one category or all; the names are the leaderboard's."""
 
     aAcc: Fraction
-    """Questions."""
+    """Single questions that are answered rightly, whatever the others about the same picture."""
     fAcc: Fraction
     """Pictures all questions about which are right; questions without one are left out."""
     qAcc: Fraction
@@ -160,7 +160,7 @@ class HallusionBenchScore(YesNoParts):
     """The score of HallusionBench; ``accuracy`` is balanced accuracy over all questions, unread answers wrong."""
 
     official: dict[str, Leaderboard]
-    """By part."""
+    """Right and counted, by part."""
 
     @property
     def remark(self) -> str:
@@ -180,7 +180,7 @@ class HallusionBenchScore(YesNoParts):
                 (
                     part,
                     str(counts.n),
-                    *(percent(share(counted)) for counted in _tallies(self.official[part]).values()),
+                    *(percent(as_share(counted)) for counted in _tallies(self.official[part]).values()),
                     percent(counts.balanced_accuracy),
                     percents(self.intervals[part]),
                 )
@@ -194,7 +194,7 @@ class HallusionBenchScore(YesNoParts):
         return [
             ("balanced accuracy", "%", with_interval(self.accuracy, self.interval)),
             ("chance", "%", percent(self.chance)),
-            *((metric, "%", percent(share(official[metric]))) for metric in ("aAcc", "fAcc", "qAcc")),
+            *((metric, "%", percent(as_share(official[metric]))) for metric in ("aAcc", "fAcc", "qAcc")),
             ("n", "", str(self.n)),
         ]
 

@@ -10,6 +10,7 @@ Every task counts alike: by the share of right answers. A benchmark with a modul
 there.
 """
 
+import os
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from difflib import get_close_matches
@@ -55,6 +56,7 @@ def open_task(name: str, include: str | None) -> Any:
             f"questions {NAME}:{name} need lmms-eval, which is not installed; run `pip install lmms-eval`, or "
             "`pip install --no-deps lmms-eval` and what it asks for beside a CPU build of torch"
         )
+    os.environ.setdefault("LOGURU_LEVEL", "ERROR")  # else it tells of every file of tasks that it passes over
     from lmms_eval.tasks import TaskManager
 
     manager = TaskManager(include_path=include)

@@ -28,10 +28,10 @@ from hipp_prune.questions.yes_no_parts import (
     Fraction,
     YesNoParts,
     all_right,
+    as_share,
     count_parts,
     is_of,
     restore_parts,
-    share,
 )
 
 NAME, TITLE = "mme", "MME"
@@ -172,7 +172,7 @@ class MmeScore(YesNoParts):
     def official(self, tasks: Sequence[str] = SUBTASKS) -> float:
         """The sum of some subtasks' scores, at most 200 each."""
         return sum(
-            100 * (self.parts[task].accuracy + share(self.pictures[task]))
+            100 * (self.parts[task].accuracy + as_share(self.pictures[task]))
             for task in tasks
             if task in self.parts
         )
@@ -187,7 +187,7 @@ class MmeScore(YesNoParts):
                     part,
                     str(counts.n),
                     percent(counts.accuracy),
-                    percent(share(self.pictures[part])),
+                    percent(as_share(self.pictures[part])),
                     f"{self.official(_SUMS.get(part, (part,))):.2f}",
                     percent(counts.balanced_accuracy),
                     percents(self.intervals[part]),
@@ -202,7 +202,7 @@ class MmeScore(YesNoParts):
             ("balanced accuracy", "%", with_interval(self.accuracy, self.interval)),
             ("chance", "%", percent(self.chance)),
             *((part, "", f"{self.official(_SUMS[part]):.2f}") for part in _KINDS),
-            ("acc+", "%", percent(share(self.pictures[ALL]))),
+            ("acc+", "%", percent(as_share(self.pictures[ALL]))),
             ("n", "", str(self.n)),
         ]
 
