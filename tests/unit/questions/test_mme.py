@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hipp_prune.errors import ImageError, InputError, QuestionError
 from hipp_prune.questions.benchmarks import mme
@@ -74,6 +76,14 @@ def test_a_bad_text_is_named_or_left_out(data: Path, text: str, complaint: str) 
     skip_bad = SkipBad()
     assert len(mme.load(data, skip_bad=skip_bad)) == 6
     assert skip_bad.count == 1
+
+
+@given(content=st.binary(max_size=40) | st.text("aY\t\n\r\x00 esNo?", max_size=40).map(str.encode))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_text_is_two_questions_or_refused_in_a_sentence(data: Path, content: bytes) -> None:
+    (data / "count" / "2.txt").write_bytes(content)
+    skip_bad = SkipBad()
+    assert len(mme.load(data, skip_bad=skip_bad)) == 8 - 2 * skip_bad.count
 
 
 def test_missing_subtasks_and_pictures_are_named(data: Path, tmp_path: Path) -> None:
