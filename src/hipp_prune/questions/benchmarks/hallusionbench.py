@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from annotated_types import Len, MaxLen, Predicate
+from annotated_types import Len, Predicate
 
 from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.questions.benchmark import RESTORE, Benchmark, Column, Loading, Rule
@@ -100,7 +100,7 @@ class _Record:
     question_id: _Number
     question: str
     gt_answer: Literal["0", "1"]
-    filename: Annotated[str, MaxLen(4096)] | None
+    filename: Name | None
 
 
 def _question(record: _Record, where: str, images: Path) -> Question:
