@@ -11,6 +11,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ from hipp_prune.plans.modes import Compensation
 from hipp_prune.pruning.compensated import choose_ridge, compensate
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.pruning.prefix_views import SortedNeurons, sort_neurons
-from hipp_prune.pruning.sequential import fit_sequentially
+from hipp_prune.pruning.sequential import fit_sequentially, standing_in
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
@@ -38,7 +39,8 @@ from hipp_prune.questions.sources import load_questions
 SEARCHED: tuple[Compensation, ...] = ("none", "bias", "ridge")
 """What a search can evaluate plans with."""
 
-MODES: tuple[Compensation, ...] = (*SEARCHED, "sequential")
+RECONSTRUCTED = "reconstructed"
+"""Sequential, and then by gradient: a rung of its own where ``--reconstruct`` gives it time."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,13 @@ class Settings:
     limit: int = 600
     """Test questions a benchmark."""
     sparsities: tuple[float, ...] = (0.225, 0.35, 0.5, 0.7)
+    reconstruct: float = 0.0
+    """Minutes a plan that gate, up and down are fitted by gradient after ``sequential``; 0 leaves the column out."""
+
+    @property
+    def rungs(self) -> tuple[str, ...]:
+        """The columns."""
+        return (*SEARCHED, "sequential", *([RECONSTRUCTED] if self.reconstruct else []))
 
 
 @dataclass(frozen=True)
@@ -87,21 +96,31 @@ def sort(adapter: Adapter, calibration: Calibration, grams: Grams, mode: Compens
 
 @torch.no_grad()
 def in_sequence(
-    adapter: Adapter, sample: list[Question], calibration: Calibration, kept: Sequence[int], exam: Exam
+    adapter: Adapter,
+    sample: list[Question],
+    calibration: Calibration,
+    kept: Sequence[int],
+    exam: Exam,
+    *,
+    minutes: float = 0.0,
 ) -> dict[str, float]:
-    """Accuracies of a plan that is carried out block after block; removed neurons are columns of zeros here."""
+    """Accuracies of a plan that is carried out block after block; removed neurons are columns of zeros here.
+
+    Args:
+        adapter: the dense model.
+        sample: the calibration questions.
+        calibration: its statistics.
+        kept: neurons that each block keeps.
+        exam: the test questions.
+        minutes: of reconstruction afterwards, ≥ 0.
+    """
     orders = [scores.argsort(descending=True, stable=True) for scores in score_neurons(adapter, calibration)]
     masks = [np.isin(np.arange(len(order)), order[:count]) for order, count in zip(orders, kept, strict=True)]
-    fitted = fit_sequentially(adapter, sample, masks)
-    before = [block.down.weight.data for block in adapter.blocks]
-    for block, mask, weight in zip(adapter.blocks, masks, fitted, strict=True):
-        masked = torch.zeros_like(block.down.weight)
-        masked[:, torch.from_numpy(mask)] = weight
-        block.down.weight.data = masked
-    accuracies = exam.accuracies()
-    for block, whole in zip(adapter.blocks, before, strict=True):
-        block.down.weight.data = whole
-    return accuracies
+    fitted = fit_sequentially(adapter, sample, masks, minutes=minutes)
+    with ExitStack() as pruned:
+        for block, mask, mlp in zip(adapter.blocks, masks, fitted, strict=True):
+            pruned.enter_context(standing_in(block, mlp, torch.from_numpy(mask)))
+        return exam.accuracies()
 
 
 def table(name: str, settings: Settings, folder: Path) -> list[str]:
@@ -110,7 +129,7 @@ def table(name: str, settings: Settings, folder: Path) -> list[str]:
     questions = limit_questions(load_questions(["toyworld"], "test", cache=folder), settings.limit)
     evaluator = Evaluator(adapter, questions)
     exam = Exam(evaluator, evaluator.prepare(), questions)
-    found: dict[tuple[float, str, Compensation], list[float]] = defaultdict(list)
+    found: dict[tuple[float, str, str], list[float]] = defaultdict(list)
     seconds: dict[Compensation, list[float]] = defaultdict(list)
     factors, preparing = [], []
     for seed in range(settings.seeds):
@@ -138,6 +157,10 @@ def table(name: str, settings: Settings, folder: Path) -> list[str]:
             for benchmark, accuracy in in_sequence(adapter, sample, calibration, kept, exam).items():
                 found[sparsity, benchmark, "sequential"].append(accuracy)
             seconds["sequential"].append(time.perf_counter() - start)
+            if minutes := settings.reconstruct:
+                fine = in_sequence(adapter, sample, calibration, kept, exam, minutes=minutes)
+                for benchmark, accuracy in fine.items():
+                    found[sparsity, benchmark, RECONSTRUCTED].append(accuracy)
     return [
         *_rows(name, exam.accuracies(), found, settings),
         f"\n{name}: ridge factors chosen {', '.join(f'{factor:g}' for factor in factors)}; all blocks prepared in "
@@ -150,14 +173,14 @@ def table(name: str, settings: Settings, folder: Path) -> list[str]:
 def _rows(
     name: str,
     dense: dict[str, float],
-    found: dict[tuple[float, str, Compensation], list[float]],
+    found: dict[tuple[float, str, str], list[float]],
     settings: Settings,
 ) -> list[str]:
     rows = []
     for sparsity in settings.sparsities:
         for benchmark, whole in dense.items():
             cells = []
-            for mode in MODES:
+            for mode in settings.rungs:
                 values = np.array(found[sparsity, benchmark, mode])
                 spread = values.std(ddof=1) if len(values) > 1 else 0.0
                 cells.append(f"{values.mean():.3f} ± {spread:.3f}")
@@ -169,8 +192,8 @@ def main(settings: Settings) -> None:
     """Prints a row a model, sparsity and benchmark."""
     torch.manual_seed(0)
     header = (
-        f"| model | sparsity | benchmark | dense | {' | '.join(MODES)} |\n"
-        + "|---" * (4 + len(MODES))
+        f"| model | sparsity | benchmark | dense | {' | '.join(settings.rungs)} |\n"
+        + "|---" * (4 + len(settings.rungs))
         + "|\n"
     )
     with TemporaryDirectory() as folder:

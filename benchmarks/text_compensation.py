@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import distributions
@@ -42,7 +42,7 @@ from hipp_prune.plans.space import PlanSpace
 from hipp_prune.pruning.compensated import choose_ridge, compensate
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.pruning.prefix_views import SortedNeurons, sort_neurons
-from hipp_prune.pruning.sequential import fit_batches
+from hipp_prune.pruning.sequential import fit_batches, standing_in
 from hipp_prune.questions.fingerprint import Origin
 from hipp_prune.questions.question import Question, probe
 from hipp_prune.search.archive import Archive
@@ -76,6 +76,8 @@ class Settings:
     held_out: Annotated[int, Ge(1), Le(_MOST_JUDGES)] = _MOST_JUDGES
     """Windows that judge, in [1, 128]."""
     sparsities: tuple[float, ...] = (0.225, 0.35, 0.5)
+    reconstruct: tuple[float, ...] = ()
+    """Minutes that gate, up and down of all blocks are fitted by gradient after ``sequential``; a row each."""
     evaluations: int = 0
     """Plans that a search for the first sparsity may ask; 0 searches nothing."""
     asked: int = 16
@@ -230,6 +232,8 @@ def in_sequence(
     kept: Sequence[int],
     settings: Settings,
     judge: Judge,
+    *,
+    minutes: float = 0.0,
 ) -> float:
     """KL of a plan that is carried out block after block; every token predicts one, so none has a share of its own."""
     orders = [scores.argsort(descending=True, stable=True) for scores in score_neurons(adapter, calibration)]
@@ -240,16 +244,11 @@ def in_sequence(
         for is_held in (False, True)
         for part in ids[held == is_held].split(settings.batch_size)
     ]
-    fitted = fit_batches(adapter, asked, masks, image_weight=None, answer_share=0.0)
-    before = [block.down.weight.data for block in adapter.blocks]
-    for block, mask, weight in zip(adapter.blocks, masks, fitted, strict=True):
-        masked = torch.zeros_like(block.down.weight)
-        masked[:, torch.from_numpy(mask)] = weight.to(masked.dtype)
-        block.down.weight.data = masked
-    kl = judge()
-    for block, whole in zip(adapter.blocks, before, strict=True):
-        block.down.weight.data = whole
-    return kl
+    fitted = fit_batches(adapter, asked, masks, image_weight=None, answer_share=0.0, minutes=minutes)
+    with ExitStack() as pruned:
+        for block, mask, mlp in zip(adapter.blocks, masks, fitted, strict=True):
+            pruned.enter_context(standing_in(block, mlp, torch.from_numpy(mask)))
+        return judge()
 
 
 class TextProblem:
@@ -291,13 +290,11 @@ def table(settings: Settings) -> Iterator[str]:
     model, tokenizer = load_smollm2(settings.cache)
     model.to(getattr(torch, settings.dtype)).requires_grad_(False)
     adapter = TextAdapter(model)
-    judging = windows(
-        descriptions(), tokenizer, _MOST_JUDGES + settings.calibration + settings.asked, settings.seed
-    )
-    held_out, others = judging[: settings.held_out], judging[_MOST_JUDGES:]
-    asked = others
-    if settings.source == "docstrings":
-        asked = windows(docstrings(), tokenizer, settings.calibration + settings.asked, settings.seed)
+    needed, same = settings.calibration + settings.asked, settings.source == "descriptions"
+    judging = windows(descriptions(), tokenizer, _MOST_JUDGES + needed * same, settings.seed)
+    held_out, asked = judging[: settings.held_out], judging[_MOST_JUDGES:]
+    if not same:
+        asked = windows(docstrings(), tokenizer, needed, settings.seed)
     start = time.perf_counter()
     calibration, grams = calibrate(adapter, asked[settings.asked :], settings.batch_size)
     yield f"calibrated in {time.perf_counter() - start:.0f} s, ridge factor {grams.factor:g}\n\n"
@@ -321,8 +318,12 @@ def table(settings: Settings) -> Iterator[str]:
                 if mode == "ridge":
                     followed.append((name, sparsity, kept))
     for name, sparsity, kept in followed:
-        kl = in_sequence(adapter, calibration, asked[settings.asked :], kept, settings, judge)
-        yield f"| {sparsity:.1%} | {name} | sequential | {kl:.3f} | {kl / none[sparsity]:.2f} |\n"
+        for minutes in (0.0, *settings.reconstruct):
+            kl = in_sequence(
+                adapter, calibration, asked[settings.asked :], kept, settings, judge, minutes=minutes
+            )
+            mode = f"sequential, {minutes:g} min" if minutes else "sequential"
+            yield f"| {sparsity:.1%} | {name} | {mode} | {kl:.3f} | {kl / none[sparsity]:.2f} |\n"
 
 
 def _uniform(neurons: Sequence[int], sparsity: float) -> list[int]:

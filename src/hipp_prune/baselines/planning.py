@@ -88,7 +88,7 @@ def write_baseline(
             adapter, setting.questions, masks,
             image_weight=weight, batch_size=setting.config.batch_size, progress=progress,
         )  # fmt: skip
-        fitted = made_before(downs)
+        fitted = made_before([mlp.down for mlp in downs])
     if isinstance(planned, HeadPlan):
         return write_heads(source, adapter, planned, out, down_weights=fitted, force=force)
     return prune_checkpoint(

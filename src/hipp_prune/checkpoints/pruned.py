@@ -74,6 +74,7 @@ def prune_checkpoint(
     *,
     down_weights: Callable[[int, Tensor], Tensor] | None = None,
     down_biases: Sequence[Tensor] | None = None,
+    gate_up_weights: Sequence[tuple[Tensor, Tensor]] | None = None,
     shape: ModelShape | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -90,6 +91,8 @@ def prune_checkpoint(
         down_weights: from a block's index and its W_down [hidden, N] to the columns that stay, fitted anew, [hidden,
             kept]; the plan's slices of W_down if none is given.
         down_biases: what the down projection of each block gets as its bias, [hidden] each, in place of its own.
+        gate_up_weights: what gate and up of each block become, [kept, hidden] each; the plan's slices of them if none
+            are given.
         shape: the source's shape if the caller knows it; otherwise the model is loaded (memory-mapped) to find
             out.
         force: replace a checkpoint that is already there.
@@ -108,9 +111,13 @@ def prune_checkpoint(
     entries = mlp_entries(shards, plan.shape)
     cuts = _cuts(entries, plan)
     coupled = plan.unit == "coupled"
-    assert coupled or (down_weights, down_biases) == (None, None), "row plans are not compensated"
+    assert coupled or (down_weights, down_biases, gate_up_weights) == (None, None, None), (
+        "row plans are not compensated"
+    )
     if down_weights is not None:
         cuts |= _fits(entries, plan, down_weights)
+    if gate_up_weights is not None:
+        cuts |= _replaced(entries, plan, gate_up_weights)
     widths = plan.kept if coupled else plan.shape.neurons
     config = (
         pruned_config(source, widths, down_bias=down_biases is not None)
@@ -240,6 +247,23 @@ def _fits(
         entry.name: Fitted(keep=keep, dtype=entry.dtype, fit=partial(fit, block))
         for block, (entry, keep) in enumerate(zip(downs, plan.keep_masks(), strict=True))
     }
+
+
+def _replaced(
+    entries: Mapping[tuple[int, str, str], Entry], plan: Plan, weights: Sequence[tuple[Tensor, Tensor]]
+) -> dict[str, Change]:
+    """What happens to each gate and up projection that was reconstructed."""
+    changes: dict[str, Change] = {}
+    for block, (keep, pair) in enumerate(zip(plan.keep_masks(), weights, strict=True)):
+        for projection, weight in zip(("gate", "up"), pair, strict=True):
+            entry = entries[block, projection, "weight"]
+            changes[entry.name] = Fitted(keep=keep, axis=0, dtype=entry.dtype, fit=partial(_instead, weight))
+    return changes
+
+
+def _instead(weight: Tensor, _: Tensor) -> Tensor:
+    """A weight, whatever it stands in place of."""
+    return weight
 
 
 def _removed_bytes(entries: Mapping[tuple[int, str, str], Entry], plan: Plan) -> int:

@@ -96,18 +96,21 @@ class Cut:
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """The columns that ``keep`` names, with other numbers in them."""
+    """The rows or columns of a matrix that ``keep`` names, with other numbers in them."""
 
     keep: NDArray[np.bool_]
-    """[columns]."""
+    """[rows] or [columns]."""
+    axis: int = 1
+    """0 for rows, 1 for columns."""
     dtype: str
     """Of the tensor, one of ``FLOATS``."""
     fit: Callable[[Tensor], Tensor]
-    """From the whole tensor [rows, columns] to what is written, [rows, kept]."""
+    """From the whole tensor [rows, columns] to what is written."""
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape a tensor of ``shape`` has afterwards."""
-        return shape[0], int(self.keep.sum())
+        kept = int(self.keep.sum())
+        return (shape[0], kept) if self.axis else (kept, shape[1])
 
     def apply(self, tensor: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Fits a tensor given as bytes, [*shape, bytes of an element]."""

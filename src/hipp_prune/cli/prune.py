@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from hipp_prune.errors import InputError
+from hipp_prune.files.ranges import NotNegative
+from hipp_prune.files.strict import check_settings
 from hipp_prune.plans.modes import CompensationChoice
 from hipp_prune.stages.settings import LoadSettings, QuerySettings
 
@@ -37,12 +39,17 @@ class Prune:
     """How neurons that stay answer for those that leave; auto: as the plan was evaluated.
     sequential fits block after block on what the pruned ones before it leave, which takes about four passes over the
     calibration questions (docs/compensation.md shows what it gains)."""
+    reconstruct: NotNegative = 0.0
+    """With sequential: minutes, ≥ 0, that gate, up and down of all blocks are fitted by gradient afterwards."""
     loading: LoadSettings = LoadSettings()
     """With bias and sequential, which run the model."""
     force: bool = False
     """Replace an existing folder."""
     settings: QuerySettings = QuerySettings()
     """With --run, as for query."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def run(self) -> None:
         """Calls ``stages.prune``."""
@@ -68,8 +75,8 @@ class Prune:
             assert model is not None
             with progress_bar("prune") as progress:
                 return prune(
-                    model, self.plan, self.out, run=run, compensation=mode, loading=self.loading, force=force,
-                    progress=progress,
+                    model, self.plan, self.out, run=run, compensation=mode, reconstruct=self.reconstruct,
+                    loading=self.loading, force=force, progress=progress,
                 )  # fmt: skip
         if run is None or self.preference is None or (self.model, self.plan) != (None, None):
             raise InputError(
@@ -79,8 +86,8 @@ class Prune:
         preference = Preference.parse(self.preference)
         with progress_bar("prune") as progress:
             return prune_searched(
-                run, preference, self.out, self.settings, compensation=mode, loading=self.loading, force=force,
-                progress=progress,
+                run, preference, self.out, self.settings, compensation=mode, reconstruct=self.reconstruct,
+                loading=self.loading, force=force, progress=progress,
             )  # fmt: skip
 
     def _one_source(self) -> bool:

@@ -92,14 +92,35 @@ class Plan:
         return mode
 
     def with_compensation(
-        self, mode: Compensation, image_weight: float | None, ridge_factor: float | None = None
+        self,
+        mode: Compensation,
+        image_weight: float | None,
+        ridge_factor: float | None = None,
+        *,
+        reconstruct_minutes: float = 0.0,
     ) -> "Plan":
-        """The plan, carried out in this mode, with this weight of image tokens and this ridge."""
-        told = ("compensation", "image_weight", "ridge_factor", "bias_parameters_added")
+        """The plan, carried out in another way.
+
+        Args:
+            mode: how.
+            image_weight: of image tokens in what compensates.
+            ridge_factor: of μ, once it is known.
+            reconstruct_minutes: that gate, up and down were fitted by gradient at the end, ≥ 0.
+        """
+        told = (
+            "compensation",
+            "image_weight",
+            "ridge_factor",
+            "reconstruct_minutes",
+            "bias_parameters_added",
+        )
         silent = {name: note for name, note in self.notes.items() if name not in told}
         added = self.shape.num_blocks * self.shape.hidden_size
         biases = {"bias_parameters_added": added} if mode == "bias" else {}
-        return replace(self, notes=silent | biases | compensation_notes(mode, image_weight, ridge_factor))
+        notes = compensation_notes(mode, image_weight, ridge_factor)
+        if reconstruct_minutes:
+            notes["reconstruct_minutes"] = reconstruct_minutes
+        return replace(self, notes=silent | biases | notes)
 
     @property
     def image_weight(self) -> float | None:

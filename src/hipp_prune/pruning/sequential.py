@@ -13,6 +13,8 @@ sums exist at any moment, beside two residual streams of the calibration questio
 Tokens do not count alike. Image and text tokens have their shares as in Eq. 10, and the tokens that are answered from
 count as much as all others together: what is wrong there is wrong in the answer. μ is chosen in every block by
 questions that are held out; where no fit helps these, the block keeps W_P.
+
+``pruning.reconstruction`` goes on from there by gradient, block by block, where it is given time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +32,7 @@ from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
 from hipp_prune.models.block_calls import BlockCall, on_block_calls
 from hipp_prune.plans.arrays import Bools, Float
 from hipp_prune.pruning.compensation import correct, explained, ridge_strength
+from hipp_prune.pruning.reconstruction import PrunedMlp, Tokens, reconstruct
 from hipp_prune.questions.question import Question
 
 _FACTORS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -99,8 +102,9 @@ def fit_sequentially(
     *,
     image_weight: float | None = 0.5,
     batch_size: int = 16,
+    minutes: float = 0.0,
     progress: Progress | None = None,
-) -> list[Float[Tensor, "hidden kept"]]:
+) -> list[PrunedMlp]:
     """W'_P of every block under one plan; the model is as before afterwards.
 
     Args:
@@ -109,17 +113,18 @@ def fit_sequentially(
         masks: True where a neuron of a block stays, in original order.
         image_weight: share of image tokens, in [0, 1]; None to count every token alike.
         batch_size: questions a forward pass, > 0.
+        minutes: that reconstruction takes of all blocks together, ≥ 0; each has the same share.
         progress: told (blocks done, blocks in all).
 
     Returns:
-        L weights in float32 on the CPU, [hidden, kept].
+        L weights in float32 on the CPU; gate and up only where ``minutes`` were given.
 
     Raises:
         UnsupportedModelError: if a block does not add its MLP's output to the residual stream.
         ImageError: if a question's picture cannot be read.
     """
     asked = _apart(adapter, questions, batch_size)
-    return fit_batches(adapter, asked, masks, image_weight=image_weight, progress=progress)
+    return fit_batches(adapter, asked, masks, image_weight=image_weight, minutes=minutes, progress=progress)
 
 
 @torch.no_grad()
@@ -130,8 +135,9 @@ def fit_batches(
     *,
     image_weight: float | None = 0.5,
     answer_share: float = ANSWER_SHARE,
+    minutes: float = 0.0,
     progress: Progress | None = None,
-) -> list[Float[Tensor, "hidden kept"]]:
+) -> list[PrunedMlp]:
     """``fit_sequentially`` on batches, whatever they are of.
 
     Args:
@@ -140,6 +146,7 @@ def fit_batches(
         masks: True where a neuron of a block stays.
         image_weight: share of image tokens of what is left.
         answer_share: of the last token of each row, in [0, 1).
+        minutes: that reconstruction takes, ≥ 0.
         progress: told (blocks done, blocks in all).
     """
     streams = _enter(adapter, asked, image_weight, answer_share)
@@ -149,11 +156,11 @@ def fit_batches(
         keep = torch.from_numpy(mask).to(block.down.weight.device)
         for stream in streams:
             stream.enter(index)
-        weight = _fit_block(block, index, keep, streams)
-        with _standing_in(block.down, weight, keep):
+        pruned = _fit_block(block, index, keep, streams, seconds=60 * minutes / len(masks))
+        with standing_in(block, pruned, keep):
             for stream in streams:
                 stream.pruned = stream.calls[index].run(stream.pruned)
-        fitted.append(weight.cpu())
+        fitted.append(pruned.cpu())
         if progress is not None:
             progress(index + 1, len(adapter.blocks))
     return fitted
@@ -231,15 +238,26 @@ def _record(
     return calls, between, first[0]
 
 
-def _fit_block(block: Block, index: int, keep: Tensor, streams: Sequence[_Stream]) -> Tensor:
-    """W'_P of one block, float32; the dense stream is behind the block then, the pruned one still before it."""
+def _fit_block(
+    block: Block, index: int, keep: Tensor, streams: Sequence[_Stream], *, seconds: float
+) -> PrunedMlp:
+    """One block's weights; the dense stream is behind the block then, the pruned one still before it.
+
+    Args:
+        block: the dense block.
+        index: its place.
+        keep: True where a neuron stays, [N].
+        streams: both streams of all batches.
+        seconds: that reconstruction takes, ≥ 0.
+    """
     original = block.down.weight[:, keep].float()
     fit, held = _Sums.zeros(original), _Sums.zeros(original)
+    tokens: dict[bool, list[Tokens]] = {False: [], True: []}
     for number, stream in enumerate(streams):
         stream.dense = stream.calls[index].run(stream.dense)
-        with _watching(block.down) as seen:
+        with _watching(block) as seen:
             whole = stream.calls[index].run(stream.pruned)
-        inputs, output = seen
+        states, inputs, output = seen
         if not number:
             _check_added(block, index, stream, whole, output)
         weights = stream.weights.to(inputs.device)
@@ -249,7 +267,15 @@ def _fit_block(block: Block, index: int, keep: Tensor, streams: Sequence[_Stream
         if block.down.bias is not None:
             target -= block.down.bias.float()
         (held if stream.held else fit).add(kept, target - kept @ original.T, weights[present])
-    return original + _correction(fit, held).to(original.dtype)
+        if seconds:
+            read = Tokens(states[present], target.to(states.dtype), weights[present])
+            tokens[stream.held].append(read)
+    down = original + _correction(fit, held).to(original.dtype)
+    if seconds and keep.any() and tokens[True]:
+        return reconstruct(
+            block, keep, down, Tokens.cat(tokens[False]), Tokens.cat(tokens[True]), seconds=seconds
+        )
+    return PrunedMlp(down)
 
 
 def _correction(fit: _Sums, held: _Sums) -> Tensor:
@@ -287,28 +313,41 @@ def _check_added(block: Block, index: int, stream: _Stream, whole: Tensor, outpu
 
 
 @contextmanager
-def _watching(down: nn.Linear) -> Iterator[list[Tensor]]:
-    """What down reads and returns inside the context: [input, output]."""
+def _watching(block: Block) -> Iterator[list[Tensor]]:
+    """What the MLP reads, and what down reads and returns, inside the context: [states, input, output]."""
     seen: list[Tensor] = []
 
-    def see(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
-        seen[:] = [arguments[0], output]
+    def enter(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        seen[:] = arguments[:1]
 
-    hook = down.register_forward_hook(see)
+    def leave(_: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
+        seen[1:] = [arguments[0], output]
+
+    hooks = [block.gate.register_forward_pre_hook(enter), block.down.register_forward_hook(leave)]
     try:
         yield seen
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager
-def _standing_in(down: nn.Linear, weight: Tensor, keep: Tensor) -> Iterator[None]:
-    """Down has these columns where neurons stay, and zeros elsewhere: as a pruned block computes."""
-    before = down.weight.data
-    masked = torch.zeros_like(before)
-    masked[:, keep] = weight.to(before.dtype)
-    down.weight.data = masked
+def standing_in(block: Block, pruned: PrunedMlp, keep: Tensor) -> Iterator[None]:
+    """The block computes as if it were pruned: zeros in down where neurons leave."""
+    parts = [(block.down, pruned.down.T), (block.gate, pruned.gate), (block.up, pruned.up)]
+    before = [part.weight.data for part, _ in parts]
+    for part, rows in parts:
+        if rows is not None:
+            part.weight.data = _in_place(part is block.down, part.weight.data, rows, keep)
     try:
         yield
     finally:
-        down.weight.data = before
+        for (part, _), weight in zip(parts, before, strict=True):
+            part.weight.data = weight
+
+
+def _in_place(of_columns: bool, weight: Tensor, rows: Tensor, keep: Tensor) -> Tensor:
+    """Zeros of a weight's shape, but for a row, or a column, of every neuron that stays, [kept, hidden]."""
+    masked = torch.zeros_like(weight)
+    (masked.T if of_columns else masked)[keep] = rows.to(weight.dtype)
+    return masked

@@ -17,6 +17,7 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape
 from hipp_prune.pruning.compensated import DownWeight, down_biases, fitted_downs, made_before, require_grams
+from hipp_prune.pruning.reconstruction import gates_and_ups
 from hipp_prune.pruning.sequential import fit_sequentially
 from hipp_prune.stages.loading import CalibratedRun, load, writing
 from hipp_prune.stages.query import query
@@ -30,6 +31,7 @@ def prune(
     *,
     run: Path | None = None,
     compensation: CompensationChoice = "auto",
+    reconstruct: float = 0.0,
     shape: ModelShape | None = None,
     loading: LoadSettings = LoadSettings(),
     force: bool = False,
@@ -43,6 +45,7 @@ def prune(
         out: checkpoint folder to make.
         run: where the model was calibrated, for plans that are compensated.
         compensation: how neurons that stay answer for those that leave; auto: as the plan was evaluated.
+        reconstruct: minutes, ≥ 0, that gate, up and down are fitted by gradient after ``sequential``.
         shape: of the model, where it is known already; otherwise it is read from the checkpoint.
         loading: how the model is loaded, where it has to compute.
         force: replaces a checkpoint that is there.
@@ -51,22 +54,30 @@ def prune(
 
     Raises:
         PlanError: if the plan was made for another model.
-        InputError: if the plan is compensated and ``run`` is not given, or has no Gram matrices for it.
+        InputError: if the plan is compensated and ``run`` is not given, or has no Gram matrices for it, or is to be
+            reconstructed without ``sequential``.
         OutputExistsError: if ``out`` is there and ``force`` is false.
         CheckpointError: if the source is damaged or the disk is full.
         RunError: if another process is writing ``out``.
     """
     loaded = Plan.load(plan) if isinstance(plan, Path) else plan
     mode = loaded.compensation if compensation == "auto" else compensation
+    if reconstruct and mode != "sequential":
+        raise InputError(
+            f"--reconstruct goes on from sequential compensation, found {mode}; add --compensation sequential"
+        )
     with writing(out):
         check_output(local_folder(model), out, force=force)
-        downs = _downs(model, loaded, mode, run, loading, progress)
+        downs = _downs(model, loaded, mode, run, reconstruct, loading, progress)
         return prune_checkpoint(
             local_folder(model),
-            loaded.with_compensation(mode, loaded.image_weight, downs.ridge_factor),
+            loaded.with_compensation(
+                mode, loaded.image_weight, downs.ridge_factor, reconstruct_minutes=reconstruct
+            ),
             out,
             down_weights=downs.weights,
             down_biases=downs.biases,
+            gate_up_weights=downs.gates_ups,
             shape=shape,
             force=force,
             progress=progress,
@@ -75,10 +86,11 @@ def prune(
 
 @dataclass(frozen=True, kw_only=True)
 class _Downs:
-    """What the down projections of a checkpoint hold beside what is cut off."""
+    """What a checkpoint's projections hold beside what is cut off."""
 
     weights: DownWeight | None = None
     biases: list[Tensor] | None = None
+    gates_ups: list[tuple[Tensor, Tensor]] | None = None
     ridge_factor: float | None = None
 
 
@@ -87,6 +99,7 @@ def _downs(
     plan: Plan,
     mode: Compensation,
     run: Path | None,
+    reconstruct: float,
     loading: LoadSettings,
     progress: Progress | None,
 ) -> _Downs:
@@ -97,6 +110,7 @@ def _downs(
         plan: which neurons stay.
         mode: how they answer.
         run: where the model was calibrated, if anything is compensated.
+        reconstruct: minutes by gradient after ``sequential``.
         loading: how the model is loaded, where it has to compute.
         progress: told (blocks done, blocks in all) where they are fitted one after the other.
 
@@ -120,13 +134,11 @@ def _downs(
         if mode == "bias":
             return _Downs(biases=down_biases(adapter, calibration, plan.keep_masks(), plan.image_weight))
         sample = calibrated.sample(calibration)
-        return _Downs(
-            weights=made_before(
-                fit_sequentially(
-                    adapter, sample, plan.keep_masks(), image_weight=plan.image_weight, progress=progress
-                )
-            )
-        )
+        fitted = fit_sequentially(
+            adapter, sample, plan.keep_masks(), image_weight=plan.image_weight, minutes=reconstruct,
+            progress=progress,
+        )  # fmt: skip
+        return _Downs(weights=made_before([mlp.down for mlp in fitted]), gates_ups=gates_and_ups(fitted))
     calibrated.check_weights(plan.shape.fingerprint)
     grams = require_grams(calibrated.grams())
     return _Downs(
@@ -141,6 +153,7 @@ def prune_searched(
     settings: QuerySettings = QuerySettings(),
     *,
     compensation: CompensationChoice = "auto",
+    reconstruct: float = 0.0,
     loading: LoadSettings = LoadSettings(),
     force: bool = False,
     progress: Progress | None = None,
@@ -153,6 +166,7 @@ def prune_searched(
         out: checkpoint folder to make.
         settings: sparsity, and which widths the plan may have.
         compensation: as for ``prune``.
+        reconstruct: as for ``prune``.
         loading: as for ``prune``.
         force: replaces a checkpoint that is there.
         progress: told (shards done, shards in all).
@@ -163,8 +177,9 @@ def prune_searched(
     plan = query(run, preference, settings)
     model = run_model(run)
     return prune(
-        model, plan, out, run=run, compensation=compensation, loading=loading, force=force, progress=progress
-    )
+        model, plan, out, run=run, compensation=compensation, reconstruct=reconstruct, loading=loading,
+        force=force, progress=progress,
+    )  # fmt: skip
 
 
 def run_model(run: Path) -> str:

@@ -16,6 +16,7 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.arrays import Bools
 from hipp_prune.pruning import sequential
 from hipp_prune.pruning.compensation import correct, explained
+from hipp_prune.pruning.reconstruction import PrunedMlp
 from hipp_prune.pruning.sequential import fit_sequentially
 from hipp_prune.questions.question import Question
 from tests.tolerance import assert_agree
@@ -34,12 +35,12 @@ def half(adapter: Adapter) -> list[Bools]:
     return [np.arange(neurons) % 2 == 0 for neurons in adapter.shape.neurons]
 
 
-def stand_in(adapter: Adapter, masks: list[Bools], fitted: list[Tensor] | None) -> None:
+def stand_in(adapter: Adapter, masks: list[Bools], fitted: list[PrunedMlp] | None) -> None:
     """Zeros where neurons leave, and what was fitted where they stay."""
     for index, (block, mask) in enumerate(zip(adapter.blocks, masks, strict=True)):
         keep = torch.from_numpy(mask)
         weight = torch.zeros_like(block.down.weight.data)
-        weight[:, keep] = block.down.weight.data[:, keep] if fitted is None else fitted[index]
+        weight[:, keep] = block.down.weight.data[:, keep] if fitted is None else fitted[index].down
         block.down.weight.data = weight
 
 
@@ -74,8 +75,8 @@ def test_the_model_comes_nearer_to_what_it_was_and_keeps_no_trace(
 def test_nothing_removed_changes_nothing(folders: dict[str, Path], family: str) -> None:
     adapter = load_model(folders[family])
     masks = [np.ones(neurons, dtype=bool) for neurons in adapter.shape.neurons]
-    for block, weight in zip(adapter.blocks, fit_sequentially(adapter, QUESTIONS, masks), strict=True):
-        assert_agree(weight, block.down.weight.detach().float())
+    for block, mlp in zip(adapter.blocks, fit_sequentially(adapter, QUESTIONS, masks), strict=True):
+        assert_agree(mlp.down, block.down.weight.detach().float())
 
 
 def test_the_batch_size_does_not_matter(folders: dict[str, Path], family: str) -> None:
@@ -85,7 +86,7 @@ def test_the_batch_size_does_not_matter(folders: dict[str, Path], family: str) -
         fit_sequentially(adapter, QUESTIONS, masks, image_weight=None, batch_size=size) for size in (24, 24)
     )
     for first, second in zip(one, other, strict=True):
-        assert_agree(first, second)
+        assert_agree(first.down, second.down)
 
 
 def test_later_blocks_answer_for_earlier_ones(folders: dict[str, Path], family: str) -> None:
@@ -95,7 +96,7 @@ def test_later_blocks_answer_for_earlier_ones(folders: dict[str, Path], family: 
     masks[0] = np.arange(len(masks[0])) < 1
     fitted = fit_sequentially(adapter, QUESTIONS, masks)
     last = adapter.blocks[-1].down.weight.detach().float()
-    assert float((fitted[-1] - last).norm()) > 1e-3 * float(last.norm())
+    assert float((fitted[-1].down - last).norm()) > 1e-3 * float(last.norm())
 
 
 def test_a_block_with_a_norm_behind_its_mlp_is_refused(

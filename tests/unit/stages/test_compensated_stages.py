@@ -157,7 +157,7 @@ def test_any_calibrated_run_carries_a_plan_out_block_after_block(plain: RunDirec
     for found, weight, cut in zip(
         downs(tmp_path / "fitted"), expected, downs(tmp_path / "none"), strict=True
     ):
-        assert_agree(found, weight)
+        assert_agree(found, weight.down)
         assert found.shape == cut.shape
     assert any(np.abs(found - cut).max() > 1e-3 for found, cut in zip(
         downs(tmp_path / "fitted"), downs(tmp_path / "none"), strict=True
@@ -166,6 +166,24 @@ def test_any_calibrated_run_carries_a_plan_out_block_after_block(plain: RunDirec
     settings = BaselineSettings(compensation="sequential")
     planned, _ = baseline("uniform", 0.5, tmp_path / "uniform", settings, run=plain.root)
     assert planned.notes["compensation"] == checkpoint_compensation(tmp_path / "uniform") == "sequential"
+
+
+def test_a_plan_is_reconstructed_by_gradient_at_the_end(plain: RunDirectory, tmp_path: Path) -> None:
+    """The checkpoint is as small, other in gate and up too, says how long it took, and opens again."""
+    preference = Preference.parse("1,1,1")
+    report = prune_searched(
+        plain.root, preference, tmp_path / "fine", compensation="sequential", reconstruct=0.02
+    )
+    without = prune_searched(plain.root, preference, tmp_path / "none")
+    assert report.bytes_after == without.bytes_after
+    assert Plan.load(tmp_path / "fine" / "plan.json").notes["reconstruct_minutes"] == 0.02
+    fine, cut = (load_model(tmp_path / name).blocks for name in ("fine", "none"))
+    changed = [
+        not torch.equal(mine.gate.weight, theirs.gate.weight) for mine, theirs in zip(fine, cut, strict=True)
+    ]
+    assert any(changed)
+    with pytest.raises(InputError, match="goes on from sequential compensation, found none"):
+        prune_searched(plain.root, preference, tmp_path / "out", reconstruct=0.02)
 
 
 @pytest.mark.parametrize(
