@@ -1,6 +1,7 @@
 """What every adapter promises, checked on two-block random models of every family in the table."""
 
 import importlib
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,8 @@ def stock_replacement(folder: Path, family: str, adapter: Adapter) -> Callable[[
         "global_image_token": "<global-img>", "image_break_token": "[IMG_BREAK]", "image_end_token": "[IMG_END]",
         "spatial_merge_size": 2,
     }  # fmt: skip
+    own = folder / "processor_config.json"
+    settings |= json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}
     for key, value in settings.items():
         setattr(stock, key, value)
     return lambda image_inputs: str(stock.replace_image_token(image_inputs, 0))

@@ -1,6 +1,7 @@
 """What every benchmark promises: its questions are loaded, asked, scored, stored, searched with and reported."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -14,7 +15,7 @@ from hipp_prune.files.run_directory import SearchFolder
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.benchmark import ROLES, Benchmark, Rule
-from hipp_prune.questions.benchmarks import BENCHMARKS
+from hipp_prune.questions.benchmarks import BENCHMARKS, lmms_eval
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.report.tables import MISSING, summary_columns, summary_html, summary_rows
@@ -27,9 +28,18 @@ from hipp_prune.stages.evaluate import evaluate, score_answers
 from hipp_prune.stages.search import search_model
 from hipp_prune.stages.settings import EvaluateSettings
 from tests.contract.tiny_benchmarks import WRITERS
+from tests.contract.tiny_task import tiny_task
 from tests.tiny import tiny_llava
 
 RULES: tuple[Rule, ...] = get_args(Rule)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tiny_task() -> Iterator[None]:
+    """lmms-eval is no dependency of ours, and would download what it asks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lmms_eval, "open_task", tiny_task)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +58,7 @@ class Case:
 
     benchmark: Benchmark
     source: str
+    cache: Path
     questions: list[Question]
 
 
@@ -57,11 +68,12 @@ def write_case(name: str, folder: Path) -> Case:
         pytest.fail(
             f"expected a writer of a tiny {name} folder in tests/contract/tiny_benchmarks.py, found none"
         )
-    source = writer(folder)
+    source, cache = writer(folder), folder / "cache"
     return Case(
         benchmark=BENCHMARKS[name],
         source=source,
-        questions=load_questions([source], "all", cache=folder / "cache"),
+        cache=cache,
+        questions=load_questions([source], "all", cache=cache),
     )
 
 
@@ -109,9 +121,9 @@ def test_a_question_says_all_that_others_read(case: Case) -> None:
     assert {question.id for question in named.values()} <= set(ids)
 
 
-def test_questions_are_scored_without_pictures(case: Case, tmp_path: Path) -> None:
+def test_questions_are_scored_without_pictures(case: Case) -> None:
     specs = [case.source]
-    assert load_questions(specs, "all", cache=tmp_path, need_images=False) == case.questions
+    assert load_questions(specs, "all", cache=case.cache, need_images=False) == case.questions
 
 
 def test_all_benchmarks_can_be_asked_at_once(tmp_path: Path) -> None:

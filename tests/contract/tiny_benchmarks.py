@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,85 @@ def write_amber(folder: Path) -> str:
     return f"amber:{folder}"
 
 
+def write_hallusionbench(folder: Path) -> str:
+    """Three sets of either category: two questions about an original and an edited picture, or without and with one."""
+    pictures = folder / "hallusion_bench"
+    records = []
+    for category, number, figure, (question, truths) in product(
+        ("VD", "VS"), range(3), range(2), enumerate(((1, 0), (0, 1)))
+    ):
+        name = f"{category}/chart/{number}_{figure}.png"
+        visual = figure + 1 if category == "VD" else 2 * figure
+        if visual:
+            (pictures / name).parent.mkdir(parents=True, exist_ok=True)
+            tiny_image(2 * number + figure).save(pictures / name)
+        record = {
+            "category": category,
+            "subcategory": "chart",
+            "visual_input": visual,
+            "set_id": number,
+            "figure_id": figure,
+            "question_id": question,
+            "gt_answer": truths[figure],
+        }
+        records.append(
+            {
+                **{key: str(value) for key, value in record.items()},
+                "question": f"Does the chart show more than {question} {THINGS[number]}s?",
+                "filename": f"./{name}" if visual else None,
+            }
+        )
+    (folder / "HallusionBench.json").write_text(json.dumps(records))
+    return f"hallusionbench:{folder}"
+
+
+def write_dash_b(folder: Path) -> str:
+    """Two objects of one data set and one of another: three pictures without, and three with each."""
+    listed = {"coco": THINGS[:2], "objects_365_100": THINGS[2:3]}
+    for side, start in (("neg", 0), ("pos", 3)):
+        content: dict[str, dict[str, list[str]]] = {}
+        for data_set, objects in listed.items():
+            for shown in objects:
+                place = folder / side / data_set / shown
+                place.mkdir(parents=True)
+                for number in range(start, start + 3):
+                    tiny_image(number).save(place / f"{number}.png")
+                content.setdefault(data_set, {})[shown] = [f"{start + each}.png" for each in range(3)]
+        (folder / f"dash_benchmark_{side}.json").write_text(json.dumps(content))
+    return f"dash_b:{folder}"
+
+
+def write_mme(folder: Path) -> str:
+    """A subtask of either kind whose texts lie beside the pictures, and one that keeps them apart."""
+    for task, parts in (
+        ("count", ("", "")),
+        ("code_reasoning", ("", "")),
+        ("scene", ("images", "questions_answers_YN")),
+    ):
+        pictures, texts = (folder / task / part for part in parts)
+        texts.mkdir(parents=True, exist_ok=True)
+        pictures.mkdir(parents=True, exist_ok=True)
+        for number in range(4):
+            tiny_image(number).save(pictures / f"{number}.png")
+            lines = [
+                f"Is there a {THINGS[(number + shift) % len(THINGS)]} in {task}? Please answer yes or no.\t{answer}\n"
+                for shift, answer in enumerate(("Yes", "No"))
+            ]
+            (texts / f"{number}.txt").write_text("".join(lines))
+    return f"mme:{folder}"
+
+
+def write_lmms_eval(_folder: Path) -> str:
+    """Nothing: lmms-eval has its data; ``tiny_task`` stands for it."""
+    return "lmms-eval:tiny"
+
+
 WRITERS: dict[str, Callable[[Path], str]] = {
     "amber": write_amber,
+    "dash_b": write_dash_b,
+    "hallusionbench": write_hallusionbench,
+    "lmms-eval": write_lmms_eval,
+    "mme": write_mme,
     "pope": write_pope,
     "repope": write_repope,
     "scienceqa": write_scienceqa,

@@ -18,6 +18,7 @@ from PIL import Image
 from hipp_prune import api
 from hipp_prune.evaluation.scorecard import answer_questions
 from hipp_prune.models import TOYS, load_model
+from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
 from tests.unit.checkpoints.tiny_plans import make_plan
@@ -183,3 +184,22 @@ def test_lmms_eval_gets_the_answers_that_evaluate_gives(model: str, tmp_path: Pa
             assert text == answer.given.lower() or abs(answer.margin) < 2e-4, "not a tie"
         right = sum(text == answer.gold.lower() for text, answer in zip(said, ours, strict=True)) / COUNT
         assert logged[name].scores[metric] == pytest.approx(right)
+
+
+def test_its_tasks_ask_what_our_own_files_ask(tmp_path: Path) -> None:
+    world = load_questions(["toyworld"], "test", cache=tmp_path / "world", seed=0)
+    asked = {
+        name: [question for question in world if question.benchmark == name][:COUNT]
+        for name in ("pope", "scienceqa")
+    }
+    write_tasks(tmp_path, **asked)
+    for name, ours in asked.items():
+        source = f"lmms-eval:{name}_local,include={tmp_path}"
+        theirs = load_questions([source], "all", cache=tmp_path / "cache")
+        assert [question.prompt for question in theirs] == [question.prompt for question in ours]
+        assert [question.answer for question in theirs] == [question.answer for question in ours]
+        assert [question.answers for question in theirs] == [question.answers for question in ours]
+        for mine, other in zip(ours, theirs, strict=True):
+            assert (mine.image is None) is (other.image is None)
+            if mine.image is not None and other.image is not None:
+                assert read_image(other.image).tobytes() == read_image(mine.image).tobytes()

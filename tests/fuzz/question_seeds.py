@@ -18,7 +18,7 @@ from hipp_prune.files.reading import read_text
 from hipp_prune.files.writing import write_text
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmark import Score
-from hipp_prune.questions.benchmarks import amber, pope, scienceqa
+from hipp_prune.questions.benchmarks import amber, dash_b, hallusionbench, pope, scienceqa
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
@@ -68,6 +68,8 @@ _KINDS = {
     **_POPE,
     "amber/annotations.json": list[amber._Annotation],
     "amber/query/query_discriminative.json": list[amber._Query],
+    "dash_b/dash_benchmark_neg.json": dash_b._List,
+    "hallusionbench/HallusionBench.json": list[hallusionbench._Record],
     _PROBLEMS: dict[str, Any],
     "scienceqa/pid_splits.json": dict[str, list[str]],
     _FLATTENED: scienceqa._Flattened,

@@ -70,6 +70,8 @@ class Loading:
     """Counts bad records and leaves them out; None makes them errors."""
     need_images: bool = True
     """False where answers are scored and no picture is opened."""
+    cache: Path = Path()
+    """Where pictures are written that come without a file; nothing is where ``need_images`` is False."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ class Benchmark:
     """Names that may follow the path of a source as ``,NAME=VALUE``, besides those that go by
     themselves (``source_options``)."""
     instruction: str
-    """What the official prompt ends with, the same for all questions."""
+    """What the official prompt ends with, the same for all questions; empty where each has its own."""
     load: Callable[[Path, Loading], list[Question]]
     """Every question of an official file or folder."""
     parse: Callable[[Question, str, Rule], int | None]

@@ -174,6 +174,7 @@ def _load(
         options=source.options,
         skip_bad=skip_bad,
         need_images=need_images,
+        cache=cache,
     )
     questions = BENCHMARKS[source.name].load(source.path, how)
     return questions if split == "all" else assign(questions, seed=seed)[split]

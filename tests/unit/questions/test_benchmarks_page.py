@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from hipp_prune.questions.benchmarks import BENCHMARKS
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.benchmarks import BENCHMARKS, lmms_eval
+from hipp_prune.questions.sources import load_questions
+from tests.contract.tiny_benchmarks import WRITERS
+from tests.contract.tiny_task import tiny_task
 
 PAGE = Path(__file__).parents[3] / "docs" / "benchmarks.md"
-DESCRIBED = {"amber", "pope", "repope", "scienceqa"}
+DESCRIBED = {"amber", "dash_b", "hallusionbench", "lmms-eval", "mme", "pope", "repope", "scienceqa"}
 """What the page may not lose."""
 
 
@@ -28,7 +30,7 @@ def test_every_row_is_of_a_benchmark_and_has_a_section() -> None:
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_a_row_says_what_the_module_says(name: str) -> None:
+def test_a_row_says_what_the_module_says(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark = BENCHMARKS[name]
     if name not in rows():
         pytest.skip(f"{benchmark.title} has no row and no section in docs/benchmarks.md yet")
@@ -37,11 +39,9 @@ def test_a_row_says_what_the_module_says(name: str) -> None:
     assert title.startswith(benchmark.title)
     assert role == benchmark.role
     assert source == f"`{name}:PATH{options}`"
-    question = Question(
-        benchmark=name, id="1", prompt="Is it?", image=None, answers=("Yes", "No"), gold=0, subset="existence",
-        group="1",
-    )  # fmt: skip
-    found = benchmark.score([question], [0], "official")
+    monkeypatch.setattr(lmms_eval, "open_task", tiny_task)
+    questions = load_questions([WRITERS[name](tmp_path)], "all", cache=tmp_path / "cache")
+    found = benchmark.score(questions, [question.gold for question in questions], "official")
     assert re.findall(r"`([^`]+)`", columns) == list(found.rows()[0][1:])
     assert chance.startswith("50%") or "guess" in chance
     assert re.search(r"20\d\d, arXiv \d{4}\.\d{5}, github\.com/", reference)

@@ -14,15 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hipp_prune.errors import InputError, QuestionError
-from hipp_prune.files.faults import name, shown
-from hipp_prune.files.ranges import Bounds, Natural
-from hipp_prune.files.strict import check_value
-from hipp_prune.questions.benchmark import RESTORE, Benchmark, Column, Loading, Rule
+from hipp_prune.errors import QuestionError
+from hipp_prune.files.faults import shown
+from hipp_prune.files.ranges import Natural
+from hipp_prune.questions.benchmark import Benchmark, Column, Loading, Rule
 from hipp_prune.questions.image_folders import image_folder
 from hipp_prune.questions.intervals import (
-    Interval,
-    balanced_accuracy_interval,
     percent,
     percents,
     with_interval,
@@ -33,9 +30,9 @@ from hipp_prune.questions.yes_no import (
     YES_NO,
     YesNoCounts,
     class_balanced_mean,
-    count_yes_no,
     parse_yes_no,
 )
+from hipp_prune.questions.yes_no_parts import ALL, YesNoParts, count_parts, restore_parts
 
 NAME, TITLE = "amber", "AMBER"
 
@@ -45,9 +42,7 @@ INSTRUCTION = "\nAnswer the question using a single word or phrase."
 QUERIES, ANNOTATIONS = Path("query", "query_discriminative.json"), Path("annotations.json")
 """Below the data folder."""
 
-ALL = "all"
-"""The part with every question."""
-PARTS = (ALL, "existence", "attribute", "state", "number", "action", "relation")
+PARTS = ("existence", "attribute", "state", "number", "action", "relation")
 """In the order of the official report; state, number and action are kinds of attribute."""
 
 _IMAGE_FOLDERS = ("image", "images")
@@ -194,39 +189,8 @@ def _official(right: int, n: int) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AmberScore:
+class AmberScore(YesNoParts):
     """The score of AMBER's yes/no questions; ``accuracy`` is the balanced one over all of them."""
-
-    parts: dict[str, YesNoCounts]
-    """By part, positive = yes; parts without a question are absent."""
-    intervals: dict[str, Bounds]
-    """95% interval of balanced accuracy, by part."""
-
-    @property
-    def n(self) -> int:
-        """Questions asked."""
-        return self.parts[ALL].n
-
-    @property
-    def accuracy(self) -> float:
-        """Balanced accuracy over all dimensions, in [0, 1]."""
-        return self.parts[ALL].balanced_accuracy
-
-    @property
-    def chance(self) -> float:
-        """A half, however unbalanced the labels are."""
-        return 0.5
-
-    @property
-    def interval(self) -> Interval:
-        """Of ``accuracy``, from a bootstrap over pictures."""
-        return self.intervals[ALL]
-
-    @property
-    def remark(self) -> str:
-        """How many answers the official rule could not read."""
-        failed = self.parts[ALL].failed
-        return f"neither Yes nor No, so wrong: {failed} answers" if failed else ""
 
     @property
     def official(self) -> dict[str, OfficialMetrics]:
@@ -282,19 +246,7 @@ def score(
     questions: Sequence[Question], predictions: Sequence[int | None], rule: Rule = "official"
 ) -> AmberScore:
     """Counts by part; every rule counts alike."""
-    said = [None if p is None else q.answers[p] == "Yes" for q, p in zip(questions, predictions, strict=True)]
-    labels = [question.answer == "Yes" for question in questions]
-    members: dict[str, list[int]] = {part: [] for part in PARTS}
-    for index, question in enumerate(questions):
-        for part in (ALL, question.subset, *question.tags):
-            members[part].append(index)
-    parts, intervals = {}, {}
-    for part, rows in members.items():
-        if rows:
-            own, told = [labels[row] for row in rows], [said[row] for row in rows]
-            parts[part] = count_yes_no(own, told, rule)
-            intervals[part] = balanced_accuracy_interval(own, told, [questions[row].group for row in rows])
-    return AmberScore(parts=parts, intervals=intervals)
+    return AmberScore(**count_parts(questions, predictions, rule, PARTS))
 
 
 def restore(content: Mapping[str, Any], where: str) -> AmberScore:
@@ -303,17 +255,7 @@ def restore(content: Mapping[str, Any], where: str) -> AmberScore:
     Raises:
         InputError: it is something else; the sentence begins with ``where``.
     """
-    score = check_value(content, AmberScore, where=where, remedy=RESTORE, error=InputError, foreign=True)
-    if (
-        ALL not in score.parts
-        or score.parts.keys() != score.intervals.keys()
-        or not score.parts.keys() <= {*PARTS}
-    ):
-        raise InputError(
-            f"{where}: expected counts and an interval of '{ALL}' and of each part, found counts of "
-            f"{', '.join(map(name, score.parts))} and intervals of {', '.join(map(name, score.intervals))}; {RESTORE}"
-        )
-    return score
+    return restore_parts(content, AmberScore, where, PARTS)
 
 
 def stratum(question: Question) -> Hashable:

@@ -11,6 +11,7 @@ from hipp_prune.errors import BudgetError, InputError, RequirementError
 from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
+from hipp_prune.questions.benchmarks import BENCHMARKS
 from hipp_prune.search.query.forecast import fit_forecast
 from hipp_prune.search.query.requirements import Requirement, meet_requirements
 from tests.unit.search.known_world import make_archive, make_planner
@@ -123,7 +124,7 @@ def test_requirements_that_fail_in_pairs_say_what_each_allows_alone():
 def test_what_is_no_requirement(text):
     with pytest.raises(
         InputError,
-        match=r"a requirement is NAME=FRACTION with a name of amber, pope, repope, scienceqa, sparsity",
+        match=rf"a requirement is NAME=FRACTION with a name of {', '.join(BENCHMARKS)}, sparsity",
     ):
         Requirement.parse(text)
 
