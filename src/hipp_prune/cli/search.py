@@ -63,7 +63,7 @@ class Search:
         from hipp_prune.questions.benchmark import ROLES
         from hipp_prune.report.terminal import next_steps, progress_bars, remark, skipping
         from hipp_prune.search.archive import Archive
-        from hipp_prune.search.query.roles import measured_roles
+        from hipp_prune.search.query.roles import even_preference, measured_roles
         from hipp_prune.search.record import read_record
         from hipp_prune.stages.search import search
 
@@ -84,14 +84,14 @@ class Search:
         folder = RunDirectory(self.run_directory).search
         if (unspent := read_record(folder.record).unspent) is not None:
             remark(unspent)
-        measured = measured_roles(Archive(folder.archive))
+        archive = Archive(folder.archive)
+        measured = measured_roles(archive)
         if missing := [role for role in ROLES if role not in measured]:
             remark(
                 f"the questions measure only {' and '.join(measured)}; no preference can weigh {' or '.join(missing)}"
             )
-        asked = ",".join(["1" if role in measured else "0" for role in ROLES] + ["1"])
         run = shlex.quote(str(self.run_directory))
-        next_steps(f"hipp-prune query {run} --preference {asked} --out plan.json")
+        next_steps(f"hipp-prune query {run} --preference {even_preference(archive)} --out plan.json")
 
 
 def _part(group: type[GroupT], settings: SearchSettings) -> GroupT:
