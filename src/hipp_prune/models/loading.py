@@ -231,6 +231,17 @@ def find_class(source: Path | str, config: PreTrainedConfig, *, trust_remote_cod
     return model_class
 
 
+def describe_model(
+    source: Path | str, config: PreTrainedConfig, *, trust_remote_code: bool = False
+) -> PreTrainedModel:
+    """The model that a configuration describes, found fit for pruning, taking no memory.
+
+    Raises:
+        CheckpointError, UnsupportedModelError: see ``find_class``.
+    """
+    return _without_weights(source, config, find_class(source, config, trust_remote_code=trust_remote_code))
+
+
 def _without_weights(source: Path | str, config: PreTrainedConfig, model_class: Any) -> PreTrainedModel:
     """The model that a configuration describes, taking no memory."""
     try:

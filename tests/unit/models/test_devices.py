@@ -31,7 +31,7 @@ def test_the_best_device(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    monkeypatch.setattr(devices, "_has_doubles", lambda device: doubles)
+    monkeypatch.setattr(devices, "_has_doubles", lambda _: doubles)
     assert best_device() == best
 
 
@@ -45,7 +45,7 @@ def test_a_gpu_is_called_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     class Told:
         name, total_memory = "NVIDIA H100", 80 * 10**9
 
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: Told)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: Told)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     assert describe_device(torch.device("cuda", 1)) == "cuda:1 (NVIDIA H100, 80 GB)"
     assert describe_device(torch.device("cuda")) == "cuda:0 (NVIDIA H100, 80 GB)"
