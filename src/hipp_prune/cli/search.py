@@ -10,7 +10,7 @@ import tyro
 
 from hipp_prune.search.methods import METHODS
 from hipp_prune.search.settings import SearchChoices, SearchResearch, SearchSettings
-from hipp_prune.stages.settings import AskSettings, LoadSettings
+from hipp_prune.stages.settings import AskSettings, CalibrateSettings, LoadSettings
 
 GroupT = TypeVar("GroupT")
 
@@ -28,6 +28,8 @@ class Search:
     """Run directory that calibrate made."""
     force: bool = False
     """Throw away an earlier search with other settings."""
+    dry_run: bool = False
+    """Say how long this and later stages take here, in how much memory, and what would be refused; do nothing."""
     skip_bad: bool = False
     """Leave out (and count) broken questions and pictures instead of stopping."""
     search: SearchChoices = SearchChoices()
@@ -59,6 +61,9 @@ class Search:
     def run(self) -> None:
         """Calls ``stages.search``."""
         settings = self.settings
+        if self.dry_run:
+            self._look_ahead()
+            return
         from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.questions.benchmark import ROLES
         from hipp_prune.report.terminal import next_steps, progress_bars, remark, skipping
@@ -92,6 +97,30 @@ class Search:
             )
         run = shlex.quote(str(self.run_directory))
         next_steps(f"hipp-prune query {run} --preference {even_preference(archive)} --out plan.json")
+
+    def _look_ahead(self) -> None:
+        """Calls ``stages.outlook``.
+
+        Raises:
+            SystemExit: with status 2 where something would be refused.
+        """
+        from hipp_prune.files.run_directory import RunDirectory
+        from hipp_prune.report.terminal import print_outlook
+        from hipp_prune.stages.outlook import outlook
+
+        begun = RunDirectory(self.run_directory).provenance()
+        found = outlook(
+            begun.model,
+            begun.questions,
+            calibrate=CalibrateSettings(seed=begun.seed),
+            search=self.settings,
+            asking=self.asking,
+            loading=self.loading,
+            out=self.run_directory,
+        )
+        print_outlook(found.table(), found.heading, found.remarks, found.refused)
+        if found.refused:
+            raise SystemExit(2)
 
 
 def _part(group: type[GroupT], settings: SearchSettings) -> GroupT:

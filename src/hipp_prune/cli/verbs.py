@@ -82,6 +82,11 @@ VERBS: Mapping[str, Verb] = {
         "Check",
         "Compare every file of a run, a comparison or a checkpoint with what was written: sizes and checksums.",
     ),
+    "doctor": Verb(
+        "hipp_prune.cli.doctor",
+        "Doctor",
+        "Look at the installation, the machine and a model: what is missing, and how long each stage takes here.",
+    ),
     "show": Verb(
         "hipp_prune.cli.show",
         "ShowState",

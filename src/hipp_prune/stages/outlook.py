@@ -71,6 +71,11 @@ class Outlook:
         """Of all stages, one after the other."""
         return sum(price.seconds for price in self.prices)
 
+    @property
+    def heading(self) -> str:
+        """Of which model, where, and how it was found."""
+        return f"{self.model} on {self.device}, {self.how}"
+
     def to_json(self) -> dict[str, Any]:
         """All of it, as JSON has it."""
         return asdict(self)
