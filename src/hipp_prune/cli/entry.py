@@ -1,5 +1,6 @@
 """Parses the command line, runs a verb, and turns what goes wrong into one sentence."""
 
+import logging
 import os
 import sys
 import traceback
@@ -30,6 +31,25 @@ DEBUG = "--debug"
 """Shows tracebacks; may stand anywhere."""
 
 
+class _Remarks(logging.Handler):
+    """Prints what stages tell our logger among the remarks."""
+
+    def attach(self) -> None:
+        """Listens, from now on."""
+        ours = logging.getLogger("hipp_prune")
+        ours.setLevel(logging.INFO)
+        ours.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints one."""
+        from hipp_prune.report.terminal import remark
+
+        remark(record.getMessage())
+
+
+_REMARKS = _Remarks()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that the arguments name, and turns errors into a sentence and an exit status.
 
@@ -42,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    _REMARKS.attach()
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word != DEBUG] or ["--help"]
     command: Command | None = None

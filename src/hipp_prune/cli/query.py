@@ -54,4 +54,8 @@ class Query:
             force=self.force,
         )
         print_plan(plan, out)
-        next_steps(f"hipp-prune prune --model MODEL --plan {shlex.quote(str(out))} --out CKPT")
+        next_steps(
+            shlex.join(
+                ["hipp-prune", "prune", "--run", str(run.root), "--plan", str(out), "--out", "smaller"]
+            )
+        )

@@ -82,6 +82,16 @@ VERBS: Mapping[str, Verb] = {
         "Check",
         "Compare every file of a run, a comparison or a checkpoint with what was written: sizes and checksums.",
     ),
+    "doctor": Verb(
+        "hipp_prune.cli.doctor",
+        "Doctor",
+        "Look at the installation, the machine and a model: what is missing, and how long each stage takes here.",
+    ),
+    "show": Verb(
+        "hipp_prune.cli.show",
+        "ShowState",
+        "Say what a run, a checkpoint, a plan or a file of results is, how far it got, and what to run next.",
+    ),
     "export": Verb(
         "hipp_prune.cli.export",
         "Export",

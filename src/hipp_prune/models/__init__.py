@@ -7,13 +7,13 @@ from pathlib import Path
 
 from hipp_prune.files.manifest import check_all
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.devices import SPLIT, parse_device
 from hipp_prune.models.families import SUPPORTED
 from hipp_prune.models.loading import (
     TOYS,
     find_class,
     find_source,
     load_weights,
-    parse_device,
     parse_dtype,
     read_config,
 )
@@ -32,7 +32,8 @@ def load_model(
 
     Args:
         name: a checkpoint folder (pruned ones included), a hub name, ``toy-llava`` or ``toy-qwen2.5-vl``.
-        device: torch device the model is moved to; ``auto`` splits it over this worker's GPUs.
+        device: torch device the model is moved to; ``best`` is the fastest one here, ``auto`` splits the model over
+            this worker's GPUs.
         dtype: ``auto`` (the checkpoint's own), ``float32``, ``bfloat16`` or ``float16``.
         trust_remote_code: whether code from the checkpoint may run; pruned checkpoints do not need it here.
 
@@ -46,7 +47,7 @@ def load_model(
         RunError: if a file of a checkpoint that we wrote is no longer what we wrote.
         InputError: for an unknown dtype, a device this machine does not have, or GPUs too small for the model.
     """
-    target = None if device == "auto" else parse_device(device)
+    target = None if device == SPLIT else parse_device(device)
     parse_dtype(dtype)
     source = find_source(name)
     if isinstance(source, Path):

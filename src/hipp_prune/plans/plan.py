@@ -62,6 +62,8 @@ class _ReadNotes:
     predicted: dict[str, dict[str, float]] = field(default_factory=dict)
     compensation: Compensation = "none"
     image_weight: Share | None = 0.5
+    model: str | None = None
+    sources: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

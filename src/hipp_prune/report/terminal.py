@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from hipp_prune.distributed import speaks
 from hipp_prune.files.progress import Progress as ProgressCallback
@@ -104,6 +105,34 @@ def print_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
         table.add_column(name, justify="left" if column == 0 else "right", overflow="fold")
     for row in body:
         table.add_row(*row)
+    console.print(table)
+
+
+def print_outlook(
+    rows: Sequence[tuple[str, ...]], heading: str, remarks: Sequence[str], refused: Sequence[str] = ()
+) -> None:
+    """What stages will take, and what would stop them.
+
+    Args:
+        rows: the header, and a row a stage.
+        heading: of which model, where, and how it was found.
+        remarks: what is slow or assumed.
+        refused: what would stop the work.
+    """
+    print_table(heading, rows)
+    for sentence in remarks:
+        say(sentence)
+    for sentence in refused:
+        say(f"refused: {sentence}")
+
+
+def print_facts(title: str, facts: Sequence[tuple[str, str]]) -> None:
+    """Names and what there is to say of each, under a title; long ones wrap beside their name."""
+    table = Table(title=Text(title), title_justify="left", box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, fact in facts:
+        table.add_row(name, Text(fact))
     console.print(table)
 
 

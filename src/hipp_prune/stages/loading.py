@@ -1,23 +1,29 @@
 """How a model is loaded, what a calibrated run starts with, and where pictures are drawn."""
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
+
+import torch
 
 from hipp_prune import distributed
 from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.errors import RunError
 from hipp_prune.files.locking import sole_writer
+from hipp_prune.files.machine import usable_cpus
 from hipp_prune.files.replacing import is_alive
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.loading import local_folder, parse_device, parse_dtype
+from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow_precision, useful_threads
+from hipp_prune.models.loading import local_folder, parse_dtype
 from hipp_prune.models.refusals import refuse_early
 from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.minibatches import calibration_sample
@@ -29,17 +35,45 @@ from hipp_prune.stages.settings import LoadSettings
 
 _TEMPORARY = "hipp-prune-"
 """How our folders in the system's temporary folder begin; the process comes next."""
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""What a user sets who has decided how many threads there are to be."""
+_at_first = _chosen = torch.get_num_threads()
+"""Threads before we changed anything, and since; another number is the user's."""
+_log = logging.getLogger("hipp_prune")
 
 
 def load(model: str | Path, loading: LoadSettings = LoadSettings()) -> Adapter:
     """Opens a checkpoint, dense or pruned, behind the adapter of its family.
 
+    Threads are set to what suits the model, and the logger ``hipp_prune`` is told which device it is on.
+
     Raises:
         UnsupportedModelError, CheckpointError: see ``load_model``.
     """
-    return load_model(
+    adapter = load_model(
         model, device=loading.device, dtype=loading.dtype, trust_remote_code=loading.trust_remote_code
     )
+    set_threads(adapter.shape.language_parameters)
+    devices = dict.fromkeys(parameter.device for parameter in adapter.model.parameters())
+    _say(logging.INFO, f"device: {', '.join(map(describe_device, devices))}")
+    if (slow := slow_precision(adapter.device, adapter.model.dtype)) is not None:
+        _say(logging.WARNING, slow)
+    return adapter
+
+
+def set_threads(parameters: int) -> None:
+    """Has torch use the threads that suit a language model of so many parameters, unless the user has decided that."""
+    global _chosen
+    if any(name in os.environ for name in _THREADS) or torch.get_num_threads() not in (_at_first, _chosen):
+        return
+    _chosen = min(_at_first, useful_threads(parameters, usable_cpus()))
+    torch.set_num_threads(_chosen)
+
+
+@cache
+def _say(level: int, sentence: str) -> None:
+    """Tells our logger something, once."""
+    _log.log(level, sentence)
 
 
 def check_model(model: str, loading: LoadSettings = LoadSettings()) -> Path:
@@ -49,7 +83,7 @@ def check_model(model: str, loading: LoadSettings = LoadSettings()) -> Path:
         UnsupportedModelError, CheckpointError: see ``load_model``.
         InputError: for a device or type that there is not.
     """
-    if loading.device != "auto":
+    if loading.device != SPLIT:
         parse_device(loading.device)
     parse_dtype(loading.dtype)
     folder = local_folder(model)

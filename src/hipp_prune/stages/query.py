@@ -1,6 +1,7 @@
 """A preference or requirements, answered with a plan; neither the model nor transformers is needed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hipp_prune.errors import InputError
@@ -47,9 +48,10 @@ def query(
         InputError: if neither preference nor requirements are given, or a requirement cannot be judged.
     """
     directory = RunDirectory(run)
-    directory.provenance()
+    begun = directory.provenance()
     path = directory.require(directory.search.planner, made_by=f"hipp-prune search {run}")
     plan = _answer(Planner.load(path), directory.search, preference, settings, requirements)
+    plan = replace(plan, notes={**plan.notes, "model": begun.model, "sources": list(begun.questions)})
     write_output(out or plan_path(directory, preference, settings, requirements), plan.to_json(), force=force)
     return plan
 

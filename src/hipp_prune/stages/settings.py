@@ -16,8 +16,9 @@ from hipp_prune.questions.splits import Split
 class LoadSettings:
     """How a model is loaded."""
 
-    device: str = "cpu"
-    """cpu, cuda, cuda:1 …; auto splits a model that is larger than one GPU."""
+    device: str = "best"
+    """best takes cuda where there is a GPU, else mps, else cpu, and says which.
+    cpu, cuda, cuda:1 … take that one; auto splits a model that is larger than one GPU."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto keeps the checkpoint's."""
     trust_remote_code: bool = False
