@@ -376,7 +376,17 @@ class TestAdapter:
     def test_packed_forced_answers_equal_unpacked_ones(
         self, adapter: Adapter, features: dict[Path, ImageFeatures]
     ) -> None:
-        texts = ("a red cup", None, "Yes", "the green square is above it", "a red cup and a dog", None, None, "no", "A")
+        texts = (
+            "a red cup",
+            None,
+            "Yes",
+            "the green square is above it",
+            "a red cup and a dog",
+            None,
+            None,
+            "no",
+            "A",
+        )
         forced = [() if text is None else adapter.spelling.sequence(text) for text in texts]
         alone = torch.cat(
             [

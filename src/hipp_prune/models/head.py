@@ -5,7 +5,6 @@ A vocabulary is large, and of a prompt's many positions one answers the question
 returns. So the forward is left as it is, and its head is given the wanted positions only.
 """
 
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 

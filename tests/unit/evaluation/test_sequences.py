@@ -64,7 +64,9 @@ def test_a_model_without_end_tokens_is_not_asked_for_one():
 @given(arrays(np.float64, 5, elements=st.floats(-800, 0)))
 def test_the_return_of_an_open_question_is_its_log_probability(log_p):
     scores = AnswerScores(
-        answers=np.stack([log_p, log_complement(log_p)], axis=1), rest=np.zeros(5), greedy=np.array([0, 1, 1, 0, -1])
+        answers=np.stack([log_p, log_complement(log_p)], axis=1),
+        rest=np.zeros(5),
+        greedy=np.array([0, 1, 1, 0, -1]),
     )
     gold = np.zeros(5, dtype=np.int64)
     np.testing.assert_allclose(answer_returns(scores, gold, kind="log-sigmoid"), log_p, atol=2e-9)
