@@ -4,8 +4,8 @@ One forward pass a batch of questions, logits at the answers' positions only. Im
 plan, so they are computed once, when the evaluator is made. Questions about one image stand behind it in one sequence.
 
 A closed question whose answers are told apart by their first token is a row with one position. Any other answer is
-forced on the model behind its prompt (``evaluation.sequences``): of an open question the one that is wanted, of a closed
-one each that is allowed, a row each.
+forced on the model behind its prompt (``evaluation.sequences``): of an open question the one that is wanted, of a
+closed one each that is allowed, a row each.
 """
 
 from collections import defaultdict
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hipp_prune.errors import QuestionError
 from hipp_prune.evaluation.features import IMAGE_MEMORY, encode_image_files
 from hipp_prune.evaluation.sequences import (
     DenseAnswer,
@@ -97,6 +98,7 @@ class Evaluator:
 
     Raises:
         ImageError: if a picture is missing or cannot be decoded.
+        QuestionError: once a question without an answer is prepared.
         RunError: if the disk is full.
     """
 
@@ -247,10 +249,18 @@ class Evaluator:
         )
 
     def _forced(self, index: int) -> tuple[tuple[int, ...], ...]:
-        """The tokens forced behind a question's prompt, in a row each; one without any where the first token answers."""
+        """The tokens forced behind a question's prompt, a row each; one without any where the first token answers.
+
+        Raises:
+            QuestionError: if its answer is not known.
+        """
         if index not in self._answers:
             question, spelling = self.questions[index], self.adapter.spelling
-            assert not question.is_unlabelled, f"question {question.id} has no answer to be scored by"
+            if question.is_unlabelled:
+                raise QuestionError(
+                    f"question {question.id} has no answer to score by; give the dense model's answers, which "
+                    f"calibrate wrote, as in agreement:RUN/agreement.jsonl"
+                )
             told = not question.is_open and spelling.tells_apart(question.answers)
             self._answers[index] = _NOTHING if told else tuple(map(spelling.sequence, question.answers))
         return self._answers[index]

@@ -1,8 +1,8 @@
 """The output head where answers are read, and nowhere else.
 
-A vocabulary is large, and of a prompt's many positions one answers the question, or a few. Stock forwards can be told so by
-``logits_to_keep``, but some have no such argument and swallow it in ``**kwargs``, others scale or cap what the head
-returns. So the forward is left as it is, and its head is given the wanted positions only.
+A vocabulary is large, and of a prompt's many positions one answers the question, or a few. Stock forwards can be told
+so by ``logits_to_keep``, but some have no such argument and swallow it in ``**kwargs``, others scale or cap what the
+head returns. So the forward is left as it is, and its head is given the wanted positions only.
 """
 
 from torch import Tensor, nn
