@@ -164,13 +164,10 @@ def answer_questions(
 
 
 def _own_words(adapter: Adapter, questions: Sequence[Question]) -> dict[str, str]:
-    """What the model says to open questions, by their ids: as many tokens as the wanted answer has, and an end."""
-    texts: dict[str, str] = {}
-    for question in questions:
-        wanted = len(adapter.spelling.sequence(question.answer))
-        (answer,) = answer_freely(adapter, [question], max_tokens=wanted if question.cut else wanted + 1)
-        texts[question.id] = answer.text
-    return texts
+    """What the model says to open questions, by their ids, in as many tokens as the longest wanted answer needs."""
+    wanted = max((len(adapter.spelling.sequence(question.answer)) for question in questions), default=0)
+    answers = answer_freely(adapter, questions, max_tokens=wanted + 1)
+    return {question.id: answer.text for question, answer in zip(questions, answers, strict=True)}
 
 
 def evaluate_model(

@@ -81,7 +81,7 @@ def evaluate(
     )
 
 
-def _labelled(questions: Sequence[Question], dense: str | None, loading: LoadSettings) -> Sequence[Question]:
+def _labelled(questions: list[Question], dense: str | None, loading: LoadSettings) -> list[Question]:
     """Questions as they are, or with the dense model's answers where they come without one.
 
     Raises:

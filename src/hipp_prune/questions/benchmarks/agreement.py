@@ -1,4 +1,4 @@
-"""Agreement with the dense model: questions without an answer of anybody's, to which the dense model's is the one wanted.
+"""Agreement with the dense model: questions that come without an answer, to which its own is the one wanted.
 
 A source is a folder of pictures, about each of which one prompt asks (``prompt=``), or a file of questions with the
 dense model's answers, as ``calibrate`` leaves it in the run: JSON lines with ``id``, ``prompt``, ``answer``, ``image``
