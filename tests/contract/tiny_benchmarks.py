@@ -176,7 +176,46 @@ def write_lmms_eval(_folder: Path) -> str:
     return "lmms-eval:tiny"
 
 
+def write_agreement(folder: Path) -> str:
+    """The dense model's answers to two prompts about each picture, of one and of several words; one is cut."""
+    pictures = write_pictures(folder / "images")
+    write_lines(
+        folder / "agreement.jsonl",
+        [
+            {
+                "id": f"{picture}-{prompt}",
+                "prompt": prompt,
+                "answer": ("a red cup", "Yes", "the green square is above")[(number + len(prompt)) % 3],
+                "image": str(folder / "images" / picture),
+                "cut": number == 1,
+            }
+            for number, picture in enumerate(pictures)
+            for prompt in ("Describe the image in one sentence.", "What is it?")
+        ],
+    )
+    return f"agreement:{folder / 'agreement.jsonl'}"
+
+
+def write_agreement_objects(folder: Path) -> str:
+    """An object asserted and one denied in each picture."""
+    pictures = write_pictures(folder / "images")
+    records = [
+        {
+            "id": f"{picture}/{THINGS[(number + part) % len(THINGS)]}",
+            "image": str(folder / "images" / picture),
+            "object": THINGS[(number + part) % len(THINGS)],
+            "answer": ("yes", "no")[part],
+        }
+        for number, picture in enumerate(pictures)
+        for part in range(2)
+    ]
+    write_lines(folder / "objects.jsonl", records)
+    return f"agreement-objects:{folder / 'objects.jsonl'}"
+
+
 WRITERS: dict[str, Callable[[Path], str]] = {
+    "agreement": write_agreement,
+    "agreement-objects": write_agreement_objects,
     "amber": write_amber,
     "dash_b": write_dash_b,
     "hallusionbench": write_hallusionbench,

@@ -28,6 +28,8 @@ class Evaluate:
     answers: Path | None = None
     """Instead of a model: a file of its answers, as --out, LLaVA, POPE, AMBER or lmms-eval wrote them.
     docs/benchmarks.md describes these formats."""
+    dense: str | None = None
+    """The dense model, whose own answers score questions that come without one."""
     out: Path | None = None
     """Where the results are written as JSON."""
     force: bool = False
@@ -78,6 +80,7 @@ class Evaluate:
                 model,
                 self.questions,
                 self.settings,
+                dense=self.dense,
                 loading=self.loading,
                 skip_bad=skip_bad,
                 progress=progress,

@@ -5,6 +5,8 @@
     RUN/
       files.jsonl               every file that we wrote, with its checksum: nothing else is ever removed
       run.json                  the model, the questions, the seed and the versions (written first)
+      agreement.jsonl           the dense model's answers to questions without one, where there are any
+      agreement-objects.jsonl   what it says is in their pictures
       calibration.safetensors   statistics of the dense model
       grams.safetensors         its Gram matrices, where they were asked for
       search/                   configuration, archive of evaluations, policy
@@ -132,6 +134,16 @@ class RunDirectory:
     def calibration(self) -> Path:
         """Statistics of the dense model, written last by ``calibrate``."""
         return self.root / "calibration.safetensors"
+
+    @property
+    def labels(self) -> Path:
+        """The dense model's answers to questions without one."""
+        return self.root / "agreement.jsonl"
+
+    @property
+    def object_labels(self) -> Path:
+        """What it says is, and is not, in their pictures."""
+        return self.root / "agreement-objects.jsonl"
 
     @property
     def grams(self) -> Path:

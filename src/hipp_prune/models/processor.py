@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from PIL import Image
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
@@ -91,6 +92,28 @@ class Processor:
             conversation, chat_template=self.chat_template, add_generation_prompt=True, tokenize=False
         )
         return str(text)
+
+    def answer_lead(self) -> str:
+        """What the template writes between the prompt and the assistant's answer: a space, or nothing.
+
+        Nothing too where the template cannot write an answer behind a prompt.
+        """
+        marker = "marker"
+        roles = [("user", "Is it so?"), ("assistant", marker)]
+        conversation: list[Any] = [
+            {"role": role, "content": [{"type": "text", "text": text}]} for role, text in roles
+        ]
+        try:
+            written = str(
+                self.tokenizer.apply_chat_template(
+                    conversation, chat_template=self.chat_template, tokenize=False
+                )
+            )
+        except (TemplateError, TypeError, ValueError):
+            return ""
+        prompt = self.render("Is it so?", with_image=False)
+        lead, found, _ = written.removeprefix(prompt).partition(marker)
+        return lead if found and written.startswith(prompt) and not lead.strip() else ""
 
     def token_ids(self, text: str) -> list[int]:
         """Ids of rendered text; a leading BOS is added unless the template wrote one, as stock processors do."""

@@ -64,5 +64,6 @@ def _one(question: Question, pictures: dict[Path, str]) -> str:
         question.answers,
         question.gold,
         None if image is None else pictures[image],
+        *(["cut"] if question.cut else []),
     )
     return hashlib.sha256(repr(fields).encode()).hexdigest()

@@ -12,6 +12,7 @@ from hipp_prune.calibration.general_text import GeneralText
 from hipp_prune.calibration.grams import GramLayout, fit_layout, gather_grams, products_of, token_weights
 from hipp_prune.calibration.measurement import Calibration, batches
 from hipp_prune.calibration.measurement import calibrate as measure
+from hipp_prune.evaluation.labels import Labels, make_labels
 from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import MixedText, Provenance, RunDirectory
@@ -57,8 +58,8 @@ def calibrate(
         loading: how the model is loaded.
         force: replaces an existing run.
         skip_bad: counts bad questions and pictures and leaves them out; None makes them errors.
-        announce: told, before anything is measured, how large the Gram matrices are going to be, and how long they
-            take beside the rest.
+        announce: told, before anything is measured, how many questions the dense model has answered itself, how large
+            the Gram matrices are going to be, and how long they take beside the rest.
         progress: told (questions done, questions in all).
 
     Raises:
@@ -75,6 +76,10 @@ def calibrate(
             start_list(out)
         with distributed.first():
             asked = load_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
+        labels = None
+        if any(question.is_unlabelled for question in asked):
+            labels = _labels(adapter, questions, run, settings, skip_bad, announce)
+            asked = labels.complete(asked)
         sample = calibration_sample(asked, settings.count, seed=seed)
         layout = None
         if settings.compensation == "ridge":
@@ -84,6 +89,8 @@ def calibrate(
                 announce(f"{layout}; about {_duration(seconds)} more than without them")
         if distributed.is_first():
             run.create(Provenance.now(model=model, questions=tuple(questions), seed=seed, general_text=mixed))
+            if labels is not None:
+                labels.save(run.labels, run.object_labels)
         meet(run)
         calibrate_model(
             adapter,
@@ -95,6 +102,26 @@ def calibrate(
             progress=progress,
         )
     return run
+
+
+def _labels(
+    adapter: Adapter,
+    specs: Sequence[str],
+    run: RunDirectory,
+    settings: CalibrateSettings,
+    skip_bad: SkipBad | None,
+    announce: Callable[[str], None] | None,
+) -> Labels:
+    """The dense model's own answers to all questions that come without one, whatever their split."""
+    with distributed.first():
+        everything = load_questions(specs, "all", cache=run.cache, seed=settings.seed, skip_bad=skip_bad)
+    labels = make_labels(adapter, everything, max_tokens=settings.answer_tokens, sure=settings.object_margin)
+    if announce is not None:
+        announce(
+            f"the dense model's own answers are the target of {len(labels.answers)} questions without one, and of "
+            f"{len(labels.objects)} about objects in their pictures: what they score is agreement with the dense model"
+        )
+    return labels
 
 
 def calibrate_model(

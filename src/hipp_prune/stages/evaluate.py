@@ -6,6 +6,8 @@ from pathlib import Path
 
 from hipp_prune.checkpoints.card import write_scores
 from hipp_prune.checkpoints.ledger import checkpoint_compensation, checkpoint_ledger, lost_savings
+from hipp_prune.errors import QuestionError
+from hipp_prune.evaluation.labels import make_labels
 from hipp_prune.evaluation.results import Results, score_answers_file
 from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions, weight_bytes
 from hipp_prune.evaluation.speed import measure_speedups
@@ -15,6 +17,7 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.benchmarks import asked as asked_benchmarks
+from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_asked, load_questions
 from hipp_prune.report.grids import markdown_table
@@ -28,6 +31,7 @@ def evaluate(
     questions: Sequence[str],
     settings: EvaluateSettings = EvaluateSettings(),
     *,
+    dense: str | None = None,
     loading: LoadSettings = LoadSettings(),
     cache: Path | None = None,
     skip_bad: SkipBad | None = None,
@@ -39,7 +43,8 @@ def evaluate(
         model: as in ``calibrate``, or a checkpoint that ``prune`` wrote.
         questions: specifications.
         settings: which questions are asked, and how they are scored.
-        loading: how the model is loaded.
+        dense: the dense model, whose own answers score questions that come without one.
+        loading: how the models are loaded.
         cache: where the embedded world is drawn; a temporary folder by default.
         skip_bad: as in ``calibrate``.
         progress: told (questions done, questions in all).
@@ -51,6 +56,7 @@ def evaluate(
     with cache_folder(cache) as folder:
         split, seed = settings.split, settings.seed
         asked = load_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
+        asked = _labelled(asked, dense, loading)
         asked = limit_questions(asked, settings.limit, seed=seed)
         plan = checkpoint_plan(model)
         ledger = checkpoint_ledger(local_folder(model))
@@ -73,6 +79,24 @@ def evaluate(
         preference=preference,
         compensation=checkpoint_compensation(local_folder(model)),
     )
+
+
+def _labelled(questions: list[Question], dense: str | None, loading: LoadSettings) -> list[Question]:
+    """Questions as they are, or with the dense model's answers where they come without one.
+
+    Raises:
+        QuestionError: if there is no dense model to ask.
+    """
+    unlabelled = sum(question.is_unlabelled for question in questions)
+    if not unlabelled:
+        return questions
+    if dense is None:
+        raise QuestionError(
+            f"{unlabelled} of the {len(questions)} questions come without an answer, so that only agreement with the "
+            f"dense model can be measured; add --dense MODEL, or give the answers that calibrate wrote, as in "
+            f"--questions agreement:RUN/agreement.jsonl agreement-objects:RUN/agreement-objects.jsonl"
+        )
+    return make_labels(load(dense, loading), questions).complete(questions)
 
 
 def speedups(

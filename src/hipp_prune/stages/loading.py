@@ -16,6 +16,7 @@ from hipp_prune import distributed
 from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.errors import RunError
+from hipp_prune.evaluation.labels import Labels
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.machine import usable_cpus
 from hipp_prune.files.replacing import is_alive
@@ -138,10 +139,16 @@ class CalibratedRun:
         return Grams.load(self.directory.grams) if self.directory.grams.exists() else None
 
     def questions(self, split: Split, *, skip_bad: SkipBad | None = None) -> list[Question]:
-        """The questions of a split; of several workers, the first one draws pictures that are not there yet."""
+        """The questions of a split, labelled as ``calibrate`` found the dense model to answer where nobody else has.
+
+        Of several workers, the first one draws pictures that are not there yet.
+        """
         asked, seed = self.provenance.questions, self.provenance.seed
         with distributed.first():
-            return load_questions(asked, split, cache=self.directory.cache, seed=seed, skip_bad=skip_bad)
+            found = load_questions(asked, split, cache=self.directory.cache, seed=seed, skip_bad=skip_bad)
+        if not any(question.is_unlabelled for question in found):
+            return found
+        return read_labels(self.directory).complete(found)
 
     def sample(self, calibration: Calibration, *, skip_bad: SkipBad | None = None) -> list[Question]:
         """The questions it was calibrated on, drawn again: as many, or of more where a benchmark ran out.
@@ -158,6 +165,17 @@ class CalibratedRun:
             f"the {number} calibration questions of {self.directory.root} cannot be drawn again from its "
             f"{len(asked)} questions; they have changed, so calibrate again"
         )
+
+
+def read_labels(directory: RunDirectory) -> Labels:
+    """The dense model's answers to the run's questions without one.
+
+    Raises:
+        IncompleteRunError: if the run has none.
+        RunError: if a file is no longer what we wrote.
+    """
+    made_by = f"hipp-prune calibrate … --out {directory.root} --force"
+    return Labels.load(directory.require(directory.labels, made_by=made_by), directory.object_labels)
 
 
 def meet(directory: RunDirectory) -> None:

@@ -39,6 +39,10 @@ class CalibrateSettings:
     """Questions a forward pass, ≥ 1."""
     seed: Seed = 0
     """Of the draw, the splits, and everything the run does later, ≥ 0."""
+    answer_tokens: Count = 32
+    """Tokens kept of the dense model's own answer to a question that comes without one, ≥ 1."""
+    object_margin: NotNegative = 1.0
+    """Nats by which it must be surer of Yes or No to be asked about an object in such a question's picture, ≥ 0."""
     compensation: Literal["none", "ridge"] = "none"
     """Whether Gram matrices are gathered, so that plans can be compensated by least squares."""
     gram_disk: Positive = 10.0
