@@ -102,10 +102,55 @@ def write_amber(folder: Path) -> str:
     return f"amber:{folder}"
 
 
+def write_yes_no(folder: Path, name: str = "yes-no") -> str:
+    """Two questions about each picture, one of them yes."""
+    records = [
+        {
+            "image": f"images/{picture}",
+            "question": f"Is there a {THINGS[number]}, {answer}?",
+            "answer": answer,
+        }
+        for number, picture in enumerate(write_pictures(folder / "images"))
+        for answer in ("yes", "no")
+    ]
+    write_lines(folder / f"{name}.jsonl", records)
+    return f"{name}:{folder / name}.jsonl"
+
+
+def write_choices(folder: Path, name: str = "choices") -> str:
+    """Two questions about each picture, of two and of three choices."""
+    records = [
+        {
+            "image": f"images/{picture}",
+            "question": f"What is number {number}?",
+            "choices": list(THINGS[: 2 + part]),
+            "answer": THINGS[part],
+        }
+        for number, picture in enumerate(write_pictures(folder / "images"))
+        for part in range(2)
+    ]
+    write_lines(folder / f"{name}.jsonl", records)
+    return f"{name}:{folder / name}.jsonl"
+
+
+def write_yes_no_utility(folder: Path) -> str:
+    """Yes/no questions that count for utility."""
+    return write_yes_no(folder, "yes-no-utility")
+
+
+def write_choices_robustness(folder: Path) -> str:
+    """Multiple choice that counts for robustness."""
+    return write_choices(folder, "choices-robustness")
+
+
 WRITERS: dict[str, Callable[[Path], str]] = {
     "amber": write_amber,
+    "choices": write_choices,
+    "choices-robustness": write_choices_robustness,
     "pope": write_pope,
     "repope": write_repope,
     "scienceqa": write_scienceqa,
+    "yes-no": write_yes_no,
+    "yes-no-utility": write_yes_no_utility,
 }
 """By ``Benchmark.name``: writes the tiny folder into an empty one and returns the source that names it."""

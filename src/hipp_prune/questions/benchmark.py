@@ -70,6 +70,8 @@ class Loading:
     """Counts bad records and leaves them out; None makes them errors."""
     need_images: bool = True
     """False where answers are scored and no picture is opened."""
+    cache: Path = Path()
+    """Folder for pictures that have no file of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,8 @@ class Question:
     """Questions of one group never fall into different splits: the image, or question and hint text."""
     tags: frozenset[str] = field(default_factory=frozenset)
     """Official categories it is also counted under, e.g. ``IMG``, ``TXT``, ``NO``, ``G1-6``."""
+    weight: float = 1.0
+    """Of its benchmark in the mean over those that serve a role, > 0."""
 
     def __post_init__(self) -> None:
         assert len(self.answers) >= 2, f"question {self.id}: fewer than two allowed answers"

@@ -50,6 +50,27 @@ def assign(
     return assigned
 
 
+def divide(questions: Iterable[Question], *, seed: int = 0) -> dict[Split, list[Question]]:
+    """As :func:`assign`, but no split stays empty where there are as many groups as splits.
+
+    A split that the draw left empty takes one group of the split that has most, always the same one.
+    """
+    assigned = assign(questions, seed=seed)
+    digests: dict[Path, str] = {}
+    groups = {split: {_key(question, digests) for question in members} for split, members in assigned.items()}
+    for empty in SPLITS:
+        fullest = max(SPLITS, key=lambda split: len(groups[split]))
+        if assigned[empty] or len(groups[fullest]) < 2:
+            continue
+        moved = min(groups[fullest], key=lambda key: hashlib.sha256(f"{seed}\n{key}".encode()).digest())
+        groups[fullest].remove(moved)
+        groups[empty].add(moved)
+        members = assigned[fullest]
+        assigned[empty] = [question for question in members if _key(question, digests) == moved]
+        assigned[fullest] = [question for question in members if _key(question, digests) != moved]
+    return assigned
+
+
 def _check_fractions(fractions: Mapping[Split, float]) -> None:
     complete = set(fractions) == set(SPLITS)
     if not complete or min(fractions.values()) < 0 or not math.isclose(sum(fractions.values()), 1):
