@@ -29,7 +29,7 @@ class Calibrate:
 
     def run(self) -> None:
         """Calls ``stages.calibrate``."""
-        from hipp_prune.report.terminal import next_steps, progress_bar, remark, skipping
+        from hipp_prune.report.terminal import next_steps, print_survey, progress_bar, remark, skipping
         from hipp_prune.stages.calibrate import calibrate
 
         with skipping(self.skip_bad) as skip_bad, progress_bar("calibrating") as progress:
@@ -41,6 +41,7 @@ class Calibrate:
                 loading=self.loading,
                 force=self.force,
                 skip_bad=skip_bad,
+                surveyed=print_survey,
                 announce=remark,
                 progress=progress,
             )

@@ -89,6 +89,11 @@ def parse_source(text: str) -> Source:
     return Source(name=name, path=Path(path) if path else None, options=options, weight=weight)
 
 
+def is_drawn(text: str) -> bool:
+    """Whether a source is the embedded world, which has no files until it is drawn."""
+    return parse_source(text).name == TOYWORLD
+
+
 def _own_place(text: str, place: str) -> str:
     """The place of a table of one's own.
 
@@ -196,6 +201,40 @@ def load_questions(
         questions += loaded
     _check_weights(questions)
     return questions
+
+
+def load_splits(
+    specs: Sequence[str], *, cache: Path, seed: int = 0, skip_bad: SkipBad | None = None
+) -> dict[Split, list[Question]]:
+    """The questions of every split, to count them; no picture is opened, and none is written.
+
+    Args:
+        specs: spec strings.
+        cache: where the embedded world is drawn when a spec names no folder.
+        seed: of the division into splits.
+        skip_bad: counts bad records and leaves them out; None makes them errors.
+
+    Raises:
+        QuestionError: a spec or file that cannot be read, or a source that leaves a split empty, saying how many
+            pictures it would take.
+    """
+    found: dict[Split, list[Question]] = {split: [] for split in SPLITS}
+    for text in specs:
+        source = parse_source(text)
+        if source.name == TOYWORLD:
+            for split in SPLITS:
+                found[split] += _load(source, split, cache, seed, skip_bad, need_images=False)
+            continue
+        divided = divide(_load_files(source, cache, skip_bad, need_images=False), seed=seed)
+        if empty := [split for split in SPLITS if not divided[split]]:
+            raise QuestionError(
+                f"questions {text!r}: expected some in every split, found none for {', '.join(empty)}: they are about "
+                f"fewer than {len(SPLITS)} pictures (or groups), and no two splits share one; give at least "
+                f"{len(SPLITS)}"
+            )
+        for split, members in divided.items():
+            found[split] += members
+    return found
 
 
 def _check_weights(questions: Sequence[Question]) -> None:

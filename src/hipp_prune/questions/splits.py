@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
@@ -24,6 +25,10 @@ FRACTIONS: Mapping[Split, float] = {
     "test": 0.3,
 }
 """Expected share of the *groups*; a small set deviates, because each group is drawn on its own."""
+
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+"""What pictures without a file of their own are called in the cache."""
 
 
 def assign(
@@ -89,7 +94,8 @@ def _key(question: Question, digests: dict[Path, str]) -> str:
         try:
             digests[image] = "bytes:" + hashlib.sha256(image.read_bytes()).hexdigest()
         except (OSError, ValueError):  # a path with a NUL is no path at all
-            digests[image] = f"path:{image}"
+            kept = _DIGEST.fullmatch(image.stem)  # not written into the cache yet
+            digests[image] = f"bytes:{image.stem}" if kept else f"path:{image}"
     return digests[image]
 
 

@@ -1,6 +1,6 @@
 """What a model scores, how fast it is, and what anyone's answers score."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.benchmarks import asked as asked_benchmarks
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_asked, load_questions
+from hipp_prune.questions.survey import Survey, survey
 from hipp_prune.report.grids import markdown_table
 from hipp_prune.stages.loading import cache_folder, check_model, load
 from hipp_prune.stages.prune import checkpoint_plan
@@ -31,6 +32,7 @@ def evaluate(
     loading: LoadSettings = LoadSettings(),
     cache: Path | None = None,
     skip_bad: SkipBad | None = None,
+    surveyed: Callable[[Survey], None] | None = None,
     progress: Progress | None = None,
 ) -> Scorecard:
     """Official scores of a model or a pruned checkpoint.
@@ -42,6 +44,7 @@ def evaluate(
         loading: how the model is loaded.
         cache: where the embedded world is drawn; a temporary folder by default.
         skip_bad: as in ``calibrate``.
+        surveyed: told what the questions can tell, before any is asked.
         progress: told (questions done, questions in all).
 
     Raises:
@@ -52,6 +55,8 @@ def evaluate(
         split, seed = settings.split, settings.seed
         asked = load_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
         asked = limit_questions(asked, settings.limit, seed=seed)
+        if surveyed is not None:
+            surveyed(survey({split: asked}))
         plan = checkpoint_plan(model)
         ledger = checkpoint_ledger(local_folder(model))
         evaluation = evaluate_model(

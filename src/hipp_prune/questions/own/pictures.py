@@ -81,7 +81,7 @@ class PictureCells:
         """The file that holds these bytes: written whole, once, under their hash."""
         suffix = PurePath(name).suffix.lower()
         suffix = suffix if suffix in PICTURES else ""
-        path = self.cache / FOLDER / f"{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
+        path = self.cache / FOLDER / f"{hashlib.sha256(content).hexdigest()}{suffix}"
         if self.need_images and not path.is_file():
             with atomic_path(path) as temporary:
                 temporary.write_bytes(content)
