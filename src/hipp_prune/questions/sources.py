@@ -100,7 +100,8 @@ def _own_place(text: str, place: str) -> str:
     Raises:
         QuestionError: it is none, saying what may have been meant.
     """
-    if place.startswith(HUB) or (place and (":" not in place or Path(place).exists())):
+    hub = place.startswith(HUB) and "//" not in place
+    if hub or (place and (":" not in place or Path(place).exists())):
         return place
     if (meant := instead(place)) is not None:
         raise QuestionError(

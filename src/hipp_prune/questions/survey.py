@@ -1,7 +1,7 @@
 """What can be known from questions before any is asked: how many, about how many pictures, and how exactly."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,22 +56,25 @@ def survey(splits: Mapping[Any, Sequence[Question]]) -> Survey:
         splits: questions by the name of their split, or by ``all``; an empty split is one without questions. Where
             there are several, each is to measure every role.
     """
-    counts = [
-        _count(split, benchmark.name, [each for each in questions if each.benchmark == benchmark.name])
-        for split, questions in splits.items()
-        for benchmark in asked(questions)
-    ]
+    counts = [_count(split, name, members) for split, name, members in _by_benchmark(splits)]
     wide = [sentence for each in counts if (sentence := _wide(each))]
     return Survey(counts=tuple(counts), warnings=(*wide, *(_unmeasured(splits) if len(splits) > 1 else ())))
 
 
+def _by_benchmark(
+    splits: Mapping[Any, Sequence[Question]],
+) -> Iterator[tuple[str, str, list[Question]]]:
+    for split, questions in splits.items():
+        for benchmark in asked(questions):
+            yield split, benchmark.name, [each for each in questions if each.benchmark == benchmark.name]
+
+
 def _unmeasured(splits: Mapping[Any, Sequence[Question]]) -> list[str]:
     """Roles without a question, in some splits or in all."""
+    served = {split: {role_of(question) for question in questions} for split, questions in splits.items()}
     sentences = []
     for role in ROLES:
-        without = [
-            split for split, questions in splits.items() if all(role_of(each) != role for each in questions)
-        ]
+        without = [split for split, roles in served.items() if role not in roles]
         if len(without) == len(splits):
             sentences.append(f"no question measures {role}, so no preference can weigh it")
         elif without:
