@@ -8,6 +8,7 @@ from PIL import Image
 
 from hipp_prune.errors import ImageError, QuestionError
 from hipp_prune.questions import toyworld
+from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import Source, load_questions, parse_source
@@ -170,3 +171,19 @@ def test_the_toyworld_is_drawn_in_the_cache_and_has_its_own_splits(
     assert question.id == "toyworld/search"
     assert len(load_questions([f"toyworld:{tmp_path / 'own'}"], "all", cache=tmp_path)) == len(SPLITS)
     assert written == [tmp_path / "toyworld", tmp_path / "own"]
+
+
+def test_weights_reach_the_questions_and_their_fingerprint_and_agree(tmp_path: Path) -> None:
+    spec = f"pope:{write_pope(tmp_path / 'coco')}"
+    plain, heavy = (load_questions([each], "all", cache=tmp_path) for each in (spec, f"{spec},weight=2"))
+    assert {question.weight for question in plain} == {1.0}
+    assert {question.weight for question in heavy} == {2.0}
+    assert fingerprint_questions(plain) != fingerprint_questions(heavy)
+    mine = tmp_path / "mine.csv"
+    mine.write_text("question,answer\nCup?,yes\n")
+    mine.with_name("other.csv").write_text("question,answer\nDog?,no\n")
+    specs = [f"{mine},weight=2", str(mine.with_name("other.csv"))]
+    with pytest.raises(
+        QuestionError, match="expected one weight of yes-no, which is weighed as a whole, found 2 and 1"
+    ):
+        load_questions(specs, "all", cache=tmp_path)
