@@ -5,7 +5,6 @@ from typing import Annotated
 import tyro
 
 from hipp_prune.questions.benchmarks import BENCHMARKS
-from hipp_prune.questions.own.benchmarks import OPTIONS
 from hipp_prune.questions.own.data_sets import HUB
 from hipp_prune.questions.own.places import ENDINGS
 from hipp_prune.questions.sources import TOYWORLD
@@ -17,7 +16,6 @@ def _forms() -> str:
     named = (
         f"{name}:PATH" + "".join(f"[,{options.get(each, f'{each}=…')}]" for each in benchmark.source_options)
         for name, benchmark in BENCHMARKS.items()
-        if not {*OPTIONS} <= {*benchmark.options}
     )
     return ", ".join((TOYWORLD, *named, f"or a table of your own: FILE ({ENDINGS}), FOLDER, {HUB}OWNER/NAME"))
 
