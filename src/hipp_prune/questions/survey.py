@@ -18,6 +18,7 @@ MEASURED = ("search", "validation", "test", "all")
 
 _JUDGING = ("search", "test", "all")
 _MOST_ANSWERS = 6
+"""That a cell of the table lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def _unmeasured(splits: Mapping[Any, Sequence[Question]]) -> list[str]:
 
 
 def _count(split: str, benchmark: str, questions: Sequence[Question]) -> Counted:
-    answers = Counter(question.answer for question in questions)
+    answers = Counter(question.answer for question in questions if question.answers)
     worth = float(len(questions))
     if all(question.is_yes_no for question in questions) and len(answers) == 2:
         yes, no = answers.values()
@@ -110,15 +111,16 @@ def _wide(counted: Counted) -> str | None:
 
 
 def _cells(counted: Counted) -> tuple[str, ...]:
-    shown = ", ".join(f"{answer} {number}" for answer, number in counted.answers[:_MOST_ANSWERS])
-    more = ", …" if len(counted.answers) > _MOST_ANSWERS else ""
+    shown = ", ".join(f"{answer} {number}" for answer, number in counted.answers)
+    if len(counted.answers) > _MOST_ANSWERS:
+        shown = f"{len(counted.answers)} different"
     known = _points(counted) if counted.split in MEASURED else ""
     return (
         counted.split,
         counted.benchmark,
         str(counted.questions),
         str(counted.pictures),
-        f"{shown}{more}",
+        shown,
         known,
     )
 
