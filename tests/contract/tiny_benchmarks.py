@@ -133,6 +133,26 @@ def write_choices(folder: Path, name: str = "choices") -> str:
     return f"{name}:{folder / name}.jsonl"
 
 
+def write_short_answers(folder: Path, name: str = "short-answers") -> str:
+    """Two questions about each picture, answered in one word and in two."""
+    records = [
+        {
+            "image": f"images/{picture}",
+            "question": f"What is number {number}, {part}?",
+            "answer": ("a " * part) + THINGS[number],
+        }
+        for number, picture in enumerate(write_pictures(folder / "images"))
+        for part in range(2)
+    ]
+    write_lines(folder / f"{name}.jsonl", records)
+    return f"{name}:{folder / name}.jsonl"
+
+
+def write_short_answers_robustness(folder: Path) -> str:
+    """Short answers that count for robustness."""
+    return write_short_answers(folder, "short-answers-robustness")
+
+
 def write_yes_no_utility(folder: Path) -> str:
     """Yes/no questions that count for utility."""
     return write_yes_no(folder, "yes-no-utility")
@@ -150,6 +170,8 @@ WRITERS: dict[str, Callable[[Path], str]] = {
     "pope": write_pope,
     "repope": write_repope,
     "scienceqa": write_scienceqa,
+    "short-answers": write_short_answers,
+    "short-answers-robustness": write_short_answers_robustness,
     "yes-no": write_yes_no,
     "yes-no-utility": write_yes_no_utility,
 }

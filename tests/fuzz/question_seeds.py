@@ -29,7 +29,7 @@ from tests.fuzz.seed import Seed
 _POPE = {f"{edition}/coco_{edition}_random.json": pope._Record for edition in ("pope", "repope")}
 _PROBLEMS = "scienceqa/problems.json"
 _FLATTENED = "flattened/test.jsonl"
-_OWN = {f"{name}/{name}.jsonl": None for name in ("yes-no", "choices")}
+_OWN = {f"{name}/{name}.jsonl": None for name in ("yes-no", "choices", "short-answers")}
 
 
 def _write_questions(folder: Path) -> None:

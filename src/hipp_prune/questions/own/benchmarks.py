@@ -15,6 +15,7 @@ from hipp_prune.questions.multiple_choice import (
 )
 from hipp_prune.questions.own.loading import load_own
 from hipp_prune.questions.own.rows import INSTRUCTIONS_OF_KINDS, Kind, benchmark_name
+from hipp_prune.questions.own.short_answers import parse_short
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.yes_no import class_balanced_mean, predict_yes_no, restore_yes_no, score_yes_no
 
@@ -58,6 +59,24 @@ def own_choices(title: str, role: Role) -> Benchmark:
     )
 
 
+def own_short_answers(title: str, role: Role) -> Benchmark:
+    """The benchmark of own questions with short free answers that serve a role: right where the words are the same."""
+    return Benchmark(
+        name=benchmark_name("short-answers", role),
+        title=title,
+        role=role,
+        options=OPTIONS,
+        instruction=INSTRUCTIONS_OF_KINDS["short-answers"],
+        load=partial(_load, "short-answers", role),
+        parse=parse_short,
+        score=partial(_score_choices, title),
+        restore=restore_choice,
+        mean=plain_mean,
+        stratum=_table,
+        aliases=_aliases,
+    )
+
+
 def _load(kind: Kind, role: Role, place: Path, how: Loading) -> list[Question]:
     return load_own(place, how, kind, role)
 
@@ -84,6 +103,11 @@ def _score_choices(
 def _stratum(question: Question) -> Hashable:
     """Table and label: minibatches are balanced by both."""
     return question.subset, question.gold
+
+
+def _table(question: Question) -> Hashable:
+    """Table alone, where nearly every question has an answer of its own."""
+    return question.subset
 
 
 def _aliases(questions: Sequence[Question]) -> Mapping[str, Question]:

@@ -52,7 +52,7 @@ def load_own(place: Path, how: Loading, kind: Kind | None = None, role: Role | N
         raise QuestionError(f"{how.images}: expected a folder with pictures, found none; check images=")
     table = find_table(str(place), how.options, how.skip_bad)
     asked = _read(table, how)
-    _refuse_numbers(table, asked)
+    _refuse_numbers(table, asked, free=kind == "short-answers")
     questions = _make(table, asked, how.skip_bad, kind, role)
     if not questions:
         raise QuestionError(f"{table.place}: expected a row for each question, found none; add some")
@@ -74,8 +74,13 @@ def _read(table: QuestionTable, how: Loading) -> list[_Asked]:
     return asked
 
 
-def _refuse_numbers(table: QuestionTable, asked: Sequence[_Asked]) -> None:
+def _refuse_numbers(table: QuestionTable, asked: Sequence[_Asked], *, free: bool) -> None:
     """Refuses a file whose numbers mean something else than they would be taken for, whatever may be skipped.
+
+    Args:
+        table: the rows' table.
+        asked: its rows.
+        free: whether the source says that answers are short ones.
 
     Raises:
         QuestionError: choices are counted from 1, or yes and no are 1 and 0.
@@ -88,10 +93,10 @@ def _refuse_numbers(table: QuestionTable, asked: Sequence[_Asked]) -> None:
             "the first choice"
         )
     plain = {str(each.row.answer).strip() for each in asked if each.row.choices is None}
-    if plain and plain <= {"0", "1"}:
+    if plain and plain <= {"0", "1"} and not free:
         raise QuestionError(
             f"{table.place}: expected answers that say what they mean, found only {' and '.join(sorted(plain))}; "
-            "write Yes and No"
+            f"write Yes and No, or short-answers:{table.place} where they are counts"
         )
 
 
@@ -128,8 +133,8 @@ def _make(
 def _question(table: QuestionTable, asked: _Asked, kind: Kind | None, role: Role | None) -> Question:
     row, where = asked.row, asked.where
     told = row.kind
-    if told is None:
-        raise row_error(where, "an answer Yes or No, or choices to answer from", shown(row.answer))
+    if kind == "short-answers" and told == "yes-no":  # in words too, where the source says so
+        told = kind
     if kind is not None and (told != kind or (role and row.role not in (None, role))):
         raise row_error(
             where, f"a question of {benchmark_name(kind, role)}", f"one of {benchmark_name(told, row.role)}"

@@ -2,7 +2,7 @@
 
 - an answer that is yes or no (or true or false) in any capitals makes a question for **Yes or No**;
 - choices make a question for the **letter** of one, whatever the answer looks like;
-- any other answer is refused.
+- any other answer is a **short** one, in the model's own words.
 """
 
 import json
@@ -24,15 +24,20 @@ from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import CORRECT_OR_SKIP, Identifier
 from hipp_prune.questions.yes_no import YES_NO
 
-Kind = Literal["yes-no", "choices"]
+Kind = Literal["yes-no", "choices", "short-answers"]
 """What a row asks for; also the name of the benchmark that its questions are of."""
 
-ROLES_OF_KINDS: Mapping[Kind, Role] = {"yes-no": "robustness", "choices": "utility"}
+ROLES_OF_KINDS: Mapping[Kind, Role] = {
+    "yes-no": "robustness",
+    "choices": "utility",
+    "short-answers": "utility",
+}
 """What answers count for where the row does not say."""
 
 INSTRUCTIONS_OF_KINDS: Mapping[Kind, str] = {
     "yes-no": "\nAnswer the question using a single word or phrase.",
     "choices": "\nAnswer with the option's letter from the given choices directly.",
+    "short-answers": "\nAnswer the question using a single word or phrase.",
 }
 """What LLaVA-1.5 appends to questions of a kind."""
 
@@ -54,11 +59,11 @@ class QuestionRow:
     """What the answer counts for; by default the kind's role."""
 
     @property
-    def kind(self) -> Kind | None:
-        """What it asks for; None for a free answer."""
+    def kind(self) -> Kind:
+        """What it asks for."""
         if self.choices is not None:
             return "choices"
-        return None if self.yes_or_no is None else "yes-no"
+        return "short-answers" if self.yes_or_no is None else "yes-no"
 
     @property
     def yes_or_no(self) -> str | None:
@@ -164,10 +169,12 @@ def make_question(
     if kind == "choices":
         text += option_lines(row.texts)
         answers, gold = tuple(MOST_LETTERS[: len(row.texts)]), _chosen(row, where)
-    else:
+    elif kind == "yes-no":
         if row.yes_or_no is None:
             raise row_error(where, "an answer that is Yes or No", shown(row.answer))
         answers, gold = YES_NO, YES_NO.index(row.yes_or_no)
+    else:
+        answers, gold = (str(row.answer).strip(),), 0
     return Question(
         benchmark=benchmark_name(kind, row.role),
         id=id,
