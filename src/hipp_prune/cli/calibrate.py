@@ -31,7 +31,7 @@ class Calibrate:
 
     def run(self) -> None:
         """Calls ``stages.calibrate``."""
-        from hipp_prune.report.terminal import next_steps, progress_bar, remark, skipping
+        from hipp_prune.report.terminal import next_steps, print_survey, progress_bar, remark, skipping
         from hipp_prune.stages.calibrate import calibrate
 
         if self.dry_run:
@@ -46,6 +46,7 @@ class Calibrate:
                 loading=self.loading,
                 force=self.force,
                 skip_bad=skip_bad,
+                surveyed=print_survey,
                 announce=remark,
                 progress=progress,
             )

@@ -70,7 +70,15 @@ class Evaluate:
         """Asks a model; answers and scores are written and printed."""
         from hipp_prune.checkpoints.ledger import lost_savings
         from hipp_prune.models.loading import local_folder
-        from hipp_prune.report.terminal import console, describe_ledger, progress_bar, remark, say, skipping
+        from hipp_prune.report.terminal import (
+            console,
+            describe_ledger,
+            progress_bar,
+            remark,
+            say,
+            skipping,
+            warn_of,
+        )
         from hipp_prune.stages.evaluate import evaluate, update_card
 
         if (lost := lost_savings(local_folder(model))) is not None:
@@ -83,6 +91,7 @@ class Evaluate:
                 dense=self.dense,
                 loading=self.loading,
                 skip_bad=skip_bad,
+                surveyed=warn_of,
                 progress=progress,
             )
         _print_results(scorecard.results)

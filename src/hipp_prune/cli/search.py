@@ -66,7 +66,7 @@ class Search:
             return
         from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.questions.benchmark import ROLES
-        from hipp_prune.report.terminal import next_steps, progress_bars, remark, skipping
+        from hipp_prune.report.terminal import next_steps, progress_bars, remark, skipping, warn_of
         from hipp_prune.search.archive import Archive
         from hipp_prune.search.query.roles import even_preference, measured_roles
         from hipp_prune.search.record import read_record
@@ -83,6 +83,7 @@ class Search:
                 loading=self.loading,
                 force=self.force,
                 skip_bad=skip_bad,
+                surveyed=warn_of,
                 encoding=encoding,
                 progress=progress,
             )

@@ -353,7 +353,7 @@ def plan_scores(
     """Returns and accuracies of the questions a plan answered.
 
     Each benchmark says how its questions' values become one (``Benchmark.mean``); a role is the mean over its
-    benchmarks.
+    benchmarks, by their weights.
 
     Args:
         scores: of the questions, in their order.
@@ -364,14 +364,21 @@ def plan_scores(
     gold = np.array([question.gold for question in questions], dtype=np.int64)
     returns = answer_returns(scores, gold, kind=kind, tau=tau)
     right = (scores.predictions() == gold).astype(np.float64)
-    of_role: dict[Role, list[float]] = {role: [] for role in ROLES}
+    of_role: dict[Role, list[tuple[float, float]]] = {role: [] for role in ROLES}
     accuracies = {}
     for benchmark in asked(questions):
         own = np.array([question.benchmark == benchmark.name for question in questions], dtype=bool)
-        of_role[benchmark.role].append(benchmark.mean(returns[own], gold[own]))
+        weight = questions[int(own.argmax())].weight
+        of_role[benchmark.role].append((benchmark.mean(returns[own], gold[own]), weight))
         accuracies[benchmark.name] = benchmark.mean(right[own], gold[own])
-    robustness, utility = (sum(means) / len(means) if means else 0.0 for means in of_role.values())
+    robustness, utility = map(_weighted_mean, of_role.values())
     return PlanScores(robustness=robustness, utility=utility, accuracies=accuracies)
+
+
+def _weighted_mean(values: Sequence[tuple[float, float]]) -> float:
+    """Of values, each before its weight; 0 for none."""
+    total = sum(weight for _, weight in values)
+    return sum(value * weight for value, weight in values) / total if values else 0.0
 
 
 def answer_table(tokens: Sequence[Sequence[tuple[int, ...]]]) -> Tensor:

@@ -36,6 +36,8 @@ class Question:
     """Official categories it is also counted under, e.g. ``IMG``, ``TXT``, ``NO``, ``G1-6``."""
     cut: bool = False
     """Whether an open question's answer went on beyond the text that was kept: then its end is no part of it."""
+    weight: float = 1.0
+    """Of its benchmark in the mean over those that serve a role, > 0."""
 
     def __post_init__(self) -> None:
         assert len(set(self.answers)) == len(self.answers), f"question {self.id}: repeated answers"

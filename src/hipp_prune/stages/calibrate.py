@@ -22,7 +22,8 @@ from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.sources import is_drawn, load_questions, load_splits
+from hipp_prune.questions.survey import Survey, survey
 from hipp_prune.questions.texts import draw_windows, fingerprint_text, read_general_text
 from hipp_prune.stages.loading import load, meet, writing
 from hipp_prune.stages.settings import CalibrateSettings, LoadSettings
@@ -44,6 +45,7 @@ def calibrate(
     force: bool = False,
     skip_bad: SkipBad | None = None,
     announce: Callable[[str], None] | None = None,
+    surveyed: Callable[[Survey], None] | None = None,
     progress: Progress | None = None,
 ) -> RunDirectory:
     """Starts a run: measures the dense model on the calibration split (activations, Eq. 5–6, Taylor, Gram matrices).
@@ -60,6 +62,7 @@ def calibrate(
         skip_bad: counts bad questions and pictures and leaves them out; None makes them errors.
         announce: told, before anything is measured, how many questions the dense model has answered itself, how large
             the Gram matrices are going to be, and how long they take beside the rest.
+        surveyed: told, before anything is measured, what every split holds.
         progress: told (questions done, questions in all).
 
     Raises:
@@ -70,12 +73,17 @@ def calibrate(
     with writing(out):
         run.check(force=force)
         text, mixed = _general_text(settings)
+        early = not any(map(is_drawn, questions))
+        if early:  # what can be counted without drawing a picture
+            _survey(questions, run, seed, surveyed, skip_bad)
         adapter = load(model, loading)
         if distributed.is_first():
             try_model(adapter, model)
             start_list(out)
         with distributed.first():
             asked = load_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
+        if not early:
+            _survey(questions, run, seed, surveyed, skip_bad)
         labels = None
         if any(question.is_unlabelled for question in asked):
             labels = _labels(adapter, questions, run, settings, skip_bad, announce)
@@ -122,6 +130,21 @@ def _labels(
             f"{len(labels.objects)} about objects in their pictures: what they score is agreement with the dense model"
         )
     return labels
+
+
+def _survey(
+    questions: Sequence[str],
+    run: RunDirectory,
+    seed: int,
+    surveyed: Callable[[Survey], None] | None,
+    skip_bad: SkipBad | None,
+) -> None:
+    """Counts the questions of every split, which all must have some."""
+    splits = load_splits(
+        questions, cache=run.cache, seed=seed, skip_bad=None if skip_bad is None else SkipBad()
+    )
+    if surveyed is not None:
+        surveyed(survey(splits))
 
 
 def calibrate_model(

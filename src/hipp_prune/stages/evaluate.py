@@ -1,6 +1,6 @@
 """What a model scores, how fast it is, and what anyone's answers score."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from hipp_prune.questions.benchmarks import asked as asked_benchmarks
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_asked, load_questions
+from hipp_prune.questions.survey import Survey, survey
 from hipp_prune.report.grids import markdown_table
 from hipp_prune.stages.loading import cache_folder, check_model, load
 from hipp_prune.stages.prune import checkpoint_plan
@@ -35,6 +36,7 @@ def evaluate(
     loading: LoadSettings = LoadSettings(),
     cache: Path | None = None,
     skip_bad: SkipBad | None = None,
+    surveyed: Callable[[Survey], None] | None = None,
     progress: Progress | None = None,
 ) -> Scorecard:
     """Official scores of a model or a pruned checkpoint.
@@ -47,6 +49,7 @@ def evaluate(
         loading: how the models are loaded.
         cache: where the embedded world is drawn; a temporary folder by default.
         skip_bad: as in ``calibrate``.
+        surveyed: told what the questions can tell, before any is asked.
         progress: told (questions done, questions in all).
 
     Raises:
@@ -58,6 +61,8 @@ def evaluate(
         asked = load_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
         asked = _labelled(asked, dense, loading)
         asked = limit_questions(asked, settings.limit, seed=seed)
+        if surveyed is not None:
+            surveyed(survey({split: asked}))
         plan = checkpoint_plan(model)
         ledger = checkpoint_ledger(local_folder(model))
         evaluation = evaluate_model(

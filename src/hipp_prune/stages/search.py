@@ -1,7 +1,7 @@
 """The policy, trained: a search of a calibrated model, and all it leaves."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
+from hipp_prune.questions.survey import Survey, survey
 from hipp_prune.search.archive import Archive, shared_archive
 from hipp_prune.search.loop import SearchResult
 from hipp_prune.search.loop import search as run_search
@@ -44,6 +45,7 @@ def search(
     loading: LoadSettings = LoadSettings(),
     force: bool = False,
     skip_bad: SkipBad | None = None,
+    surveyed: Callable[[Survey], None] | None = None,
     encoding: Progress | None = None,
     progress: Progress | None = None,
 ) -> Planner:
@@ -56,6 +58,7 @@ def search(
         loading: how the model is loaded.
         force: throws away what an earlier search with other settings evaluated.
         skip_bad: as in ``calibrate``.
+        surveyed: told what the questions can tell, before any is asked.
         encoding: told (pictures encoded, pictures in all), before the first evaluation.
         progress: told (evaluations done, evaluations in all).
 
@@ -76,11 +79,14 @@ def search(
         meet(directory)
         if not force:
             read_search(folder, settings, remedy="add --force to start over", may_grow=True)
+        questions = calibrated.questions("search", skip_bad=skip_bad)
+        if surveyed is not None:
+            surveyed(survey({"search": questions}))
         adapter = load(calibrated.provenance.model, loading)
         planner = search_model(
             adapter,
             calibrated.calibration(adapter),
-            calibrated.questions("search", skip_bad=skip_bad),
+            questions,
             folder,
             settings,
             asking=asking,
