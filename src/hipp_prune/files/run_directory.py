@@ -5,6 +5,7 @@
     RUN/
       files.jsonl               every file that we wrote, with its checksum: nothing else is ever removed
       run.json                  the model, the questions, the seed and the versions (written first)
+      footprint.json            the bytes of the dense model, and of a neuron of each of its blocks
       calibration.safetensors   statistics of the dense model
       grams.safetensors         its Gram matrices, where they were asked for
       search/                   configuration, archive of evaluations, policy
@@ -127,6 +128,11 @@ class RunDirectory:
     def manifest(self) -> Path:
         """``run.json``."""
         return self.root / "run.json"
+
+    @property
+    def footprint(self) -> Path:
+        """What the dense model takes in memory, block by block."""
+        return self.root / "footprint.json"
 
     @property
     def calibration(self) -> Path:
