@@ -12,6 +12,7 @@
       latency.json              seconds by block width, where a search saves seconds
       plans/, results/          what ``query`` and ``evaluate`` left here
       report.html
+      recipe.toml, summary.txt  of ``auto``: every flag of it, and what it ended with (written last)
 """
 
 import platform
@@ -168,6 +169,16 @@ class RunDirectory:
     def report(self) -> Path:
         """The run's page, one HTML file without anything beside it."""
         return self.root / "report.html"
+
+    @property
+    def recipe(self) -> Path:
+        """The flags of the ``auto`` that works here, all of them resolved."""
+        return self.root / "recipe.toml"
+
+    @property
+    def summary(self) -> Path:
+        """The table and the lines that ``auto`` ended with; there only once all of it is done."""
+        return self.root / "summary.txt"
 
     @property
     def cache(self) -> Path:

@@ -16,7 +16,7 @@ from hipp_prune.search.query.forecast import known_forecast
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.query.requirements import Requirement, meet_requirements
 from hipp_prune.search.query.roles import check_preference, measured_part, measured_roles
-from hipp_prune.search.query.targets import Fit, Speed, Target, largest_plans, target_notes
+from hipp_prune.search.query.targets import SizeTarget, SpeedTarget, Target, largest_plans, target_notes
 from hipp_prune.search.query.uniform import best_uniform
 from hipp_prune.stages.settings import QuerySettings
 
@@ -139,11 +139,11 @@ def _targets(directory: RunDirectory, planner: Planner, settings: QuerySettings)
                 f"--speed needs seconds, and {directory.root} has measured none; run `hipp-prune search "
                 f"{directory.root} --compression latency --force` first"
             )
-        targets.append(Speed(table=table, widths=planner.space.widths, factor=settings.speed))
+        targets.append(SpeedTarget(table=table, widths=planner.space.widths, factor=settings.speed))
     return targets
 
 
-def fit_of(footprint: Footprint, settings: QuerySettings, *, added: int = 0) -> Fit:
+def fit_of(footprint: Footprint, settings: QuerySettings, *, added: int = 0) -> SizeTarget:
     """The target that ``settings.fit`` names.
 
     Args:
@@ -160,7 +160,7 @@ def fit_of(footprint: Footprint, settings: QuerySettings, *, added: int = 0) -> 
             "the model's configuration names no attention heads, so that its KV cache is not known; leave out --context"
         )
     limit = parse_size(settings.fit, flag="--fit")
-    return Fit(
+    return SizeTarget(
         footprint=footprint,
         size=settings.fit,
         limit=limit,

@@ -11,6 +11,7 @@ from hipp_prune.files.sizes import parse_size
 from hipp_prune.files.strict import check_settings
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.splits import Split
+from hipp_prune.search.settings import DEFAULT_EVALUATIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +115,28 @@ class QuerySettings:
     def targets(self) -> tuple[str, ...]:
         """The flags that say what a model may take, besides a sparsity."""
         return tuple(f"--{name}" for name in ("fit", "speed") if getattr(self, name) is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoSettings:
+    """What everyone decides who has all stages done by one command."""
+
+    evaluations: Count = DEFAULT_EVALUATIONS
+    """Plans that the search evaluates, ≥ 1: more find better ones."""
+    limit: Count | None = None
+    """At most this many test questions a benchmark, ≥ 1, for the dense and the pruned model."""
+    seed: Seed = 0
+    """Of the splits, the calibration sample, the search and the recovery, ≥ 0."""
+    batch_size: Count | None = None
+    """Questions a forward pass, ≥ 1; by default what is usual for each stage."""
+    compensation: Literal["sequential", "none"] = "sequential"
+    """How neurons that stay answer for those that leave, when the checkpoint is written (docs/compensation.md)."""
+    recover: bool = False
+    """Fine-tune what was pruned briefly, with the dense model as its teacher.
+    With --fit the head stays as it is: one that is tied to the embeddings would be untied, and the model grow."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)

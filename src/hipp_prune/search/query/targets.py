@@ -43,7 +43,7 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
+class SizeTarget:
     """Weights, and where it is asked for the KV cache, in at most so many bytes."""
 
     footprint: Footprint
@@ -54,7 +54,7 @@ class Fit:
     context: int = 0
     """Tokens in the KV cache of each sequence; 0 for none."""
     batch: int = 1
-    """Sequences."""
+    """Sequences that are served at once."""
     added: int = 0
     """Bytes that compensation adds."""
 
@@ -86,7 +86,7 @@ class Fit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Speed:
+class SpeedTarget:
     """A forward pass of the language model that is so many times as fast as the dense one's."""
 
     table: CostTable

@@ -19,8 +19,8 @@ from hipp_prune.search.query.forecast import Forecast, fit_forecast
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.query.requirements import Requirement, meet_requirements
 from hipp_prune.search.query.targets import (
-    Fit,
-    Speed,
+    SizeTarget,
+    SpeedTarget,
     Target,
     bounds,
     largest_plans,
@@ -61,8 +61,8 @@ def forecast() -> Forecast:
     return fit_forecast(ARCHIVE, WORLD.space)
 
 
-def fit(limit: int, **changes: int) -> Fit:
-    return Fit(footprint=FOOTPRINT, size=str(limit), limit=limit, **changes)
+def fit(limit: int, **changes: int) -> SizeTarget:
+    return SizeTarget(footprint=FOOTPRINT, size=str(limit), limit=limit, **changes)
 
 
 def neighbours(kept: np.ndarray, widest: np.ndarray, align: int) -> np.ndarray:
@@ -112,9 +112,9 @@ def test_the_largest_model_of_a_speed_is_answered(share: float, align: int, seed
     table = planner.space.tables.latency
     assert table is not None
     fastest = float(
-        Speed(table=table, widths=planner.space.widths, factor=2.0).reached(bounds(planner.space, align)[0])
+        SpeedTarget(table=table, widths=planner.space.widths, factor=2.0).reached(bounds(planner.space, align)[0])
     )
-    target = Speed(table=table, widths=planner.space.widths, factor=1 + share * (fastest - 1))
+    target = SpeedTarget(table=table, widths=planner.space.widths, factor=1 + share * (fastest - 1))
     if meet_all([target], bounds(planner.space, align)[1][None])[0]:
         return  # rounding the widths down is enough
     kept = largest_plans(planner, [target], EVEN.vector[None], align=align)[0]
@@ -138,7 +138,7 @@ def test_several_targets_are_met_together() -> None:
     planner = planner_of(1)
     table = planner.space.tables.latency
     assert table is not None
-    targets = [fit(44_000_000), Speed(table=table, widths=planner.space.widths, factor=1.1)]
+    targets = [fit(44_000_000), SpeedTarget(table=table, widths=planner.space.widths, factor=1.1)]
     kept = largest_plans(planner, targets, EVEN.vector[None])[0]
     check_met_to_one_neuron(planner, targets, kept, 1)
     plan = planner.plan(kept, preference=EVEN, align=1, **target_notes(targets, kept))
