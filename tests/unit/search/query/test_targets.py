@@ -112,7 +112,9 @@ def test_the_largest_model_of_a_speed_is_answered(share: float, align: int, seed
     table = planner.space.tables.latency
     assert table is not None
     fastest = float(
-        SpeedTarget(table=table, widths=planner.space.widths, factor=2.0).reached(bounds(planner.space, align)[0])
+        SpeedTarget(table=table, widths=planner.space.widths, factor=2.0).reached(
+            bounds(planner.space, align)[0]
+        )
     )
     target = SpeedTarget(table=table, widths=planner.space.widths, factor=1 + share * (fastest - 1))
     if meet_all([target], bounds(planner.space, align)[1][None])[0]:
