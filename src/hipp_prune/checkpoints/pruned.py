@@ -194,6 +194,23 @@ def mlp_entries(shards: Sequence[Shard], shape: ModelShape) -> dict[tuple[int, s
     Raises:
         CheckpointError: if a weight is missing, twice there, or not of the model's shape.
     """
+    found = find_mlp(shards)
+    for block, neurons in enumerate(shape.neurons):
+        for projection in ("gate", "up", "down"):
+            rows = (neurons, shape.hidden_size)
+            expected = rows[::-1] if projection == "down" else rows
+            _check_weight(
+                found.get((block, projection, "weight")), expected, f"{projection}_proj of block {block}"
+            )
+    return found
+
+
+def find_mlp(shards: Sequence[Shard]) -> dict[tuple[int, str, str], Entry]:
+    """The language model's MLP tensors by (block, projection, weight or bias), whatever their shapes.
+
+    Raises:
+        CheckpointError: if one of them is there twice.
+    """
     found: dict[tuple[int, str, str], Entry] = {}
     for entry in (entry for shard in shards for entry in shard.entries):
         match = _MLP.search(entry.name)
@@ -206,13 +223,6 @@ def mlp_entries(shards: Sequence[Shard], shape: ModelShape) -> dict[tuple[int, s
                 f"block {match[1]}; expected one language model"
             )
         found[key] = entry
-    for block, neurons in enumerate(shape.neurons):
-        for projection in ("gate", "up", "down"):
-            rows = (neurons, shape.hidden_size)
-            expected = rows[::-1] if projection == "down" else rows
-            _check_weight(
-                found.get((block, projection, "weight")), expected, f"{projection}_proj of block {block}"
-            )
     return found
 
 

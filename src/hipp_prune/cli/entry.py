@@ -16,12 +16,14 @@ import tyro
 from hipp_prune import distributed
 from hipp_prune.cli.mishaps import mishap
 from hipp_prune.cli.numbers import misread
+from hipp_prune.cli.recipe import with_recipe
 from hipp_prune.cli.verbs import VERBS, Command
 from hipp_prune.errors import HippPruneError, InputError
 
 DESCRIPTION = """Make a vision-language model smaller without making it hallucinate.
 
-Start here: hipp-prune quickstart. With your own model: calibrate, search, query, prune, evaluate, report.
+Start here: hipp-prune quickstart. With your own model: auto, or its stages one by one: calibrate, search, query, prune,
+evaluate, report.
 `hipp-prune VERB --help` says what a verb takes, with examples; `hipp-prune --version` which version this is;
 --debug, after any verb, shows where in the code an error came from.
 """
@@ -101,6 +103,7 @@ def parse(words: Sequence[str]) -> Command:
     if verb not in VERBS:
         raise InputError(_unknown(verb))
     command: Any = VERBS[verb].load()
+    flags = with_recipe(command, flags)
     preset = getattr(command, "preset", None)
     said = StringIO()
     try:

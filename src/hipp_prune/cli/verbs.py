@@ -40,6 +40,11 @@ VERBS: Mapping[str, Verb] = {
         "Quickstart",
         "See it all on an embedded model in minutes: calibrate, search, query, prune, evaluate, report.",
     ),
+    "auto": Verb(
+        "hipp_prune.cli.auto",
+        "Auto",
+        "Make your model smaller by one command: calibrate, search, query, prune, recover, evaluate, report.",
+    ),
     "calibrate": Verb(
         "hipp_prune.cli.calibrate",
         "Calibrate",

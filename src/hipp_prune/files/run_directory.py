@@ -5,6 +5,7 @@
     RUN/
       files.jsonl               every file that we wrote, with its checksum: nothing else is ever removed
       run.json                  the model, the questions, the seed and the versions (written first)
+      footprint.json            the bytes of the dense model, and of a neuron of each of its blocks
       agreement.jsonl           the dense model's answers to questions without one, where there are any
       agreement-objects.jsonl   what it says is in their pictures
       calibration.safetensors   statistics of the dense model
@@ -13,6 +14,7 @@
       latency.json              seconds by block width, where a search saves seconds
       plans/, results/          what ``query`` and ``evaluate`` left here
       report.html
+      recipe.toml, summary.txt  of ``auto``: every flag of it, and what it ended with (written last)
 """
 
 import platform
@@ -131,6 +133,11 @@ class RunDirectory:
         return self.root / "run.json"
 
     @property
+    def footprint(self) -> Path:
+        """What the dense model takes in memory, block by block."""
+        return self.root / "footprint.json"
+
+    @property
     def calibration(self) -> Path:
         """Statistics of the dense model, written last by ``calibrate``."""
         return self.root / "calibration.safetensors"
@@ -174,6 +181,16 @@ class RunDirectory:
     def report(self) -> Path:
         """The run's page, one HTML file without anything beside it."""
         return self.root / "report.html"
+
+    @property
+    def recipe(self) -> Path:
+        """The flags of the ``auto`` that works here, all of them resolved."""
+        return self.root / "recipe.toml"
+
+    @property
+    def summary(self) -> Path:
+        """The table and the lines that ``auto`` ended with; there only once all of it is done."""
+        return self.root / "summary.txt"
 
     @property
     def cache(self) -> Path:

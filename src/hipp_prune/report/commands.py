@@ -43,7 +43,9 @@ def query_command(run: RunDirectory, name: str, plan: Plan | None) -> str:
     """Makes ``plans/NAME.json``."""
     preference = "R,U,C" if plan is None or plan.preference is None else _exact(plan.preference)
     words = ["query", str(run.root), "--preference", preference]
-    for setting, usual in (("sparsity", None), ("align", 1)):
+    for setting, usual in (
+        ("sparsity", None), ("fit", None), ("context", 0), ("batch", 1), ("speed", None), ("align", 1)
+    ):  # fmt: skip
         value = usual if plan is None else plan.notes.get(setting, usual)
         if value != usual:
             words += [f"--{setting}", str(value)]

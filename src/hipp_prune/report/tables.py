@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hipp_prune.evaluation.scorecard import Scorecard
+from hipp_prune.files.sizes import format_bytes
 from hipp_prune.questions.benchmark import Benchmark
 from hipp_prune.questions.benchmarks import BENCHMARKS
 from hipp_prune.questions.intervals import percent
@@ -247,13 +248,3 @@ def _cost_columns() -> list[TableColumn]:
 def label_html(label: str) -> str:
     """A label that may break after its commas, as preferences have them."""
     return escape(label).replace(",", ",<wbr>")
-
-
-def format_bytes(count: int) -> str:
-    """A size with three digits and a decimal unit."""
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,11 +13,14 @@ from hipp_prune.calibration.general_text import GeneralText
 from hipp_prune.calibration.grams import GramLayout, fit_layout, gather_grams, products_of, token_weights
 from hipp_prune.calibration.measurement import Calibration, batches
 from hipp_prune.calibration.measurement import calibrate as measure
+from hipp_prune.checkpoints.footprint import measure_footprint
 from hipp_prune.evaluation.labels import Labels, make_labels
 from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import MixedText, Provenance, RunDirectory
+from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.loading import local_folder
 from hipp_prune.pruning.compensated import choose_ridge
 from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
 from hipp_prune.questions.minibatches import calibration_sample
@@ -79,6 +83,7 @@ def calibrate(
         adapter = load(model, loading)
         if distributed.is_first():
             try_model(adapter, model)
+            footprint = measure_footprint(local_folder(model), trust_remote_code=loading.trust_remote_code)
             start_list(out)
         with distributed.first():
             asked = load_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
@@ -97,6 +102,7 @@ def calibrate(
                 announce(f"{layout}; about {_duration(seconds)} more than without them")
         if distributed.is_first():
             run.create(Provenance.now(model=model, questions=tuple(questions), seed=seed, general_text=mixed))
+            write_json(run.footprint, asdict(footprint))
             if labels is not None:
                 labels.save(run.labels, run.object_labels)
         meet(run)

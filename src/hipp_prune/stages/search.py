@@ -15,10 +15,12 @@ from hipp_prune.errors import IncompleteRunError, InputError
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.manifest import listing_folder, note_growing, remove_own, start_growing
 from hipp_prune.files.progress import Progress
+from hipp_prune.files.reading import read_text
 from hipp_prune.files.replacing import clean
 from hipp_prune.files.run_directory import SearchFolder
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.plans.costs import CostTable
 from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
@@ -27,7 +29,7 @@ from hipp_prune.search.archive import Archive, shared_archive
 from hipp_prune.search.loop import SearchResult
 from hipp_prune.search.loop import search as run_search
 from hipp_prune.search.model_problem import ModelProblem
-from hipp_prune.search.model_space import plan_space
+from hipp_prune.search.model_space import parse_latency, plan_space
 from hipp_prune.search.query.forecast import fit_forecast
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.record import SearchRecord, Spent, read_record
@@ -102,6 +104,35 @@ def search(
                 fit_forecast(list(Archive(folder.archive)), planner.space).save(folder.forecast)
         distributed.barrier()
     return planner
+
+
+def measure_latency(
+    run: Path, *, asking: AskSettings = AskSettings(), loading: LoadSettings = LoadSettings()
+) -> CostTable:
+    """Seconds of the language model by block width, measured on this machine unless the run knows them already.
+
+    Args:
+        run: a calibrated run directory.
+        asking: how many questions a forward pass has.
+        loading: how the model is loaded.
+
+    Raises:
+        IncompleteRunError: if the run has not been calibrated, or its file is damaged.
+    """
+    calibrated = CalibratedRun.open(run)
+    path = calibrated.directory.search.latency
+    if not path.exists():
+        with writing(run):
+            adapter = load(calibrated.provenance.model, loading)
+            nothing_saved = SearchSettings(compression="latency", s_min=0.0, s_max=0.0)
+            plan_space(
+                adapter,
+                calibrated.calibration(adapter),
+                nothing_saved,
+                latency=path,
+                batch_size=asking.batch_size,
+            )
+    return parse_latency(read_text(path, remedy="search again", error=IncompleteRunError), path)
 
 
 def search_model(
