@@ -60,10 +60,18 @@ class Provenance:
     """Packages, Python and machine."""
     general_text: MixedText | None = None
     """What the Gram matrices hold beside the questions; none where they hold nothing else."""
+    weights: Annotated[str, Len(16, 16)] | None = None
+    """``ModelShape.fingerprint`` of a model that was given in memory, whose name need not lead to it."""
 
     @classmethod
     def now(
-        cls, *, model: str, questions: tuple[str, ...], seed: int, general_text: MixedText | None = None
+        cls,
+        *,
+        model: str,
+        questions: tuple[str, ...],
+        seed: int,
+        general_text: MixedText | None = None,
+        weights: str | None = None,
     ) -> "Provenance":
         """Provenance of a run that starts now, here.
 
@@ -72,6 +80,7 @@ class Provenance:
             questions: sources of the questions.
             seed: of the run.
             general_text: what its Gram matrices hold beside the questions.
+            weights: fingerprint of a model that was given in memory.
         """
         return cls(
             model=model,
@@ -80,6 +89,7 @@ class Provenance:
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             versions=_versions(),
             general_text=general_text,
+            weights=weights,
         )
 
 

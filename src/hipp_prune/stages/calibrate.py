@@ -21,9 +21,17 @@ from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.texts import draw_windows, fingerprint_text, read_general_text
-from hipp_prune.stages.loading import load, meet, writing
+from hipp_prune.stages.loading import (
+    Asked,
+    Model,
+    draw_questions,
+    load,
+    meet,
+    model_name,
+    source_names,
+    writing,
+)
 from hipp_prune.stages.settings import CalibrateSettings, LoadSettings
 from hipp_prune.stages.trial import try_model
 
@@ -34,8 +42,8 @@ _TRIED_ROWS = 512
 
 
 def calibrate(
-    model: str,
-    questions: Sequence[str],
+    model: Model,
+    questions: Asked,
     out: Path,
     settings: CalibrateSettings = CalibrateSettings(),
     *,
@@ -50,8 +58,8 @@ def calibrate(
     Before anything is written, the model is tried: see ``try_model``.
 
     Args:
-        model: ``toy-llava``, ``toy-qwen2.5-vl``, a checkpoint folder or a hub name.
-        questions: specifications, e.g. ``toyworld`` or ``pope:DIR``.
+        model: ``toy-llava``, ``toy-qwen2.5-vl``, a checkpoint folder or a hub name; or a model in memory.
+        questions: sources, e.g. ``toyworld`` or ``pope:DIR``; or questions.
         out: run directory to make.
         settings: how many questions, how they are drawn and asked.
         loading: how the model is loaded.
@@ -74,7 +82,7 @@ def calibrate(
             try_model(adapter, model)
             start_list(out)
         with distributed.first():
-            asked = load_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
+            asked = draw_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
         sample = calibration_sample(asked, settings.count, seed=seed)
         layout = None
         if settings.compensation == "ridge":
@@ -83,7 +91,15 @@ def calibrate(
                 seconds = gram_seconds(adapter, layout, sample)
                 announce(f"{layout}; about {_duration(seconds)} more than without them")
         if distributed.is_first():
-            run.create(Provenance.now(model=model, questions=tuple(questions), seed=seed, general_text=mixed))
+            run.create(
+                Provenance.now(
+                    model=model_name(model),
+                    weights=adapter.shape.fingerprint if isinstance(model, Adapter) else None,
+                    questions=source_names(questions),
+                    seed=seed,
+                    general_text=mixed,
+                )
+            )
         meet(run)
         calibrate_model(
             adapter,

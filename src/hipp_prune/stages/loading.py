@@ -2,16 +2,18 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
+from typing import Literal
 
 from hipp_prune import distributed
 from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
-from hipp_prune.errors import RunError
+from hipp_prune.checkpoints.saving import save_model
+from hipp_prune.errors import QuestionError, RunError
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.replacing import is_alive
 from hipp_prune.files.run_directory import Provenance, RunDirectory
@@ -20,26 +22,105 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import local_folder, parse_device, parse_dtype
 from hipp_prune.models.refusals import refuse_early
 from hipp_prune.questions.fingerprint import fingerprint_questions
+from hipp_prune.questions.images import check_images
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
-from hipp_prune.questions.splits import Split
+from hipp_prune.questions.splits import Split, assign
 from hipp_prune.stages.settings import LoadSettings
+
+Model = str | Adapter
+"""A model's name or folder; or one that is in memory already, as ``models.loaded`` returns it."""
+
+Asked = Sequence[str] | Sequence[Question]
+"""Sources of questions, as ``--questions`` names them; or the questions themselves."""
 
 _TEMPORARY = "hipp-prune-"
 """How our folders in the system's temporary folder begin; the process comes next."""
 
 
-def load(model: str | Path, loading: LoadSettings = LoadSettings()) -> Adapter:
-    """Opens a checkpoint, dense or pruned, behind the adapter of its family.
+def load(model: Model | Path, loading: LoadSettings = LoadSettings()) -> Adapter:
+    """Opens a checkpoint, dense or pruned, behind the adapter of its family; a model in memory stays as it is.
 
     Raises:
         UnsupportedModelError, CheckpointError: see ``load_model``.
     """
+    if isinstance(model, Adapter):
+        return model
     return load_model(
         model, device=loading.device, dtype=loading.dtype, trust_remote_code=loading.trust_remote_code
     )
+
+
+def model_name(model: Model) -> str:
+    """What a run and its tables call a model: a model in memory goes by the name it was loaded by, if it was."""
+    if isinstance(model, str):
+        return model
+    return model.model.name_or_path or f"{type(model.model).__name__} in memory"
+
+
+@contextmanager
+def source_folder(model: Model) -> Iterator[Path]:
+    """The checkpoint folder of a model; one in memory is written to a temporary folder, gone afterwards.
+
+    Raises:
+        CheckpointError: if there is none, or the disk is full.
+    """
+    if isinstance(model, str):
+        yield local_folder(model)
+        return
+    with cache_folder(None) as temporary:
+        save_model(model.model, model.processor, temporary / "model")
+        yield temporary / "model"
+
+
+def draw_questions(
+    questions: Asked,
+    split: Split | Literal["all"],
+    *,
+    cache: Path,
+    seed: int = 0,
+    skip_bad: SkipBad | None = None,
+) -> list[Question]:
+    """The questions of a split; see ``load_questions``.
+
+    Args:
+        questions: sources, or questions that are divided here.
+        split: which share.
+        cache: where the embedded world is drawn.
+        seed: of the division into splits.
+        skip_bad: counts bad questions and pictures and leaves them out; None makes them errors.
+
+    Raises:
+        QuestionError: if there are none, or as ``load_questions`` says.
+        ImageError: pictures that are missing or cannot be decoded.
+    """
+    given, sources = given_questions(questions), source_names(questions)
+    if not given:
+        return load_questions(sources, split, cache=cache, seed=seed, skip_bad=skip_bad)
+    shares: dict[str, list[Question]] = {"all": given}
+    shares |= {name: members for name, members in assign(given, seed=seed).items()}
+    if not shares[split]:
+        counts = ", ".join(f"{name} {len(members)}" for name, members in shares.items())
+        raise QuestionError(
+            f"expected questions in split {split}, found none: the {len(given)} given are split into {counts}; give "
+            "more questions, about more pictures"
+        )
+    return check_images(shares[split], skip_bad)
+
+
+def given_questions(questions: Asked) -> list[Question]:
+    """The questions among what was given; none where sources were."""
+    return [each for each in questions if isinstance(each, Question)]
+
+
+def source_names(questions: Asked) -> tuple[str, ...]:
+    """What a run says of where its questions come from."""
+    given = given_questions(questions)
+    named = [each for each in questions if isinstance(each, str)]
+    assert not (given and named), "sources or questions, not both"
+    return (f"{len(given)} questions in memory",) if given else tuple(named)
 
 
 def check_model(model: str, loading: LoadSettings = LoadSettings()) -> Path:
@@ -63,10 +144,12 @@ class CalibratedRun:
 
     directory: RunDirectory
     provenance: Provenance
+    given: tuple[Question, ...] = ()
+    """Its questions, where it has no sources of them."""
 
     @classmethod
-    def open(cls, root: Path) -> "CalibratedRun":
-        """Finds out what a run is of.
+    def open(cls, root: Path, questions: Sequence[Question] = ()) -> "CalibratedRun":
+        """Finds out what a run is of; one that was calibrated on questions in memory has to be given them.
 
         Raises:
             IncompleteRunError: if it is no run directory, or has not been calibrated.
@@ -74,7 +157,7 @@ class CalibratedRun:
         directory = RunDirectory(root)
         provenance = directory.provenance()
         directory.require(directory.calibration, made_by=f"hipp-prune calibrate … --out {root} --force")
-        return cls(directory, provenance)
+        return cls(directory, provenance, tuple(questions))
 
     def calibration(self, adapter: Adapter) -> Calibration:
         """The statistics of the dense model, which ``adapter`` must be.
@@ -105,9 +188,9 @@ class CalibratedRun:
 
     def questions(self, split: Split, *, skip_bad: SkipBad | None = None) -> list[Question]:
         """The questions of a split; of several workers, the first one draws pictures that are not there yet."""
-        asked, seed = self.provenance.questions, self.provenance.seed
+        asked, seed = self.given or self.provenance.questions, self.provenance.seed
         with distributed.first():
-            return load_questions(asked, split, cache=self.directory.cache, seed=seed, skip_bad=skip_bad)
+            return draw_questions(asked, split, cache=self.directory.cache, seed=seed, skip_bad=skip_bad)
 
     def sample(self, calibration: Calibration, *, skip_bad: SkipBad | None = None) -> list[Question]:
         """The questions it was calibrated on, drawn again: as many, or of more where a benchmark ran out.

@@ -40,6 +40,8 @@ def search(
     run: Path,
     settings: SearchSettings | None = None,
     *,
+    model: Adapter | None = None,
+    questions: Sequence[Question] = (),
     asking: AskSettings = AskSettings(),
     loading: LoadSettings = LoadSettings(),
     force: bool = False,
@@ -52,6 +54,8 @@ def search(
     Args:
         run: a calibrated run directory.
         settings: of the search; the run's seed and our defaults if none are given.
+        model: the run's model, where it is in memory; the one that the run names by default.
+        questions: the run's, where it was calibrated on questions in memory.
         asking: how fast questions are asked, and in how much memory.
         loading: how the model is loaded.
         force: throws away what an earlier search with other settings evaluated.
@@ -67,7 +71,7 @@ def search(
     """
     if settings is not None:
         require_method(settings.method)
-    calibrated = CalibratedRun.open(run)
+    calibrated = CalibratedRun.open(run, questions)
     directory, folder = calibrated.directory, calibrated.directory.search
     settings = settings or SearchSettings(seed=calibrated.provenance.seed)
     has_grams = directory.grams.exists()
@@ -76,7 +80,7 @@ def search(
         meet(directory)
         if not force:
             read_search(folder, settings, remedy="add --force to start over", may_grow=True)
-        adapter = load(calibrated.provenance.model, loading)
+        adapter = load(model or calibrated.provenance.model, loading)
         planner = search_model(
             adapter,
             calibrated.calibration(adapter),
