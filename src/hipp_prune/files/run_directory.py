@@ -10,6 +10,7 @@
       search/                   configuration, archive of evaluations, policy
       latency.json              seconds by block width, where a search saves seconds
       plans/, results/          what ``query`` and ``evaluate`` left here
+      outputs.jsonl             where they left the rest
       report.html
 """
 
@@ -167,6 +168,11 @@ class RunDirectory:
     def results(self) -> Path:
         """Folder of evaluation results."""
         return self.root / "results"
+
+    @property
+    def outputs(self) -> Path:
+        """Plans and results that lie elsewhere, a line each; see ``files.outputs``."""
+        return self.root / "outputs.jsonl"
 
     @property
     def report(self) -> Path:

@@ -40,7 +40,7 @@ def prune_in_memory(
     sparsity: float | None = None,
     preference: str | Preference | None = None,
     method: Literal["search"] | Baseline = "search",
-    evaluations: int = SearchSettings().evaluations,
+    evaluations: int | None = SearchSettings().evaluations,
     compensation: CompensationChoice = "auto",
     count: int = CalibrateSettings().count,
     seed: int = 0,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hipp_prune.errors import InputError
+from hipp_prune.files.outputs import list_output
 from hipp_prune.files.run_directory import RunDirectory, SearchFolder
 from hipp_prune.files.writing import write_output
 from hipp_prune.plans.plan import Plan
@@ -50,7 +51,9 @@ def query(
     directory.provenance()
     path = directory.require(directory.search.planner, made_by=f"hipp-prune search {run}")
     plan = _answer(Planner.load(path), directory.search, preference, settings, requirements)
-    write_output(out or plan_path(directory, preference, settings, requirements), plan.to_json(), force=force)
+    written = out or plan_path(directory, preference, settings, requirements)
+    write_output(written, plan.to_json(), force=force)
+    list_output(directory, "plan", written)
     return plan
 
 
