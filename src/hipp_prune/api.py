@@ -13,6 +13,7 @@ from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.models import loaded
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
+from hipp_prune.stages.ask import ask
 from hipp_prune.stages.baseline import baseline
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.evaluate import evaluate, score_answers, speedups, update_card
@@ -42,6 +43,7 @@ __all__ = [
     "QuerySettings",
     "RecoverySettings",
     "SearchSettings",
+    "ask",
     "baseline",
     "calibrate",
     "checkpoint_plan",

@@ -27,7 +27,7 @@ class Output:
 
     kind: OutputKind
     path: str
-    """Absolute."""
+    """Where it was written, from the root of the file system."""
 
 
 def list_output(run: RunDirectory, kind: OutputKind, path: Path) -> None:

@@ -15,9 +15,9 @@ from hipp_prune.plans.space import PlanSpace
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.stages.loading import (
-    Asked,
     CalibratedRun,
     Model,
+    Questions,
     cache_folder,
     draw_questions,
     load,
@@ -35,7 +35,7 @@ def baseline(
     *,
     run: Path | None = None,
     model: Model | None = None,
-    questions: Asked = (),
+    questions: Questions = (),
     count: int = 128,
     loading: LoadSettings = LoadSettings(),
     force: bool = False,

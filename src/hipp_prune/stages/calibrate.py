@@ -23,12 +23,12 @@ from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.texts import draw_windows, fingerprint_text, read_general_text
 from hipp_prune.stages.loading import (
-    Asked,
     Model,
+    Questions,
     draw_questions,
     load,
     meet,
-    model_name,
+    name_of_model,
     source_names,
     writing,
 )
@@ -43,7 +43,7 @@ _TRIED_ROWS = 512
 
 def calibrate(
     model: Model,
-    questions: Asked,
+    questions: Questions,
     out: Path,
     settings: CalibrateSettings = CalibrateSettings(),
     *,
@@ -93,7 +93,7 @@ def calibrate(
         if distributed.is_first():
             run.create(
                 Provenance.now(
-                    model=model_name(model),
+                    model=name_of_model(model),
                     weights=adapter.shape.fingerprint if isinstance(model, Adapter) else None,
                     questions=source_names(questions),
                     seed=seed,

@@ -10,6 +10,7 @@ from hipp_prune.evaluation.results import Results, score_answers_file
 from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions, weight_bytes
 from hipp_prune.evaluation.speed import measure_speedups
 from hipp_prune.files.progress import Progress
+from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import local_folder
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.benchmarks import asked as asked_benchmarks
@@ -17,13 +18,13 @@ from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_asked, load_questions
 from hipp_prune.report.grids import markdown_table
 from hipp_prune.stages.loading import (
-    Asked,
     Model,
+    Questions,
     cache_folder,
     check_model,
     draw_questions,
     load,
-    model_name,
+    name_of_model,
     source_names,
 )
 from hipp_prune.stages.prune import checkpoint_plan
@@ -32,7 +33,7 @@ from hipp_prune.stages.settings import EvaluateSettings, LoadSettings
 
 def evaluate(
     model: Model,
-    questions: Asked,
+    questions: Questions,
     settings: EvaluateSettings = EvaluateSettings(),
     *,
     loading: LoadSettings = LoadSettings(),
@@ -54,25 +55,27 @@ def evaluate(
     Raises:
         InputError: for bad questions, images or models; see ``errors``.
     """
-    if isinstance(model, str):
+    if not isinstance(model, Adapter):
         check_model(model, loading)
     with cache_folder(cache) as folder:
         split, seed = settings.split, settings.seed
         asked = draw_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
         asked = limit_questions(asked, settings.limit, seed=seed)
-        label = settings.label or (_label(model) if isinstance(model, str) else Path(model_name(model)).name)
+        label = settings.label or (
+            Path(name_of_model(model)).name if isinstance(model, Adapter) else _label(model)
+        )
         evaluation = evaluate_model(
             load(model, loading),
             asked,
             label=label,
-            model=model_name(model),
+            model=name_of_model(model),
             specs=source_names(questions),
             split=split,
             rule=settings.rule,
             batch_size=settings.batch_size,
             progress=progress,
         )
-    if not isinstance(model, str):
+    if isinstance(model, Adapter):
         return evaluation
     plan, checkpoint = checkpoint_plan(model), local_folder(model)
     return replace(
@@ -89,7 +92,7 @@ def evaluate(
 def speedups(
     dense: Model,
     pruned: Sequence[Model],
-    questions: Asked,
+    questions: Questions,
     *,
     limit: int = 256,
     loading: LoadSettings = LoadSettings(),
@@ -148,7 +151,7 @@ def update_card(evaluation: Scorecard) -> None:
     write_scores(local_folder(evaluation.model), "\n\n".join([asked, *tables]))
 
 
-def _label(model: str) -> str:
+def _label(model: str | Path) -> str:
     """Name of a checkpoint in tables: dense, the preference it answers, or that it was pruned."""
     plan, folder = checkpoint_plan(model), local_folder(model)
     if checkpoint_ledger(folder) is None and lost_savings(folder) is None:

@@ -25,7 +25,7 @@ from hipp_prune.search.archive import Archive
 from hipp_prune.search.query.roles import measured_part, measured_roles
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.calibrate import calibrate
-from hipp_prune.stages.loading import Asked, CalibratedRun, cache_folder, given_questions
+from hipp_prune.stages.loading import CalibratedRun, Questions, cache_folder, given_questions
 from hipp_prune.stages.prune import cut
 from hipp_prune.stages.query import query
 from hipp_prune.stages.search import search
@@ -36,7 +36,7 @@ def prune_in_memory(
     model: PreTrainedModel,
     processor: Any,
     *,
-    questions: Asked,
+    questions: Questions,
     sparsity: float | None = None,
     preference: str | Preference | None = None,
     method: Literal["search"] | Baseline = "search",

@@ -30,17 +30,17 @@ from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.splits import Split, assign
 from hipp_prune.stages.settings import LoadSettings
 
-Model = str | Adapter
+Model = str | Path | Adapter
 """A model's name or folder; or one that is in memory already, as ``models.loaded`` returns it."""
 
-Asked = Sequence[str] | Sequence[Question]
+Questions = Sequence[str] | Sequence[Question]
 """Sources of questions, as ``--questions`` names them; or the questions themselves."""
 
 _TEMPORARY = "hipp-prune-"
 """How our folders in the system's temporary folder begin; the process comes next."""
 
 
-def load(model: Model | Path, loading: LoadSettings = LoadSettings()) -> Adapter:
+def load(model: Model, loading: LoadSettings = LoadSettings()) -> Adapter:
     """Opens a checkpoint, dense or pruned, behind the adapter of its family; a model in memory stays as it is.
 
     Raises:
@@ -53,10 +53,10 @@ def load(model: Model | Path, loading: LoadSettings = LoadSettings()) -> Adapter
     )
 
 
-def model_name(model: Model) -> str:
+def name_of_model(model: Model) -> str:
     """What a run and its tables call a model: a model in memory goes by the name it was loaded by, if it was."""
-    if isinstance(model, str):
-        return model
+    if not isinstance(model, Adapter):
+        return str(model)
     return model.model.name_or_path or f"{type(model.model).__name__} in memory"
 
 
@@ -67,7 +67,7 @@ def source_folder(model: Model) -> Iterator[Path]:
     Raises:
         CheckpointError: if there is none, or the disk is full.
     """
-    if isinstance(model, str):
+    if not isinstance(model, Adapter):
         yield local_folder(model)
         return
     with cache_folder(None) as temporary:
@@ -76,7 +76,7 @@ def source_folder(model: Model) -> Iterator[Path]:
 
 
 def draw_questions(
-    questions: Asked,
+    questions: Questions,
     split: Split | Literal["all"],
     *,
     cache: Path,
@@ -110,12 +110,12 @@ def draw_questions(
     return check_images(shares[split], skip_bad)
 
 
-def given_questions(questions: Asked) -> list[Question]:
+def given_questions(questions: Questions) -> list[Question]:
     """The questions among what was given; none where sources were."""
     return [each for each in questions if isinstance(each, Question)]
 
 
-def source_names(questions: Asked) -> tuple[str, ...]:
+def source_names(questions: Questions) -> tuple[str, ...]:
     """What a run says of where its questions come from."""
     given = given_questions(questions)
     named = [each for each in questions if isinstance(each, str)]
@@ -123,7 +123,7 @@ def source_names(questions: Asked) -> tuple[str, ...]:
     return (f"{len(given)} questions in memory",) if given else tuple(named)
 
 
-def check_model(model: str, loading: LoadSettings = LoadSettings()) -> Path:
+def check_model(model: str | Path, loading: LoadSettings = LoadSettings()) -> Path:
     """The folder of a model, after all that can be refused without reading a weight; a hub name is downloaded.
 
     Raises:

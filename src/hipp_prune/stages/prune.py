@@ -243,7 +243,7 @@ def run_model(run: Path) -> str:
     return RunDirectory(run).provenance().model
 
 
-def checkpoint_plan(model: str) -> Plan | None:
+def checkpoint_plan(model: str | Path) -> Plan | None:
     """The plan a checkpoint was pruned by; None for a dense or a sliced model."""
     path = local_folder(model) / PLAN_FILE
     return Plan.load(path) if path.is_file() else None

@@ -12,13 +12,13 @@ from hipp_prune.questions.records import SkipBad
 from hipp_prune.recovery.recover import RecoveryReport, recover_checkpoint
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.stages.loading import (
-    Asked,
     Model,
+    Questions,
     cache_folder,
     check_model,
     draw_questions,
     load,
-    model_name,
+    name_of_model,
     source_folder,
     source_names,
     writing,
@@ -28,7 +28,7 @@ from hipp_prune.stages.settings import FULL_PRECISION, LoadSettings
 
 def recover(
     model: Model,
-    questions: Asked,
+    questions: Questions,
     out: Path,
     settings: RecoverySettings = RecoverySettings(),
     *,
@@ -67,10 +67,10 @@ def recover(
             other settings.
     """
     provenance = Provenance.now(
-        model=model_name(model), questions=source_names(questions), seed=settings.seed
+        model=name_of_model(model), questions=source_names(questions), seed=settings.seed
     )
     for each in (model, teacher):
-        if isinstance(each, str):
+        if isinstance(each, str | Path):
             check_model(each, loading)
     with cache_folder(cache) as folder, source_folder(model) as checkpoint:
         check_output(checkpoint, out, force=force)
@@ -136,7 +136,7 @@ def recover_on(
             features=features,
             keep_adapter=keep_adapter,
             force=force,
-            record={**asdict(provenance), "teacher": None if teacher is None else model_name(teacher)},
+            record={**asdict(provenance), "teacher": None if teacher is None else name_of_model(teacher)},
             encoding=encoding,
             progress=progress,
         )

@@ -24,7 +24,7 @@ from hipp_prune.models.loading import find_source, local_folder
 from hipp_prune.models.stock import CANNOT, own_inputs, processed_inputs, stock_logits, stock_processor
 from hipp_prune.models.structure import check_prunable
 from hipp_prune.questions.question import probe
-from hipp_prune.stages.loading import Model, cache_folder, model_name
+from hipp_prune.stages.loading import Model, cache_folder, name_of_model
 
 _ORDINARY, _FLAT = Path("ordinary"), Path("flat")
 _PICTURES = {_ORDINARY: (320, 240), _FLAT: (448, 28)}
@@ -178,7 +178,7 @@ def _stock_processor(adapter: Adapter, model: Model) -> Any:
     """
     if adapter.processor.stock is not None:
         return adapter.processor.stock
-    if isinstance(model, str):
+    if not isinstance(model, Adapter):
         return stock_processor(adapter.model.config, adapter.processor, find_source(model))
     raise LookupError("the model came without one")
 
@@ -247,7 +247,7 @@ def _gist(error: Exception) -> str:
 
 def _unsupported(model: Model, what: str) -> UnsupportedModelError:
     return UnsupportedModelError(
-        f"{model_name(model)}: tried before anything was written, and cannot be pruned: {what}; choose a model that "
+        f"{name_of_model(model)}: tried before anything was written, and cannot be pruned: {what}; choose a model that "
         f"`hipp-prune models` lists, or report this one"
     )
 
