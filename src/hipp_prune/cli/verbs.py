@@ -77,6 +77,11 @@ VERBS: Mapping[str, Verb] = {
         "Evaluate",
         "Score a model or a pruned checkpoint officially, or anyone's answers without a model.",
     ),
+    "ask": Verb(
+        "hipp_prune.cli.ask",
+        "Ask",
+        "Ask a checkpoint about pictures in your own words, beside the dense model if it is named.",
+    ),
     "baseline": Verb(
         "hipp_prune.cli.baseline",
         "PruneBaseline",

@@ -13,6 +13,7 @@
       search/                   configuration, archive of evaluations, policy
       latency.json              seconds by block width, where a search saves seconds
       plans/, results/          what ``query`` and ``evaluate`` left here
+      outputs.jsonl             where they left the rest
       report.html
       recipe.toml, summary.txt  of ``auto``: every flag of it, and what it ended with (written last)
 """
@@ -64,10 +65,18 @@ class Provenance:
     """Packages, Python and machine."""
     general_text: MixedText | None = None
     """What the Gram matrices hold beside the questions; none where they hold nothing else."""
+    weights: Annotated[str, Len(16, 16)] | None = None
+    """``ModelShape.fingerprint`` of a model that was given in memory, whose name need not lead to it."""
 
     @classmethod
     def now(
-        cls, *, model: str, questions: tuple[str, ...], seed: int, general_text: MixedText | None = None
+        cls,
+        *,
+        model: str,
+        questions: tuple[str, ...],
+        seed: int,
+        general_text: MixedText | None = None,
+        weights: str | None = None,
     ) -> "Provenance":
         """Provenance of a run that starts now, here.
 
@@ -76,6 +85,7 @@ class Provenance:
             questions: sources of the questions.
             seed: of the run.
             general_text: what its Gram matrices hold beside the questions.
+            weights: fingerprint of a model that was given in memory.
         """
         return cls(
             model=model,
@@ -84,6 +94,7 @@ class Provenance:
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             versions=_versions(),
             general_text=general_text,
+            weights=weights,
         )
 
 
@@ -176,6 +187,11 @@ class RunDirectory:
     def results(self) -> Path:
         """Folder of evaluation results."""
         return self.root / "results"
+
+    @property
+    def outputs(self) -> Path:
+        """Plans and results that lie elsewhere, a line each; see ``files.outputs``."""
+        return self.root / "outputs.jsonl"
 
     @property
     def report(self) -> Path:

@@ -52,12 +52,12 @@ def query_command(run: RunDirectory, name: str, plan: Plan | None) -> str:
     words += ["--uniform"] if plan is not None and plan.notes.get("uniform") else []
     for requirement, least in ({} if plan is None else plan.notes.get("require", {})).items():
         words += ["--require", f"{requirement}={least!r}"]
-    return _join(*words, "--out", str(run.plans / f"{name}.json"))
+    return _join(*words, "--out", str(named_file(run.plans, name)))
 
 
 def prune_command(run: RunDirectory, name: str, out: str) -> str:
     """Makes the checkpoint that ``plans/NAME.json`` describes, of the run's model; what compensates lies in the run."""
-    plan = str(run.plans / f"{name}.json")
+    plan = str(named_file(run.plans, name))
     return _join("prune", "--run", str(run.root), "--plan", plan, "--out", out)
 
 
@@ -81,12 +81,17 @@ def evaluate_command(
         words += ["--label", evaluation.label, *_limit(evaluation)]
         words += ["--rule", evaluation.results.rule]
     words += ["--seed", str(provenance.seed)]
-    return _join(*words, "--out", str(run.results / f"{name}.json"))
+    return _join(*words, "--out", str(named_file(run.results, name)))
 
 
 def pruned_folder(run: RunDirectory, name: str) -> Path:
     """Where the commands above put a pruned checkpoint that no evaluation has named yet."""
-    return run.root / "checkpoints" / name
+    return run.root / "checkpoints" / Path(name).name.removesuffix(".json")
+
+
+def named_file(folder: Path, name: str) -> Path:
+    """The file behind a plan's or a result's name in ``Contents``."""
+    return Path(name) if Path(name).is_absolute() else folder / f"{name}.json"
 
 
 def _limit(evaluation: Scorecard) -> list[str]:

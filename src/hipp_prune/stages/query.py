@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hipp_prune.errors import IncompleteRunError, InputError
+from hipp_prune.files.outputs import list_output
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.run_directory import RunDirectory, SearchFolder
 from hipp_prune.files.sizes import parse_size
@@ -62,7 +63,9 @@ def query(
     targets = _targets(directory, planner, settings)
     plan = _answer(planner, directory.search, preference, settings, requirements, targets)
     plan = replace(plan, notes={**plan.notes, "model": begun.model, "sources": list(begun.questions)})
-    write_output(out or plan_path(directory, preference, settings, requirements), plan.to_json(), force=force)
+    written = out or plan_path(directory, preference, settings, requirements)
+    write_output(written, plan.to_json(), force=force)
+    list_output(directory, "plan", written)
     return plan
 
 

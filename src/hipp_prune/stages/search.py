@@ -43,6 +43,8 @@ def search(
     run: Path,
     settings: SearchSettings | None = None,
     *,
+    model: Adapter | None = None,
+    questions: Sequence[Question] = (),
     asking: AskSettings = AskSettings(),
     loading: LoadSettings = LoadSettings(),
     force: bool = False,
@@ -56,6 +58,8 @@ def search(
     Args:
         run: a calibrated run directory.
         settings: of the search; the run's seed and our defaults if none are given.
+        model: the run's model, where it is in memory; the one that the run names by default.
+        questions: the run's, where it was calibrated on questions in memory.
         asking: how fast questions are asked, and in how much memory.
         loading: how the model is loaded.
         force: throws away what an earlier search with other settings evaluated.
@@ -72,7 +76,7 @@ def search(
     """
     if settings is not None:
         require_method(settings.method)
-    calibrated = CalibratedRun.open(run)
+    calibrated = CalibratedRun.open(run, questions)
     directory, folder = calibrated.directory, calibrated.directory.search
     settings = settings or SearchSettings(seed=calibrated.provenance.seed)
     has_grams = directory.grams.exists()
@@ -84,7 +88,7 @@ def search(
         questions = calibrated.questions("search", skip_bad=skip_bad)
         if surveyed is not None:
             surveyed(survey({"search": questions}))
-        adapter = load(calibrated.provenance.model, loading)
+        adapter = load(model or calibrated.provenance.model, loading)
         planner = search_model(
             adapter,
             calibrated.calibration(adapter),
