@@ -38,7 +38,7 @@ class PrunedMlp:
     gate: Float[Tensor, "kept hidden"] | None = None
     """None where it is the dense block's."""
     up: Float[Tensor, "kept hidden"] | None = None
-    """Likewise."""
+    """None where it is the dense block's, as gate."""
 
     def cpu(self) -> "PrunedMlp":
         """The same in the machine's memory."""

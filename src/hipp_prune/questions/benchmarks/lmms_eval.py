@@ -19,9 +19,7 @@ from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.files.faults import shown
@@ -31,6 +29,9 @@ from hipp_prune.questions.multiple_choice import ChoiceScore, Tally, plain_mean,
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import skip_or_raise
 from hipp_prune.questions.yes_no import YES_NO, parse_yes_no
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 NAME, TITLE = "lmms-eval", "lmms-eval"
 
@@ -152,12 +153,14 @@ def _options(prompt: str) -> tuple[str, ...]:
     return letters if len(letters) > 1 else ()
 
 
-def _only_picture(visuals: Any, where: str) -> Image.Image | None:
+def _only_picture(visuals: Any, where: str) -> "Image.Image | None":
     """The picture of a document, or none.
 
     Raises:
         QuestionError: there are several, or what is shown is no picture.
     """
+    from PIL import Image  # only where there are pictures: a query lists benchmarks without
+
     seen = list(visuals or ())
     if not seen:
         return None
@@ -167,7 +170,7 @@ def _only_picture(visuals: Any, where: str) -> Image.Image | None:
     return seen[0].convert("RGB")
 
 
-def _kept(picture: Image.Image, how: Loading) -> Path:
+def _kept(picture: "Image.Image", how: Loading) -> Path:
     """The file of a picture in the cache, written if it is needed and not there."""
     content = sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
     path = how.cache / PICTURES / f"{content}.png"
