@@ -42,7 +42,11 @@ def list_output(run: RunDirectory, kind: OutputKind, path: Path) -> None:
         return
     start_growing(run.outputs)
     try:
-        with run.outputs.open("a", encoding="utf-8") as file:
+        with run.outputs.open("a+", encoding="utf-8") as file:
+            file.seek(0)
+            whole = file.read().rpartition("\n")
+            if whole[2]:
+                file.truncate(len((whole[0] + whole[1]).encode()))
             file.write(json.dumps(asdict(output)) + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -33,6 +33,7 @@ REQUIRED = {
     "prune": ["--out", "o"],
     "recover": ["ckpt", "--out", "o", "--questions", "toyworld"],
     "evaluate": ["--questions", "toyworld"],
+    "ask": ["ckpt", "?", "--image", "i.png"],
     "baseline": ["--method", "flap", "--sparsity", "0.2", "--out", "o"],
     "export": ["ckpt", "--format", "gguf", "--out", "o"],
     "push": ["ckpt", "me/it"],

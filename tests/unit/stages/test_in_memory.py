@@ -87,3 +87,17 @@ def test_what_does_not_fit_is_refused_first(
 def test_the_package_comes_without_torch() -> None:
     code = "import hipp_prune, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_stages_that_work_on_files_take_it_too(tmp_path: Path, source: str) -> None:
+    dense = load_model(tiny_llava(tmp_path))
+    before = {name: tensor.clone() for name, tensor in dense.model.state_dict().items()}
+    settings = api.RecoverySettings(steps=1, batch_size=2, lora_blocks=1)
+    api.recover(dense, [source], tmp_path / "recovered", settings)
+    settings = api.BaselineSettings()
+    api.baseline("llm-pruner", 0.2, tmp_path / "pruned", settings, model=dense, questions=[source], count=4)
+    api.export(dense, "padded", tmp_path / "stock")
+    assert load_model(tmp_path / "pruned").shape.total_parameters < dense.shape.total_parameters
+    assert load_model(tmp_path / "stock").shape == dense.shape
+    assert load_model(tmp_path / "recovered").shape.fingerprint != dense.shape.fingerprint
+    assert all(torch.equal(tensor, before[name]) for name, tensor in dense.model.state_dict().items())
