@@ -69,9 +69,8 @@ class Auto:
         from hipp_prune.report.terminal import progress_bars, remark, say
         from hipp_prune.stages.auto import auto
 
-        wish = self.wish
+        outcome = auto(self.wish, force=self.force, bars=progress_bars)
         if self.preference is None:
-            remark("no --preference: robustness, utility and compression count alike (1,1,1)")
-        outcome = auto(wish, force=self.force, bars=progress_bars)
+            remark(f"no --preference: the plan answers {outcome.plan.preference}")
         say(outcome.summary.rstrip())
         say(f"report: {outcome.report.resolve().as_uri()}")

@@ -63,7 +63,7 @@ class Wish:
     model: str
     """As for ``calibrate``."""
     questions: tuple[str, ...]
-    """Their sources."""
+    """Sources of the questions, as ``calibrate`` takes them."""
     out: Path
     """Checkpoint folder to make."""
     run: Path

@@ -27,6 +27,7 @@ VALUES = (
 )
 
 REQUIRED = {
+    "auto": ["m", "--questions", "toyworld", "--out", "o"],
     "calibrate": ["--model", "m", "--questions", "toyworld", "--out", "o"],
     "search": ["run"],
     "query": ["run"],
