@@ -14,7 +14,7 @@ ANSWER_TOKENS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class FreeAnswer:
-    """A greedy answer."""
+    """What a model said, token by token the likeliest."""
 
     text: str
     """Without what ends it, and without space around it; may be empty."""

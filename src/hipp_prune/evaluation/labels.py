@@ -42,9 +42,9 @@ class Labels:
         Raises:
             RunError: if the disk is full.
         """
-        write_text(answers, "".join(map(agreement.record, self.answers)))
+        write_text(answers, "".join(map(agreement.answer_line, self.answers)))
         if self.objects:
-            write_text(objects, "".join(map(agreement_objects.record, self.objects)))
+            write_text(objects, "".join(map(agreement_objects.object_line, self.objects)))
 
     @classmethod
     def load(cls, answers: Path, objects: Path) -> "Labels":

@@ -153,5 +153,5 @@ def test_words_are_compared_whatever_their_capitals_and_full_stop():
 def test_a_blank_answer_is_refused(tmp_path: Path):
     path = tmp_path / "answers.jsonl"
     path.write_text(json.dumps({"id": "1", "prompt": "What?", "answer": "  "}) + "\n")
-    with pytest.raises(QuestionError, match="answers.jsonl:1: expected an answer, found white space"):
+    with pytest.raises(QuestionError, match=r"answers\.jsonl:1: expected an answer, found white space"):
         agreement.load(path, Loading(options={}))

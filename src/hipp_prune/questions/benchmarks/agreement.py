@@ -20,7 +20,7 @@ from hipp_prune.questions.multiple_choice import ChoiceScore, Tally, plain_mean,
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import Identifier, read_records
 
-TITLE = "agreement with the dense model"
+_TITLE = "agreement with the dense model"
 PROMPT = "Describe the image in one sentence."
 """What is asked about a picture if the source says nothing else."""
 
@@ -90,7 +90,7 @@ def _about_pictures(folder: Path, prompt: str) -> list[Question]:
     ]
 
 
-def record(question: Question) -> str:
+def answer_line(question: Question) -> str:
     """The line of a file of answers that ``load`` reads a question from."""
     image = None if question.image is None else str(question.image.absolute())
     own = {None, str(question.image), question.prompt}
@@ -121,7 +121,7 @@ def score(
 ) -> ChoiceScore:
     """The share of questions that are answered in the dense model's words."""
     tally = Tally.of(list(zip(questions, predictions, strict=True)))
-    return ChoiceScore(title=TITLE, overall=tally, parts={})
+    return ChoiceScore(title=_TITLE, overall=tally, parts={})
 
 
 def stratum(question: Question) -> Hashable:
@@ -130,13 +130,13 @@ def stratum(question: Question) -> Hashable:
 
 
 def aliases(questions: Sequence[Question]) -> Mapping[str, Question]:  # noqa: ARG001
-    """None."""
+    """Stored answers go by the ids as they are."""
     return {}
 
 
 BENCHMARK = Benchmark(
     name="agreement",
-    title=TITLE,
+    title=_TITLE,
     role="utility",
     options=("prompt",),
     instruction="",

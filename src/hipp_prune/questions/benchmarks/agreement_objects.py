@@ -26,7 +26,7 @@ from hipp_prune.questions.yes_no import (
     score_yes_no,
 )
 
-TITLE = "agreement with the dense model about objects"
+_TITLE = "agreement with the dense model about objects"
 OBJECTS = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
     "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
@@ -108,7 +108,7 @@ def load(path: Path, how: Loading) -> list[Question]:
     return questions
 
 
-def record(question: Question) -> str:
+def object_line(question: Question) -> str:
     """The line of a file that ``load`` reads a question from."""
     assert question.image is not None, "objects are asked about in pictures"
     content = {
@@ -127,18 +127,18 @@ def stratum(question: Question) -> Hashable:
 
 
 def aliases(questions: Sequence[Question]) -> Mapping[str, Question]:  # noqa: ARG001
-    """None."""
+    """Stored answers go by the ids as they are."""
     return {}
 
 
 BENCHMARK = Benchmark(
     name="agreement-objects",
-    title=TITLE,
+    title=_TITLE,
     role="robustness",
     instruction=INSTRUCTION,
     load=load,
     parse=predict_yes_no,
-    score=partial(score_yes_no, TITLE),
+    score=partial(score_yes_no, _TITLE),
     restore=restore_yes_no,
     mean=class_balanced_mean,
     stratum=stratum,
