@@ -24,7 +24,7 @@ from hipp_prune.stages.settings import CalibrateSettings, EvaluateSettings
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
-    for number, scene in enumerate(islice(scenes(0, "test"), 24)):
+    for number, scene in enumerate(islice(scenes(0, "test"), 16)):
         draw(scene).save(folder / f"{number:02}.png")
     return folder
 
@@ -57,5 +57,4 @@ def test_photos_without_labels_become_a_smaller_model(photos: Path, tmp_path: Pa
     with pytest.raises(QuestionError, match="add --dense MODEL"):
         evaluate(str(tmp_path / "small"), [source], EvaluateSettings(split="all"))
     asked = evaluate(str(tmp_path / "small"), [source], EvaluateSettings(split="all"), dense="toy-llava")
-    again = evaluate(str(tmp_path / "small"), labels, EvaluateSettings(split="all"))
-    assert asked.results == again.results
+    assert asked.results == results
