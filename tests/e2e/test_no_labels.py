@@ -16,6 +16,7 @@ from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.evaluate import evaluate
 from hipp_prune.stages.prune import prune
 from hipp_prune.stages.query import query
+from hipp_prune.stages.recover import recover
 from hipp_prune.stages.search import search
 from hipp_prune.stages.settings import CalibrateSettings, EvaluateSettings
 
@@ -23,7 +24,7 @@ from hipp_prune.stages.settings import CalibrateSettings, EvaluateSettings
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
-    for number, scene in enumerate(islice(scenes(0, "test"), 24)):
+    for number, scene in enumerate(islice(scenes(0, "test"), 16)):
         draw(scene).save(folder / f"{number:02}.png")
     return folder
 
@@ -50,8 +51,10 @@ def test_photos_without_labels_become_a_smaller_model(photos: Path, tmp_path: Pa
         assert all(
             "agreement with the dense model" in score.rows()[0][0] for score in results.scores.values()
         )
+    for text in (source, labels[0]):
+        with pytest.raises(QuestionError, match="leave these sources out"):
+            recover(str(tmp_path / "small"), [text], tmp_path / "recovered")
     with pytest.raises(QuestionError, match="add --dense MODEL"):
         evaluate(str(tmp_path / "small"), [source], EvaluateSettings(split="all"))
     asked = evaluate(str(tmp_path / "small"), [source], EvaluateSettings(split="all"), dense="toy-llava")
-    again = evaluate(str(tmp_path / "small"), labels, EvaluateSettings(split="all"))
-    assert asked.results == again.results
+    assert asked.results == results

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hipp_prune.checkpoints.folders import check_output
+from hipp_prune.errors import QuestionError
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import Provenance
 from hipp_prune.questions.question import Question
@@ -78,8 +79,10 @@ def recover(
         source_folder(model) as checkpoint,
     ):
         check_output(checkpoint, out, force=force)
+        asked = draw_questions(questions, "recovery", cache=folder, seed=settings.seed, skip_bad=skip_bad)
+        _refuse_open(asked)
         return recover_on(
-            draw_questions(questions, "recovery", cache=folder, seed=settings.seed, skip_bad=skip_bad),
+            asked,
             checkpoint,
             out,
             settings,
@@ -91,6 +94,20 @@ def recover(
             force=force,
             encoding=encoding,
             progress=progress,
+        )
+
+
+def _refuse_open(questions: Sequence[Question]) -> None:
+    """Refuses what the loss cannot read, before a weight is.
+
+    Raises:
+        QuestionError: if a question is open, or has no answer.
+    """
+    texts = sum(len(question.answers) < 2 for question in questions)
+    if texts:
+        raise QuestionError(
+            f"recovery learns from questions with a few allowed answers, found {texts} of {len(questions)} that want a "
+            f"text; leave these sources out (of agreement, RUN/agreement-objects.jsonl can be learnt from)"
         )
 
 
