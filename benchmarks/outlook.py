@@ -66,7 +66,9 @@ def compare(model: str, settings: Settings) -> None:
     )
     took = time.perf_counter() - start
     sys.stdout.write(f"\n{said.heading} in {took:.1f} s; {'; '.join(said.refused) or 'nothing refused'}\n\n")
-    sys.stdout.write("| stage | predicted | real | predicted / real | memory predicted | GPU: predicted, real |\n")
+    sys.stdout.write(
+        "| stage | predicted | real | predicted / real | memory predicted | GPU: predicted, real |\n"
+    )
     sys.stdout.write("|---|---:|---:|---:|---:|---:|\n")
     expected = {price.stage: price for price in said.prices}
 

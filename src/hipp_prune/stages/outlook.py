@@ -259,7 +259,10 @@ class _Splits:
         some = [question for questions in self.questions.values() for question in questions[:32]]
         paths = [question.image for question in some if question.image is not None]
         prompts = [question.prompt for question in some] or ["Is there a dog in the image?"]
-        size = Image.open(paths[len(paths) // 2]).size if paths else _SIZE
+        size = _SIZE
+        if paths:
+            with Image.open(paths[len(paths) // 2]) as picture:
+                size = picture.size
         return Lengths(picture=picture_tokens(folder, size), text=prompt_tokens(folder, prompts))
 
 

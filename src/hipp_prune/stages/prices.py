@@ -17,10 +17,12 @@ _TRAINED_PASSES = 3
 """A step of recovery in plain passes: forward, and back through the whole model to the projector."""
 _LEARNT = 0.02
 """Seconds of surrogate and policy an evaluation, on one processor."""
-_EFFICIENCY = 0.6
-"""Share of a large product's speed that a whole forward pass reaches."""
+_EFFICIENCY = 0.35
+"""Share of a large product's speed that a whole forward pass reaches (``benchmarks/outlook.py --computed``)."""
 _CALL = 1e-3
 """Seconds that a pass through one block takes on a processor however small it is, and a picture's through the tower."""
+_COPIED = 2
+"""What a byte costs that is read, checked, cut and written, in bytes that are just written."""
 _PROCESS = 6e8
 """Bytes of a process that has imported torch and transformers."""
 _SUMS = 8 * 3 * 2
@@ -200,7 +202,7 @@ def prune_price(rates: Rates, memory: "Memory", sparsity: float) -> Price:
     """
     sizes = memory.sizes
     written = int(sizes.bytes - sparsity * sizes.mlp_weights * sizes.number_bytes)
-    seconds = 0.3 + rates.byte * (sizes.bytes + written) / 2
+    seconds = 0.3 + _COPIED * rates.byte * (sizes.bytes + written)
     none = Asked(questions=0, pictures=0)
     cpu = int(_PROCESS) + min(sizes.bytes, 5 * 10**9)
     return Price(
