@@ -10,7 +10,7 @@ from hipp_prune.models.described import ModelSizes
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.prices import (
-    Asked,
+    Amount,
     Lengths,
     Memory,
     Price,
@@ -37,7 +37,7 @@ RATES = Rates(
 MEMORY = Memory(sizes=SIZES, lengths=LENGTHS, on_gpu=False)
 
 
-def all_prices(rates: Rates, memory: Memory, asked: Asked) -> list[Price]:
+def all_prices(rates: Rates, memory: Memory, asked: Amount) -> list[Price]:
     return [
         calibrate_price(rates, memory, asked, CalibrateSettings(), 1.0),
         search_price(rates, memory, asked, SearchSettings(), 1.0, 10**9),
@@ -49,7 +49,7 @@ def all_prices(rates: Rates, memory: Memory, asked: Asked) -> list[Price]:
 
 @given(st.integers(1, 5000), st.integers(1, 500), st.integers(0, 100))
 def test_more_questions_never_cost_less(questions: int, pictures: int, more: int) -> None:
-    few, many = (Asked(questions=questions + each, pictures=pictures + each) for each in (0, more))
+    few, many = (Amount(questions=questions + each, pictures=pictures + each) for each in (0, more))
     pairs = zip(all_prices(RATES, MEMORY, few), all_prices(RATES, MEMORY, many), strict=True)
     for less, dearer in pairs:
         assert 0 < less.seconds <= dearer.seconds
@@ -58,7 +58,7 @@ def test_more_questions_never_cost_less(questions: int, pictures: int, more: int
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Rates)])
 def test_every_rate_counts_somewhere(name: str) -> None:
-    asked = Asked(questions=100, pictures=10)
+    asked = Amount(questions=100, pictures=10)
     slower = replace(RATES, **{name: 2 * getattr(RATES, name)})
     before, after = (sum(p.seconds for p in all_prices(rates, MEMORY, asked)) for rates in (RATES, slower))
     assert after > before
@@ -79,14 +79,14 @@ def test_a_faster_machine_is_faster() -> None:
 
 
 def test_a_search_takes_at_most_its_minutes() -> None:
-    asked = Asked(questions=100, pictures=0)
+    asked = Amount(questions=100, pictures=0)
     settings = SearchSettings(minutes=1.0)
     price = search_price(replace(RATES, learnt=0.0), MEMORY, asked, settings, 0.0, 10**9)
     assert price.seconds == pytest.approx(60 + RATES.load)
 
 
 def test_on_a_gpu_the_model_is_in_its_memory() -> None:
-    asked = Asked(questions=100, pictures=10)
+    asked = Amount(questions=100, pictures=10)
     here, there = (all_prices(RATES, replace(MEMORY, on_gpu=gpu), asked) for gpu in (False, True))
     for cpu, gpu in zip(here, there, strict=True):
         assert cpu.gpu_bytes == 0
@@ -95,7 +95,7 @@ def test_on_a_gpu_the_model_is_in_its_memory() -> None:
 
 
 def test_pictures_beyond_the_memory_lie_on_the_disk() -> None:
-    asked = Asked(questions=100, pictures=10)
+    asked = Amount(questions=100, pictures=10)
     inside, outside = (search_price(RATES, MEMORY, asked, SearchSettings(), 0.0, room) for room in (10**9, 0))
     assert inside.disk_bytes == 0
     assert outside.disk_bytes == 10 * MEMORY.feature_bytes
