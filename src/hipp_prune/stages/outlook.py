@@ -1,29 +1,21 @@
 """Before hours of work: how long each stage takes here, in how much memory, on what, and what would be refused."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from PIL import Image
 
-from hipp_prune.errors import HippPruneError
-from hipp_prune.evaluation.scorecard import limit_questions
 from hipp_prune.files.machine import free_disk, free_memory
-from hipp_prune.models.described import ModelSizes, describe_sizes, picture_tokens, prompt_tokens
+from hipp_prune.models.described import ModelSizes, describe_sizes
 from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow_precision
 from hipp_prune.models.loading import parse_dtype
-from hipp_prune.questions.minibatches import calibration_sample
-from hipp_prune.questions.question import Question
-from hipp_prune.questions.sources import load_questions
-from hipp_prune.questions.splits import Split
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.report.tables import format_bytes
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import cache_folder, check_model, load, set_threads
 from hipp_prune.stages.prices import (
-    Asked,
     Lengths,
     Memory,
     Price,
@@ -38,17 +30,13 @@ from hipp_prune.stages.prices import (
 )
 from hipp_prune.stages.probing import byte_seconds, clocked, measured_rates, product_speed
 from hipp_prune.stages.settings import AskSettings, CalibrateSettings, EvaluateSettings, LoadSettings
+from hipp_prune.stages.split_questions import SplitQuestions, tried
 from hipp_prune.stages.trial import try_model
 
 _CHEAP = 60.0
 """Seconds that measuring may take, as computed beforehand."""
 _PROBED = 120
 """Questions' worth of passes that measuring takes, trying the model included."""
-_TYPICAL = {"calibration": (128, 24), "search": (2500, 400), "test": (4500, 600), "recovery": (2500, 400)}
-"""Questions and pictures of each split where none are named: those of the embedded world, about."""
-_SIZE = (640, 480)
-"""Width and height of a picture where none is at hand."""
-_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +65,7 @@ class Outlook:
         return f"{self.model} on {self.device}, {self.how}"
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, as JSON has it."""
+        """Prices, refusals and remarks by the names of these fields, for ``json.dump``."""
         return asdict(self)
 
     def table(self) -> list[tuple[str, ...]]:
@@ -132,8 +120,8 @@ def outlook(
     refused: list[str] = []
     search = search or SearchSettings()
     with cache_folder(cache) as folder:
-        splits = _Splits(questions, folder, calibrate, evaluate, refused, recovers=recover is not None)
-        opened = _tried(refused, lambda: _Opened.of(model, loading))
+        splits = SplitQuestions(questions, folder, calibrate, evaluate, refused, recovers=recover is not None)
+        opened = tried(refused, lambda: _Opened.of(model, loading))
         if opened is None:
             return Outlook(
                 model=model,
@@ -190,83 +178,10 @@ class _Opened:
         return any(self.folder.glob("*.safetensors"))
 
 
-class _Splits:
-    """The questions of each stage, and the seconds that reading them took; typical numbers where none are named.
-
-    Args:
-        specs: of the questions.
-        cache: where the embedded world is drawn.
-        calibrate: how many are drawn.
-        evaluate: which split is asked at the end.
-        refused: gets a sentence for questions that cannot be read.
-        recovers: whether there is a recovery.
-    """
-
-    def __init__(
-        self,
-        specs: Sequence[str],
-        cache: Path,
-        calibrate: CalibrateSettings,
-        evaluate: EvaluateSettings,
-        refused: list[str],
-        *,
-        recovers: bool,
-    ) -> None:
-        self.questions: dict[str, list[Question]] = {}
-        self.seconds: dict[str, float] = {}
-        wanted: dict[str, Any] = {"calibration": "calibration", "search": "search", "test": evaluate.split}
-        wanted |= {"recovery": "recovery"} if recovers else {}
-        for name, split in wanted.items() if specs else ():
-            self._read(name, split, specs, cache, calibrate.seed, refused)
-        if "calibration" in self.questions:
-            self.questions["calibration"] = calibration_sample(
-                self.questions["calibration"], calibrate.count, seed=calibrate.seed
-            )
-        if "test" in self.questions:
-            self.questions["test"] = limit_questions(
-                self.questions["test"], evaluate.limit, seed=evaluate.seed
-            )
-        self._count = calibrate.count
-
-    def _read(
-        self, name: str, split: Split, specs: Sequence[str], cache: Path, seed: int, refused: list[str]
-    ) -> None:
-        found: list[list[Question]] = []
-
-        def read() -> None:
-            found.append(load_questions(specs, split, cache=cache, seed=seed))
-
-        seconds = _tried(refused, lambda: clocked(read))
-        if seconds is not None:
-            self.questions[name], self.seconds[name] = found[0], seconds
-
-    def asked(self, name: str) -> Asked:
-        """How many questions and pictures a split has."""
-        if name not in self.questions:
-            questions, pictures = _TYPICAL[name]
-            if name == "calibration":
-                questions, pictures = self._count, min(self._count, pictures)
-            return Asked(questions=questions, pictures=pictures)
-        chosen = self.questions[name]
-        return Asked(questions=len(chosen), pictures=len({each.image for each in chosen} - {None}))
-
-    def reading(self, name: str) -> float:
-        """Seconds that reading a split took."""
-        return self.seconds.get(name, 0.0)
-
-    def lengths(self, folder: Path) -> Lengths:
-        """Tokens of a typical question."""
-        some = [question for questions in self.questions.values() for question in questions[:32]]
-        paths = [question.image for question in some if question.image is not None]
-        prompts = [question.prompt for question in some] or ["Is there a dog in the image?"]
-        size = Image.open(paths[len(paths) // 2]).size if paths else _SIZE
-        return Lengths(picture=picture_tokens(folder, size), text=prompt_tokens(folder, prompts))
-
-
 def _rates(
     model: str,
     opened: _Opened,
-    splits: _Splits,
+    splits: SplitQuestions,
     lengths: Lengths,
     search: SearchSettings,
     loading: LoadSettings,
@@ -316,14 +231,14 @@ def _rates(
             byte=byte,
         )
 
-    measured = _tried(refused, ask)
+    measured = tried(refused, ask)
     return (computed, "computed") if measured is None else (measured, "measured")
 
 
 def _prices(
     rates: Rates,
     memory: Memory,
-    splits: _Splits,
+    splits: SplitQuestions,
     calibrate: CalibrateSettings,
     search: SearchSettings,
     sparsity: float,
@@ -379,15 +294,6 @@ def _room(prices: Sequence[Price], device: torch.device, out: Path) -> list[str]
             f"{out.absolute()}; free space or choose another place"
         )
     return found
-
-
-def _tried(refused: list[str], work: Callable[[], _Found]) -> _Found | None:
-    """What work comes to; None where it is refused, and why among the refusals."""
-    try:
-        return work()
-    except HippPruneError as error:
-        refused.append(str(error))
-        return None
 
 
 def duration(seconds: float) -> str:

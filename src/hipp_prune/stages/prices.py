@@ -15,12 +15,16 @@ _TRIED = 16
 """Questions' worth of passes that trying a model takes."""
 _TRAINED_PASSES = 3
 """A step of recovery in plain passes: forward, and back through the whole model to the projector."""
-_LEARNT = 0.02
+_LEARNT = 0.012
 """Seconds of surrogate and policy an evaluation, on one processor."""
-_EFFICIENCY = 0.6
-"""Share of a large product's speed that a whole forward pass reaches."""
+_EFFICIENCY = 0.35
+"""Share of a large product's speed that a whole forward pass reaches (``benchmarks/outlook.py --computed``)."""
 _CALL = 1e-3
 """Seconds that a pass through one block takes on a processor however small it is, and a picture's through the tower."""
+_OPENED = 0.15
+"""Seconds of pruning however small the checkpoint is."""
+_COPIED = 2
+"""What a byte costs that is read, checked, cut and written, in bytes that are just written."""
 _PROCESS = 6e8
 """Bytes of a process that has imported torch and transformers."""
 _SUMS = 8 * 3 * 2
@@ -30,7 +34,7 @@ _ROOM = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Amount:
     """How much a stage is asked."""
 
     questions: int
@@ -47,9 +51,9 @@ class Lengths:
     """Tokens of a question."""
 
     picture: int
-    """Of its picture."""
+    """Image tokens that stand for its picture."""
     text: float
-    """Of its prompt, the chat template included."""
+    """Tokens of its prompt, the chat template included."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +144,7 @@ def computed_rates(
 
 
 def calibrate_price(
-    rates: Rates, memory: "Memory", asked: Asked, settings: CalibrateSettings, reading: float
+    rates: Rates, memory: "Memory", asked: Amount, settings: CalibrateSettings, reading: float
 ) -> Price:
     """Of measuring the dense model.
 
@@ -162,7 +166,7 @@ def calibrate_price(
 
 
 def search_price(
-    rates: Rates, memory: "Memory", asked: Asked, settings: SearchSettings, reading: float, image_bytes: int
+    rates: Rates, memory: "Memory", asked: Amount, settings: SearchSettings, reading: float, image_bytes: int
 ) -> Price:
     """Of training the policy; a search that is given minutes takes them, if it is not through before.
 
@@ -200,8 +204,8 @@ def prune_price(rates: Rates, memory: "Memory", sparsity: float) -> Price:
     """
     sizes = memory.sizes
     written = int(sizes.bytes - sparsity * sizes.mlp_weights * sizes.number_bytes)
-    seconds = 0.3 + rates.byte * (sizes.bytes + written) / 2
-    none = Asked(questions=0, pictures=0)
+    seconds = _OPENED + _COPIED * rates.byte * (sizes.bytes + written)
+    none = Amount(questions=0, pictures=0)
     cpu = int(_PROCESS) + min(sizes.bytes, 5 * 10**9)
     return Price(
         stage="prune", seconds=seconds, cpu_bytes=cpu, gpu_bytes=0, disk_bytes=written,
@@ -210,7 +214,7 @@ def prune_price(rates: Rates, memory: "Memory", sparsity: float) -> Price:
 
 
 def recover_price(
-    rates: Rates, memory: "Memory", asked: Asked, settings: RecoverySettings, reading: float
+    rates: Rates, memory: "Memory", asked: Amount, settings: RecoverySettings, reading: float
 ) -> Price:
     """Of a short fine-tuning in float32, roughly.
 
@@ -234,7 +238,7 @@ def recover_price(
 
 
 def evaluate_price(
-    rates: Rates, memory: "Memory", asked: Asked, batch_size: int, reading: float, *, stage: str = "evaluate"
+    rates: Rates, memory: "Memory", asked: Amount, batch_size: int, reading: float, *, stage: str = "evaluate"
 ) -> Price:
     """Of scoring a model; the dense one takes this long, a pruned one less.
 
@@ -286,7 +290,7 @@ class Memory:
         return self.sizes.head_weights // self.sizes.hidden_size
 
     def price(
-        self, stage: str, seconds: float, *, room: int, disk: int, asked: Asked, features: int = 0
+        self, stage: str, seconds: float, *, room: int, disk: int, asked: Amount, features: int = 0
     ) -> Price:
         """A row: weights and what a pass holds are where the model is, encoded pictures as well.
 
