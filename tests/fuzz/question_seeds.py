@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 from hipp_prune.errors import HippPruneError, InputError, QuestionError
 from hipp_prune.evaluation import answer_files, scorecard
@@ -18,11 +19,12 @@ from hipp_prune.files.reading import read_text
 from hipp_prune.files.writing import write_text
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmark import Score
-from hipp_prune.questions.benchmarks import amber, dash_b, hallusionbench, pope, scienceqa
+from hipp_prune.questions.benchmarks import amber, dash_b, hallusionbench, lmms_eval, pope, scienceqa
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from tests.contract.tiny_benchmarks import WRITERS, write_lines
+from tests.contract.tiny_task import tiny_task
 from tests.fuzz.conformity import misfit
 from tests.fuzz.seed import Seed
 
@@ -212,9 +214,9 @@ ANSWERS = Seed(
 def _every_score() -> Results:
     """Scores of every benchmark, of which those with several parts have them all."""
     with TemporaryDirectory() as folder:
-        _write_questions(Path(folder))
-        sources = [f"{name}:{Path(folder) / name}" for name in WRITERS]
-        questions = load_questions(sources, "all", cache=Path(folder))
+        sources = [write(Path(folder) / name) for name, write in WRITERS.items()]
+        with patch.object(lmms_eval, "open_task", tiny_task):
+            questions = load_questions(sources, "all", cache=Path(folder))
     return score(questions, {question.id: question.answers[0] for question in questions})
 
 

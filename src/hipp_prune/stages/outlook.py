@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from hipp_prune.files.machine import free_disk, free_memory
+from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.described import ModelSizes, describe_sizes
 from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow_precision
 from hipp_prune.models.loading import parse_dtype
 from hipp_prune.recovery.settings import RecoverySettings
-from hipp_prune.report.tables import format_bytes
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import cache_folder, check_model, load, set_threads
 from hipp_prune.stages.prices import (

@@ -21,6 +21,7 @@ from hipp_prune.evaluation.results import Results
 from hipp_prune.evaluation.scorecard import Scorecard, weight_bytes
 from hipp_prune.files.places import found_instead
 from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.loading import find_source
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger
@@ -35,7 +36,6 @@ from hipp_prune.report.commands import (
     search_command,
 )
 from hipp_prune.report.contents import Contents, read_contents
-from hipp_prune.report.tables import format_bytes
 from hipp_prune.search.query.roles import even_preference
 
 _SAVED = {
@@ -137,7 +137,7 @@ def _next_of_run(contents: Contents) -> Iterator[str]:
         yield _command("query", str(run.root), "--preference", asked)
         return
     for name, plan in contents.plans.items():
-        if not contents.evaluated(plan):
+        if contents.evaluation_of(plan) is None:
             folder = pruned_folder(run, name)
             if not folder.is_dir():
                 yield prune_command(run, name, str(folder))

@@ -9,7 +9,7 @@ from hipp_prune.errors import QuestionError
 from hipp_prune.files.faults import name
 from hipp_prune.questions.own.table import QuestionTable
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 """What the names of pictures end with."""
 
 FORM = "columns=image:photo+question:q"
@@ -126,7 +126,7 @@ def _looking_like(ours: str, table: QuestionTable, names: Mapping[str, str]) -> 
 
 def _is_picture(cell: object) -> bool:
     if isinstance(cell, str):
-        return PurePath(cell).suffix.lower() in PICTURES
+        return PurePath(cell).suffix.lower() in PICTURE_ENDINGS
     return isinstance(cell, bytes) or (isinstance(cell, Mapping) and cell.keys() >= {"bytes", "path"})
 
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from hipp_prune.errors import ImageError, QuestionError
 from hipp_prune.files.faults import shown
 from hipp_prune.files.writing import atomic_path
-from hipp_prune.questions.own.columns import PICTURES
+from hipp_prune.questions.own.columns import PICTURE_ENDINGS
 from hipp_prune.questions.own.table import empty, row_error
 from hipp_prune.questions.records import CORRECT_OR_SKIP
 
@@ -80,7 +80,7 @@ class PictureCells:
     def _kept(self, content: bytes, name: str) -> Path:
         """The file that holds these bytes: written whole, once, under their hash."""
         suffix = PurePath(name).suffix.lower()
-        suffix = suffix if suffix in PICTURES else ""
+        suffix = suffix if suffix in PICTURE_ENDINGS else ""
         path = self.cache / FOLDER / f"{hashlib.sha256(content).hexdigest()}{suffix}"
         if self.need_images and not path.is_file():
             with atomic_path(path) as temporary:

@@ -7,7 +7,7 @@ from pathlib import Path
 from hipp_prune.errors import QuestionError
 from hipp_prune.files.faults import name
 from hipp_prune.files.places import described, found_instead
-from hipp_prune.questions.own.columns import PICTURES
+from hipp_prune.questions.own.columns import PICTURE_ENDINGS
 from hipp_prune.questions.own.data_sets import HUB, is_saved, read_hub, read_parquet, read_saved
 from hipp_prune.questions.own.table import QuestionTable, read_csv, read_json
 from hipp_prune.questions.records import SkipBad
@@ -59,7 +59,7 @@ def _reader(file: Path) -> Reader:
     ending = file.suffix.lower()
     if ending in READERS:
         return READERS[ending]
-    if ending in PICTURES:
+    if ending in PICTURE_ENDINGS:
         raise QuestionError(
             f"{file}: expected a table of questions, found a picture; write a table {_example(file.parent)}, and give "
             "that alone"
@@ -96,7 +96,7 @@ def _inside(folder: Path) -> Path:
         raise QuestionError(
             f"{folder}: expected a file of questions, found {below[0]} below; write {below[0]}"
         )
-    pictures = [entry for entry in entries if entry.suffix.lower() in PICTURES]
+    pictures = [entry for entry in entries if entry.suffix.lower() in PICTURE_ENDINGS]
     found = f"{len(pictures)} pictures, such as {pictures[0].name}," if pictures else _listed(entries)
     raise QuestionError(
         f"{folder}: expected a table of questions, found {found} and none; write one {_example(folder)}, or give yours "
