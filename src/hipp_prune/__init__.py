@@ -23,3 +23,19 @@ files        the run directory, and files read strictly and written whole
 distributed  many workers, one program
 errors       every error a caller may catch
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hipp_prune.stages.in_memory import prune_in_memory as prune
+
+__all__ = ["prune"]
+
+
+def __getattr__(name: str) -> Any:
+    """``prune``, imported when it is first asked for: the package itself is there at once, without torch."""
+    if name != "prune":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from hipp_prune.stages.in_memory import prune_in_memory
+
+    return prune_in_memory

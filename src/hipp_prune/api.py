@@ -10,12 +10,15 @@
 
 from hipp_prune.baselines.planning import plan_baseline, write_baseline
 from hipp_prune.baselines.settings import BaselineSettings
+from hipp_prune.models import loaded
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
+from hipp_prune.stages.ask import ask
 from hipp_prune.stages.baseline import baseline
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.evaluate import evaluate, score_answers, speedups, update_card
 from hipp_prune.stages.export import export, push
+from hipp_prune.stages.in_memory import prune_in_memory
 from hipp_prune.stages.prune import checkpoint_plan, prune
 from hipp_prune.stages.query import plan_name, query
 from hipp_prune.stages.recover import recover
@@ -40,14 +43,17 @@ __all__ = [
     "QuerySettings",
     "RecoverySettings",
     "SearchSettings",
+    "ask",
     "baseline",
     "calibrate",
     "checkpoint_plan",
     "evaluate",
     "export",
+    "loaded",
     "plan_baseline",
     "plan_name",
     "prune",
+    "prune_in_memory",
     "push",
     "query",
     "recover",

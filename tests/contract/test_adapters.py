@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageTextToText
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
+from hipp_prune.errors import QuestionError
 from hipp_prune.models import SUPPORTED, load_model
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures, PackedBatch
 from hipp_prune.questions.question import Question
@@ -362,6 +363,67 @@ class TestAdapter:
         finally:
             adapter.model.set_attn_implementation("sdpa")
         assert_agree(logits, expected)
+
+    def test_logits_along_a_forced_answer_are_those_of_the_stock_model_word_by_word(
+        self, adapter: Adapter, folder: Path, family: str, features: dict[Path, ImageFeatures]
+    ) -> None:
+        stock = AutoModelForImageTextToText.from_pretrained(folder)
+        for asked in QUESTIONS[:2]:
+            answer = adapter.spelling.sequence("an orange bowl")
+            along = _logits(adapter, *adapter.encode([asked], features, [answer]))
+            assert len(along) == len(answer) + 1
+            for said in range(len(along)):
+                batch, _ = adapter.encode([asked], features, [answer[:said]])
+                assert_agree(along[said : said + 1], stock_logits(stock, folder, family, batch, asked.image))
+
+    def test_packed_forced_answers_equal_unpacked_ones(
+        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+    ) -> None:
+        texts = (
+            "a red cup",
+            None,
+            "Yes",
+            "the green square is above it",
+            "a red cup and a dog",
+            None,
+            None,
+            "no",
+            "A",
+        )
+        forced = [() if text is None else adapter.spelling.sequence(text) for text in texts]
+        alone = torch.cat(
+            [
+                _logits(adapter, *adapter.encode([asked], features, [answer]))
+                for asked, answer in zip(SHARING, forced, strict=True)
+            ]
+        )
+        packed, used = adapter.pack(SHARING, features, forced)
+        assert isinstance(packed, PackedBatch)
+        assert len(packed.input_ids) == 4
+        assert len(alone) == sum(len(answer) + 1 for answer in forced)
+        assert_agree(_logits(adapter, packed, used), alone)
+        batch, used = adapter.encode(SHARING, features, forced)
+        assert_agree(_logits(adapter, batch, used), alone)
+
+    def test_an_answer_is_spelled_as_the_template_writes_it(self, adapter: Adapter) -> None:
+        tokenizer, answer = adapter.processor.tokenizer, "The blue chair is left of a dog."
+        conversation = [
+            {"role": role, "content": [{"type": "text", "text": text}]}
+            for role, text in (("user", "What is it?"), ("assistant", answer))
+        ]
+        written = tokenizer.apply_chat_template(
+            conversation, chat_template=adapter.processor.chat_template, tokenize=False
+        )
+        whole = adapter.processor.token_ids(written)
+        prompt = adapter.processor.token_ids(adapter.processor.render("What is it?", with_image=False))
+        spelled = adapter.spelling.sequence(answer)
+        assert whole[: len(prompt) + len(spelled)] == [*prompt, *spelled]
+        assert tokenizer.decode(spelled).strip() == answer
+        assert adapter.spelling.ends == (tokenizer.eos_token_id,)
+
+    def test_an_answer_with_the_image_token_is_refused(self, adapter: Adapter) -> None:
+        with pytest.raises(QuestionError, match="the answer contains the model's own image token"):
+            adapter.encode([QUESTIONS[1]], {}, [(adapter._image_token,)])
 
     @pytest.mark.parametrize(
         ("setting", "value"), [("sliding_window", 8), ("_attn_implementation_internal", "flex_attention")]

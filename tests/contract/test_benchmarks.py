@@ -146,14 +146,15 @@ def test_an_allowed_answer_is_read_as_itself_by_every_rule(case: Case, rule: Rul
 @pytest.mark.parametrize("rule", RULES)
 def test_right_answers_score_one_and_wrong_ones_nothing(case: Case, rule: Rule) -> None:
     def scored(shift: int) -> float:
-        given = [(question.gold + shift) % len(question.answers) for question in case.questions]
+        given = [(question.gold + shift) % max(2, len(question.answers)) for question in case.questions]
         return case.benchmark.score(case.questions, given, rule).accuracy
 
     assert scored(0) == 1
     assert scored(1) == 0
     found = case.benchmark.score(case.questions, [None] * len(case.questions), rule)
     assert found.accuracy == 0
-    assert 0 < found.chance < 1
+    assert 0 <= found.chance < 1
+    assert (found.chance == 0) is all(question.is_open for question in case.questions)
 
 
 def test_a_model_is_scored_officially(case: Case, scorecard: Scorecard) -> None:

@@ -176,14 +176,120 @@ def write_lmms_eval(_folder: Path) -> str:
     return "lmms-eval:tiny"
 
 
+def write_agreement(folder: Path) -> str:
+    """The dense model's answers to two prompts about each picture, of one and of several words; one is cut."""
+    pictures = write_pictures(folder / "images")
+    write_lines(
+        folder / "agreement.jsonl",
+        [
+            {
+                "id": f"{picture}-{prompt}",
+                "prompt": prompt,
+                "answer": ("a red cup", "Yes", "the green square is above")[(number + len(prompt)) % 3],
+                "image": str(folder / "images" / picture),
+                "cut": number == 1,
+            }
+            for number, picture in enumerate(pictures)
+            for prompt in ("Describe the image in one sentence.", "What is it?")
+        ],
+    )
+    return f"agreement:{folder / 'agreement.jsonl'}"
+
+
+def write_agreement_objects(folder: Path) -> str:
+    """An object asserted and one denied in each picture."""
+    pictures = write_pictures(folder / "images")
+    records = [
+        {
+            "id": f"{picture}/{THINGS[(number + part) % len(THINGS)]}",
+            "image": str(folder / "images" / picture),
+            "object": THINGS[(number + part) % len(THINGS)],
+            "answer": ("yes", "no")[part],
+        }
+        for number, picture in enumerate(pictures)
+        for part in range(2)
+    ]
+    write_lines(folder / "objects.jsonl", records)
+    return f"agreement-objects:{folder / 'objects.jsonl'}"
+
+
+def write_yes_no(folder: Path, name: str = "yes-no") -> str:
+    """Two questions about each picture, one of them yes."""
+    records = [
+        {
+            "image": f"images/{picture}",
+            "question": f"Is there a {THINGS[number]}, {answer}?",
+            "answer": answer,
+        }
+        for number, picture in enumerate(write_pictures(folder / "images"))
+        for answer in ("yes", "no")
+    ]
+    write_lines(folder / f"{name}.jsonl", records)
+    return f"{name}:{folder / name}.jsonl"
+
+
+def write_choices(folder: Path, name: str = "choices") -> str:
+    """Two questions about each picture, of two and of three choices."""
+    records = [
+        {
+            "image": f"images/{picture}",
+            "question": f"What is number {number}?",
+            "choices": list(THINGS[: 2 + part]),
+            "answer": THINGS[part],
+        }
+        for number, picture in enumerate(write_pictures(folder / "images"))
+        for part in range(2)
+    ]
+    write_lines(folder / f"{name}.jsonl", records)
+    return f"{name}:{folder / name}.jsonl"
+
+
+def write_short_answers(folder: Path, name: str = "short-answers") -> str:
+    """Two questions about each picture, answered in one word and in two."""
+    records = [
+        {
+            "image": f"images/{picture}",
+            "question": f"What is number {number}, {part}?",
+            "answer": ("a " * part) + THINGS[number],
+        }
+        for number, picture in enumerate(write_pictures(folder / "images"))
+        for part in range(2)
+    ]
+    write_lines(folder / f"{name}.jsonl", records)
+    return f"{name}:{folder / name}.jsonl"
+
+
+def write_short_answers_robustness(folder: Path) -> str:
+    """Short answers that count for robustness."""
+    return write_short_answers(folder, "short-answers-robustness")
+
+
+def write_yes_no_utility(folder: Path) -> str:
+    """Yes/no questions that count for utility."""
+    return write_yes_no(folder, "yes-no-utility")
+
+
+def write_choices_robustness(folder: Path) -> str:
+    """Multiple choice that counts for robustness."""
+    return write_choices(folder, "choices-robustness")
+
+
 WRITERS: dict[str, Callable[[Path], str]] = {
+    "agreement": write_agreement,
+    "agreement-objects": write_agreement_objects,
     "amber": write_amber,
     "dash_b": write_dash_b,
     "hallusionbench": write_hallusionbench,
     "lmms-eval": write_lmms_eval,
     "mme": write_mme,
+    "choices": write_choices,
+    "choices-robustness": write_choices_robustness,
     "pope": write_pope,
     "repope": write_repope,
     "scienceqa": write_scienceqa,
+    "short-answers": write_short_answers,
+    "short-answers-robustness": write_short_answers_robustness,
+    "yes-no": write_yes_no,
+    "yes-no-utility": write_yes_no_utility,
 }
 """By ``Benchmark.name``: writes the tiny folder into an empty one and returns the source that names it."""

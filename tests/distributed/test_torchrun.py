@@ -57,6 +57,7 @@ def test_two_workers_calibrate_into_one_run_directory(tmp_path: Path, calibrated
     assert sorted(path.name for path in out.iterdir() if path.is_file()) == [
         "calibration.safetensors",
         "files.jsonl",
+        "footprint.json",
         "run.json",
     ]
 

@@ -31,6 +31,7 @@ from tests.fuzz.seed import Seed
 _POPE = {f"{edition}/coco_{edition}_random.json": pope._Record for edition in ("pope", "repope")}
 _PROBLEMS = "scienceqa/problems.json"
 _FLATTENED = "flattened/test.jsonl"
+_OWN = {f"{name}/{name}.jsonl": None for name in ("yes-no", "choices", "short-answers")}
 
 
 def _write_questions(folder: Path) -> None:
@@ -55,7 +56,7 @@ def _read_questions(folder: Path, name: str) -> list[Question]:
         spec = f"scienceqa:{folder / name}"
     else:
         benchmark = name.partition("/")[0]
-        spec = f"{benchmark}:{folder / name if name in _POPE else folder / benchmark}"
+        spec = f"{benchmark}:{folder / name if name in {*_POPE, *_OWN} else folder / benchmark}"
     with suppress(HippPruneError):
         load_questions([spec], "all", cache=folder, skip_bad=SkipBad())
     questions = load_questions([spec], "all", cache=folder)
@@ -75,6 +76,7 @@ _KINDS = {
     _PROBLEMS: dict[str, Any],
     "scienceqa/pid_splits.json": dict[str, list[str]],
     _FLATTENED: scienceqa._Flattened,
+    **_OWN,
 }
 
 QUESTIONS = Seed(
@@ -84,7 +86,7 @@ QUESTIONS = Seed(
     read=_read_questions,
     result=list[Question],
     foreign=_KINDS.keys(),
-    lines={name: True for name in (*_POPE, _FLATTENED)},
+    lines={name: True for name in (*_POPE, *_OWN, _FLATTENED)},
 )
 
 

@@ -15,7 +15,7 @@ from hipp_prune.plans.costs import CostTable
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.search.archive import Archive, Evaluation
-from hipp_prune.search.model_space import _table
+from hipp_prune.search.model_space import parse_latency
 from hipp_prune.search.query import forecast as forecasts
 from hipp_prune.search.query import planner as planners
 from hipp_prune.search.query.forecast import Forecast, fit_forecast
@@ -70,7 +70,7 @@ def _read_search(folder: Path, name: str) -> object:
         case "forecast.json":
             return _read_forecast(path)
         case "latency.json":
-            return _table(read_text(path, remedy="delete it", error=IncompleteRunError), path)
+            return parse_latency(read_text(path, remedy="delete it", error=IncompleteRunError), path)
     return _read_planner(path)
 
 

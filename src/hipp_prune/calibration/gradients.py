@@ -101,19 +101,29 @@ def _differentiate_head(adapter: Adapter, question: Question, share: float) -> l
 
 
 def answer_loss(adapter: Adapter, question: Question) -> Tensor:
-    """−log p(gold answer) at the last prompt token, its single-token spellings taken together, []."""
+    """−log p(gold answer) at the last prompt token, its single-token spellings taken together, [].
+
+    Of an answer that its first token does not tell, the mean over its tokens.
+    """
+    if question.is_open or not adapter.spelling.tells_apart(question.answers):
+        tokens = adapter.spelling.sequence(question.answer)
+        batch, images = encode_alone(adapter, question, tokens)
+        along = adapter.answer_logits(batch, images)[: len(tokens)].log_softmax(-1)
+        return -along.gather(1, along.new_tensor(tokens, dtype=torch.long)[:, None]).mean()
     batch, images = encode_alone(adapter, question)
     log_probabilities = adapter.answer_logits(batch, images)[0].log_softmax(-1)
     return -log_probabilities[list(adapter.answer_tokens(question.answer))].logsumexp(-1)
 
 
-def encode_alone(adapter: Adapter, question: Question) -> tuple[Batch, list[ImageFeatures]]:
-    """A batch of one question and its picture's features, through which no gradient flows."""
+def encode_alone(
+    adapter: Adapter, question: Question, forced: Sequence[int] = ()
+) -> tuple[Batch, list[ImageFeatures]]:
+    """A batch of one question and its picture's features, through which no gradient flows; see ``Adapter.encode``."""
     features = {}
     if question.image is not None:
         with torch.no_grad():
             features[question.image] = adapter.encode_images([read_image(question.image)])[0]
-    return adapter.encode([question], features)
+    return adapter.encode([question], features, [forced])
 
 
 @torch.no_grad()

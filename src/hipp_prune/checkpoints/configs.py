@@ -5,13 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers.models.auto import modeling_auto
-
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
 from hipp_prune.files.reading import read_document
 from hipp_prune.models.declared import REMEDY, check_config
 from hipp_prune.models.loading import read_config
-from hipp_prune.models.uneven import REMOTE_CODE
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
@@ -61,23 +58,3 @@ def with_old_rope(config: Mapping[str, Any]) -> dict[str, Any]:
     if scaling != {"rope_type": "default"}:
         text["rope_scaling"] = scaling
     return {**config, "text_config": text} if "text_config" in config else text
-
-
-def auto_map(model_type: str) -> dict[str, str]:
-    """How ``config.json`` names the classes of our remote code.
-
-    Raises:
-        UnsupportedModelError: if transformers has no image-text-to-text class for the model type.
-    """
-    names: dict[str, Mapping[str, Any]] = {
-        "AutoModel": modeling_auto.MODEL_MAPPING_NAMES,
-        "AutoModelForImageTextToText": modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
-    }
-    if not all(model_type in classes for classes in names.values()):
-        raise UnsupportedModelError(
-            f"expected a model_type that transformers has an image-text-to-text class for, found "
-            f"{model_type!r}; only those can be stored with blocks of uneven width"
-        )
-    return {
-        auto: f"{REMOTE_CODE.removesuffix('.py')}.{classes[model_type]}" for auto, classes in names.items()
-    }

@@ -15,14 +15,14 @@ from typing import Any
 
 from torch import Tensor
 
-from hipp_prune.checkpoints.configs import auto_map, nested_config, read_config_file
+from hipp_prune.checkpoints.configs import nested_config, read_config_file
 from hipp_prune.checkpoints.folders import check_output, open_shards, write_folder
 from hipp_prune.checkpoints.ledger import LEDGER_FILE, PLAN_FILE, Savings, lost_savings, read_savings
 from hipp_prune.checkpoints.shards import FLOATS, Change, Cut, Entry, Fitted, Shard, Values
 from hipp_prune.errors import CheckpointError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model
-from hipp_prune.models.uneven import DOWN_BIAS, KEY_VALUE_HEADS
+from hipp_prune.models.pruned_settings import auto_map, needs_code, pruned_settings
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import ModelShape, UnitKind
 
@@ -194,6 +194,23 @@ def mlp_entries(shards: Sequence[Shard], shape: ModelShape) -> dict[tuple[int, s
     Raises:
         CheckpointError: if a weight is missing, twice there, or not of the model's shape.
     """
+    found = find_mlp(shards)
+    for block, neurons in enumerate(shape.neurons):
+        for projection in ("gate", "up", "down"):
+            rows = (neurons, shape.hidden_size)
+            expected = rows[::-1] if projection == "down" else rows
+            _check_weight(
+                found.get((block, projection, "weight")), expected, f"{projection}_proj of block {block}"
+            )
+    return found
+
+
+def find_mlp(shards: Sequence[Shard]) -> dict[tuple[int, str, str], Entry]:
+    """The language model's MLP tensors by (block, projection, weight or bias), whatever their shapes.
+
+    Raises:
+        CheckpointError: if one of them is there twice.
+    """
     found: dict[tuple[int, str, str], Entry] = {}
     for entry in (entry for shard in shards for entry in shard.entries):
         match = _MLP.search(entry.name)
@@ -206,13 +223,6 @@ def mlp_entries(shards: Sequence[Shard], shape: ModelShape) -> dict[tuple[int, s
                 f"block {match[1]}; expected one language model"
             )
         found[key] = entry
-    for block, neurons in enumerate(shape.neurons):
-        for projection in ("gate", "up", "down"):
-            rows = (neurons, shape.hidden_size)
-            expected = rows[::-1] if projection == "down" else rows
-            _check_weight(
-                found.get((block, projection, "weight")), expected, f"{projection}_proj of block {block}"
-            )
     return found
 
 
@@ -316,19 +326,10 @@ def pruned_config(
     """
     config = nested_config(source)
     text = config["text_config"]
-    text.pop("per_layer_config", None)
+    changed = pruned_settings(text, widths, down_bias=down_bias, heads=heads)
+    kept = {name: value for name, value in text.items() if name not in changed}
+    config["text_config"] = kept | {name: value for name, value in changed.items() if value is not None}
     config.pop("auto_map", None)
-    if down_bias:
-        text[DOWN_BIAS] = True
-    if heads is not None:
-        text[KEY_VALUE_HEADS] = list(heads)
-    if len(set(widths)) == 1:
-        text["intermediate_size"] = widths[0]
-    else:
-        text["per_layer_config"] = {
-            str(block): {"intermediate_size": width} for block, width in enumerate(widths)
-        }
-    if len(set(widths)) == 1 and not text.get(DOWN_BIAS) and not text.get(KEY_VALUE_HEADS):
-        return config
-    config["auto_map"] = auto_map(config["model_type"])
+    if needs_code(changed):
+        config["auto_map"] = auto_map(config["model_type"])
     return config

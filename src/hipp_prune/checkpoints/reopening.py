@@ -21,6 +21,7 @@ from hipp_prune.checkpoints.shards import Cut, Entry
 from hipp_prune.errors import CheckpointError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import quiet
+from hipp_prune.pruning.cutting import cut_neurons
 
 BLOCKS = 2
 """Blocks that are written."""
@@ -84,6 +85,15 @@ def reopen(folder: Path, adapter: Adapter) -> PreTrainedModel:
         raise CheckpointError(f"transformers opens it with {'; '.join(found)}")
     opened: PreTrainedModel = model.to(adapter.device).eval()
     return opened
+
+
+def cut_first_blocks(adapter: Adapter) -> PreTrainedModel:
+    """What ``write_first_blocks`` writes, in memory: the weights of all else are shared with the model."""
+    whole = [np.ones(neurons, dtype=np.bool_) for neurons in adapter.shape.neurons]
+    model = cut_neurons(adapter.model, [*_keep(adapter), *whole[BLOCKS:]])
+    decoder: Any = model.get_decoder()
+    decoder.layers = decoder.layers[:BLOCKS]
+    return model.eval()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hipp_prune.checkpoints.configs import auto_map, nested_config
+from hipp_prune.checkpoints.configs import nested_config
 from hipp_prune.checkpoints.folders import check_output, open_shards
 from hipp_prune.checkpoints.ledger import Savings
 from hipp_prune.checkpoints.pruned import CheckpointReport, write_beyond_neurons
@@ -26,6 +26,7 @@ from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import uneven
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.pruned_settings import auto_map
 from hipp_prune.plans.space import Ledger, ModelShape
 
 HEAD = "lm_head.weight"

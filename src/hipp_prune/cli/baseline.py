@@ -49,6 +49,7 @@ class PruneBaseline:
 
     def run(self) -> None:
         """Calls ``stages.baseline``."""
+        from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.plans.plan import Plan
         from hipp_prune.report.terminal import (
             console,
@@ -85,7 +86,8 @@ class PruneBaseline:
         if added := planned.notes.get("bias_parameters_added"):
             console.print(f"added: {added:,} parameters, the biases of the down projections", highlight=False)
         console.print(report.summary, highlight=False)
-        specs = shlex.join(self.questions) or "SPEC"
-        next_steps(
-            f"hipp-prune evaluate --model {shlex.quote(str(self.out))} --questions {specs} --label {self.method}"
-        )
+        sources = self.questions
+        if self.calibrated is not None:
+            sources = RunDirectory(self.calibrated).provenance().questions
+        words = ["evaluate", "--model", str(self.out), "--questions", *sources, "--label", self.method]
+        next_steps(shlex.join(["hipp-prune", *words]))

@@ -22,6 +22,8 @@ class Calibrate:
     """Run directory to make."""
     force: bool = False
     """Replace an existing run."""
+    dry_run: bool = False
+    """Say how long this and all later stages take here, in how much memory, and what would be refused; do nothing."""
     skip_bad: bool = False
     """Leave out (and count) broken questions and pictures instead of stopping."""
     settings: CalibrateSettings = CalibrateSettings()
@@ -29,9 +31,12 @@ class Calibrate:
 
     def run(self) -> None:
         """Calls ``stages.calibrate``."""
-        from hipp_prune.report.terminal import next_steps, progress_bar, remark, skipping
+        from hipp_prune.report.terminal import next_steps, print_survey, progress_bar, remark, skipping
         from hipp_prune.stages.calibrate import calibrate
 
+        if self.dry_run:
+            self._look_ahead()
+            return
         with skipping(self.skip_bad) as skip_bad, progress_bar("calibrating") as progress:
             calibrate(
                 self.model,
@@ -41,7 +46,24 @@ class Calibrate:
                 loading=self.loading,
                 force=self.force,
                 skip_bad=skip_bad,
+                surveyed=print_survey,
                 announce=remark,
                 progress=progress,
             )
         next_steps(f"hipp-prune search {shlex.quote(str(self.out))}")
+
+    def _look_ahead(self) -> None:
+        """Calls ``stages.outlook``.
+
+        Raises:
+            SystemExit: with status 2 where something would be refused.
+        """
+        from hipp_prune.report.terminal import print_outlook
+        from hipp_prune.stages.outlook import outlook
+
+        found = outlook(
+            self.model, self.questions, calibrate=self.settings, loading=self.loading, out=self.out
+        )
+        print_outlook(found.table(), found.heading, found.remarks, found.refused)
+        if found.refused:
+            raise SystemExit(2)

@@ -1,5 +1,6 @@
 """Parses the command line, runs a verb, and turns what goes wrong into one sentence."""
 
+import logging
 import os
 import sys
 import traceback
@@ -15,12 +16,14 @@ import tyro
 from hipp_prune import distributed
 from hipp_prune.cli.mishaps import mishap
 from hipp_prune.cli.numbers import misread
+from hipp_prune.cli.recipe import with_recipe
 from hipp_prune.cli.verbs import VERBS, Command
 from hipp_prune.errors import HippPruneError, InputError
 
 DESCRIPTION = """Make a vision-language model smaller without making it hallucinate.
 
-Start here: hipp-prune quickstart. With your own model: calibrate, search, query, prune, evaluate, report.
+Start here: hipp-prune quickstart. With your own model: auto, or its stages one by one: calibrate, search, query, prune,
+evaluate, report.
 `hipp-prune VERB --help` says what a verb takes, with examples; `hipp-prune --version` which version this is;
 --debug, after any verb, shows where in the code an error came from.
 """
@@ -28,6 +31,25 @@ Start here: hipp-prune quickstart. With your own model: calibrate, search, query
 
 DEBUG = "--debug"
 """Shows tracebacks; may stand anywhere."""
+
+
+class _Remarks(logging.Handler):
+    """Prints what stages tell our logger among the remarks."""
+
+    def attach(self) -> None:
+        """Listens, from now on."""
+        ours = logging.getLogger("hipp_prune")
+        ours.setLevel(logging.INFO)
+        ours.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints one."""
+        from hipp_prune.report.terminal import remark
+
+        remark(record.getMessage())
+
+
+_REMARKS = _Remarks()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    _REMARKS.attach()
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word != DEBUG] or ["--help"]
     command: Command | None = None
@@ -80,6 +103,7 @@ def parse(words: Sequence[str]) -> Command:
     if verb not in VERBS:
         raise InputError(_unknown(verb))
     command: Any = VERBS[verb].load()
+    flags = with_recipe(command, flags)
     preset = getattr(command, "preset", None)
     said = StringIO()
     try:

@@ -1,10 +1,13 @@
 """The verb that scores a model, or anyone's answers."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 from hipp_prune.cli.sources import Sources
 from hipp_prune.errors import InputError
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 class Evaluate:
     """Score a model or a pruned checkpoint officially, or anyone's answers without a model.
 
-    Examples: hipp-prune evaluate --model smaller --questions toyworld --out results.json;
+    Examples: hipp-prune evaluate --model smaller --questions toyworld --run run;
     hipp-prune evaluate --answers answers.jsonl --questions pope:DIR
     """
 
@@ -28,8 +31,12 @@ class Evaluate:
     answers: Path | None = None
     """Instead of a model: a file of its answers, as --out, LLaVA, POPE, AMBER or lmms-eval wrote them.
     docs/benchmarks.md describes these formats."""
+    dense: str | None = None
+    """The dense model, whose own answers score questions that come without one."""
+    recorded: Annotated[Path | None, tyro.conf.arg(name="run", metavar="RUN")] = None
+    """With --model: the run directory whose report is to show the results."""
     out: Path | None = None
-    """Where the results are written as JSON."""
+    """Where the results are written as JSON; with --run, RUN/results/… by default."""
     force: bool = False
     """Replace a file that is there."""
     card: bool = False
@@ -45,30 +52,58 @@ class Evaluate:
             raise InputError(
                 "evaluate needs either --model MODEL or --answers FILE, not both and not neither"
             )
-        with self._writing():
+        if self.recorded is not None and self.answers is not None:
+            raise InputError("--run is for what a model answers; with --answers, leave it out")
+        out = self._results()
+        with self._writing(out):
             if self.model is not None:
-                self._ask(self.model)
+                self._ask(self.model, out)
             if self.answers is not None:
                 self._score(self.answers)
 
+    def _results(self) -> Path | None:
+        """The file of the results: in the run, under the model's name, where none is given.
+
+        Raises:
+            IncompleteRunError: if ``--run`` is no run directory.
+        """
+        if self.recorded is None:
+            return self.out
+        from hipp_prune.files.run_directory import RunDirectory
+
+        run = RunDirectory(self.recorded)
+        run.provenance()
+        return self.out or run.results / f"{Path(self.model or '').resolve().name}.json"
+
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self, out: Path | None) -> Iterator[None]:
         """Makes sure that the results can be written, before anything is asked, and that nobody else does."""
         from hipp_prune.files.locking import sole_writer
         from hipp_prune.files.writing import check_file
 
-        if self.out is None:
+        if out is None:
             yield
             return
-        with sole_writer(self.out):
-            check_file(self.out, force=self.force)
+        with sole_writer(out):
+            check_file(out, force=self.force)
             yield
 
-    def _ask(self, model: str) -> None:
+    def _ask(self, model: str, out: Path | None) -> None:
         """Asks a model; answers and scores are written and printed."""
         from hipp_prune.checkpoints.ledger import lost_savings
+        from hipp_prune.files.outputs import list_output
+        from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.models.loading import local_folder
-        from hipp_prune.report.terminal import console, describe_ledger, progress_bar, remark, say, skipping
+        from hipp_prune.report.terminal import (
+            console,
+            describe_ledger,
+            next_steps,
+            progress_bar,
+            remark,
+            say,
+            skipping,
+            warn_of,
+        )
         from hipp_prune.stages.evaluate import evaluate, update_card
 
         if (lost := lost_savings(local_folder(model))) is not None:
@@ -78,8 +113,10 @@ class Evaluate:
                 model,
                 self.questions,
                 self.settings,
+                dense=self.dense,
                 loading=self.loading,
                 skip_bad=skip_bad,
+                surveyed=warn_of,
                 progress=progress,
             )
         _print_results(scorecard.results)
@@ -88,9 +125,12 @@ class Evaluate:
         if scorecard.compensation != "none":
             console.print(f"compensation: {scorecard.compensation}", highlight=False)
         console.print(f"weights on disk: {scorecard.bytes or 0:,} bytes", highlight=False)
-        if self.out is not None:
-            scorecard.save(self.out)
-            say(f"results: {self.out}")
+        if out is not None:
+            scorecard.save(out)
+            say(f"results: {out}")
+        if self.recorded is not None and out is not None:
+            list_output(RunDirectory(self.recorded), "result", out)
+            next_steps(f"hipp-prune report {shlex.quote(str(self.recorded))}")
         if self.card:
             update_card(scorecard)
 

@@ -58,10 +58,12 @@ class Prune:
 
         report = self._prune()
         console.print(report.summary, highlight=False)
-        if (savings := read_savings(self.out)) is not None:
-            console.print(describe_ledger(savings.ledger), highlight=False)
-            print_asked(savings.notes, savings.ledger)
-        next_steps(f"hipp-prune evaluate --model {shlex.quote(str(self.out))} --questions SPEC")
+        savings = read_savings(self.out)
+        assert savings is not None, "prune writes what it saved"
+        console.print(describe_ledger(savings.ledger), highlight=False)
+        print_asked(savings.notes, savings.ledger)
+        sources = savings.notes.get("sources") or ["SPEC"]
+        next_steps(shlex.join(["hipp-prune", "evaluate", "--model", str(self.out), "--questions", *sources]))
 
     def _prune(self) -> "CheckpointReport":
         """By a plan, or by what a run answers."""

@@ -15,14 +15,15 @@ class Query:
     """Ask a trained run for the plan of a preference, or for the best plan that is predicted to meet requirements.
 
     Examples: hipp-prune query run --preference 2,1,1 --sparsity 0.3 --align 64 --out plan.json;
-    hipp-prune query run --require pope=0.85 --require sparsity=0.3
+    hipp-prune query run --fit 8GB --context 4096; hipp-prune query run --require pope=0.85 --require sparsity=0.3
     """
 
     run_directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory that search has finished."""
     preference: str | None = None
     """R,U,C: weights of hallucination robustness, task utility and compression; normalised.
-    With --require it chooses among the plans that meet everything; without it, what is not required counts alike."""
+    Without it they count alike (1,1,1) where a sparsity, size or speed is given. With --require it chooses among the
+    plans that meet everything; without it, what is not required counts alike."""
     require: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """NAME=FRACTION, at least; may be repeated. NAME is a benchmark the run was calibrated on, for its accuracy,
     or a saving: sparsity, mlp, block, language, model, flops, latency.
@@ -37,7 +38,7 @@ class Query:
         """Calls ``stages.query``."""
         from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.plans.preference import Preference
-        from hipp_prune.report.terminal import next_steps, print_plan
+        from hipp_prune.report.terminal import next_steps, print_plan, remark
         from hipp_prune.search.query.requirements import Requirement
         from hipp_prune.stages.query import plan_path, query
 
@@ -53,5 +54,11 @@ class Query:
             out=out,
             force=self.force,
         )
+        if preference is None:
+            remark(f"no --preference: the plan answers {plan.preference}")
         print_plan(plan, out)
-        next_steps(f"hipp-prune prune --model MODEL --plan {shlex.quote(str(out))} --out CKPT")
+        next_steps(
+            shlex.join(
+                ["hipp-prune", "prune", "--run", str(run.root), "--plan", str(out), "--out", "smaller"]
+            )
+        )

@@ -10,7 +10,7 @@ import tyro
 
 from hipp_prune.search.methods import METHODS
 from hipp_prune.search.settings import SearchChoices, SearchResearch, SearchSettings
-from hipp_prune.stages.settings import AskSettings, LoadSettings
+from hipp_prune.stages.settings import AskSettings, CalibrateSettings, LoadSettings
 
 GroupT = TypeVar("GroupT")
 
@@ -28,6 +28,8 @@ class Search:
     """Run directory that calibrate made."""
     force: bool = False
     """Throw away an earlier search with other settings."""
+    dry_run: bool = False
+    """Say how long this and later stages take here, in how much memory, and what would be refused; do nothing."""
     skip_bad: bool = False
     """Leave out (and count) broken questions and pictures instead of stopping."""
     search: SearchChoices = SearchChoices()
@@ -59,11 +61,14 @@ class Search:
     def run(self) -> None:
         """Calls ``stages.search``."""
         settings = self.settings
+        if self.dry_run:
+            self._look_ahead()
+            return
         from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.questions.benchmark import ROLES
-        from hipp_prune.report.terminal import next_steps, progress_bars, remark, skipping
+        from hipp_prune.report.terminal import next_steps, progress_bars, remark, skipping, warn_of
         from hipp_prune.search.archive import Archive
-        from hipp_prune.search.query.roles import measured_roles
+        from hipp_prune.search.query.roles import even_preference, measured_roles
         from hipp_prune.search.record import read_record
         from hipp_prune.stages.search import search
 
@@ -78,20 +83,45 @@ class Search:
                 loading=self.loading,
                 force=self.force,
                 skip_bad=skip_bad,
+                surveyed=warn_of,
                 encoding=encoding,
                 progress=progress,
             )
         folder = RunDirectory(self.run_directory).search
         if (unspent := read_record(folder.record).unspent) is not None:
             remark(unspent)
-        measured = measured_roles(Archive(folder.archive))
+        archive = Archive(folder.archive)
+        measured = measured_roles(archive)
         if missing := [role for role in ROLES if role not in measured]:
             remark(
                 f"the questions measure only {' and '.join(measured)}; no preference can weigh {' or '.join(missing)}"
             )
-        asked = ",".join(["1" if role in measured else "0" for role in ROLES] + ["1"])
         run = shlex.quote(str(self.run_directory))
-        next_steps(f"hipp-prune query {run} --preference {asked} --out plan.json")
+        next_steps(f"hipp-prune query {run} --preference {even_preference(archive)} --out plan.json")
+
+    def _look_ahead(self) -> None:
+        """Calls ``stages.outlook``.
+
+        Raises:
+            SystemExit: with status 2 where something would be refused.
+        """
+        from hipp_prune.files.run_directory import RunDirectory
+        from hipp_prune.report.terminal import print_outlook
+        from hipp_prune.stages.outlook import outlook
+
+        begun = RunDirectory(self.run_directory).provenance()
+        found = outlook(
+            begun.model,
+            begun.questions,
+            calibrate=CalibrateSettings(seed=begun.seed),
+            search=self.settings,
+            asking=self.asking,
+            loading=self.loading,
+            out=self.run_directory,
+        )
+        print_outlook(found.table(), found.heading, found.remarks, found.refused)
+        if found.refused:
+            raise SystemExit(2)
 
 
 def _part(group: type[GroupT], settings: SearchSettings) -> GroupT:

@@ -5,6 +5,8 @@ from typing import Annotated
 import tyro
 
 from hipp_prune.questions.benchmarks import BENCHMARKS
+from hipp_prune.questions.own.data_sets import HUB
+from hipp_prune.questions.own.places import ENDINGS
 from hipp_prune.questions.sources import TOYWORLD
 
 
@@ -15,7 +17,7 @@ def _forms() -> str:
         f"{name}:PATH" + "".join(f"[,{options.get(each, f'{each}=…')}]" for each in benchmark.source_options)
         for name, benchmark in BENCHMARKS.items()
     )
-    return ", ".join((TOYWORLD, *named))
+    return ", ".join((TOYWORLD, *named, f"or a table of your own: FILE ({ENDINGS}), FOLDER, {HUB}OWNER/NAME"))
 
 
 SOURCES = f"One or more of {_forms()} (docs/benchmarks.md)."

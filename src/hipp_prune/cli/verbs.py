@@ -40,6 +40,11 @@ VERBS: Mapping[str, Verb] = {
         "Quickstart",
         "See it all on an embedded model in minutes: calibrate, search, query, prune, evaluate, report.",
     ),
+    "auto": Verb(
+        "hipp_prune.cli.auto",
+        "Auto",
+        "Make your model smaller by one command: calibrate, search, query, prune, recover, evaluate, report.",
+    ),
     "calibrate": Verb(
         "hipp_prune.cli.calibrate",
         "Calibrate",
@@ -72,6 +77,11 @@ VERBS: Mapping[str, Verb] = {
         "Evaluate",
         "Score a model or a pruned checkpoint officially, or anyone's answers without a model.",
     ),
+    "ask": Verb(
+        "hipp_prune.cli.ask",
+        "Ask",
+        "Ask a checkpoint about pictures in your own words, beside the dense model if it is named.",
+    ),
     "baseline": Verb(
         "hipp_prune.cli.baseline",
         "PruneBaseline",
@@ -81,6 +91,16 @@ VERBS: Mapping[str, Verb] = {
         "hipp_prune.cli.check",
         "Check",
         "Compare every file of a run, a comparison or a checkpoint with what was written: sizes and checksums.",
+    ),
+    "doctor": Verb(
+        "hipp_prune.cli.doctor",
+        "Doctor",
+        "Look at the installation, the machine and a model: what is missing, and how long each stage takes here.",
+    ),
+    "show": Verb(
+        "hipp_prune.cli.show",
+        "ShowState",
+        "Say what a run, a checkpoint, a plan or a file of results is, how far it got, and what to run next.",
     ),
     "export": Verb(
         "hipp_prune.cli.export",

@@ -11,6 +11,7 @@ import numpy as np
 
 from hipp_prune.errors import IncompleteRunError, InputError
 from hipp_prune.evaluation.evaluator import Evaluator
+from hipp_prune.evaluation.free_answers import answer_freely
 from hipp_prune.evaluation.results import Results, score
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.ranges import Large, NotNegative, Positive, Share
@@ -40,7 +41,7 @@ class Answer:
     """Path of the picture."""
     gold: str
     given: str
-    """The most probable of the allowed answers."""
+    """The most probable of the allowed answers; what the model says in its own words, where any text is allowed."""
     margin: float
     """Log-margin of the right answer (Eq. 11), in nats; positive where it was given."""
 
@@ -124,7 +125,7 @@ def answer_questions(
     """Asks every question once and returns the answers with the seconds the forward passes took.
 
     The answer given is the most probable of the allowed ones (Eq. 11's logits), so no answer can fail to parse
-    and every method is read alike.
+    and every method is read alike. To an open question the model answers in its own words.
 
     Args:
         adapter: the model that is asked.
@@ -143,6 +144,10 @@ def answer_questions(
     scores = evaluator.scores(prepared, progress=asking)
     seconds = time.perf_counter() - start
     margins = log_margins(scores, evaluator.gold)
+    predictions = scores.predictions()
+    own = _own_words(
+        adapter, [q for q, given in zip(questions, predictions, strict=True) if q.is_open and given]
+    )
     answers = [
         Answer(
             benchmark=question.benchmark,
@@ -150,12 +155,19 @@ def answer_questions(
             prompt=question.prompt,
             image=None if question.image is None else str(question.image),
             gold=question.answer,
-            given=question.answers[int(given)],
+            given=own[question.id] if question.id in own else question.answers[int(given)],
             margin=round(float(margin), 4),
         )
-        for question, given, margin in zip(questions, scores.predictions(), margins, strict=True)
+        for question, given, margin in zip(questions, predictions, margins, strict=True)
     ]
     return answers, seconds
+
+
+def _own_words(adapter: Adapter, questions: Sequence[Question]) -> dict[str, str]:
+    """What the model says to open questions, by their ids, in as many tokens as the longest wanted answer needs."""
+    wanted = max((len(adapter.spelling.sequence(question.answer)) for question in questions), default=0)
+    answers = answer_freely(adapter, questions, max_tokens=wanted + 1)
+    return {question.id: answer.text for question, answer in zip(questions, answers, strict=True)}
 
 
 def evaluate_model(

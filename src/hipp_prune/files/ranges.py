@@ -35,6 +35,9 @@ def in_order(bounds: tuple[float, float]) -> bool:
 Bounds = Annotated[tuple[Share, Share], Predicate(in_order)]
 """The ends of an interval of shares, the smaller first."""
 
+Faster = Annotated[float, Gt(1), Le(1e6)]
+"""A speed as a multiple of another one that is lower."""
+
 Positive = Annotated[float, Gt(0), Le(1e9)]
 """A quantity above zero."""
 

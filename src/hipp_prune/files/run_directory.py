@@ -5,12 +5,17 @@
     RUN/
       files.jsonl               every file that we wrote, with its checksum: nothing else is ever removed
       run.json                  the model, the questions, the seed and the versions (written first)
+      footprint.json            the bytes of the dense model, and of a neuron of each of its blocks
+      agreement.jsonl           the dense model's answers to questions without one, where there are any
+      agreement-objects.jsonl   what it says is in their pictures
       calibration.safetensors   statistics of the dense model
       grams.safetensors         its Gram matrices, where they were asked for
       search/                   configuration, archive of evaluations, policy
       latency.json              seconds by block width, where a search saves seconds
       plans/, results/          what ``query`` and ``evaluate`` left here
+      outputs.jsonl             where they left the rest
       report.html
+      recipe.toml, summary.txt  of ``auto``: every flag of it, and what it ended with (written last)
 """
 
 import platform
@@ -60,10 +65,18 @@ class Provenance:
     """Packages, Python and machine."""
     general_text: MixedText | None = None
     """What the Gram matrices hold beside the questions; none where they hold nothing else."""
+    weights: Annotated[str, Len(16, 16)] | None = None
+    """``ModelShape.fingerprint`` of a model that was given in memory, whose name need not lead to it."""
 
     @classmethod
     def now(
-        cls, *, model: str, questions: tuple[str, ...], seed: int, general_text: MixedText | None = None
+        cls,
+        *,
+        model: str,
+        questions: tuple[str, ...],
+        seed: int,
+        general_text: MixedText | None = None,
+        weights: str | None = None,
     ) -> "Provenance":
         """Provenance of a run that starts now, here.
 
@@ -72,6 +85,7 @@ class Provenance:
             questions: sources of the questions.
             seed: of the run.
             general_text: what its Gram matrices hold beside the questions.
+            weights: fingerprint of a model that was given in memory.
         """
         return cls(
             model=model,
@@ -80,6 +94,7 @@ class Provenance:
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             versions=_versions(),
             general_text=general_text,
+            weights=weights,
         )
 
 
@@ -129,9 +144,24 @@ class RunDirectory:
         return self.root / "run.json"
 
     @property
+    def footprint(self) -> Path:
+        """What the dense model takes in memory, block by block."""
+        return self.root / "footprint.json"
+
+    @property
     def calibration(self) -> Path:
         """Statistics of the dense model, written last by ``calibrate``."""
         return self.root / "calibration.safetensors"
+
+    @property
+    def labels(self) -> Path:
+        """The dense model's answers to questions without one."""
+        return self.root / "agreement.jsonl"
+
+    @property
+    def object_labels(self) -> Path:
+        """What it says is, and is not, in their pictures."""
+        return self.root / "agreement-objects.jsonl"
 
     @property
     def grams(self) -> Path:
@@ -159,9 +189,24 @@ class RunDirectory:
         return self.root / "results"
 
     @property
+    def outputs(self) -> Path:
+        """Plans and results that lie elsewhere, a line each; see ``files.outputs``."""
+        return self.root / "outputs.jsonl"
+
+    @property
     def report(self) -> Path:
         """The run's page, one HTML file without anything beside it."""
         return self.root / "report.html"
+
+    @property
+    def recipe(self) -> Path:
+        """The flags of the ``auto`` that works here, all of them resolved."""
+        return self.root / "recipe.toml"
+
+    @property
+    def summary(self) -> Path:
+        """The table and the lines that ``auto`` ended with; there only once all of it is done."""
+        return self.root / "summary.txt"
 
     @property
     def cache(self) -> Path:

@@ -4,16 +4,22 @@ import warnings
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from transformers import PreTrainedModel
+
+from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.files.manifest import check_all
+from hipp_prune.models import structure
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.devices import SPLIT, parse_device
 from hipp_prune.models.families import SUPPORTED
 from hipp_prune.models.loading import (
     TOYS,
+    check_finite,
     find_class,
     find_source,
     load_weights,
-    parse_device,
     parse_dtype,
     read_config,
 )
@@ -22,7 +28,7 @@ from hipp_prune.models.refusals import refuse_early
 from hipp_prune.models.stock import CANNOT, stock_processor
 from hipp_prune.models.unlisted import UnlistedAdapter
 
-__all__ = ["SUPPORTED", "TOYS", "load_model"]
+__all__ = ["SUPPORTED", "TOYS", "load_model", "loaded"]
 
 
 def load_model(
@@ -32,7 +38,8 @@ def load_model(
 
     Args:
         name: a checkpoint folder (pruned ones included), a hub name, ``toy-llava`` or ``toy-qwen2.5-vl``.
-        device: torch device the model is moved to; ``auto`` splits it over this worker's GPUs.
+        device: torch device the model is moved to; ``best`` is the fastest one here, ``auto`` splits the model over
+            this worker's GPUs.
         dtype: ``auto`` (the checkpoint's own), ``float32``, ``bfloat16`` or ``float16``.
         trust_remote_code: whether code from the checkpoint may run; pruned checkpoints do not need it here.
 
@@ -46,32 +53,67 @@ def load_model(
         RunError: if a file of a checkpoint that we wrote is no longer what we wrote.
         InputError: for an unknown dtype, a device this machine does not have, or GPUs too small for the model.
     """
-    target = None if device == "auto" else parse_device(device)
+    target = None if device == SPLIT else parse_device(device)
     parse_dtype(dtype)
     source = find_source(name)
     if isinstance(source, Path):
         check_all(source)
     refuse_early(source, trust_remote_code=trust_remote_code)
     config = read_config(source, trust_remote_code=trust_remote_code)
-    family = SUPPORTED.get(config.model_type)
-    adapter_class = Adapter if family is None else family.adapter
     model_class = find_class(source, config, trust_remote_code=trust_remote_code)
     processor = Processor.load(source, config, trust_remote_code=trust_remote_code)
     model = load_weights(source, config, model_class, device=target, dtype=dtype)
-    if family is None:
+    if config.model_type not in SUPPORTED:
         with suppress(*CANNOT):
             processor = replace(processor, stock=stock_processor(config, processor, source))
-            adapter_class = UnlistedAdapter
-    adapter = adapter_class(model, processor)
-    if family is None:
-        how = (
-            "its prompt could not be given the layout of transformers' processor, and has not been checked"
-            if processor.stock is None
-            else "transformers' own processor lays out its prompt, and questions are asked one by one"
+    return _adapter(model, processor, source)
+
+
+def loaded(model: PreTrainedModel, processor: Any) -> Adapter:
+    """Puts a model that is in memory already behind the adapter of its family; nothing is copied or moved.
+
+    Args:
+        model: a vision-language model of transformers with floating-point weights.
+        processor: transformers' processor of it, or a ``Processor`` of ours.
+
+    Raises:
+        UnsupportedModelError: naming what the model or the processor lacks.
+        CheckpointError: if a weight is no number.
+    """
+    if not isinstance(model, PreTrainedModel):
+        raise UnsupportedModelError(
+            f"expected a model of transformers, found {type(model).__name__}; give a name, or what from_pretrained "
+            "returns (of PEFT's models, what merge_and_unload does)"
         )
-        warnings.warn(
-            f"{source}: model type {config.model_type!r} is not among the tested families; it is loaded by its "
-            f"structure alone: {how}",
-            stacklevel=2,
+    name = model.name_or_path or type(model).__name__
+    if getattr(model.config, "quantization_config", None) is not None or any(
+        parameter.is_meta for parameter in model.parameters()
+    ):
+        raise UnsupportedModelError(
+            f"{name}: expected floating-point weights that all lie in memory, found quantised or offloaded ones; load "
+            "it without quantising and without offloading"
         )
+    structure.check_class(type(model))
+    structure.check_alike(model.config)
+    structure.check_shallow(model.config)
+    check_finite(name, model)
+    return _adapter(model, processor if isinstance(processor, Processor) else Processor.of(processor), name)
+
+
+def _adapter(model: PreTrainedModel, processor: Processor, source: Path | str) -> Adapter:
+    """The adapter of a model's family; of a family nobody has tested, one by its structure, with a warning."""
+    family = SUPPORTED.get(model.config.model_type)
+    if family is not None:
+        return family.adapter(model, processor)
+    adapter = (Adapter if processor.stock is None else UnlistedAdapter)(model, processor)
+    how = (
+        "its prompt could not be given the layout of transformers' processor, and has not been checked"
+        if processor.stock is None
+        else "transformers' own processor lays out its prompt, and questions are asked one by one"
+    )
+    warnings.warn(
+        f"{source}: model type {model.config.model_type!r} is not among the tested families; it is loaded by its "
+        f"structure alone: {how}",
+        stacklevel=3,
+    )
     return adapter

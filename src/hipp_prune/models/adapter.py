@@ -5,7 +5,7 @@ language blocks have gate/up/down MLPs; a family overrides only what differs (se
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,9 +18,11 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from hipp_prune.errors import ImageError, QuestionError, UnsupportedModelError
 from hipp_prune.models import packing, structure
+from hipp_prune.models.batch import Batch, ImageFeatures
 from hipp_prune.models.head import logits_at
 from hipp_prune.models.packing import PackedBatch
 from hipp_prune.models.processor import Processor
+from hipp_prune.models.spelling import Spelling
 from hipp_prune.models.structure import Block
 from hipp_prune.questions.question import Question
 
@@ -28,39 +30,6 @@ __all__ = ["Adapter", "Batch", "Block", "ImageFeatures", "PackedBatch"]
 
 _IMAGE_OUTPUTS = {"last_hidden_state", "pooler_output", "hidden_states", "attentions"}
 """What a vision tower may return: the language model gets ``pooler_output`` alone."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Right-padded questions, ready for the language model; B questions, T tokens.
-
-    The image placeholders are already expanded to one token per image feature.
-    """
-
-    input_ids: Tensor
-    """Token ids, int64 [B, T]."""
-    attention_mask: Tensor
-    """1 for a token, 0 for padding, int64 [B, T]."""
-    image_mask: Tensor
-    """True at image tokens (the set V of Eq. 5), bool [B, T]."""
-    marker_mask: Tensor
-    """True at the image's own start/end markers, which belong to neither token set of Eq. 5, bool [B, T]."""
-    last: Tensor
-    """Index of the last prompt token, whose logits answer the question, int64 [B]."""
-    images: tuple[int, ...]
-    """For each image in reading order, its index in the features that ``encode`` returned beside the batch."""
-    extras: dict[str, Tensor]
-    """Further stock forward arguments, e.g. ``image_grid_thw`` and ``mm_token_type_ids`` for Qwen2.5-VL."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageFeatures:
-    """One image behind the vision tower and projector: what the language model sees of it."""
-
-    tokens: Tensor
-    """[image tokens, hidden]."""
-    extras: dict[str, Tensor]
-    """What the family keeps with an image, e.g. ``image_grid_thw`` [1, 3]."""
 
 
 class Adapter:
@@ -96,7 +65,7 @@ class Adapter:
         self._image_token = structure.image_token_id(model.config)
         self._forward_arguments = structure.forward_arguments(model)
         self._image_arguments = structure.image_arguments(model)
-        self._answers: dict[str, tuple[int, ...]] = {}
+        self.spelling = Spelling(processor, structure.end_tokens(model))
         self._prompts: dict[tuple[str, bool], list[int]] = {}
         vocabulary = processor.tokenizer.get_vocab()
         markers = [vocabulary[token] for token in self._markers if token in vocabulary]
@@ -126,19 +95,23 @@ class Adapter:
         return [features for chunk in chunks for features in self._encode_chunk(chunk)]
 
     def encode(
-        self, questions: Sequence[Question], features: Mapping[Path, ImageFeatures]
+        self,
+        questions: Sequence[Question],
+        features: Mapping[Path, ImageFeatures],
+        forced: Sequence[Sequence[int]] = (),
     ) -> tuple[Batch, list[ImageFeatures]]:
         """Renders, tokenizes and right-pads questions; with and without image may be mixed.
 
         Args:
             questions: at least one.
             features: at least the questions' images.
+            forced: what the model is made to have answered so far: tokens behind each prompt, or none at all.
 
         Returns:
             The batch and the features it uses (each once), which ``batch.images`` points into.
 
         Raises:
-            QuestionError: if a prompt contains the model's image token itself.
+            QuestionError: if a prompt or an answer contains the model's image token itself.
         """
         assert questions, "a batch needs at least one question"
         paths = [question.image for question in questions if question.image is not None]
@@ -146,7 +119,12 @@ class Adapter:
         used = [features[path] for path in order]
         rows = [self._token_ids(question, features) for question in questions]
         images = tuple(order[path] for path in paths)
-        return self._batch(rows, images, [features[path] for path in paths]), used
+        if not any(forced):
+            return self._batch(rows, images, [features[path] for path in paths]), used
+        self._check_forced(questions, forced)
+        rows = [row + list(answer) for row, answer in zip(rows, forced, strict=True)]
+        batch = self._batch(rows, images, [features[path] for path in paths])
+        return replace(batch, forced=tuple(map(len, forced))), used
 
     def encode_texts(self, texts: Sequence[str], *, most: int) -> Batch:
         """Right-pads plain texts (no prompt, no image), each cut to ``most`` tokens; see ``Processor.plain_ids``."""
@@ -176,21 +154,29 @@ class Adapter:
         )
 
     def pack(
-        self, questions: Sequence[Question], features: Mapping[Path, ImageFeatures]
+        self,
+        questions: Sequence[Question],
+        features: Mapping[Path, ImageFeatures],
+        forced: Sequence[Sequence[int]] = (),
     ) -> tuple[Batch | PackedBatch, list[ImageFeatures]]:
         """As ``encode``, but questions about one image stand behind it in one sequence, with the same answers.
 
         Where that would not be exact (an untested family, sliding windows, an attention function that takes no mask)
         the questions are encoded one a row.
 
+        Args:
+            questions: as for ``encode``, like all that follows.
+            features: at least the questions' images.
+            forced: tokens behind each prompt, or none at all.
+
         Raises:
-            QuestionError: if a prompt contains the model's image token itself.
+            QuestionError: if a prompt or an answer contains the model's image token itself.
         """
-        batch, used = self.encode(questions, features)
+        batch, used = self.encode(questions, features, forced)
         if not (self._packs and structure.takes_any_mask(self.model)):
             return batch, used
         paths = [question.image for question in questions]
-        layout = packing.lay_out(batch.input_ids, batch.last + 1, batch.image_mask, paths)
+        layout = packing.lay_out(batch.input_ids, batch.predicts, batch.image_mask, paths)
         order = dict(zip([path for path in paths if path is not None], batch.images, strict=True))
         images = [order[path] for members in layout.members if (path := paths[members[0]]) is not None]
         extras = {
@@ -201,7 +187,7 @@ class Adapter:
         packed = PackedBatch(
             input_ids=layout.take(batch.input_ids, self._padding).to(device),
             segments=layout.segments.to(device),
-            is_last=layout.is_last.to(device),
+            predicts=layout.predicts.to(device),
             order=layout.order.to(device),
             images=tuple(images),
             extras={key: value.to(device) for key, value in extras.items()},
@@ -215,11 +201,12 @@ class Adapter:
         return states
 
     def answer_logits(self, batch: Batch | PackedBatch, images: Sequence[ImageFeatures]) -> Tensor:
-        """Logits of the first answer token, float32 [B, V]: the head runs at the questions' last tokens only."""
-        inputs = self._forward_inputs(batch, images)
-        if isinstance(batch, PackedBatch):
-            return logits_at(self.model, batch.is_last, **inputs)[batch.order].float()
-        return logits_at(self.model, batch.last[:, None], **inputs).float()
+        """Logits of answer tokens, float32 [P, V]: the head runs where ``batch.predicts`` says so and nowhere else.
+
+        They are in the order of questions: one a question, or one more than there are tokens forced behind it.
+        """
+        logits = logits_at(self.model, batch.predicts, **self._forward_inputs(batch, images))
+        return (logits[batch.order] if isinstance(batch, PackedBatch) else logits).float()
 
     @torch.no_grad()
     def generate(self, batch: Batch, images: Sequence[ImageFeatures], **options: Any) -> list[str]:
@@ -230,6 +217,13 @@ class Adapter:
             images: the features returned beside it.
             options: of the stock ``generate``, e.g. ``max_new_tokens`` and ``do_sample``.
         """
+        tokens = self.generate_tokens(batch, images, **options)
+        answers: list[str] = self.processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        return answers
+
+    @torch.no_grad()
+    def generate_tokens(self, batch: Batch, images: Sequence[ImageFeatures], **options: Any) -> Tensor:
+        """As ``generate``, but the tokens, int64 [B, new]; behind an end token they are meaningless."""
         length = batch.input_ids.shape[1]
         start = batch.last[:, None] + 1 - length
         order = (torch.arange(length, device=self.device) + start) % length
@@ -240,40 +234,29 @@ class Adapter:
         }
         options = {**inputs, "use_cache": True, "pad_token_id": self._padding, **options}
         tokens: Any = self.model.generate(**options)
-        answers: list[str] = self.processor.tokenizer.batch_decode(
-            tokens[:, length:], skip_special_tokens=True
-        )
-        return answers
+        made: Tensor = tokens[:, length:]
+        return made
 
     def answer_tokens(self, answer: str) -> tuple[int, ...]:
-        """Token ids that say ``answer`` as the first token after the prompt (T_x of Eq. 11).
-
-        Tried are ``Yes``, `` Yes``, ``yes`` and `` yes`` (a single letter keeps its case: "a" is a word), each appended
-        to a rendered prompt. A variant counts if it adds exactly one token and that token alone spells the answer;
-        so a lone space, an unknown token or a mere beginning never counts, and answers that differ in more than
-        case have disjoint tokens.
+        """Token ids that say ``answer`` as the first token after the prompt (T_x of Eq. 11); ``Spelling.single``.
 
         Raises:
             UnsupportedModelError: if no variant is a single token.
         """
-        if answer in self._answers:
-            return self._answers[answer]
-        cased = [answer] if len(answer) == 1 else [answer, answer.lower()]
-        context = self.processor.render("Is it so?", with_image=False).rstrip(" ")
-        before = self.processor.token_ids(context)
-        found: list[int] = []
-        for variant in (space + spelling for spelling in cased for space in ("", " ")):
-            ids = self.processor.token_ids(context + variant)
-            spelled = str(self.processor.tokenizer.decode(ids[-1:])).strip()
-            if ids[:-1] == before and spelled.lower() == answer.lower() and ids[-1] not in found:
-                found.append(ids[-1])
+        found = self.spelling.single(answer)
         if not found:
             raise UnsupportedModelError(
                 f"the tokenizer spells the answer {answer!r} with several tokens; margins are read from one position, "
                 f"so each allowed answer must be a single token after the prompt"
             )
-        self._answers[answer] = tuple(found)
-        return self._answers[answer]
+        return found
+
+    def _check_forced(self, questions: Sequence[Question], forced: Sequence[Sequence[int]]) -> None:
+        for question, answer in zip(questions, forced, strict=True):
+            if self._image_token in answer:
+                raise QuestionError(
+                    f"question {question.id}: the answer contains the model's own image token; remove it"
+                )
 
     def _image_tokens(self, features: ImageFeatures) -> list[int]:
         """Token ids that stand in for the placeholder: one image token per feature."""

@@ -1,11 +1,10 @@
-"""The output head where questions end, and nowhere else.
+"""The output head where answers are read, and nowhere else.
 
-A vocabulary is large, and of a prompt's many positions one answers the question. Stock forwards can be told so by
-``logits_to_keep``, but some have no such argument and swallow it in ``**kwargs``, others scale or cap what the head
-returns. So the forward is left as it is, and its head is given the wanted positions only.
+A vocabulary is large, and of a prompt's many positions one answers the question, or a few. Stock forwards can be told
+so by ``logits_to_keep``, but some have no such argument and swallow it in ``**kwargs``, others scale or cap what the
+head returns. So the forward is left as it is, and its head is given the wanted positions only.
 """
 
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -17,7 +16,7 @@ def logits_at(model: PreTrainedModel, kept: Tensor, **inputs: object) -> Tensor:
 
     Args:
         model: with a head over S sequences of T tokens.
-        kept: bool [S, T], or int64 [S, 1], one position a sequence.
+        kept: bool [S, T].
         inputs: of the forward.
 
     Returns:
@@ -30,11 +29,7 @@ def logits_at(model: PreTrainedModel, kept: Tensor, **inputs: object) -> Tensor:
 
     def keep(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         states, *others = arguments
-        positions = kept.to(states.device)
-        if positions.dtype == torch.bool:
-            seen.append(states[positions])
-        else:
-            seen.append(torch.take_along_dim(states, positions[..., None], dim=1)[:, 0])
+        seen.append(states[kept.to(states.device)])
         return seen[-1], *others
 
     handle = model.get_output_embeddings().register_forward_pre_hook(keep)

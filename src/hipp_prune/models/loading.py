@@ -162,7 +162,7 @@ def load_weights(
     if device is None:
         _check_split(source, model)
     loaded: PreTrainedModel = model if device is None else model.to(device)
-    _check_finite(source, loaded)
+    check_finite(source, loaded)
     return loaded
 
 
@@ -200,22 +200,6 @@ def parse_dtype(dtype: str) -> Any:
     return _DTYPES.get(dtype, "auto")
 
 
-def parse_device(device: str) -> torch.device:
-    """The torch device of that name; of several workers on a machine each has its own ``cuda``.
-
-    Raises:
-        InputError: if there is none on this machine.
-    """
-    if device == "cuda" and distributed.num_workers() > 1:
-        device = f"cuda:{distributed.gpus(torch.cuda.device_count())[0]}"
-    try:
-        parsed = torch.device(device)
-        torch.empty(0, device=parsed)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"device {device!r} is not available here ({_gist(error)}); try cpu") from error
-    return parsed
-
-
 def find_class(source: Path | str, config: PreTrainedConfig, *, trust_remote_code: bool) -> Any:
     """The stock class of a checkpoint, found fit for pruning as far as its configuration tells.
 
@@ -245,6 +229,17 @@ def find_class(source: Path | str, config: PreTrainedConfig, *, trust_remote_cod
     if isinstance(source, Path):
         _check_size(source, described)
     return model_class
+
+
+def describe_model(
+    source: Path | str, config: PreTrainedConfig, *, trust_remote_code: bool = False
+) -> PreTrainedModel:
+    """The model that a configuration describes, found fit for pruning, taking no memory.
+
+    Raises:
+        CheckpointError, UnsupportedModelError: see ``find_class``.
+    """
+    return _without_weights(source, config, find_class(source, config, trust_remote_code=trust_remote_code))
 
 
 def _without_weights(source: Path | str, config: PreTrainedConfig, model_class: Any) -> PreTrainedModel:
@@ -303,8 +298,12 @@ def _check_complete(source: Path | str, info: dict[str, Any]) -> None:
         )
 
 
-def _check_finite(source: Path | str, model: PreTrainedModel) -> None:
-    """Refuses weights that are no numbers: one pass in memory, 0.2 s a GB on two CPU cores."""
+def check_finite(source: Path | str, model: PreTrainedModel) -> None:
+    """Refuses weights that are no numbers: one pass in memory, 0.2 s a GB on two CPU cores.
+
+    Raises:
+        CheckpointError: naming the first tensor that holds one.
+    """
     for name, parameter in model.named_parameters():
         if not parameter.is_floating_point() or not parameter.numel():
             continue

@@ -1,8 +1,9 @@
 """Many questions behind one image in one sequence, each seeing the image and itself only.
 
 Most tokens of a prompt are its image's. A packed sequence holds what the prompts about one image begin with (at least
-the image) once, and behind it the rest of every prompt. A tree mask hides the other questions, and every token keeps
-the position it has in a prompt of its own, so that the last token of every question computes what it computes alone.
+the image) once, and behind it the rest of every prompt, the answer that is forced on it included. A tree mask hides the
+other questions, and every token keeps the position it has in a prompt of its own, so that the last token of every
+prompt, and of every answer behind it, computes what it computes alone.
 """
 
 from collections import defaultdict
@@ -25,10 +26,11 @@ class PackedBatch:
     """Token ids, int64 [S, T]."""
     segments: Tensor
     """0 in the shared prefix, n in the sequence's nth question (from 1), −1 at padding; int64 [S, T]."""
-    is_last: Tensor
-    """True at the last token of every question, whose logits answer it, bool [S, T]."""
+    predicts: Tensor
+    """True where a question's next token is wanted: at the end of its prompt, and at every token that is forced
+    behind it; bool [S, T], P of them."""
     order: Tensor
-    """Which of those, counted in reading order, belongs to each question, int64 [B]."""
+    """Which of those, counted in reading order, is next in the order of questions, int64 [P]."""
     images: tuple[int, ...]
     """For each image in reading order, its index in the features that ``pack`` returned beside the batch."""
     extras: dict[str, Tensor]
@@ -56,13 +58,13 @@ class Layout:
     """The question a token is taken from (0 at padding), int64 [S, T]."""
     offset: Tensor
     """Its place in that question (0 at padding), int64 [S, T]."""
-    is_last: Tensor
+    predicts: Tensor
     """As in ``PackedBatch``."""
 
     @property
     def order(self) -> Tensor:
         """As in ``PackedBatch``."""
-        return torch.tensor([index for members in self.members for index in members]).argsort()
+        return self.question[self.predicts].argsort(stable=True)
 
     def take(self, values: Tensor, padding: int) -> Tensor:
         """Packs what is known of every unpacked token: [..., B, length] → [..., S, T]."""
@@ -70,32 +72,37 @@ class Layout:
 
 
 def lay_out(
-    input_ids: Tensor, lengths: Tensor, image_mask: Tensor, images: Sequence[Hashable | None]
+    input_ids: Tensor,
+    predicts: Tensor,
+    image_mask: Tensor,
+    images: Sequence[Hashable | None],
 ) -> Layout:
     """Decides which questions share a sequence, and where their tokens go.
 
     Args:
-        input_ids: right-padded prompts, [B, length].
-        lengths: tokens of each prompt, [B].
+        input_ids: right-padded prompts and what is forced behind them, [B, length].
+        predicts: True at each prompt's last token and at all that follow it up to the padding, [B, length].
         image_mask: True at image tokens, [B, length].
         images: what tells the questions' images apart; a question without one gets a sequence of its own.
     """
-    input_ids, lengths, image_mask = input_ids.cpu(), lengths.cpu(), image_mask.cpu()
+    input_ids, predicts, image_mask = input_ids.cpu(), predicts.cpu(), image_mask.cpu()
+    prompts = predicts.long().argmax(1)
+    lengths = prompts + predicts.sum(1)
     about = defaultdict(list)
     for index, image in enumerate(images):
         about[(index,) if image is None else image].append(index)
     shares = [
         tuple(share)
         for members in about.values()
-        for share in _split(members, _prefix(input_ids, lengths, members), lengths, image_mask)
+        for share in _split(members, _prefix(input_ids, prompts, members), lengths, image_mask)
     ]
-    rows = [_sequence(members, _prefix(input_ids, lengths, members), lengths) for members in shares]
+    rows = [_sequence(members, _prefix(input_ids, prompts, members), lengths, prompts) for members in shares]
     width = max(row.shape[1] for row in rows)
     padding = torch.tensor([[_PADDING], [0], [0], [0]])
     table = torch.stack([torch.cat([row, padding.expand(-1, width - row.shape[1])], dim=1) for row in rows])
-    segments, question, offset, is_last = table.unbind(1)
+    segments, question, offset, predicted = table.unbind(1)
     return Layout(
-        members=tuple(shares), segments=segments, question=question, offset=offset, is_last=is_last.bool()
+        members=tuple(shares), segments=segments, question=question, offset=offset, predicts=predicted.bool()
     )
 
 
@@ -113,11 +120,11 @@ def visible_tokens(segments: Tensor) -> Tensor:
     return causal & ((segments[:, :, None] == segments[:, None, :]) | (segments == 0)[:, None, :])
 
 
-def _prefix(input_ids: Tensor, lengths: Tensor, members: Sequence[int]) -> int:
-    """How many tokens these prompts begin with in common, leaving each at least its last one."""
-    prompts = input_ids[list(members)]
-    shared = (prompts == prompts[0]).all(0).long().cumprod(0).sum()
-    return min(int(shared), int(lengths[list(members)].min()) - 1)
+def _prefix(input_ids: Tensor, prompts: Tensor, members: Sequence[int]) -> int:
+    """How many tokens these rows begin with in common before the last one of a prompt (``prompts``, [B])."""
+    rows = input_ids[list(members)]
+    shared = (rows == rows[0]).all(0).long().cumprod(0).sum()
+    return min(int(shared), int(prompts[list(members)].min()))
 
 
 def _split(members: Sequence[int], prefix: int, lengths: Tensor, image_mask: Tensor) -> list[list[int]]:
@@ -136,12 +143,12 @@ def _split(members: Sequence[int], prefix: int, lengths: Tensor, image_mask: Ten
     return shares
 
 
-def _sequence(members: Sequence[int], prefix: int, lengths: Tensor) -> Tensor:
-    """Segment, question, offset and whether a question ends there, of every token, [4, tokens]."""
+def _sequence(members: Sequence[int], prefix: int, lengths: Tensor, prompts: Tensor) -> Tensor:
+    """Segment, question, offset and whether an answer is read there, of every token, [4, tokens]."""
     start = torch.arange(prefix)
     parts = [torch.stack([0 * start, 0 * start + members[0], start, 0 * start])]
     for segment, index in enumerate(members, start=1):
         offset = torch.arange(prefix, int(lengths[index]))
-        ends = offset == lengths[index] - 1
-        parts.append(torch.stack([0 * offset + segment, 0 * offset + index, offset, ends.long()]))
+        answers = offset >= prompts[index]
+        parts.append(torch.stack([0 * offset + segment, 0 * offset + index, offset, answers.long()]))
     return torch.cat(parts, dim=1)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from PIL import Image
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.processing_utils import ProcessorMixin
 
-from hipp_prune.errors import CheckpointError, ImageError
+from hipp_prune.errors import CheckpointError, ImageError, UnsupportedModelError
 from hipp_prune.models.declared import PictureSettings, check_from_hub, check_pictures
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tekken.json")
@@ -36,7 +37,8 @@ class Processor:
     chat_template: str
     """Jinja template of a conversation."""
     stock: Any = None
-    """transformers' own processor, for a family that none of our adapters lays out; see ``unlisted``."""
+    """transformers' own processor, where a loaded model came with it, or no adapter of ours lays out the family; see
+    ``unlisted``."""
 
     @classmethod
     def load(
@@ -83,6 +85,25 @@ class Processor:
             )
         return cls(tokenizer=tokenizer, image_processor=image_processor, chat_template=template)
 
+    @classmethod
+    def of(cls, stock: Any) -> "Processor":
+        """The parts of a processor that transformers has loaded.
+
+        Raises:
+            UnsupportedModelError: naming the part that it lacks.
+        """
+        parts: dict[str, Any] = {
+            name: getattr(stock, name, None) for name in ("tokenizer", "image_processor")
+        }
+        template = _plain_template(getattr(stock, "chat_template", None) or parts["tokenizer"])
+        for name, part in {**parts, "chat template": template}.items():
+            if part is None:
+                raise UnsupportedModelError(
+                    f"expected a processor with tokenizer, image processor and chat template, found "
+                    f"{type(stock).__name__} without {name.replace('_', ' ')}; give the model's AutoProcessor"
+                )
+        return cls(**parts, chat_template=str(template), stock=stock)
+
     def render(self, prompt: str, *, with_image: bool) -> str:
         """The conversation up to the point where the assistant answers, image placeholder before the text."""
         content = [{"type": "image"}] if with_image else []
@@ -91,6 +112,28 @@ class Processor:
             conversation, chat_template=self.chat_template, add_generation_prompt=True, tokenize=False
         )
         return str(text)
+
+    def answer_lead(self) -> str:
+        """What the template writes between the prompt and the assistant's answer: a space, or nothing.
+
+        Nothing too where the template cannot write an answer behind a prompt.
+        """
+        marker = "marker"
+        roles = [("user", "Is it so?"), ("assistant", marker)]
+        conversation: list[Any] = [
+            {"role": role, "content": [{"type": "text", "text": text}]} for role, text in roles
+        ]
+        try:
+            written = str(
+                self.tokenizer.apply_chat_template(
+                    conversation, chat_template=self.chat_template, tokenize=False
+                )
+            )
+        except (TemplateError, TypeError, ValueError):
+            return ""
+        prompt = self.render("Is it so?", with_image=False)
+        lead, found, _ = written.removeprefix(prompt).partition(marker)
+        return lead if found and written.startswith(prompt) and not lead.strip() else ""
 
     def token_ids(self, text: str) -> list[int]:
         """Ids of rendered text; a leading BOS is added unless the template wrote one, as stock processors do."""
@@ -161,7 +204,12 @@ def _loading(source: Path | str, what: str, files: Sequence[str]) -> Iterator[No
 def _stored_template(name: str, tokenizer: PreTrainedTokenizerBase) -> str | None:
     """The template a stock processor would use: the processor's own before the tokenizer's."""
     stored, _ = ProcessorMixin.get_processor_dict(name)
-    template = stored.get("chat_template") or tokenizer.chat_template
+    return _plain_template(stored.get("chat_template") or tokenizer)
+
+
+def _plain_template(source: Any) -> str | None:
+    """The template for conversations: itself, the default of several by name, or a tokenizer's."""
+    template = source if isinstance(source, str | dict | None) else getattr(source, "chat_template", None)
     if isinstance(template, dict):
         template = template.get("default")
     return None if template is None else str(template)

@@ -166,6 +166,14 @@ def forward_arguments(model: PreTrainedModel) -> frozenset[str]:
     return names
 
 
+def end_tokens(model: PreTrainedModel) -> tuple[int, ...]:
+    """The tokens at which the stock ``generate`` ends an answer; none where the checkpoint names none."""
+    ends = getattr(model.generation_config, "eos_token_id", None)
+    if ends is None:
+        ends = getattr(model.config.get_text_config(), "eos_token_id", None)
+    return () if ends is None else tuple(ends) if isinstance(ends, list) else (int(ends),)
+
+
 def takes_any_mask(model: PreTrainedModel) -> bool:
     """Whether a caller's own mask [B, 1, T, T] reaches every block's attention and says all there is to say.
 

@@ -12,18 +12,33 @@ ReturnKind = Literal["log-sigmoid", "tanh", "margin", "paper-literal"]
 of the paper's T_x and C_x, which measures the answer's *format* only."""
 
 
+_CERTAIN = -1e-9
+"""A log-probability nearer to 0 is taken for this one, so that log-odds are finite: at most 20.7."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AnswerScores:
-    """What one forward pass says about Q questions; A is the largest number of allowed answers."""
+    """What one forward pass says about Q questions; A is the largest number of allowed answers.
+
+    An open question's row holds (log p, log(1 − p)), where p is the probability of its answer, token by token; so its
+    margin is p's log-odds, and its ``log-sigmoid`` return log p. Where the answer is compared with the dense model's,
+    log p is −KL(dense ∥ model), the mean over the answer's tokens.
+    """
 
     answers: Float[Floats, "questions options"]
-    """logsumexp of the logits of each allowed answer's tokens, [Q, A]; −inf where there is no such answer."""
+    """logsumexp of the logits of each allowed answer's tokens, or log-probabilities of whole answers, [Q, A]; −inf
+    where there is no such answer."""
     rest: Float[Floats, "questions"]
-    """logsumexp of the logits of all other tokens of the vocabulary, [Q]."""
+    """logsumexp of the logits of all other tokens of the vocabulary, or the log-probability of all other answers; 0 of
+    an open question, which allows every text; [Q]."""
+    greedy: Int[Ints, "questions"] | None = None
+    """What greedy decoding says to an open question, [Q]: 0 the very answer, 1 something else; −1 at closed questions.
+    None where all are closed."""
 
     def predictions(self) -> Int[Ints, "questions"]:
-        """Index of the most probable allowed answer, [Q]."""
-        return self.answers.argmax(axis=1)
+        """Index of the most probable allowed answer, [Q]; ``greedy`` at open questions."""
+        likeliest = self.answers.argmax(axis=1)
+        return likeliest if self.greedy is None else np.where(self.greedy >= 0, self.greedy, likeliest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +51,13 @@ class PlanScores:
     """R_util, raw: likewise."""
     accuracies: dict[str, float]
     """Accuracy on its questions of each benchmark that was asked, in [0, 1]."""
+
+
+def log_complement(log_p: Float[Floats, "*shape"]) -> Float[Floats, "*shape"]:
+    """log(1 − p) for log p ≤ 0, finite: a p nearer to 1 than 10⁻⁹ counts as that near."""
+    log_p = np.minimum(log_p, _CERTAIN)
+    near = log_p > -np.log(2)
+    return np.where(near, np.log(-np.expm1(np.where(near, log_p, -1.0))), np.log1p(-np.exp(log_p)))
 
 
 def log_margins(scores: AnswerScores, gold: Int[Ints, "questions"]) -> Float[Floats, "questions"]:
@@ -61,6 +83,7 @@ def answer_returns(
 
     ``log-sigmoid`` is the log-probability of the right answer among the allowed ones. Unlike a linear margin,
     its class-balanced mean falls when a constant is added to every Yes logit, so it sees Yes-collapse.
+    ``paper-literal`` is 0 of an open question, whose answer has no format to keep.
 
     Args:
         scores: log-probabilities of the allowed answers.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hipp_prune.errors import PlanError
 from hipp_prune.files.places import found_instead
-from hipp_prune.files.ranges import Count, Natural, Share
+from hipp_prune.files.ranges import Count, Faster, Large, Natural, Positive, Share
 from hipp_prune.files.reading import read_text
 from hipp_prune.files.strict import check_value, parse_json
 from hipp_prune.plans.arrays import Floats, Ints
@@ -56,12 +56,20 @@ class _ReadNotes:
 
     compression: Compression = "parameters"
     sparsity: float | None = None
+    fit: str | None = None
+    context: Natural = 0
+    batch: Count = 1
+    bytes: Large | None = None
+    speed: Faster | None = None
+    reached: Positive | None = None
     align: Count = 1
     uniform: bool = False
     require: dict[str, float] = field(default_factory=dict)
     predicted: dict[str, dict[str, float]] = field(default_factory=dict)
     compensation: Compensation = "none"
     image_weight: Share | None = 0.5
+    model: str | None = None
+    sources: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,12 +282,22 @@ class Plan:
 
 
 def asked_and_got(notes: Mapping[str, Any], ledger: Ledger) -> str | None:
-    """One sentence: the saving that was asked for and the one that came of it; None where none was asked for.
+    """One sentence: the saving, size or speed that was asked for and what came of it; None where none was.
 
     Args:
         notes: of a plan or of what a baseline planned.
         ledger: what it saves.
     """
+    asked = [each for each in (_saving(notes, ledger), _size(notes), _speed(notes)) if each is not None]
+    if not asked:
+        return None
+    align = notes.get("align", 1)
+    how = ["all blocks equally wide"] if notes.get("uniform") else []
+    how += [f"widths in multiples of {align}"] if align > 1 else []
+    return ", ".join([*asked, *how])
+
+
+def _saving(notes: Mapping[str, Any], ledger: Ledger) -> str | None:
     asked, compression = notes.get("sparsity"), notes.get("compression", "parameters")
     column, name = {"parameters": ("mlp", "MLP parameters"), "latency": ("latency", "latency")}.get(
         compression, ("flops", "FLOPs")
@@ -287,12 +305,21 @@ def asked_and_got(notes: Mapping[str, Any], ledger: Ledger) -> str | None:
     if notes.get("match") == "block":
         column, name = "block", "block parameters"
     got = getattr(ledger, column)
-    if asked is None or got is None:
+    return None if asked is None or got is None else f"asked for {asked:.2%} of {name}, got {got:.2%}"
+
+
+def _size(notes: Mapping[str, Any]) -> str | None:
+    if (asked := notes.get("fit")) is None:
         return None
-    align = notes.get("align", 1)
-    how = ["all blocks equally wide"] if notes.get("uniform") else []
-    how += [f"widths in multiples of {align}"] if align > 1 else []
-    return ", ".join([f"asked for {asked:.2%} of {name}", f"got {got:.2%}", *how])
+    context, batch = notes.get("context", 0), notes.get("batch", 1)
+    cache = f" with the KV cache of {batch} × {context:,} tokens" if context else ""
+    return f"asked to fit {asked}{cache}, takes {notes['bytes']:,} bytes"
+
+
+def _speed(notes: Mapping[str, Any]) -> str | None:
+    if (asked := notes.get("speed")) is None:
+        return None
+    return f"asked for {asked:g} × the speed, got {notes['reached']:.3f} × by the measured latencies"
 
 
 def keep_masks(unit: UnitKind, orders: Sequence[Ints], kept: Sequence[int]) -> list[NDArray[np.bool_]]:

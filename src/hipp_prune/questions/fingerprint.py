@@ -44,8 +44,8 @@ class Origin:
 def fingerprint_questions(questions: Iterable[Question]) -> str:
     """16 hex digits over every question: benchmark, id, prompt, allowed answers, label, and the picture's bytes.
 
-    Neither the order of the questions nor where their pictures lie matters. A picture that cannot be read counts as
-    none; ``check_images`` is for that.
+    A weight other than 1 counts too. Neither the order of the questions nor where their pictures lie matters. A picture
+    that cannot be read counts as none; ``check_images`` is for that.
     """
     pictures: dict[Path, str] = {}
     parts = sorted(_one(question, pictures) for question in questions)
@@ -64,5 +64,7 @@ def _one(question: Question, pictures: dict[Path, str]) -> str:
         question.answers,
         question.gold,
         None if image is None else pictures[image],
+        *(["cut"] if question.cut else []),
+        *([question.weight] if question.weight != 1 else []),
     )
     return hashlib.sha256(repr(fields).encode()).hexdigest()

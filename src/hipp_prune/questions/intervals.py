@@ -34,6 +34,29 @@ def accuracy_interval(correct: int, n: int, level: float = 0.95) -> Interval:
     )
 
 
+ALIKE = 0.1
+"""How much errors on one picture go together, as a correlation: with it, LLaVA-1.5-13B's interval on POPE (87.1%,
+86.0–88.2: 8,910 questions about 500 pictures, bootstrapped) is what counting gives."""
+
+
+def expected_half_width(n: float, groups: int, level: float = 0.95) -> float:
+    """Half the interval of an accuracy that is yet to be measured, in [0, 0.5]: Wilson's, at its widest (one half).
+
+    Questions about one picture count for less than as many about others: ``n`` is divided by
+    1 + (n / groups − 1) · ``ALIKE``.
+
+    Args:
+        n: questions, or as many as they are worth where answers are not balanced, ≥ 0.
+        groups: pictures (or texts) they are about.
+        level: confidence, in (0, 1).
+    """
+    if n <= 0:
+        return 0.5
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    independent = n / (1 + max(0.0, n / groups - 1) * ALIKE)
+    return z * math.sqrt(1 / (4 * independent) + (z / (2 * independent)) ** 2) / (1 + z * z / independent)
+
+
 def balanced_accuracy_interval(
     labels: Sequence[bool],
     predictions: Sequence[bool | None],

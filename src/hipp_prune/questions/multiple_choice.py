@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -18,29 +19,42 @@ from hipp_prune.questions.question import Question
 LETTERS = "ABCDE"
 """The options' letters; no official question has more than five choices."""
 
+MOST_LETTERS = ascii_uppercase
+"""Those that a person's own questions may have."""
+
 BEYOND = -1
 """A letter that none of the question's options has."""
 
 _THE_ANSWER_IS = re.compile(r"The answer is ([A-Z]).")
 
 
-def parse_letter(text: str, num_choices: int) -> int | None:
+def option_lines(choices: Sequence[str]) -> str:
+    """What LLaVA appends to a question: a line a choice, after its letter."""
+    return "".join(f"\n{letter}. {choice}" for letter, choice in zip(MOST_LETTERS, choices, strict=False))
+
+
+def parse_letter(text: str, num_choices: int, letters: str = LETTERS) -> int | None:
     """Index of the chosen option as LLaVA-1.5's script reads it; ``BEYOND`` or None where it is none.
 
     Exactly a letter A to E; else a ``X. `` prefix; else the one match of ``The answer is ([A-Z]).``
     (the last period matches any character, as in the original); else None, which the script calls ``FAILED``. A letter
     beyond the question's choices is ``BEYOND``: wrong, but read, so the script does not count it as failed.
+
+    Args:
+        text: the answer.
+        num_choices: of the question.
+        letters: those that are read; the script's by default.
     """
-    if text in tuple(LETTERS):
+    if text in tuple(letters):
         letter = text
-    elif text[:1] in tuple(LETTERS) and text[1:3] == ". ":
+    elif text[:1] in tuple(letters) and text[1:3] == ". ":
         letter = text[0]
     else:
         matches = _THE_ANSWER_IS.findall(text)
         if len(matches) != 1:
             return None
         letter = matches[0]
-    choices = list(LETTERS[:num_choices])
+    choices = list(letters[:num_choices])
     return choices.index(letter) if letter in choices else BEYOND
 
 

@@ -4,7 +4,11 @@
 ``toyworld``                                    the embedded world, drawn once into the cache
 ``toyworld:DIR``                                the same in a folder of your own, drawn if missing
 ``NAME:PATH[,images=DIR][,OPTION=VALUE]``       a benchmark's official file or folder
+``FILE``, ``FOLDER`` or ``hf:OWNER/NAME``        a table of questions of your own (``questions.own``), with the options
+                                                ``images``, ``columns``, ``split`` and ``config``
 =============================================== ==========================================================
+
+Any of them may have a ``weight``: of its benchmarks in the mean over those that serve a role, 1 by default.
 
 ``NAME`` is one of ``questions.benchmarks``, e.g. ``pope`` or ``scienceqa``, whose option ``split`` is a key of
 ``pid_splits.json``. The corrected edition of a benchmark has an option ``asked``: the edition of that benchmark which
@@ -17,8 +21,9 @@ number can be compared with published ones *provided that no stage of the run ha
 official splits, search on one (``split=train``) and evaluate all of another (``split=test``).
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,12 +32,21 @@ from hipp_prune.questions import toyworld
 from hipp_prune.questions.benchmark import Loading
 from hipp_prune.questions.benchmarks import BENCHMARKS
 from hipp_prune.questions.images import check_images
+from hipp_prune.questions.own.benchmarks import OPTIONS
+from hipp_prune.questions.own.data_sets import HUB
+from hipp_prune.questions.own.loading import load_own
+from hipp_prune.questions.own.places import ENDINGS, instead
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.splits import SPLITS, Split, assign
+from hipp_prune.questions.splits import SPLITS, Split, divide
 
 TOYWORLD = "toyworld"
 """The source that is no benchmark: it draws the official files of several."""
+
+OWN = ""
+"""The source without a name: a table, whose rows are questions of several benchmarks."""
+
+_WEIGHT = "weight"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,38 +54,95 @@ class Source:
     """A source of questions, as ``--questions`` names it: ``NAME:PATH,option=value``."""
 
     name: str
-    """A benchmark, or the embedded world."""
+    """A benchmark, the embedded world, or ``OWN``."""
     path: Path | None = None
-    """The official file or folder; None means the toyworld in the cache."""
+    """The file or folder, or ``hf:owner/name``; None means the toyworld in the cache."""
     options: Mapping[str, str]
-    """What follows the path, by name."""
+    """What follows the path, by name, but for the weight."""
+    weight: float = 1.0
+    """Of its benchmarks in the mean over those that serve a role, > 0."""
 
 
 def parse_source(text: str) -> Source:
     """Reads one source. A path may contain colons but no comma.
 
     Raises:
-        QuestionError: unknown name, missing path, or an option the benchmark does not have.
+        QuestionError: unknown name, missing path, or an option the source does not have.
     """
-    name, _, rest = text.partition(":")
+    place, *pairs = text.split(",")
+    name, colon, path = place.partition(":")
     if name != TOYWORLD and name not in BENCHMARKS:
+        name, path = OWN, _own_place(text, place)
+    options = _options(text, pairs, _allowed(name))
+    weight = _weight(text, options.pop(_WEIGHT, "1"))
+    if not path and (name != TOYWORLD or colon):
+        raise QuestionError(f"questions {text!r}: expected a path after '{name}:', found none; add it")
+    if (
+        name in BENCHMARKS
+        and not {*OPTIONS} <= {*BENCHMARKS[name].options}
+        and path.endswith((".csv", ".tsv"))
+    ):
         raise QuestionError(
-            f"questions {text!r}: expected {_forms()}, found source {name!r}; write one of these"
+            f"questions {text!r}: expected {BENCHMARKS[name].title}'s official files, found a table; a table of your "
+            f"own is named alone: {text.removeprefix(f'{name}:')}"
         )
-    allowed = () if name == TOYWORLD else BENCHMARKS[name].source_options
-    path, *pairs = rest.split(",")
+    return Source(name=name, path=Path(path) if path else None, options=options, weight=weight)
+
+
+def is_drawn(text: str) -> bool:
+    """Whether a source is the embedded world, which has no files until it is drawn."""
+    return parse_source(text).name == TOYWORLD
+
+
+def _own_place(text: str, place: str) -> str:
+    """The place of a table of one's own.
+
+    Raises:
+        QuestionError: it is none, saying what may have been meant.
+    """
+    hub = place.startswith(HUB) and "//" not in place
+    if hub or (place and (":" not in place or Path(place).exists())):
+        return place
+    if (meant := instead(place)) is not None:
+        raise QuestionError(
+            f"questions {text!r}: expected no word before a table of your own; write {text.replace(place, meant)}"
+        )
+    raise QuestionError(
+        f"questions {text!r}: expected {_forms()}, found source {place.partition(':')[0]!r}; write one of these"
+    )
+
+
+def _allowed(name: str) -> tuple[str, ...]:
+    """The options of a source."""
+    if name == TOYWORLD:
+        return (_WEIGHT,)
+    return (*((*OPTIONS, "images") if name == OWN else BENCHMARKS[name].source_options), _WEIGHT)
+
+
+def _options(text: str, pairs: Sequence[str], allowed: Sequence[str]) -> dict[str, str]:
+    """Reads ``option=value``."""
     options: dict[str, str] = {}
     for pair in pairs:
         option, _, value = pair.partition("=")
         if option not in allowed or not value or option in options:
-            known = " or ".join(f"{option}=…" for option in allowed) or "no option"
+            known = " or ".join(f"{option}=…" for option in allowed)
             raise QuestionError(
                 f"questions {text!r}: expected {known}, each once, found {pair!r}; correct it"
             )
         options[option] = value
-    if not path and (name != TOYWORLD or ":" in text):
-        raise QuestionError(f"questions {text!r}: expected a path after '{name}:', found none; add it")
-    return Source(name=name, path=Path(path) if path else None, options=options)
+    return options
+
+
+def _weight(text: str, value: str) -> float:
+    try:
+        weight = float(value)
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight < math.inf:
+        raise QuestionError(
+            f"questions {text!r}: expected weight= to be a number above 0, found {value!r}; correct it"
+        )
+    return weight
 
 
 def _forms() -> str:
@@ -79,8 +150,10 @@ def _forms() -> str:
     forms = [
         f"{name}:PATH{''.join(f'[,{option}=…]' for option in benchmark.source_options)}"
         for name, benchmark in BENCHMARKS.items()
+        if not {*OPTIONS} <= {*benchmark.options}
     ]
-    return f"{TOYWORLD}, {TOYWORLD}:DIR, {', '.join(forms[:-1])} or {forms[-1]}"
+    own = f"a table of your own ({ENDINGS}), a FOLDER with one, or {HUB}OWNER/NAME"
+    return f"{TOYWORLD}, {TOYWORLD}:DIR, {', '.join(forms)}, {own}"
 
 
 def load_questions(
@@ -103,19 +176,21 @@ def load_questions(
         need_images: False where answers are scored and no picture is opened.
 
     Raises:
-        QuestionError: a spec or file that cannot be read, no question in the split, or one id twice.
+        QuestionError: a spec or file that cannot be read, no question in the split, one id twice, or a benchmark
+            with two weights.
         ImageError: pictures that are missing or cannot be decoded.
     """
     questions: list[Question] = []
     owners: dict[str, str] = {}
-    for text in specs:
-        loaded = _load(parse_source(text), split, cache, seed, skip_bad, need_images=need_images)
+    sources = [parse_source(text) for text in specs]
+    for text, source in zip(specs, sources, strict=True):
+        loaded = _load(source, split, cache, seed, skip_bad, need_images=need_images)
         if need_images:
             loaded = check_images(loaded, skip_bad)
         if not loaded:
             raise QuestionError(
                 f"questions {text!r}: expected some in split {split}, found none; "
-                + _what_there_is(parse_source(text), cache, seed, need_images=need_images)
+                + _what_there_is(source, cache, seed, need_images=need_images)
             )
         for question in loaded:
             if question.id in owners:
@@ -125,7 +200,54 @@ def load_questions(
                 )
             owners[question.id] = text
         questions += loaded
+    _check_weights(questions)
     return questions
+
+
+def load_splits(
+    specs: Sequence[str], *, cache: Path, seed: int = 0, skip_bad: SkipBad | None = None
+) -> dict[Split, list[Question]]:
+    """The questions of every split, to count them; no picture is opened, and none is written.
+
+    Args:
+        specs: spec strings.
+        cache: where the embedded world is drawn when a spec names no folder.
+        seed: of the division into splits.
+        skip_bad: counts bad records and leaves them out; None makes them errors.
+
+    Raises:
+        QuestionError: a spec or file that cannot be read, or a source that leaves a split empty, saying how many
+            pictures it would take.
+    """
+    found: dict[Split, list[Question]] = {split: [] for split in SPLITS}
+    for text in specs:
+        source = parse_source(text)
+        if source.name == TOYWORLD:
+            for split in SPLITS:
+                found[split] += _load(source, split, cache, seed, skip_bad, need_images=False)
+            continue
+        divided = divide(_load_files(source, cache, skip_bad, need_images=False), seed=seed)
+        if empty := [split for split in SPLITS if not divided[split]]:
+            raise QuestionError(
+                f"questions {text!r}: expected some in every split, found none for {', '.join(empty)}: they are about "
+                f"fewer than {len(SPLITS)} pictures (or groups), and no two splits share one; give at least "
+                f"{len(SPLITS)}"
+            )
+        for split, members in divided.items():
+            found[split] += members
+    return found
+
+
+def _check_weights(questions: Sequence[Question]) -> None:
+    """Refuses two sources that give one benchmark different weights."""
+    weights: dict[str, float] = {}
+    for question in questions:
+        before = weights.setdefault(question.benchmark, question.weight)
+        if before != question.weight:
+            raise QuestionError(
+                f"--questions: expected one weight of {question.benchmark}, which is weighed as a whole, found "
+                f"{before:g} and {question.weight:g}; give its sources the same weight="
+            )
 
 
 def _what_there_is(source: Source, cache: Path, seed: int, *, need_images: bool) -> str:
@@ -133,8 +255,11 @@ def _what_there_is(source: Source, cache: Path, seed: int, *, need_images: bool)
     found = _load(source, "all", cache, seed, SkipBad(), need_images=need_images)
     if not found:
         return "there is no question at all; give the official files"
-    counts = ", ".join(f"{name} {len(members)}" for name, members in assign(found, seed=seed).items())
-    return f"its {len(found)} questions are split into {counts}: choose another split, or give more questions"
+    counts = ", ".join(f"{name} {len(members)}" for name, members in divide(found, seed=seed).items())
+    return (
+        f"its {len(found)} questions are split into {counts}: choose another split, or give questions about at least "
+        f"{len(SPLITS)} pictures (or groups)"
+    )
 
 
 def load_asked(specs: Sequence[str]) -> dict[str, list[Question]]:
@@ -166,7 +291,22 @@ def _load(
     if source.name == TOYWORLD:
         root = toyworld.write(source.path or cache / TOYWORLD)
         wanted = SPLITS if split == "all" else (split,)
-        return [question for name in wanted for question in toyworld.load(root, name)]
+        questions = [question for name in wanted for question in toyworld.load(root, name)]
+    else:
+        questions = _load_files(source, cache, skip_bad, need_images=need_images)
+        if split != "all":
+            questions = divide(questions, seed=seed)[split]
+    return (
+        [replace(question, weight=source.weight) for question in questions]
+        if source.weight != 1
+        else questions
+    )
+
+
+def _load_files(
+    source: Source, cache: Path, skip_bad: SkipBad | None, *, need_images: bool
+) -> list[Question]:
+    """Every question of a source that has files."""
     assert source.path is not None, "parse_source demands a path"
     images = source.options.get("images")
     how = Loading(
@@ -176,5 +316,5 @@ def _load(
         need_images=need_images,
         cache=cache,
     )
-    questions = BENCHMARKS[source.name].load(source.path, how)
-    return questions if split == "all" else assign(questions, seed=seed)[split]
+    load = load_own if source.name == OWN else BENCHMARKS[source.name].load
+    return load(source.path, how)

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
@@ -24,6 +25,10 @@ FRACTIONS: Mapping[Split, float] = {
     "test": 0.3,
 }
 """Expected share of the *groups*; a small set deviates, because each group is drawn on its own."""
+
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+"""What pictures without a file of their own are called in the cache."""
 
 
 def assign(
@@ -50,6 +55,27 @@ def assign(
     return assigned
 
 
+def divide(questions: Iterable[Question], *, seed: int = 0) -> dict[Split, list[Question]]:
+    """As :func:`assign`, but no split stays empty where there are as many groups as splits.
+
+    A split that the draw left empty takes one group of the split that has most, always the same one.
+    """
+    assigned = assign(questions, seed=seed)
+    digests: dict[Path, str] = {}
+    groups = {split: {_key(question, digests) for question in members} for split, members in assigned.items()}
+    for empty in SPLITS:
+        fullest = max(SPLITS, key=lambda split: len(groups[split]))
+        if assigned[empty] or len(groups[fullest]) < 2:
+            continue
+        moved = min(groups[fullest], key=lambda key: hashlib.sha256(f"{seed}\n{key}".encode()).digest())
+        groups[fullest].remove(moved)
+        groups[empty].add(moved)
+        members = assigned[fullest]
+        assigned[empty] = [question for question in members if _key(question, digests) == moved]
+        assigned[fullest] = [question for question in members if _key(question, digests) != moved]
+    return assigned
+
+
 def _check_fractions(fractions: Mapping[Split, float]) -> None:
     complete = set(fractions) == set(SPLITS)
     if not complete or min(fractions.values()) < 0 or not math.isclose(sum(fractions.values()), 1):
@@ -68,7 +94,8 @@ def _key(question: Question, digests: dict[Path, str]) -> str:
         try:
             digests[image] = "bytes:" + hashlib.sha256(image.read_bytes()).hexdigest()
         except (OSError, ValueError):  # a path with a NUL is no path at all
-            digests[image] = f"path:{image}"
+            kept = _DIGEST.fullmatch(image.stem)  # not written into the cache yet
+            digests[image] = f"bytes:{image.stem}" if kept else f"path:{image}"
     return digests[image]
 
 

@@ -52,12 +52,15 @@ def parse_yes_no(text: str, rule: Rule = "official") -> bool | None:
         return not {"No", "no", "not"}.intersection(words)
     if rule == "lmms-eval":
         return {"yes": True, "no": False}.get(text.lower().strip())
-    found = {"yes", "no"}.intersection(_vlmevalkit_words(text.lower()))
+    found = {"yes", "no"}.intersection(vqa_words(text.lower()))
     return "yes" in found if len(found) == 1 else None
 
 
-def _vlmevalkit_words(text: str) -> list[str]:
-    """VLMEvalKit's words: punctuation that touches a space vanishes, other punctuation separates."""
+def vqa_words(text: str) -> list[str]:
+    """The words of a text as VQA's evaluation and VLMEvalKit cut it.
+
+    Punctuation that touches a space vanishes, other punctuation separates.
+    """
     cleaned = text
     for mark in _PUNCTUATION:
         vanishes = mark + " " in text or " " + mark in text or _DIGIT_COMMA.search(text) is not None

@@ -31,11 +31,11 @@ class RecoverySettings:
     """The one subset of the robustness questions it learns from, e.g. POPE's random; all by default.
     The others then show hallucination beyond what was taught."""
     head: bool = True
-    """Whether the LM head is trained; one that is tied to the embeddings is untied."""
+    """False leaves the LM head as it is; by default it is trained, and untied from the embeddings where it is tied."""
     norm: bool = True
-    """Whether the final norm is trained."""
+    """False leaves the final norm as it is; by default it is trained."""
     projector: bool = True
-    """Whether the multimodal projector is trained."""
+    """False leaves the multimodal projector as it is; by default it is trained."""
     lora_blocks: Natural = 4
     """How many of the last language blocks are trained through LoRA; 0 for none."""
     lora_rank: Count = 16

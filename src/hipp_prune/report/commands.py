@@ -43,19 +43,21 @@ def query_command(run: RunDirectory, name: str, plan: Plan | None) -> str:
     """Makes ``plans/NAME.json``."""
     preference = "R,U,C" if plan is None or plan.preference is None else _exact(plan.preference)
     words = ["query", str(run.root), "--preference", preference]
-    for setting, usual in (("sparsity", None), ("align", 1)):
+    for setting, usual in (
+        ("sparsity", None), ("fit", None), ("context", 0), ("batch", 1), ("speed", None), ("align", 1)
+    ):  # fmt: skip
         value = usual if plan is None else plan.notes.get(setting, usual)
         if value != usual:
             words += [f"--{setting}", str(value)]
     words += ["--uniform"] if plan is not None and plan.notes.get("uniform") else []
     for requirement, least in ({} if plan is None else plan.notes.get("require", {})).items():
         words += ["--require", f"{requirement}={least!r}"]
-    return _join(*words, "--out", str(run.plans / f"{name}.json"))
+    return _join(*words, "--out", str(named_file(run.plans, name)))
 
 
 def prune_command(run: RunDirectory, name: str, out: str) -> str:
     """Makes the checkpoint that ``plans/NAME.json`` describes, of the run's model; what compensates lies in the run."""
-    plan = str(run.plans / f"{name}.json")
+    plan = str(named_file(run.plans, name))
     return _join("prune", "--run", str(run.root), "--plan", plan, "--out", out)
 
 
@@ -79,12 +81,17 @@ def evaluate_command(
         words += ["--label", evaluation.label, *_limit(evaluation)]
         words += ["--rule", evaluation.results.rule]
     words += ["--seed", str(provenance.seed)]
-    return _join(*words, "--out", str(run.results / f"{name}.json"))
+    return _join(*words, "--out", str(named_file(run.results, name)))
 
 
 def pruned_folder(run: RunDirectory, name: str) -> Path:
     """Where the commands above put a pruned checkpoint that no evaluation has named yet."""
-    return run.root / "checkpoints" / name
+    return run.root / "checkpoints" / Path(name).name.removesuffix(".json")
+
+
+def named_file(folder: Path, name: str) -> Path:
+    """The file behind a plan's or a result's name in ``Contents``."""
+    return Path(name) if Path(name).is_absolute() else folder / f"{name}.json"
 
 
 def _limit(evaluation: Scorecard) -> list[str]:

@@ -15,12 +15,14 @@ from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.calibration.reductions import TOKEN_REDUCTIONS
 from hipp_prune.errors import HippPruneError, IncompleteRunError
 from hipp_prune.evaluation.scorecard import Scorecard
+from hipp_prune.files.outputs import Output, OutputKind, read_outputs
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.plans.arrays import Floats
 from hipp_prune.plans.modes import Compensation
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import PlanSpace
+from hipp_prune.report.commands import named_file
 from hipp_prune.search import archive as archives
 from hipp_prune.search.record import read_record
 from hipp_prune.search.session import Step
@@ -49,9 +51,9 @@ class Contents:
     archive: list[archives.Evaluation] = field(default_factory=list)
     curve: list[Step] = field(default_factory=list)
     plans: dict[str, Plan] = field(default_factory=dict)
-    """By file name without its ending, the plan that favours robustness most first."""
+    """By file name without its ending, or by path where it lies elsewhere; what favours robustness most comes first."""
     evaluations: dict[str, Scorecard] = field(default_factory=dict)
-    """By file name without its ending, the dense model first, then as ``plans``."""
+    """Named like ``plans``, the dense model first, then as these."""
     damaged: dict[str, str] = field(default_factory=dict)
     """Why a file that exists could not be read, by its path within the run."""
 
@@ -65,15 +67,18 @@ class Contents:
         """All evaluations but that of the dense model."""
         return [each for each in self.evaluations.values() if each.label != DENSE]
 
-    def evaluated(self, plan: Plan) -> bool:
-        """Whether some evaluation is of this plan."""
-        return any(
-            each.ledger is not None
-            and abs(each.ledger.mlp - plan.ledger.mlp) < 1e-6
-            and each.compensation == plan.compensation
-            and (plan.preference is None or _rank(each.preference) == _rank(plan.preference.vector))
-            for each in self.pruned
-        )
+    def evaluation_of(self, plan: Plan) -> Scorecard | None:
+        """The first evaluation that is of this plan, if there is one."""
+        return next((each for each in self.pruned if _is_of(each, plan)), None)
+
+
+def _is_of(each: Scorecard, plan: Plan) -> bool:
+    return (
+        each.ledger is not None
+        and abs(each.ledger.mlp - plan.ledger.mlp) < 1e-6
+        and each.compensation == plan.compensation
+        and (plan.preference is None or _rank(each.preference) == _rank(plan.preference.vector))
+    )
 
 
 def read_contents(run: RunDirectory) -> Contents:
@@ -93,9 +98,11 @@ def read_contents(run: RunDirectory) -> Contents:
     mode = None if contents.config is None else contents.config.mode(has_grams=False)
     contents.archive = _try(contents, run.search.archive, partial(_read_archive, mode=mode)) or []
     contents.curve = _try(contents, run.search.curve, _read_curve) or []
-    plans = _try_all(contents, run.plans, Plan.load)
+    listed = _try_list(contents)
+    plans = _try_all(contents, run.plans, Plan.load) | _try_listed(contents, listed, "plan", Plan.load)
     contents.plans = dict(sorted(plans.items(), key=lambda item: _plan_order(item[1])))
     evaluations = _try_all(contents, run.results, Scorecard.load)
+    evaluations |= _try_listed(contents, listed, "result", Scorecard.load)
     contents.evaluations = dict(sorted(evaluations.items(), key=lambda item: _evaluation_order(item[1])))
     _leave_out_others(contents)
     return contents
@@ -108,13 +115,49 @@ def _try(contents: Contents, path: Path, read: Callable[[Path], _Part]) -> _Part
     try:
         return read(path)
     except HippPruneError as error:
-        contents.damaged[str(path.relative_to(contents.run.root))] = str(error)
+        contents.damaged[_shown(contents, path)] = str(error)
         return None
 
 
 def _try_all(contents: Contents, folder: Path, read: Callable[[Path], _Part]) -> dict[str, _Part]:
     parts = {path.stem: _try(contents, path, read) for path in sorted(folder.glob("*.json"))}
     return {name: part for name, part in parts.items() if part is not None}
+
+
+def _try_list(contents: Contents) -> list[Output]:
+    """What the run's commands wrote elsewhere; nothing where the list is damaged, which is noted."""
+    try:
+        return read_outputs(contents.run)
+    except HippPruneError as error:
+        contents.damaged[_shown(contents, contents.run.outputs)] = str(error)
+        return []
+
+
+def _try_listed(
+    contents: Contents, listed: list[Output], kind: OutputKind, read: Callable[[Path], _Part]
+) -> dict[str, _Part]:
+    """Files of a kind that lie elsewhere, by path; one that is gone is noted.
+
+    Args:
+        contents: what is noted in.
+        listed: what lies elsewhere.
+        kind: which of it.
+        read: makes something of a file.
+    """
+    parts: dict[str, _Part | None] = {}
+    for path in (Path(each.path) for each in listed if each.kind == kind):
+        if not path.is_file():
+            contents.damaged[str(path)] = (
+                f"{path} is gone since a command of this run wrote it; write it again"
+            )
+        parts[str(path)] = _try(contents, path, read)
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def _shown(contents: Contents, path: Path) -> str:
+    """A file's path within the run, or its whole path where it lies elsewhere."""
+    root = contents.run.root
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def _leave_out_others(contents: Contents) -> None:
@@ -125,8 +168,8 @@ def _leave_out_others(contents: Contents) -> None:
     for name, each in list(contents.evaluations.items()):
         alike = each.split == dense.split and each.questions == dense.questions
         if alike and each.origin is not None and each.origin.questions != dense.origin.questions:
-            path = contents.run.results / f"{name}.json"
-            contents.damaged[str(path.relative_to(contents.run.root))] = (
+            path = named_file(contents.run.results, name)
+            contents.damaged[_shown(contents, path)] = (
                 f"{path}: its questions, labels or pictures are not those that the dense model was asked; evaluate "
                 "both again"
             )

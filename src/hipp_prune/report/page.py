@@ -85,9 +85,9 @@ def _commands(contents: Contents) -> str:
         commands.search_command(run, contents.config),
         *(commands.query_command(run, name, plan) for name, plan in contents.plans.items()),
     ]
-    pruned_from = {name: each.model for name, each in contents.evaluations.items() if each.label != DENSE}
-    for name in contents.plans:
-        out = pruned_from.get(name, str(commands.pruned_folder(run, name)))
+    for name, plan in contents.plans.items():
+        evaluation = contents.evaluation_of(plan)
+        out = str(commands.pruned_folder(run, name)) if evaluation is None else evaluation.model
         lines.append(commands.prune_command(run, name, out))
     lines += [
         commands.evaluate_command(run, provenance, name, each.model, each)
@@ -113,7 +113,7 @@ def _summary(contents: Contents) -> str:
         command = commands.evaluate_command(run, provenance, DENSE, provenance.model)
         notes += _missing("The dense model has not been evaluated", command)
     for name, plan in contents.plans.items():
-        if not contents.evaluated(plan):
+        if contents.evaluation_of(plan) is None:
             out = str(commands.pruned_folder(run, name))
             prune = commands.prune_command(run, name, out)
             like = contents.dense and replace(contents.dense, label=str(plan.preference or name))

@@ -1,5 +1,6 @@
 """The table of results: one set of columns for the page and for the terminal."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hipp_prune.evaluation.scorecard import Scorecard
+from hipp_prune.files.sizes import format_bytes
 from hipp_prune.questions.benchmark import Benchmark
 from hipp_prune.questions.benchmarks import BENCHMARKS
 from hipp_prune.questions.intervals import percent
@@ -20,7 +22,8 @@ MISSING = "–"
 _NAME_WIDTH, _CELL_WIDTH = 31, 19
 """Characters that a printed table needs for the names of its rows, and for each model."""
 
-_EVALUATE = "hipp-prune evaluate --model MODEL --questions … --out RUN/results/NAME.json"
+_EVALUATE = "hipp-prune evaluate --model {model} --questions {questions} --out RUN/results/{label}.json"
+"""With the names of the model that lacks a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +38,12 @@ class TableColumn:
     cell: Callable[[Scorecard], str | None]
     """Its text; None if the evaluation does not hold it."""
     made_by: str
-    """What to do to get it where it is missing."""
+    """What to do to get it where it is missing; may name the evaluation's ``model``, ``questions`` and ``label``."""
+
+    def remedy(self, each: Scorecard) -> str:
+        """What to do to get it of a model that lacks it."""
+        model, questions = shlex.quote(each.model), shlex.join(each.questions)
+        return self.made_by.format(model=model, questions=questions, label=shlex.quote(each.label))
 
     @property
     def title(self) -> str:
@@ -67,11 +75,11 @@ def summary_rows(evaluations: Sequence[Scorecard]) -> tuple[tuple[str, ...], lis
 
 def missing_numbers(evaluations: Sequence[Scorecard]) -> list[tuple[str, str]]:
     """The columns with a gap, and what fills it."""
-    return [
-        (column.title, column.made_by)
+    lacking = {
+        column: next((each for each in evaluations if column.cell(each) is None), None)
         for column in summary_columns(evaluations)
-        if any(column.cell(each) is None for each in evaluations)
-    ]
+    }
+    return [(column.title, column.remedy(each)) for column, each in lacking.items() if each is not None]
 
 
 def print_summary(evaluations: Sequence[Scorecard], console: Console) -> None:
@@ -146,7 +154,7 @@ def _model_html(each: Scorecard) -> str:
 def _cell_html(column: TableColumn, each: Scorecard, *, start: bool) -> str:
     text = column.cell(each)
     if text is None:
-        return f'<td{_first(start)} title="{escape(column.made_by)}">{MISSING}</td>'
+        return f'<td{_first(start)} title="{escape(column.remedy(each))}">{MISSING}</td>'
     number, parenthesis, interval = text.partition(" (")
     extra = f" <small>({escape(interval)}</small>" if parenthesis else ""
     return f"<td{_first(start)}>{escape(number)}{extra}</td>"
@@ -240,13 +248,3 @@ def _cost_columns() -> list[TableColumn]:
 def label_html(label: str) -> str:
     """A label that may break after its commas, as preferences have them."""
     return escape(label).replace(",", ",<wbr>")
-
-
-def format_bytes(count: int) -> str:
-    """A size with three digits and a decimal unit."""
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

@@ -17,12 +17,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from hipp_prune.distributed import speaks
 from hipp_prune.files.progress import Progress as ProgressCallback
 from hipp_prune.plans.plan import Plan, asked_and_got
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.records import SkipBad
+from hipp_prune.questions.survey import Survey
 
 console = Console(quiet=not speaks())
 """Results go here, standard output; of several workers only the first one prints."""
@@ -98,12 +100,56 @@ def next_steps(*commands: str) -> None:
 
 def print_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
     """A table whose first row is its header, and whose first column is text."""
+    _print_rows(console, title, rows)
+
+
+def _print_rows(where: Console, title: str, rows: Sequence[tuple[str, ...]]) -> None:
     header, *body = rows
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column, name in enumerate(header):
         table.add_column(name, justify="left" if column == 0 else "right", overflow="fold")
     for row in body:
         table.add_row(*row)
+    where.print(table)
+
+
+def print_survey(found: Survey) -> None:
+    """What is going to be asked, and what that cannot tell; remarks, no result."""
+    _print_rows(notes, "questions", found.rows())
+    warn_of(found)
+
+
+def warn_of(found: Survey) -> None:
+    """What the questions of one stage cannot tell."""
+    for warning in found.warnings:
+        remark(f"warning: {warning}")
+
+
+def print_outlook(
+    rows: Sequence[tuple[str, ...]], heading: str, remarks: Sequence[str], refused: Sequence[str] = ()
+) -> None:
+    """What stages will take, and what would stop them.
+
+    Args:
+        rows: the header, and a row a stage.
+        heading: of which model, where, and how it was found.
+        remarks: what is slow or assumed.
+        refused: what would stop the work.
+    """
+    print_table(heading, rows)
+    for sentence in remarks:
+        say(sentence)
+    for sentence in refused:
+        say(f"refused: {sentence}")
+
+
+def print_facts(title: str, facts: Sequence[tuple[str, str]]) -> None:
+    """Names and what there is to say of each, under a title; long ones wrap beside their name."""
+    table = Table(title=Text(title), title_justify="left", box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, fact in facts:
+        table.add_row(name, Text(fact))
     console.print(table)
 
 

@@ -130,7 +130,8 @@ class ModelProblem:
             )
             while len(self._prepared) >= _CACHED_MINIBATCHES:
                 del self._prepared[next(iter(self._prepared))]
-            self._prepared[key] = [asked[index] for index in indices], self._evaluator.prepare(indices)
+            prepared = self._evaluator.prepare(indices, dense=True)  # outside ``apply`` it is the dense model
+            self._prepared[key] = [asked[index] for index in indices], prepared
         return self._prepared[key]
 
     def _row_masks(self, kept: Ints) -> list[np.ndarray]:

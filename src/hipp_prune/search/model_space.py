@@ -54,7 +54,7 @@ def plan_space(
             return read_text(latency, remedy=_REMEDY, error=IncompleteRunError) if latency.exists() else None
 
         text = distributed.once(measured)
-        seconds = None if text is None else _table(text, latency)
+        seconds = None if text is None else parse_latency(text, latency)
         tables = Costs(flops=flops_table(adapter, tokens), latency=seconds)
     space = PlanSpace(
         shape=adapter.shape,
@@ -67,6 +67,10 @@ def plan_space(
     return space
 
 
-def _table(text: str, latency: Path) -> CostTable:
-    """The table that a search measured."""
+def parse_latency(text: str, latency: Path) -> CostTable:
+    """The seconds by block width that a search measured.
+
+    Raises:
+        IncompleteRunError: if ``text``, the file's, is damaged.
+    """
     return parse_json(text, CostTable, where=str(latency), remedy=_REMEDY, error=IncompleteRunError)

@@ -98,7 +98,8 @@ class SearchResearch:
     groups: Count = 4
     """Groups (preferences) a step, ≥ 1."""
     relabel: bool = True
-    """Whether a step's plans also teach the other preferences of that step."""
+    """False lets a step's plans teach the preferences alone that they were drawn for; by default they teach all of that
+    step."""
     learning_rate: Positive = 1e-4
     """Of the policy (Adam), > 0."""
     inner_epochs: Count = 3
@@ -128,7 +129,7 @@ class SearchResearch:
     anchor_fraction: Share = 0.5
     """Share of anchors among training preferences, in [0, 1]."""
     intervals: bool = True
-    """Whether training also draws parts and points of the budget range, or always the whole of it (the paper's)."""
+    """False always trains on the whole budget range (the paper's); by default on parts and points of it too."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """A smaller checkpoint by a heuristic instead of a search: what the searched plans are compared with."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from hipp_prune.baselines.methods import Baseline, load_baseline
@@ -12,12 +11,19 @@ from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.checkpoints.pruned import CheckpointReport
 from hipp_prune.errors import InputError
 from hipp_prune.files.progress import Progress
-from hipp_prune.models.loading import local_folder
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import load_questions
-from hipp_prune.stages.loading import CalibratedRun, cache_folder, load, writing
+from hipp_prune.stages.loading import (
+    CalibratedRun,
+    Model,
+    Questions,
+    cache_folder,
+    draw_questions,
+    load,
+    source_folder,
+    writing,
+)
 from hipp_prune.stages.settings import LoadSettings
 
 
@@ -28,8 +34,8 @@ def baseline(
     settings: BaselineSettings = BaselineSettings(),
     *,
     run: Path | None = None,
-    model: str | None = None,
-    questions: Sequence[str] = (),
+    model: Model | None = None,
+    questions: Questions = (),
     count: int = 128,
     loading: LoadSettings = LoadSettings(),
     force: bool = False,
@@ -45,7 +51,7 @@ def baseline(
         settings: what the methods may be told.
         run: a calibrated run, whose model and calibration sample are used: so all methods share one.
         model: without a run, the model.
-        questions: without a run, the specifications that ``count`` calibration questions are drawn from.
+        questions: without a run, the sources that ``count`` calibration questions are drawn from.
         count: see ``questions``.
         loading: how the model is loaded.
         force: replaces a checkpoint that is there.
@@ -71,8 +77,7 @@ def baseline(
     model = model if calibrated is None else calibrated.provenance.model
     if model is None or not (calibrated or questions):
         raise InputError("a baseline needs --run RUN, or --model MODEL and --questions SPEC to calibrate on")
-    source = local_folder(model)
-    with writing(out), cache_folder(None) as cache:
+    with writing(out), cache_folder(None) as cache, source_folder(model) as source:
         check_output(source, out, force=force)
         adapter = load(model, loading)
         if load_baseline(method).only_neurons(settings):
@@ -83,7 +88,7 @@ def baseline(
             sample = calibrated.sample(calibration, skip_bad=skip_bad)
         else:
             seed = settings.seed
-            asked = load_questions(questions, "calibration", cache=cache, seed=seed, skip_bad=skip_bad)
+            asked = draw_questions(questions, "calibration", cache=cache, seed=seed, skip_bad=skip_bad)
             sample = calibration_sample(asked, count, seed=seed)
             calibration = measure(adapter, sample, batch_size=settings.batch_size, progress=progress)
         setting = Setting(

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,18 +13,34 @@ from hipp_prune.calibration.general_text import GeneralText
 from hipp_prune.calibration.grams import GramLayout, fit_layout, gather_grams, products_of, token_weights
 from hipp_prune.calibration.measurement import Calibration, batches
 from hipp_prune.calibration.measurement import calibrate as measure
+from hipp_prune.checkpoints.footprint import measure_footprint
+from hipp_prune.evaluation.labels import Labels, make_labels
 from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import MixedText, Provenance, RunDirectory
+from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.loading import local_folder
+from hipp_prune.plans.footprint import Footprint
 from hipp_prune.pruning.compensated import choose_ridge
 from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.sources import is_drawn, load_splits
+from hipp_prune.questions.survey import Survey, survey
 from hipp_prune.questions.texts import draw_windows, fingerprint_text, read_general_text
-from hipp_prune.stages.loading import load, meet, writing
+from hipp_prune.stages.loading import (
+    Model,
+    Questions,
+    draw_questions,
+    given_questions,
+    load,
+    meet,
+    name_of_model,
+    source_names,
+    writing,
+)
 from hipp_prune.stages.settings import CalibrateSettings, LoadSettings
 from hipp_prune.stages.trial import try_model
 
@@ -34,8 +51,8 @@ _TRIED_ROWS = 512
 
 
 def calibrate(
-    model: str,
-    questions: Sequence[str],
+    model: Model,
+    questions: Questions,
     out: Path,
     settings: CalibrateSettings = CalibrateSettings(),
     *,
@@ -43,6 +60,7 @@ def calibrate(
     force: bool = False,
     skip_bad: SkipBad | None = None,
     announce: Callable[[str], None] | None = None,
+    surveyed: Callable[[Survey], None] | None = None,
     progress: Progress | None = None,
 ) -> RunDirectory:
     """Starts a run: measures the dense model on the calibration split (activations, Eq. 5–6, Taylor, Gram matrices).
@@ -50,15 +68,16 @@ def calibrate(
     Before anything is written, the model is tried: see ``try_model``.
 
     Args:
-        model: ``toy-llava``, ``toy-qwen2.5-vl``, a checkpoint folder or a hub name.
-        questions: specifications, e.g. ``toyworld`` or ``pope:DIR``.
+        model: ``toy-llava``, ``toy-qwen2.5-vl``, a checkpoint folder or a hub name; or a model in memory.
+        questions: sources, e.g. ``toyworld`` or ``pope:DIR``; or questions.
         out: run directory to make.
         settings: how many questions, how they are drawn and asked.
         loading: how the model is loaded.
         force: replaces an existing run.
         skip_bad: counts bad questions and pictures and leaves them out; None makes them errors.
-        announce: told, before anything is measured, how large the Gram matrices are going to be, and how long they
-            take beside the rest.
+        announce: told, before anything is measured, how many questions the dense model has answered itself, how large
+            the Gram matrices are going to be, and how long they take beside the rest.
+        surveyed: told, before anything is measured, what every split holds.
         progress: told (questions done, questions in all).
 
     Raises:
@@ -69,12 +88,23 @@ def calibrate(
     with writing(out):
         run.check(force=force)
         text, mixed = _general_text(settings)
+        sources = () if given_questions(questions) else source_names(questions)
+        early = not any(map(is_drawn, sources))
+        if sources and early:  # what can be counted without drawing a picture
+            _survey(sources, run, seed, surveyed, skip_bad)
         adapter = load(model, loading)
         if distributed.is_first():
             try_model(adapter, model)
+            footprint = _footprint(model, loading)
             start_list(out)
         with distributed.first():
-            asked = load_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
+            asked = draw_questions(questions, "calibration", cache=run.cache, seed=seed, skip_bad=skip_bad)
+        if sources and not early:
+            _survey(sources, run, seed, surveyed, skip_bad)
+        labels = None
+        if any(question.is_unlabelled for question in asked):
+            labels = _labels(adapter, questions, run, settings, skip_bad, announce)
+            asked = labels.complete(asked)
         sample = calibration_sample(asked, settings.count, seed=seed)
         layout = None
         if settings.compensation == "ridge":
@@ -83,7 +113,16 @@ def calibrate(
                 seconds = gram_seconds(adapter, layout, sample)
                 announce(f"{layout}; about {_duration(seconds)} more than without them")
         if distributed.is_first():
-            run.create(Provenance.now(model=model, questions=tuple(questions), seed=seed, general_text=mixed))
+            run.create(
+                Provenance.now(
+                    model=name_of_model(model),
+                    weights=adapter.shape.fingerprint if isinstance(model, Adapter) else None,
+                    questions=source_names(questions),
+                    seed=seed,
+                    general_text=mixed,
+                )
+            )
+            _keep(run, footprint, labels)
         meet(run)
         calibrate_model(
             adapter,
@@ -95,6 +134,56 @@ def calibrate(
             progress=progress,
         )
     return run
+
+
+def _footprint(model: Model, loading: LoadSettings) -> Footprint | None:
+    """What a checkpoint's files hold; None of a model in memory, which has none."""
+    if isinstance(model, Adapter):
+        return None
+    return measure_footprint(local_folder(model), trust_remote_code=loading.trust_remote_code)
+
+
+def _keep(run: RunDirectory, footprint: Footprint | None, labels: Labels | None) -> None:
+    """Writes what is known before anything is measured."""
+    if footprint is not None:
+        write_json(run.footprint, asdict(footprint))
+    if labels is not None:
+        labels.save(run.labels, run.object_labels)
+
+
+def _labels(
+    adapter: Adapter,
+    questions: Questions,
+    run: RunDirectory,
+    settings: CalibrateSettings,
+    skip_bad: SkipBad | None,
+    announce: Callable[[str], None] | None,
+) -> Labels:
+    """The dense model's own answers to all questions that come without one, whatever their split."""
+    with distributed.first():
+        everything = draw_questions(questions, "all", cache=run.cache, seed=settings.seed, skip_bad=skip_bad)
+    labels = make_labels(adapter, everything, max_tokens=settings.answer_tokens, sure=settings.object_margin)
+    if announce is not None:
+        announce(
+            f"the dense model's own answers are the target of {len(labels.answers)} questions without one, and of "
+            f"{len(labels.objects)} about objects in their pictures: what they score is agreement with the dense model"
+        )
+    return labels
+
+
+def _survey(
+    questions: Sequence[str],
+    run: RunDirectory,
+    seed: int,
+    surveyed: Callable[[Survey], None] | None,
+    skip_bad: SkipBad | None,
+) -> None:
+    """Counts the questions of every split, which all must have some."""
+    splits = load_splits(
+        questions, cache=run.cache, seed=seed, skip_bad=None if skip_bad is None else SkipBad()
+    )
+    if surveyed is not None:
+        surveyed(survey(splits))
 
 
 def calibrate_model(

@@ -1,84 +1,127 @@
 """What a model scores, how fast it is, and what anyone's answers score."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from hipp_prune.checkpoints.card import write_scores
 from hipp_prune.checkpoints.ledger import checkpoint_compensation, checkpoint_ledger, lost_savings
+from hipp_prune.errors import QuestionError
+from hipp_prune.evaluation.labels import make_labels
 from hipp_prune.evaluation.results import Results, score_answers_file
 from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions, weight_bytes
 from hipp_prune.evaluation.speed import measure_speedups
 from hipp_prune.files.progress import Progress
+from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import local_folder
-from hipp_prune.plans.plan import Plan
-from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.benchmarks import asked as asked_benchmarks
+from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_asked, load_questions
+from hipp_prune.questions.survey import Survey, survey
 from hipp_prune.report.grids import markdown_table
-from hipp_prune.stages.loading import cache_folder, check_model, load
+from hipp_prune.stages.loading import (
+    Model,
+    Questions,
+    cache_folder,
+    check_model,
+    draw_questions,
+    load,
+    name_of_model,
+    source_names,
+)
 from hipp_prune.stages.prune import checkpoint_plan
 from hipp_prune.stages.settings import EvaluateSettings, LoadSettings
 
 
 def evaluate(
-    model: str,
-    questions: Sequence[str],
+    model: Model,
+    questions: Questions,
     settings: EvaluateSettings = EvaluateSettings(),
     *,
+    dense: str | None = None,
     loading: LoadSettings = LoadSettings(),
     cache: Path | None = None,
     skip_bad: SkipBad | None = None,
+    surveyed: Callable[[Survey], None] | None = None,
     progress: Progress | None = None,
 ) -> Scorecard:
     """Official scores of a model or a pruned checkpoint.
 
     Args:
-        model: as in ``calibrate``, or a checkpoint that ``prune`` wrote.
-        questions: specifications.
+        model: as in ``calibrate``, or a checkpoint that ``prune`` wrote. What files say of one in memory is not known.
+        questions: sources, or questions.
         settings: which questions are asked, and how they are scored.
-        loading: how the model is loaded.
+        dense: the dense model, whose own answers score questions that come without one.
+        loading: how the models are loaded.
         cache: where the embedded world is drawn; a temporary folder by default.
         skip_bad: as in ``calibrate``.
+        surveyed: told what the questions can tell, before any is asked.
         progress: told (questions done, questions in all).
 
     Raises:
         InputError: for bad questions, images or models; see ``errors``.
     """
-    check_model(model, loading)
+    if not isinstance(model, Adapter):
+        check_model(model, loading)
     with cache_folder(cache) as folder:
         split, seed = settings.split, settings.seed
-        asked = load_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
+        asked = draw_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
+        asked = _labelled(asked, dense, loading)
         asked = limit_questions(asked, settings.limit, seed=seed)
-        plan = checkpoint_plan(model)
-        ledger = checkpoint_ledger(local_folder(model))
+        if surveyed is not None:
+            surveyed(survey({split: asked}))
+        label = settings.label or (
+            Path(name_of_model(model)).name if isinstance(model, Adapter) else _label(model)
+        )
         evaluation = evaluate_model(
             load(model, loading),
             asked,
-            label=settings.label or _label(plan, ledger, lost=lost_savings(local_folder(model)) is not None),
-            model=model,
-            specs=questions,
+            label=label,
+            model=name_of_model(model),
+            specs=source_names(questions),
             split=split,
             rule=settings.rule,
             batch_size=settings.batch_size,
             progress=progress,
         )
-    preference = None if plan is None or plan.preference is None else tuple(plan.preference.vector.tolist())
+    if isinstance(model, Adapter):
+        return evaluation
+    plan, checkpoint = checkpoint_plan(model), local_folder(model)
     return replace(
         evaluation,
-        bytes=weight_bytes(local_folder(model)),
-        ledger=ledger,
-        preference=preference,
-        compensation=checkpoint_compensation(local_folder(model)),
+        bytes=weight_bytes(checkpoint),
+        ledger=checkpoint_ledger(checkpoint),
+        preference=None
+        if plan is None or plan.preference is None
+        else tuple(plan.preference.vector.tolist()),
+        compensation=checkpoint_compensation(checkpoint),
     )
 
 
+def _labelled(questions: list[Question], dense: str | None, loading: LoadSettings) -> list[Question]:
+    """Questions as they are, or with the dense model's answers where they come without one.
+
+    Raises:
+        QuestionError: if there is no dense model to ask.
+    """
+    unlabelled = sum(question.is_unlabelled for question in questions)
+    if not unlabelled:
+        return questions
+    if dense is None:
+        raise QuestionError(
+            f"{unlabelled} of the {len(questions)} questions come without an answer, so that only agreement with the "
+            f"dense model can be measured; add --dense MODEL, or give the answers that calibrate wrote, as in "
+            f"--questions agreement:RUN/agreement.jsonl agreement-objects:RUN/agreement-objects.jsonl"
+        )
+    return make_labels(load(dense, loading), questions).complete(questions)
+
+
 def speedups(
-    dense: str,
-    pruned: Sequence[str],
-    questions: Sequence[str],
+    dense: Model,
+    pruned: Sequence[Model],
+    questions: Questions,
     *,
     limit: int = 256,
     loading: LoadSettings = LoadSettings(),
@@ -90,15 +133,15 @@ def speedups(
     Args:
         dense: the dense model.
         pruned: the models that are compared with it.
-        questions: specifications.
+        questions: sources, or questions.
         limit: questions asked in all, shared evenly by the benchmarks.
         loading: how the models are loaded.
         cache: where the embedded world is drawn; a temporary folder by default.
         progress: told (rounds done, rounds in all).
     """
     with cache_folder(cache) as folder:
-        loaded = load_questions(questions, "test", cache=folder)
-        asked = limit_questions(loaded, max(1, limit // len(asked_benchmarks(loaded))))
+        drawn = draw_questions(questions, "test", cache=folder)
+        asked = limit_questions(drawn, max(1, limit // len(asked_benchmarks(drawn))))
         adapters = [load(model, loading) for model in (dense, *pruned)]
         return measure_speedups(adapters[0], adapters[1:], asked, progress=progress)
 
@@ -137,8 +180,9 @@ def update_card(evaluation: Scorecard) -> None:
     write_scores(local_folder(evaluation.model), "\n\n".join([asked, *tables]))
 
 
-def _label(plan: Plan | None, ledger: Ledger | None, *, lost: bool) -> str:
-    """Name of a model in tables: dense, the preference it answers, or that it was pruned."""
-    if ledger is None and not lost:
+def _label(model: str | Path) -> str:
+    """Name of a checkpoint in tables: dense, the preference it answers, or that it was pruned."""
+    plan, folder = checkpoint_plan(model), local_folder(model)
+    if checkpoint_ledger(folder) is None and lost_savings(folder) is None:
         return "dense"
     return "pruned" if plan is None or plan.preference is None else str(plan.preference)

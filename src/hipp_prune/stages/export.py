@@ -12,8 +12,8 @@ from hipp_prune.export.hub import push_checkpoint
 from hipp_prune.export.onnx import write_onnx
 from hipp_prune.export.pad import write_padded
 from hipp_prune.files.progress import Progress
-from hipp_prune.models.loading import find_source, local_folder
-from hipp_prune.stages.loading import writing
+from hipp_prune.models.loading import find_source
+from hipp_prune.stages.loading import Model, source_folder, writing
 from hipp_prune.stages.settings import ExportSettings
 
 WRITERS: dict[ExportFormat, Callable[..., Exported]] = {
@@ -26,7 +26,7 @@ assert set(WRITERS) == set(get_args(ExportFormat)), "every format has one who wr
 
 
 def export(
-    checkpoint: str,
+    checkpoint: Model,
     format: ExportFormat,
     out: Path,
     settings: ExportSettings = ExportSettings(),
@@ -55,10 +55,9 @@ def export(
         raise InputError(
             f"--precision and --token-ids are about GGUF files, not {format}; leave them out, or give --format gguf"
         )
-    source = local_folder(checkpoint)
-    check_plan(source, masked=settings.masked)
     options = {"precision": precision, "token_ids": token_ids} if format == "gguf" else {}
-    with writing(out):
+    with source_folder(checkpoint) as source, writing(out):
+        check_plan(source, masked=settings.masked)
         return WRITERS[format](source, out, force=force, progress=progress, **options)
 
 

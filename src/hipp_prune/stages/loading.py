@@ -1,55 +1,171 @@
 """How a model is loaded, what a calibrated run starts with, and where pictures are drawn."""
 
+import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
+from typing import Literal
+
+import torch
 
 from hipp_prune import distributed
 from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
-from hipp_prune.errors import RunError
+from hipp_prune.checkpoints.saving import save_model
+from hipp_prune.errors import QuestionError, RunError
+from hipp_prune.evaluation.labels import Labels
 from hipp_prune.files.locking import sole_writer
+from hipp_prune.files.machine import usable_cpus
 from hipp_prune.files.replacing import is_alive
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.loading import local_folder, parse_device, parse_dtype
+from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow_precision, useful_threads
+from hipp_prune.models.loading import local_folder, parse_dtype
 from hipp_prune.models.refusals import refuse_early
 from hipp_prune.questions.fingerprint import fingerprint_questions
+from hipp_prune.questions.images import check_images
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
-from hipp_prune.questions.splits import Split
+from hipp_prune.questions.splits import Split, assign
 from hipp_prune.stages.settings import LoadSettings
+
+Model = str | Path | Adapter
+"""A model's name or folder; or one that is in memory already, as ``models.loaded`` returns it."""
+
+Questions = Sequence[str] | Sequence[Question]
+"""Sources of questions, as ``--questions`` names them; or the questions themselves."""
 
 _TEMPORARY = "hipp-prune-"
 """How our folders in the system's temporary folder begin; the process comes next."""
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""What a user sets who has decided how many threads there are to be."""
+_at_first = _chosen = torch.get_num_threads()
+"""Threads before we changed anything, and since; another number is the user's."""
+_log = logging.getLogger("hipp_prune")
 
 
-def load(model: str | Path, loading: LoadSettings = LoadSettings()) -> Adapter:
-    """Opens a checkpoint, dense or pruned, behind the adapter of its family.
+def load(model: Model, loading: LoadSettings = LoadSettings()) -> Adapter:
+    """Opens a checkpoint, dense or pruned, behind the adapter of its family; a model in memory stays as it is.
+
+    Threads are set to what suits the model, and the logger ``hipp_prune`` is told which device it is on.
 
     Raises:
         UnsupportedModelError, CheckpointError: see ``load_model``.
     """
-    return load_model(
+    if isinstance(model, Adapter):
+        return model
+    adapter = load_model(
         model, device=loading.device, dtype=loading.dtype, trust_remote_code=loading.trust_remote_code
     )
+    set_threads(adapter.shape.language_parameters)
+    devices = dict.fromkeys(parameter.device for parameter in adapter.model.parameters())
+    _say(logging.INFO, f"device: {', '.join(map(describe_device, devices))}")
+    if (slow := slow_precision(adapter.device, adapter.model.dtype)) is not None:
+        _say(logging.WARNING, slow)
+    return adapter
 
 
-def check_model(model: str, loading: LoadSettings = LoadSettings()) -> Path:
+def set_threads(parameters: int) -> None:
+    """Has torch use the threads that suit a language model of so many parameters, unless the user has decided that."""
+    global _chosen
+    if any(name in os.environ for name in _THREADS) or torch.get_num_threads() not in (_at_first, _chosen):
+        return
+    _chosen = min(_at_first, useful_threads(parameters, usable_cpus()))
+    torch.set_num_threads(_chosen)
+
+
+@cache
+def _say(level: int, sentence: str) -> None:
+    """Tells our logger something, once."""
+    _log.log(level, sentence)
+
+
+def name_of_model(model: Model) -> str:
+    """What a run and its tables call a model: a model in memory goes by the name it was loaded by, if it was."""
+    if not isinstance(model, Adapter):
+        return str(model)
+    return model.model.name_or_path or f"{type(model.model).__name__} in memory"
+
+
+@contextmanager
+def source_folder(model: Model) -> Iterator[Path]:
+    """The checkpoint folder of a model; one in memory is written to a temporary folder, gone afterwards.
+
+    Raises:
+        CheckpointError: if there is none, or the disk is full.
+    """
+    if not isinstance(model, Adapter):
+        yield local_folder(model)
+        return
+    with cache_folder(None) as temporary:
+        save_model(model.model, model.processor, temporary / "model")
+        yield temporary / "model"
+
+
+def draw_questions(
+    questions: Questions,
+    split: Split | Literal["all"],
+    *,
+    cache: Path,
+    seed: int = 0,
+    skip_bad: SkipBad | None = None,
+) -> list[Question]:
+    """The questions of a split; see ``load_questions``.
+
+    Args:
+        questions: sources, or questions that are divided here.
+        split: which share.
+        cache: where the embedded world is drawn.
+        seed: of the division into splits.
+        skip_bad: counts bad questions and pictures and leaves them out; None makes them errors.
+
+    Raises:
+        QuestionError: if there are none, or as ``load_questions`` says.
+        ImageError: pictures that are missing or cannot be decoded.
+    """
+    given, sources = given_questions(questions), source_names(questions)
+    if not given:
+        return load_questions(sources, split, cache=cache, seed=seed, skip_bad=skip_bad)
+    shares: dict[str, list[Question]] = {"all": given}
+    shares |= {name: members for name, members in assign(given, seed=seed).items()}
+    if not shares[split]:
+        counts = ", ".join(f"{name} {len(members)}" for name, members in shares.items())
+        raise QuestionError(
+            f"expected questions in split {split}, found none: the {len(given)} given are split into {counts}; give "
+            "more questions, about more pictures"
+        )
+    return check_images(shares[split], skip_bad)
+
+
+def given_questions(questions: Questions) -> list[Question]:
+    """The questions among what was given; none where sources were."""
+    return [each for each in questions if isinstance(each, Question)]
+
+
+def source_names(questions: Questions) -> tuple[str, ...]:
+    """What a run says of where its questions come from."""
+    given = given_questions(questions)
+    named = [each for each in questions if isinstance(each, str)]
+    assert not (given and named), "sources or questions, not both"
+    return (f"{len(given)} questions in memory",) if given else tuple(named)
+
+
+def check_model(model: str | Path, loading: LoadSettings = LoadSettings()) -> Path:
     """The folder of a model, after all that can be refused without reading a weight; a hub name is downloaded.
 
     Raises:
         UnsupportedModelError, CheckpointError: see ``load_model``.
         InputError: for a device or type that there is not.
     """
-    if loading.device != "auto":
+    if loading.device != SPLIT:
         parse_device(loading.device)
     parse_dtype(loading.dtype)
     folder = local_folder(model)
@@ -63,10 +179,12 @@ class CalibratedRun:
 
     directory: RunDirectory
     provenance: Provenance
+    given: tuple[Question, ...] = ()
+    """Its questions, where it has no sources of them."""
 
     @classmethod
-    def open(cls, root: Path) -> "CalibratedRun":
-        """Finds out what a run is of.
+    def open(cls, root: Path, questions: Sequence[Question] = ()) -> "CalibratedRun":
+        """Finds out what a run is of; one that was calibrated on questions in memory has to be given them.
 
         Raises:
             IncompleteRunError: if it is no run directory, or has not been calibrated.
@@ -74,7 +192,7 @@ class CalibratedRun:
         directory = RunDirectory(root)
         provenance = directory.provenance()
         directory.require(directory.calibration, made_by=f"hipp-prune calibrate … --out {root} --force")
-        return cls(directory, provenance)
+        return cls(directory, provenance, tuple(questions))
 
     def calibration(self, adapter: Adapter) -> Calibration:
         """The statistics of the dense model, which ``adapter`` must be.
@@ -104,10 +222,16 @@ class CalibratedRun:
         return Grams.load(self.directory.grams) if self.directory.grams.exists() else None
 
     def questions(self, split: Split, *, skip_bad: SkipBad | None = None) -> list[Question]:
-        """The questions of a split; of several workers, the first one draws pictures that are not there yet."""
-        asked, seed = self.provenance.questions, self.provenance.seed
+        """The questions of a split, labelled as ``calibrate`` found the dense model to answer where nobody else has.
+
+        Of several workers, the first one draws pictures that are not there yet.
+        """
+        asked, seed = self.given or self.provenance.questions, self.provenance.seed
         with distributed.first():
-            return load_questions(asked, split, cache=self.directory.cache, seed=seed, skip_bad=skip_bad)
+            found = draw_questions(asked, split, cache=self.directory.cache, seed=seed, skip_bad=skip_bad)
+        if not any(question.is_unlabelled for question in found):
+            return found
+        return read_labels(self.directory).complete(found)
 
     def sample(self, calibration: Calibration, *, skip_bad: SkipBad | None = None) -> list[Question]:
         """The questions it was calibrated on, drawn again: as many, or of more where a benchmark ran out.
@@ -124,6 +248,17 @@ class CalibratedRun:
             f"the {number} calibration questions of {self.directory.root} cannot be drawn again from its "
             f"{len(asked)} questions; they have changed, so calibrate again"
         )
+
+
+def read_labels(directory: RunDirectory) -> Labels:
+    """The dense model's answers to the run's questions without one.
+
+    Raises:
+        IncompleteRunError: if the run has none.
+        RunError: if a file is no longer what we wrote.
+    """
+    made_by = f"hipp-prune calibrate … --out {directory.root} --force"
+    return Labels.load(directory.require(directory.labels, made_by=made_by), directory.object_labels)
 
 
 def meet(directory: RunDirectory) -> None:

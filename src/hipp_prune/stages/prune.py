@@ -1,31 +1,38 @@
 """From a plan to a smaller checkpoint."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.checkpoints.ledger import PLAN_FILE
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
+from hipp_prune.checkpoints.saving import num_bytes, save_model
 from hipp_prune.errors import InputError
 from hipp_prune.files.progress import Progress
+from hipp_prune.files.replacing import check_folder
 from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import local_folder
 from hipp_prune.plans.modes import Compensation, CompensationChoice
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape
 from hipp_prune.pruning.compensated import DownWeight, down_biases, fitted_downs, made_before, require_grams
+from hipp_prune.pruning.cutting import cut_neurons
 from hipp_prune.pruning.reconstruction import gates_and_ups
 from hipp_prune.pruning.sequential import fit_sequentially
-from hipp_prune.stages.loading import CalibratedRun, load, writing
+from hipp_prune.questions.question import Question
+from hipp_prune.stages.loading import CalibratedRun, Model, load, writing
 from hipp_prune.stages.query import query
 from hipp_prune.stages.settings import LoadSettings, QuerySettings
 
 
 def prune(
-    model: str,
+    model: Model,
     plan: Plan | Path,
     out: Path,
     *,
@@ -40,7 +47,7 @@ def prune(
     """Writes the smaller checkpoint that a plan describes.
 
     Args:
-        model: the one the plan was made for, as in ``calibrate``.
+        model: the one the plan was made for, as in ``calibrate``; one in memory is left as it is.
         plan: the plan, or its file.
         out: checkpoint folder to make.
         run: where the model was calibrated, for plans that are compensated.
@@ -66,6 +73,15 @@ def prune(
         raise InputError(
             f"--reconstruct goes on from sequential compensation, found {mode}; add --compensation sequential"
         )
+    if isinstance(model, Adapter):
+        if reconstruct:
+            raise InputError("a model in memory cannot be reconstructed; save it, and prune the checkpoint")
+        loaded.check_model(model.shape)
+        with writing(out):
+            check_folder(out, force=force)
+            smaller, carried_out = cut(model, loaded, compensation=compensation, run=run, progress=progress)
+            save_model(smaller, model.processor, out, {PLAN_FILE: carried_out.to_json()})
+            return _report(model, smaller, carried_out, out)
     with writing(out):
         check_output(local_folder(model), out, force=force)
         downs = _downs(model, loaded, mode, run, reconstruct, loading, progress)
@@ -84,6 +100,57 @@ def prune(
         )
 
 
+def cut(
+    adapter: Adapter,
+    plan: Plan,
+    *,
+    compensation: CompensationChoice = "auto",
+    run: Path | None = None,
+    questions: Sequence[Question] = (),
+    in_place: bool = False,
+    progress: Progress | None = None,
+) -> tuple[PreTrainedModel, Plan]:
+    """What a plan makes of a model in memory, and the plan as it was carried out; see ``cut_neurons``.
+
+    Args:
+        adapter: the model that the plan was made for.
+        plan: which neurons stay.
+        compensation: as for ``prune``.
+        run: as for ``prune``.
+        questions: the run's, where it was calibrated on questions in memory.
+        in_place: whether the model itself is cut.
+        progress: told (blocks done, blocks in all) where they are fitted one after the other.
+
+    Raises:
+        PlanError: if the plan was made for another model.
+        InputError: as for ``prune``; or if the plan is of row masks, which leave every weight its size.
+    """
+    plan.check_model(adapter.shape)
+    if plan.unit == "rows":
+        raise InputError(
+            "row plans leave every weight its size, so that no smaller model comes of them; give a coupled plan"
+        )
+    mode = plan.compensation if compensation == "auto" else compensation
+    downs = _downs(adapter, plan, mode, run, 0.0, LoadSettings(), progress, questions)
+    smaller = cut_neurons(
+        adapter.model,
+        plan.keep_masks(),
+        down_weights=downs.weights,
+        down_biases=downs.biases,
+        in_place=in_place,
+    )
+    return smaller, plan.with_compensation(mode, plan.image_weight, downs.ridge_factor)
+
+
+def _report(adapter: Adapter, smaller: PreTrainedModel, plan: Plan, out: Path) -> CheckpointReport:
+    """What was written of a model in memory."""
+    after = num_bytes(smaller)
+    return CheckpointReport(
+        path=out, unit=plan.unit, widths=plan.kept, bytes_before=num_bytes(adapter.model), bytes_after=after,
+        predicted_bytes=after, remote_code=hasattr(smaller.config, "auto_map"),
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Downs:
     """What a checkpoint's projections hold beside what is cut off."""
@@ -95,13 +162,14 @@ class _Downs:
 
 
 def _downs(
-    model: str,
+    model: Model,
     plan: Plan,
     mode: Compensation,
     run: Path | None,
     reconstruct: float,
     loading: LoadSettings,
     progress: Progress | None,
+    questions: Sequence[Question] = (),
 ) -> _Downs:
     """What compensates for the neurons that leave.
 
@@ -113,6 +181,7 @@ def _downs(
         reconstruct: minutes by gradient after ``sequential``.
         loading: how the model is loaded, where it has to compute.
         progress: told (blocks done, blocks in all) where they are fitted one after the other.
+        questions: the run's, where it was calibrated on questions in memory.
 
     Raises:
         InputError: if that is not at hand.
@@ -126,7 +195,7 @@ def _downs(
             f"the plan is carried out with {mode} compensation, which needs what its run measured; give --run RUN with "
             "--plan instead of --model, or --compensation none (the model is then worse than what was evaluated)"
         )
-    calibrated = CalibratedRun.open(run)
+    calibrated = CalibratedRun.open(run, questions)
     if mode in ("bias", "sequential"):
         adapter = load(model, loading)
         plan.check_model(adapter.shape)
@@ -191,7 +260,7 @@ def run_model(run: Path) -> str:
     return RunDirectory(run).provenance().model
 
 
-def checkpoint_plan(model: str) -> Plan | None:
+def checkpoint_plan(model: str | Path) -> Plan | None:
     """The plan a checkpoint was pruned by; None for a dense or a sliced model."""
     path = local_folder(model) / PLAN_FILE
     return Plan.load(path) if path.is_file() else None

@@ -5,24 +5,35 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hipp_prune.checkpoints.folders import check_output
+from hipp_prune.errors import QuestionError
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import Provenance
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import load_questions
 from hipp_prune.recovery.recover import RecoveryReport, recover_checkpoint
 from hipp_prune.recovery.settings import RecoverySettings
-from hipp_prune.stages.loading import cache_folder, check_model, load, writing
+from hipp_prune.stages.loading import (
+    Model,
+    Questions,
+    cache_folder,
+    check_model,
+    draw_questions,
+    load,
+    name_of_model,
+    source_folder,
+    source_names,
+    writing,
+)
 from hipp_prune.stages.settings import FULL_PRECISION, LoadSettings
 
 
 def recover(
-    model: str,
-    questions: Sequence[str],
+    model: Model,
+    questions: Questions,
     out: Path,
     settings: RecoverySettings = RecoverySettings(),
     *,
-    teacher: str | None = None,
+    teacher: Model | None = None,
     keep_adapter: bool = False,
     loading: LoadSettings = FULL_PRECISION,
     cache: Path | None = None,
@@ -36,8 +47,9 @@ def recover(
     Interrupted, it goes on from its last saved state.
 
     Args:
-        model: a checkpoint that ``prune`` wrote, or any other model.
-        questions: specifications.
+        model: a checkpoint that ``prune`` wrote, or any other model; one in memory is written down first, and is not
+            changed.
+        questions: sources, or questions.
         out: checkpoint folder to make.
         settings: what is trained, on what, how long, and for which loss.
         teacher: the dense model, whose answers are distilled.
@@ -55,14 +67,22 @@ def recover(
         RunError: if the disk is full, another process is writing ``out``, or an interrupted recovery to ``out`` had
             other settings.
     """
-    provenance = Provenance.now(model=model, questions=tuple(questions), seed=settings.seed)
-    checkpoint = check_model(model, loading)
-    if teacher is not None:
-        check_model(teacher, loading)
-    with writing(out), cache_folder(cache) as folder:  # even if nothing is to do: what a killed one left goes
+    provenance = Provenance.now(
+        model=name_of_model(model), questions=source_names(questions), seed=settings.seed
+    )
+    for each in (model, teacher):
+        if isinstance(each, str | Path):
+            check_model(each, loading)
+    with (
+        writing(out),  # even if nothing is to do: what a killed one left goes
+        cache_folder(cache) as folder,
+        source_folder(model) as checkpoint,
+    ):
         check_output(checkpoint, out, force=force)
+        asked = draw_questions(questions, "recovery", cache=folder, seed=settings.seed, skip_bad=skip_bad)
+        _refuse_open(asked)
         return recover_on(
-            load_questions(questions, "recovery", cache=folder, seed=settings.seed, skip_bad=skip_bad),
+            asked,
             checkpoint,
             out,
             settings,
@@ -77,6 +97,20 @@ def recover(
         )
 
 
+def _refuse_open(questions: Sequence[Question]) -> None:
+    """Refuses what the loss cannot read, before a weight is.
+
+    Raises:
+        QuestionError: if a question is open, or has no answer.
+    """
+    texts = sum(len(question.answers) < 2 for question in questions)
+    if texts:
+        raise QuestionError(
+            f"recovery learns from questions with a few allowed answers, found {texts} of {len(questions)} that want a "
+            f"text; leave these sources out (of agreement, RUN/agreement-objects.jsonl can be learnt from)"
+        )
+
+
 def recover_on(
     questions: Sequence[Question],
     checkpoint: Path,
@@ -84,7 +118,7 @@ def recover_on(
     settings: RecoverySettings,
     *,
     provenance: Provenance,
-    teacher: str | None = None,
+    teacher: Model | None = None,
     keep_adapter: bool = False,
     loading: LoadSettings = FULL_PRECISION,
     features: Path | None = None,
@@ -123,7 +157,7 @@ def recover_on(
             features=features,
             keep_adapter=keep_adapter,
             force=force,
-            record={**asdict(provenance), "teacher": teacher},
+            record={**asdict(provenance), "teacher": None if teacher is None else name_of_model(teacher)},
             encoding=encoding,
             progress=progress,
         )

@@ -1,7 +1,7 @@
 """The policy, trained: a search of a calibrated model, and all it leaves."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,18 +15,21 @@ from hipp_prune.errors import IncompleteRunError, InputError
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.manifest import listing_folder, note_growing, remove_own, start_growing
 from hipp_prune.files.progress import Progress
+from hipp_prune.files.reading import read_text
 from hipp_prune.files.replacing import clean
 from hipp_prune.files.run_directory import SearchFolder
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.plans.costs import CostTable
 from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
+from hipp_prune.questions.survey import Survey, survey
 from hipp_prune.search.archive import Archive, shared_archive
 from hipp_prune.search.loop import SearchResult
 from hipp_prune.search.loop import search as run_search
 from hipp_prune.search.model_problem import ModelProblem
-from hipp_prune.search.model_space import plan_space
+from hipp_prune.search.model_space import parse_latency, plan_space
 from hipp_prune.search.query.forecast import fit_forecast
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.record import SearchRecord, Spent, read_record
@@ -40,10 +43,13 @@ def search(
     run: Path,
     settings: SearchSettings | None = None,
     *,
+    model: Adapter | None = None,
+    questions: Sequence[Question] = (),
     asking: AskSettings = AskSettings(),
     loading: LoadSettings = LoadSettings(),
     force: bool = False,
     skip_bad: SkipBad | None = None,
+    surveyed: Callable[[Survey], None] | None = None,
     encoding: Progress | None = None,
     progress: Progress | None = None,
 ) -> Planner:
@@ -52,10 +58,13 @@ def search(
     Args:
         run: a calibrated run directory.
         settings: of the search; the run's seed and our defaults if none are given.
+        model: the run's model, where it is in memory; the one that the run names by default.
+        questions: the run's, where it was calibrated on questions in memory.
         asking: how fast questions are asked, and in how much memory.
         loading: how the model is loaded.
         force: throws away what an earlier search with other settings evaluated.
         skip_bad: as in ``calibrate``.
+        surveyed: told what the questions can tell, before any is asked.
         encoding: told (pictures encoded, pictures in all), before the first evaluation.
         progress: told (evaluations done, evaluations in all).
 
@@ -67,7 +76,7 @@ def search(
     """
     if settings is not None:
         require_method(settings.method)
-    calibrated = CalibratedRun.open(run)
+    calibrated = CalibratedRun.open(run, questions)
     directory, folder = calibrated.directory, calibrated.directory.search
     settings = settings or SearchSettings(seed=calibrated.provenance.seed)
     has_grams = directory.grams.exists()
@@ -76,11 +85,14 @@ def search(
         meet(directory)
         if not force:
             read_search(folder, settings, remedy="add --force to start over", may_grow=True)
-        adapter = load(calibrated.provenance.model, loading)
+        questions = calibrated.questions("search", skip_bad=skip_bad)
+        if surveyed is not None:
+            surveyed(survey({"search": questions}))
+        adapter = load(model or calibrated.provenance.model, loading)
         planner = search_model(
             adapter,
             calibrated.calibration(adapter),
-            calibrated.questions("search", skip_bad=skip_bad),
+            questions,
             folder,
             settings,
             asking=asking,
@@ -96,6 +108,35 @@ def search(
                 fit_forecast(list(Archive(folder.archive)), planner.space).save(folder.forecast)
         distributed.barrier()
     return planner
+
+
+def measure_latency(
+    run: Path, *, asking: AskSettings = AskSettings(), loading: LoadSettings = LoadSettings()
+) -> CostTable:
+    """Seconds of the language model by block width, measured on this machine unless the run knows them already.
+
+    Args:
+        run: a calibrated run directory.
+        asking: how many questions a forward pass has.
+        loading: how the model is loaded.
+
+    Raises:
+        IncompleteRunError: if the run has not been calibrated, or its file is damaged.
+    """
+    calibrated = CalibratedRun.open(run)
+    path = calibrated.directory.search.latency
+    if not path.exists():
+        with writing(run):
+            adapter = load(calibrated.provenance.model, loading)
+            nothing_saved = SearchSettings(compression="latency", s_min=0.0, s_max=0.0)
+            plan_space(
+                adapter,
+                calibrated.calibration(adapter),
+                nothing_saved,
+                latency=path,
+                batch_size=asking.batch_size,
+            )
+    return parse_latency(read_text(path, remedy="search again", error=IncompleteRunError), path)
 
 
 def search_model(

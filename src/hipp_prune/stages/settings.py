@@ -6,18 +6,21 @@ from typing import Literal
 
 from hipp_prune.errors import InputError
 from hipp_prune.export.formats import GgufPrecision
-from hipp_prune.files.ranges import Count, Mixed, NotNegative, Positive, Seed, Share
+from hipp_prune.files.ranges import Count, Faster, Mixed, Natural, NotNegative, Positive, Seed, Share
+from hipp_prune.files.sizes import parse_size
 from hipp_prune.files.strict import check_settings
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.splits import Split
+from hipp_prune.search.settings import DEFAULT_EVALUATIONS
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadSettings:
     """How a model is loaded."""
 
-    device: str = "cpu"
-    """cpu, cuda, cuda:1 …; auto splits a model that is larger than one GPU."""
+    device: str = "best"
+    """best takes cuda where there is a GPU, else mps, else cpu, and says which.
+    cpu, cuda, cuda:1 … take that one; auto splits a model that is larger than one GPU."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto keeps the checkpoint's."""
     trust_remote_code: bool = False
@@ -38,6 +41,10 @@ class CalibrateSettings:
     """Questions a forward pass, ≥ 1."""
     seed: Seed = 0
     """Of the draw, the splits, and everything the run does later, ≥ 0."""
+    answer_tokens: Count = 32
+    """Tokens kept of the dense model's own answer to a question that comes without one, ≥ 1."""
+    object_margin: NotNegative = 1.0
+    """Nats by which it must be surer of Yes or No to be asked about an object in such a question's picture, ≥ 0."""
     compensation: Literal["none", "ridge"] = "none"
     """Whether Gram matrices are gathered, so that plans can be compensated by least squares."""
     gram_disk: Positive = 10.0
@@ -85,6 +92,53 @@ class QuerySettings:
     """Leave all blocks equally wide, for runtimes that know one width only: the best single one for the preference."""
     align: Count = 1
     """Keep a multiple of this many neurons, ≥ 1, in every block (8, 64, 128 suit GPUs)."""
+    fit: str | None = None
+    """The largest model that takes no more than this, met to one neuron: 8GB, 7.5GiB, 900MB, or a number of bytes.
+    What counts are the weights of the whole checkpoint as stored, and the KV cache of --context tokens."""
+    context: Natural = 0
+    """With --fit: tokens of a sequence, pictures' among them, ≥ 0, whose KV cache is to fit too."""
+    batch: Count = 1
+    """With --fit: sequences of --context tokens, ≥ 1."""
+    speed: Faster | None = None
+    """The largest model whose language model is this many times as fast as the dense one, > 1, by the latencies that
+    the run has measured (search --compression latency)."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.fit is None and (self.context, self.batch) != (0, 1):
+            raise InputError(
+                "--context and --batch say what is to fit beside the weights; add --fit, e.g. --fit 8GB"
+            )
+        if self.fit is not None:
+            parse_size(self.fit, flag="--fit")
+        if self.sparsity is not None and self.targets:
+            raise InputError(
+                f"--sparsity fixes how much is saved, and so does {self.targets[0]}; leave out one of the two"
+            )
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The flags that say what a model may take, besides a sparsity."""
+        return tuple(f"--{name}" for name in ("fit", "speed") if getattr(self, name) is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoSettings:
+    """What everyone decides who has all stages done by one command."""
+
+    evaluations: Count = DEFAULT_EVALUATIONS
+    """Plans that the search evaluates, ≥ 1: more find better ones."""
+    limit: Count | None = None
+    """At most this many test questions a benchmark, ≥ 1, for the dense and the pruned model."""
+    seed: Seed = 0
+    """Of the splits, the calibration sample, the search and the recovery, ≥ 0."""
+    batch_size: Count | None = None
+    """Questions a forward pass, ≥ 1; by default what is usual for each stage."""
+    compensation: Literal["sequential", "none"] = "sequential"
+    """How neurons that stay answer for those that leave, when the checkpoint is written (docs/compensation.md)."""
+    recover: bool = False
+    """Fine-tune what was pruned briefly, with the dense model as its teacher.
+    With --fit the head stays as it is: one that is tied to the embeddings would be untied, and the model grow."""
 
     def __post_init__(self) -> None:
         check_settings(self)

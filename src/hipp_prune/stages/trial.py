@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hipp_prune.checkpoints.reopening import first_blocks, reopen, write_first_blocks
+from hipp_prune.checkpoints.reopening import cut_first_blocks, first_blocks, reopen, write_first_blocks
 from hipp_prune.errors import HippPruneError, ImageError, UnsupportedModelError
 from hipp_prune.models import SUPPORTED
 from hipp_prune.models.adapter import Adapter, ImageFeatures
@@ -24,7 +24,7 @@ from hipp_prune.models.loading import find_source, local_folder
 from hipp_prune.models.stock import CANNOT, own_inputs, processed_inputs, stock_logits, stock_processor
 from hipp_prune.models.structure import check_prunable
 from hipp_prune.questions.question import probe
-from hipp_prune.stages.loading import cache_folder
+from hipp_prune.stages.loading import Model, cache_folder, name_of_model
 
 _ORDINARY, _FLAT = Path("ordinary"), Path("flat")
 _PICTURES = {_ORDINARY: (320, 240), _FLAT: (448, 28)}
@@ -54,12 +54,12 @@ class Trial:
     """Why transformers' own processor could not be compared with; None if its tokens are the same."""
 
 
-def try_model(adapter: Adapter, model: str | Path) -> Trial:
+def try_model(adapter: Adapter, model: Model) -> Trial:
     """Does once what calibrate, search and prune rely on.
 
     Args:
         adapter: the model, loaded.
-        model: its checkpoint folder or hub name.
+        model: its checkpoint folder or hub name; or itself, where it was given in memory.
 
     Returns:
         What was found.
@@ -85,7 +85,7 @@ def try_model(adapter: Adapter, model: str | Path) -> Trial:
 
 
 def _features(
-    adapter: Adapter, model: str | Path, pictures: Mapping[Path, Image.Image]
+    adapter: Adapter, model: Model, pictures: Mapping[Path, Image.Image]
 ) -> dict[Path, ImageFeatures]:
     """The pictures behind the tower; without the flat one, if the stock model's tower cannot encode it."""
     with _step(model, "encoding a picture"):
@@ -98,9 +98,7 @@ def _features(
     return features
 
 
-def _answers(
-    adapter: Adapter, model: str | Path, features: Mapping[Path, ImageFeatures]
-) -> tuple[bool, Tensor]:
+def _answers(adapter: Adapter, model: Model, features: Mapping[Path, ImageFeatures]) -> tuple[bool, Tensor]:
     """Asks all questions together and alone; returns whether they share pictures, and the logits, [questions, V]."""
     questions = [probe(prompt, path) for prompt, path in _ASKED if path in features]
     with _step(model, "answering questions"):
@@ -119,7 +117,7 @@ def _answers(
 
 def _compare_with_stock(
     adapter: Adapter,
-    model: str | Path,
+    model: Model,
     pictures: Mapping[Path, Image.Image],
     features: Mapping[Path, ImageFeatures],
     alone: Tensor,
@@ -128,7 +126,7 @@ def _compare_with_stock(
 
     Args:
         adapter: the model.
-        model: its checkpoint folder or hub name.
+        model: as for ``try_model``.
         pictures: asked about.
         features: of the pictures.
         alone: our logits, [questions, V].
@@ -164,16 +162,29 @@ def _compare_with_stock(
     return unchecked
 
 
-def _processed(adapter: Adapter, model: str | Path, prompt: str, picture: Image.Image) -> dict[str, Any]:
+def _processed(adapter: Adapter, model: Model, prompt: str, picture: Image.Image) -> dict[str, Any]:
     """What transformers' own processor makes of a question."""
-    stock = stock_processor(adapter.model.config, adapter.processor, find_source(model))
+    stock = _stock_processor(adapter, model)
     text = adapter.processor.render(prompt, with_image=True)
     special = not adapter.processor.begins_with_bos(text)
     return processed_inputs(stock, text, picture, special_tokens=special)
 
 
-def _prune_and_reopen(adapter: Adapter, model: str | Path, pictures: Mapping[Path, Image.Image]) -> None:
-    """Writes two pruned blocks and compares what transformers opens with the model's own first blocks."""
+def _stock_processor(adapter: Adapter, model: Model) -> Any:
+    """transformers' own processor: the one that came with the model, or what its files make.
+
+    Raises:
+        Exception: one of ``CANNOT``, where there is none.
+    """
+    if adapter.processor.stock is not None:
+        return adapter.processor.stock
+    if not isinstance(model, Adapter):
+        return stock_processor(adapter.model.config, adapter.processor, find_source(model))
+    raise LookupError("the model came without one")
+
+
+def _prune_and_reopen(adapter: Adapter, model: Model, pictures: Mapping[Path, Image.Image]) -> None:
+    """Compares two pruned blocks with the model's own first ones: as transformers opens them, or cut in memory."""
     question = probe(*_ASKED[0])
     path = Path("ordinary")
 
@@ -182,21 +193,23 @@ def _prune_and_reopen(adapter: Adapter, model: str | Path, pictures: Mapping[Pat
             *asked.encode([question], {path: asked.encode_images([pictures[path]])[0]})
         )
 
-    with cache_folder(None) as temporary:
-        folder = temporary / "hipp_prune_trial"
-        with _step(model, "writing two pruned blocks"):
-            write_first_blocks(local_folder(model), adapter, folder)
-        with _step(model, "opening two pruned blocks with transformers"):
-            opened = answer(type(adapter)(reopen(folder, adapter), adapter.processor))
+    if isinstance(model, Adapter):
+        with _step(model, "cutting two blocks"):
+            opened = answer(type(adapter)(cut_first_blocks(adapter), adapter.processor))
+    else:
+        with cache_folder(None) as temporary:
+            folder = temporary / "hipp_prune_trial"
+            with _step(model, "writing two pruned blocks"):
+                write_first_blocks(local_folder(model), adapter, folder)
+            with _step(model, "opening two pruned blocks with transformers"):
+                opened = answer(type(adapter)(reopen(folder, adapter), adapter.processor))
     with _step(model, "masking two blocks"), first_blocks(adapter):
         masked = answer(adapter)
-    _expect_close(
-        adapter, model, opened, masked, "two pruned blocks, written and opened,", "the same blocks masked"
-    )
+    _expect_close(adapter, model, opened, masked, "two blocks without some neurons", "the same blocks masked")
 
 
 def _expect_close(
-    adapter: Adapter, model: str | Path, found: Tensor, expected: Tensor, what: str, other: str
+    adapter: Adapter, model: Model, found: Tensor, expected: Tensor, what: str, other: str
 ) -> None:
     """Refuses a model of which two computations that should agree do not.
 
@@ -216,7 +229,7 @@ def _expect_close(
 
 
 @contextmanager
-def _step(model: str | Path, doing: str) -> Iterator[None]:
+def _step(model: Model, doing: str) -> Iterator[None]:
     """Says in one sentence what was being done when something went wrong."""
     try:
         yield
@@ -232,10 +245,10 @@ def _gist(error: Exception) -> str:
     return f"{type(error).__name__}: {line.split('. ', maxsplit=1)[0]}"
 
 
-def _unsupported(model: str | Path, what: str) -> UnsupportedModelError:
+def _unsupported(model: Model, what: str) -> UnsupportedModelError:
     return UnsupportedModelError(
-        f"{model}: tried before anything was written, and cannot be pruned: {what}; choose a model that `hipp-prune "
-        f"models` lists, or report this one"
+        f"{name_of_model(model)}: tried before anything was written, and cannot be pruned: {what}; choose a model that "
+        f"`hipp-prune models` lists, or report this one"
     )
 
 

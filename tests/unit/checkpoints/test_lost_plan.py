@@ -30,8 +30,8 @@ def test_a_pruned_checkpoint_without_its_plan_says_so(tmp_path: Path, even: bool
     sentence = lost_savings(tmp_path / "out")
     assert sentence is not None
     assert "is a pruned checkpoint, but neither plan.json nor ledger.json is there" in sentence
-    assert _label(None, None, lost=True) == "pruned"
-    assert _label(None, None, lost=False) == "dense"
+    assert _label(tmp_path / "out") == "pruned"
+    assert _label(source) == "dense"
     if not even:
         assert sentence in write_padded(tmp_path / "out", tmp_path / "padded").notes
 

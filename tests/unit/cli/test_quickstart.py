@@ -6,6 +6,7 @@ import pytest
 
 from hipp_prune.cli.entry import main
 from hipp_prune.cli.quickstart import Quickstart
+from hipp_prune.stages.pipeline import Pipeline
 
 WORDS = ["quickstart", "--model", "toy-qwen2.5-vl", "--evaluations", "24", "--limit", "10"]
 
@@ -14,11 +15,11 @@ class Killed(BaseException):
     """What a kill is to the code."""
 
 
-def _stop_before(name: str, patch: pytest.MonkeyPatch) -> None:
+def _stop_before(owner: type, name: str, patch: pytest.MonkeyPatch) -> None:
     def killed(*_: object, **__: object) -> None:
         raise Killed
 
-    patch.setattr(Quickstart, name, killed)
+    patch.setattr(owner, name, killed)
 
 
 def _ages(run: Path) -> dict[str, int]:
@@ -33,9 +34,9 @@ def test_stopped_anywhere_the_same_command_goes_on_and_others_are_refused(
 ) -> None:
     run, before = tmp_path / "demo", {}
     words = [*WORDS, "--out", str(run)]
-    for name in ("_preferences", "_with_speedups"):
+    for owner, name in ((Quickstart, "_preferences"), (Pipeline, "with_speedups")):
         with monkeypatch.context() as patch:
-            _stop_before(name, patch)
+            _stop_before(owner, name, patch)
             with pytest.raises(Killed):
                 main(words)
         ages = _ages(run)

@@ -27,12 +27,14 @@ VALUES = (
 )
 
 REQUIRED = {
+    "auto": ["m", "--questions", "toyworld", "--out", "o"],
     "calibrate": ["--model", "m", "--questions", "toyworld", "--out", "o"],
     "search": ["run"],
     "query": ["run"],
     "prune": ["--out", "o"],
     "recover": ["ckpt", "--out", "o", "--questions", "toyworld"],
     "evaluate": ["--questions", "toyworld"],
+    "ask": ["ckpt", "?", "--image", "i.png"],
     "baseline": ["--method", "flap", "--sparsity", "0.2", "--out", "o"],
     "export": ["ckpt", "--format", "gguf", "--out", "o"],
     "push": ["ckpt", "me/it"],

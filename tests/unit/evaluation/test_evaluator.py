@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -60,6 +61,16 @@ def test_a_role_without_questions_scores_zero():
     assert plan_scores(scores, [scienceqa(0, 0, "AB")], kind="margin") == PlanScores(
         robustness=0.0, utility=1.0, accuracies={"scienceqa": 1.0}
     )
+
+
+def test_a_role_is_the_mean_over_its_benchmarks_by_their_weights():
+    other = replace(pope(1, 0), benchmark="repope", id="repope/1", weight=3.0)
+    scores = AnswerScores(answers=np.array([[1.0, 0.0], [5.0, 0.0]]), rest=np.zeros(2))
+    assert plan_scores(scores, [pope(0, 0), other], kind="margin").robustness == pytest.approx(
+        (1 + 3 * 5) / 4
+    )
+    alike = [pope(0, 0), replace(other, weight=1.0)]
+    assert plan_scores(scores, alike, kind="margin").robustness == pytest.approx(3.0)
 
 
 def _questions(folder: Path) -> list[Question]:

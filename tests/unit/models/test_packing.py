@@ -22,7 +22,9 @@ def padded(prompts):
 
 def laid_out(prompts=PROMPTS, about=ABOUT):
     ids, lengths = padded(prompts)
-    return lay_out(ids, lengths, ids == IMAGE, about), ids
+    places = torch.arange(ids.shape[1])
+    predicts = (places < lengths[:, None]) & (places >= lengths[:, None] - 1)
+    return lay_out(ids, predicts, ids == IMAGE, about), ids
 
 
 def test_a_shared_prefix_stands_once_and_the_rest_behind_it():
@@ -48,9 +50,9 @@ def test_positions_restart_behind_the_prefix():
 
 def test_answers_are_in_the_order_asked():
     layout, ids = laid_out()
-    found = layout.take(ids, -7)[layout.is_last][layout.order]
+    found = layout.take(ids, -7)[layout.predicts][layout.order]
     assert found.tolist() == [prompt[-1] for prompt in PROMPTS]
-    taken = layout.question[layout.is_last][layout.order]
+    taken = layout.question[layout.predicts][layout.order]
     assert taken.tolist() == list(range(len(PROMPTS)))
 
 
@@ -70,7 +72,7 @@ def test_the_mask_is_additive_in_the_models_precision(dtype):
     batch = PackedBatch(
         input_ids=segments,
         segments=segments,
-        is_last=segments > 0,
+        predicts=segments > 0,
         order=torch.arange(3),
         images=(),
         extras={},
@@ -91,7 +93,7 @@ def test_prompts_that_put_the_image_last_share_nothing():
 def test_equal_prompts_each_keep_their_last_token():
     layout, ids = laid_out(([1, 9, 2], [1, 9, 2]), ("a", "a"))
     assert layout.take(ids, 0).tolist() == [[1, 9, 2, 2]]
-    assert layout.is_last.tolist() == [[False, False, True, True]]
+    assert layout.predicts.tolist() == [[False, False, True, True]]
 
 
 def test_many_questions_about_one_image_become_several_sequences(monkeypatch):
@@ -115,6 +117,6 @@ def test_a_question_and_its_prefix_are_its_prompt(questions):
     prompts = [[4, IMAGE, IMAGE, *rest] for _, rest in questions]
     layout, ids = laid_out(prompts, [about for about, _ in questions])
     packed = layout.take(ids, -7)
-    ends = torch.nonzero(layout.is_last)[layout.order]
+    ends = torch.nonzero(layout.predicts)[layout.order]
     for prompt, (row, end) in zip(prompts, ends.tolist(), strict=True):
         assert packed[row][visible_tokens(layout.segments)[row, end]].tolist() == prompt

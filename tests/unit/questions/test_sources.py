@@ -8,6 +8,7 @@ from PIL import Image
 
 from hipp_prune.errors import ImageError, QuestionError
 from hipp_prune.questions import toyworld
+from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import Source, load_questions, parse_source
@@ -43,6 +44,10 @@ def write_scienceqa(folder: Path) -> Path:
         ("pope:a:b/coco", Source(name="pope", path=Path("a:b/coco"), options={})),
         ("pope:coco,images=val2014", Source(name="pope", path=Path("coco"), options={"images": "val2014"})),
         ("scienceqa:sqa", Source(name="scienceqa", path=Path("sqa"), options={})),
+        ("toyworld,weight=2", Source(name="toyworld", options={}, weight=2.0)),
+        ("mine.csv", Source(name="", path=Path("mine.csv"), options={})),
+        ("hf:owner/name,split=test", Source(name="", path=Path("hf:owner/name"), options={"split": "test"})),
+        ("yes-no:mine.csv", Source(name="yes-no", path=Path("mine.csv"), options={})),
         (
             "scienceqa:sqa,images=i,split=val",
             Source(name="scienceqa", path=Path("sqa"), options={"images": "i", "split": "val"}),
@@ -58,15 +63,21 @@ def test_a_source_is_parsed(text: str, source: Source) -> None:
     [
         ("mmbench:x", "expected toyworld, toyworld:DIR, "),
         ("", "found source ''"),
-        ("coco_pope_random.json", "found source 'coco_pope_random.json'"),
         ("pope", "expected a path after 'pope:', found none"),
         ("pope:", "expected a path after 'pope:', found none"),
         ("toyworld:", "expected a path after 'toyworld:', found none"),
-        ("pope:x,split=test", "expected images=…, each once, found 'split=test'"),
+        ("pope:x,split=test", "expected images=… or weight=…, each once, found 'split=test'"),
         ("pope:x,images=", "found 'images='"),
         ("pope:x,y", "found 'y'"),
+        ("pope:x,weight=0", "expected weight= to be a number above 0, found '0'"),
+        ("pope:x,weight=nan", "found 'nan'"),
+        ("toyworld,weight=inf", "found 'inf'"),
+        ("mine.csv,weight=two", "found 'two'"),
+        ("mine.csv,photo=1", "expected columns=… or split=… or config=… or images=… or weight=…, each once"),
+        ("pope:mine.csv", "found a table; a table of your own is named alone: mine.csv"),
+        ("https://huggingface.co/datasets/owner/name/viewer", "write hf:owner/name"),
         ("scienceqa:x,split=a,split=b", "found 'split=b'"),
-        ("toyworld:x,images=y", "expected no option"),
+        ("toyworld:x,images=y", "expected weight=…, each once"),
     ],
 )
 def test_a_wrong_spec_says_what_is_wrong(text: str, complaint: str) -> None:
@@ -160,3 +171,19 @@ def test_the_toyworld_is_drawn_in_the_cache_and_has_its_own_splits(
     assert question.id == "toyworld/search"
     assert len(load_questions([f"toyworld:{tmp_path / 'own'}"], "all", cache=tmp_path)) == len(SPLITS)
     assert written == [tmp_path / "toyworld", tmp_path / "own"]
+
+
+def test_weights_reach_the_questions_and_their_fingerprint_and_agree(tmp_path: Path) -> None:
+    spec = f"pope:{write_pope(tmp_path / 'coco')}"
+    plain, heavy = (load_questions([each], "all", cache=tmp_path) for each in (spec, f"{spec},weight=2"))
+    assert {question.weight for question in plain} == {1.0}
+    assert {question.weight for question in heavy} == {2.0}
+    assert fingerprint_questions(plain) != fingerprint_questions(heavy)
+    mine = tmp_path / "mine.csv"
+    mine.write_text("question,answer\nCup?,yes\n")
+    mine.with_name("other.csv").write_text("question,answer\nDog?,no\n")
+    specs = [f"{mine},weight=2", str(mine.with_name("other.csv"))]
+    with pytest.raises(
+        QuestionError, match="expected one weight of yes-no, which is weighed as a whole, found 2 and 1"
+    ):
+        load_questions(specs, "all", cache=tmp_path)

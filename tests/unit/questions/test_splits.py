@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hipp_prune.errors import InputError
 from hipp_prune.questions.benchmarks import scienceqa
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.splits import FRACTIONS, SPLITS, Split, assign
+from hipp_prune.questions.splits import FRACTIONS, SPLITS, Split, assign, divide
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "scienceqa"
 
@@ -48,6 +48,23 @@ def test_each_question_is_assigned_once_and_no_group_is_divided(
     # Neither the order nor the company matters.
     some = data.draw(st.lists(st.sampled_from(questions), unique_by=lambda q: q.id)) if questions else []
     assert split_of(assign(some, seed=seed)).items() <= split_of(assigned).items()
+
+
+@given(groups=st.lists(st.integers(0, 12), min_size=1, max_size=30), seed=st.integers(0, 99))
+def test_no_split_stays_empty_where_there_are_as_many_groups(groups: list[int], seed: int) -> None:
+    questions = [asking(number, str(group)) for number, group in enumerate(groups)]
+    drawn, divided = split_of(assign(questions, seed=seed)), divide(questions, seed=seed)
+    assert len({split_of(divided)[str(number)] for number in range(len(groups))}) == min(
+        len(set(groups)), len(SPLITS)
+    ) or len(set(groups)) < len(SPLITS)
+    owners: dict[int, Split] = {}
+    for number, group in enumerate(groups):
+        split = split_of(divided)[str(number)]
+        assert owners.setdefault(group, split) == split
+    if set(drawn.values()) == set(SPLITS):
+        assert split_of(divided) == drawn
+    moved = {groups[int(id)] for id, split in split_of(divided).items() if drawn[id] != split}
+    assert len(moved) <= len(SPLITS) - len(set(drawn.values()))
 
 
 def test_copies_of_a_picture_stay_together_wherever_they_lie(tmp_path: Path) -> None:

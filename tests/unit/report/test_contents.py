@@ -32,8 +32,8 @@ def test_everything_of_a_finished_run(finished: RunDirectory) -> None:
     assert list(contents.evaluations) == ["dense", "robust", "useful", "small"]
     assert contents.dense is contents.evaluations["dense"]
     assert len(contents.pruned) == 3
-    assert all(contents.evaluated(plan) for plan in contents.plans.values())
-    assert not contents.evaluated(make_plan((1.0, 0.0, 0.0), 0.55))
+    assert all(contents.evaluation_of(plan) for plan in contents.plans.values())
+    assert contents.evaluation_of(make_plan((1.0, 0.0, 0.0), 0.55)) is None
 
 
 def test_models_without_preference_come_last(finished: RunDirectory, questions: list[Question]) -> None:
@@ -97,5 +97,5 @@ def test_an_archive_of_another_mode_than_the_search_says_is_left_out(finished: R
 def test_a_plan_that_was_evaluated_otherwise_compensated_was_not_evaluated(finished: RunDirectory) -> None:
     contents = read_contents(finished)
     plan = contents.plans["robust"]
-    assert contents.evaluated(plan)
-    assert not contents.evaluated(plan.with_compensation("ridge", 0.5))
+    assert contents.evaluation_of(plan) is not None
+    assert contents.evaluation_of(plan.with_compensation("ridge", 0.5)) is None

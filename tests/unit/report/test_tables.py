@@ -8,7 +8,7 @@ from rich.console import Console
 
 from hipp_prune.evaluation.results import score
 from hipp_prune.questions.question import Question
-from hipp_prune.report.tables import format_bytes, missing_numbers, print_summary, summary_html, summary_rows
+from hipp_prune.report.tables import missing_numbers, print_summary, summary_html, summary_rows
 from tests.unit.report.synthetic import make_evaluation, make_plan, make_pruned
 
 
@@ -106,14 +106,6 @@ def test_unknown_subsets_get_a_column(questions: list[Question]) -> None:
     header, _ = summary_rows([make_evaluation(renamed, "dense", errors=[])])
     assert "POPE: mine (%)" in header
     assert "POPE: popular (%)" not in header
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0 B"), (999, "999 B"), (12_345, "12.3 kB"), (999_900, "1 MB"), (13_5 * 10**8, "13.5 GB")],
-)
-def test_format_bytes(count: int, text: str) -> None:
-    assert format_bytes(count) == text
 
 
 def test_how_models_are_compensated_is_shown_where_one_is(questions: list[Question]) -> None:

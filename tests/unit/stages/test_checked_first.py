@@ -16,6 +16,10 @@ LINES = [
     "baseline --model nowhere/at/all --questions toyworld --method flap --sparsity 0.2 --out OUT/b",
     "export nowhere/at/all --format gguf --out OUT/g",
     "search OUT/none",
+    "auto nowhere/at/all --questions toyworld --sparsity 0.3 --out OUT/a",
+    "auto toy-llava --questions toyworld --fit 1MB --out OUT/a",
+    "auto toy-llava --questions toyworld --sparsity 0.3 --out OUT",
+    "auto toy-llava --questions toyworld --out OUT/a",
     "quickstart --model nowhere/at/all --out OUT/demo",
 ]
 

@@ -25,6 +25,7 @@ from hipp_prune.files.writing import write_json
 from hipp_prune.questions.benchmark import ROLES
 from hipp_prune.questions.benchmarks import role_of
 from hipp_prune.questions.question import Question
+from hipp_prune.questions.survey import survey
 from hipp_prune.search.query.roles import check_preference
 from hipp_prune.stages.settings import LoadSettings
 
@@ -61,6 +62,8 @@ def run_cells(
     _check_budgets(cells, settings)
     claim(root, settings)
     judging = start().judging
+    for warning in survey({settings.split: judging}).warnings:
+        say(f"warning: {warning}")
     _check_preferences(cells, judging)
     _claim_questions(root, judging)
     jobs = all_jobs(cells)

@@ -68,7 +68,7 @@ class Recipe:
     check_every: int = 50
     """Steps between two lines of the log."""
     final_exam: bool = True
-    """Whether to draw the world and log the accuracy on its test split at the end; about a minute."""
+    """False ends with training; by default the world is drawn then and its test split asked, which takes a minute."""
     threads: int = 1
     """Torch threads; one each lets both families train at once on two cores."""
 

@@ -45,6 +45,12 @@ def role_of(question: Question) -> Role:
     return BENCHMARKS[question.benchmark].role
 
 
+def is_of_dense(question: Question) -> bool:
+    """Whether a question's answer is the dense model's own, rather than a truth."""
+    benchmark = BENCHMARKS.get(question.benchmark)
+    return benchmark is not None and benchmark.of_dense
+
+
 def serving(role: Role) -> tuple[str, ...]:
     """Names of the benchmarks that serve a role."""
     return tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.role == role)

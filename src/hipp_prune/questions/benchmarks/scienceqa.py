@@ -25,6 +25,7 @@ from hipp_prune.questions.multiple_choice import (
     LETTERS,
     ChoiceScore,
     Tally,
+    option_lines,
     plain_mean,
     predict_letter,
     restore_choice,
@@ -184,7 +185,7 @@ def _official_question(pid: str, problem: _Problem, images: Path) -> Question:
     return Question(
         benchmark="scienceqa",
         id=pid,
-        prompt=_llava_spacing(context + text + _option_lines(choices)) + INSTRUCTION,
+        prompt=_llava_spacing(context + text + option_lines(choices)) + INSTRUCTION,
         image=image,
         answers=tuple(LETTERS[: len(choices)]),
         gold=problem.answer,
@@ -216,7 +217,7 @@ def _load_flattened(file: Path, images: Path, skip_bad: SkipBad | None) -> list[
 def _flattened_question(record: _Flattened, where: str, images: Path) -> Question:
     prompt = _llava_spacing(record.prompt.removesuffix(INSTRUCTION))
     choices = record.choices
-    options = _option_lines(choices).replace("  ", " ")
+    options = option_lines(choices).replace("  ", " ")
     if not prompt.endswith(options):
         raise QuestionError(
             f"{where}: expected field 'prompt' to end with its {len(choices)} lettered choices, "
@@ -240,10 +241,6 @@ def _below_images(name: str) -> PurePosixPath:
     """The path below the image folder: flattened files write ``images/test/11/image.png``."""
     path = PurePosixPath(name)
     return path.relative_to("images") if path.is_relative_to("images") else path
-
-
-def _option_lines(choices: list[str]) -> str:
-    return "".join(f"\n{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
 
 
 def _llava_spacing(body: str) -> str:

@@ -3,6 +3,9 @@
 Nothing is evaluated. Candidates are what the search answers preferences with over a grid of preferences and budgets,
 the surrogate's optima over the same grid, and every plan in the archive.
 
+With targets (``search.query.targets``), only plans within them are candidates, among them the largest one for every
+preference of the grid.
+
 An accuracy is met where the *lower end* of its 90% interval reaches it, since a requirement is a promise; a saving is
 known exactly.
 """
@@ -24,6 +27,7 @@ from hipp_prune.search.archive import Evaluation, kept_matrix
 from hipp_prune.search.query.forecast import Forecast
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.query.roles import measured_part, measured_roles
+from hipp_prune.search.query.targets import Target, largest_plans, meet_all, target_notes
 from hipp_prune.search.query.uniform import predicted_returns
 from hipp_prune.search.surrogate import best_ratios
 
@@ -96,6 +100,17 @@ class _Candidates:
             return np.maximum(0.0, self.mean[:, column] - self.margin[:, column])
         return self.savings[name]
 
+    def within(self, targets: Sequence[Target]) -> "_Candidates":
+        """Those that meet all targets."""
+        met = meet_all(targets, self.kept)
+        return _Candidates(
+            kept=self.kept[met],
+            names=self.names,
+            mean=self.mean[met],
+            margin=self.margin[met],
+            savings={name: saved[met] for name, saved in self.savings.items()},
+        )
+
     def meet(self, requirement: Requirement) -> np.ndarray:
         """Which plans meet it, bool [P]."""
         result: np.ndarray = self.sure(requirement.name) >= requirement.value - _ROUNDING
@@ -109,6 +124,7 @@ def meet_requirements(
     requirements: Sequence[Requirement],
     *,
     preference: Preference | None = None,
+    targets: Sequence[Target] = (),
     align: int = 1,
 ) -> Plan:
     """The plan of largest predicted return among those that meet all requirements; its notes say what is predicted.
@@ -119,20 +135,21 @@ def meet_requirements(
         archive: its evaluations.
         requirements: at least one.
         preference: weighs the objectives; by default those without a requirement count alike (all three, where
-            each has one).
+            each has one; with targets, compression is not free).
+        targets: what the plan may take at the most.
         align: kept counts are multiples of this.
 
     Raises:
         InputError: if a requirement cannot be judged in this run, or is given twice.
         RequirementError: if no candidate meets all, saying what is attainable.
-        BudgetError: if the box does not allow the alignment.
+        BudgetError: if the box does not allow the alignment, or targets are met by no plan or by every one.
     """
     _check(requirements, {*forecast.names, *_savings(planner.space, planner.space.widths)})
-    preference = preference or _default_preference(requirements, archive)
-    found = _candidates(planner, forecast, archive, requirements, preference, align)
+    preference = preference or _default_preference(requirements, archive, targeted=bool(targets))
+    found = _candidates(planner, forecast, archive, requirements, preference, targets, align)
     meets = np.logical_and.reduce([found.meet(requirement) for requirement in requirements])
     if not meets.any():
-        raise RequirementError(_attainable(found, requirements))
+        raise RequirementError(_attainable(found, requirements, targets))
     values = predicted_returns(planner, forecast.whole.surrogate, found.kept) @ preference.vector
     best = int(np.where(meets, values, -np.inf).argmax())
     return planner.plan(
@@ -140,6 +157,7 @@ def meet_requirements(
         preference=preference,
         align=align,
         require={requirement.name: requirement.value for requirement in requirements},
+        **target_notes(targets, found.kept[best]),
         predicted={
             name: {"mean": float(found.mean[best, column]), "margin": float(found.margin[best, column])}
             for column, name in enumerate(found.names)
@@ -159,8 +177,10 @@ def _check(requirements: Sequence[Requirement], judged: set[str]) -> None:
             )
 
 
-def _default_preference(requirements: Sequence[Requirement], archive: Sequence[Evaluation]) -> Preference:
-    names = {requirement.name for requirement in requirements}
+def _default_preference(
+    requirements: Sequence[Requirement], archive: Sequence[Evaluation], *, targeted: bool
+) -> Preference:
+    names = {requirement.name for requirement in requirements} | (set(SAVINGS) if targeted else set())
     free = [float(names.isdisjoint(each)) for each in (*map(serving, ROLES), SAVINGS)]
     default = Preference.of(free if any(free) else [1.0] * len(OBJECTIVES))
     return measured_part(default, measured_roles(archive))
@@ -172,6 +192,7 @@ def _candidates(
     archive: Sequence[Evaluation],
     requirements: Sequence[Requirement],
     preference: Preference,
+    targets: Sequence[Target],
     align: int,
 ) -> _Candidates:
     space, config = planner.space, planner.config
@@ -190,13 +211,15 @@ def _candidates(
         grid=1,
     )
     proposed = [planner.answers.kept(asked, interval, align=align), space.kept(ratios, align=align)]
+    proposed += [largest_plans(planner, targets, preferences, align=align)] if targets else []
     evaluated = kept_matrix(list(archive))
     evaluated = evaluated[(evaluated % align == 0).all(axis=1)]
     kept = np.unique(np.concatenate([*proposed, evaluated]), axis=0)
     mean, margin = forecast.accuracies(kept, space)
-    return _Candidates(
+    found = _Candidates(
         kept=kept, names=forecast.names, mean=mean, margin=margin, savings=_savings(space, kept)
     )
+    return found.within(targets) if targets else found
 
 
 def _savings(space: PlanSpace, kept: Ints) -> dict[str, Floats]:
@@ -230,9 +253,11 @@ def _budgets(space: PlanSpace, s_max: float, requirements: Sequence[Requirement]
     return np.unique(np.clip([*np.linspace(0.0, s_max, _BUDGETS), *beyond], least, most))
 
 
-def _attainable(found: _Candidates, requirements: Sequence[Requirement]) -> str:
+def _attainable(
+    found: _Candidates, requirements: Sequence[Requirement], targets: Sequence[Target] = ()
+) -> str:
     """One sentence: what is out of reach, what is predicted there, and what each requirement could be instead."""
-    first, *rest = map(str, requirements)
+    first, *rest = [*map(str, requirements), *(target.flag for target in targets)]
     sentence = first + (f" with {' and '.join(rest)}" if rest else "") + " is out of reach"
     if predictions := _most_accurate(found, requirements):
         sentence += f": predicted at most {' and '.join(predictions)}"

@@ -37,3 +37,9 @@ def check_preference(preference: Preference, measured: Sequence[Role]) -> None:
                 f"{' and '.join(measured)}; ask for {measured_part(preference, measured)}, or calibrate and search "
                 f"with questions that measure {role}"
             )
+
+
+def even_preference(evaluations: Iterable[Evaluation]) -> str:
+    """The preference that weighs all that was measured alike, and compression: ``1,1,1``, or ``1,0,1``."""
+    measured = measured_roles(evaluations)
+    return ",".join(["1" if role in measured else "0" for role in ROLES] + ["1"])

@@ -16,6 +16,7 @@ from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Evaluation
 from hipp_prune.search.query.planner import Planner
+from hipp_prune.search.query.targets import Target, check_targets, meet_all, target_notes
 from hipp_prune.search.surrogate import Surrogate, fit_surrogate
 
 
@@ -25,6 +26,7 @@ def best_uniform(
     preference: Preference,
     *,
     sparsity: float | None = None,
+    targets: Sequence[Target] = (),
     align: int = 1,
 ) -> Plan:
     """The plan of one width that a preference likes best, its neurons those that the run's ranking keeps.
@@ -34,11 +36,12 @@ def best_uniform(
         archive: its evaluations.
         preference: λ.
         sparsity: fixes the sparsity, to half a neuron a block; by default any within the search's budget may win.
+        targets: instead of a sparsity: the widest plan that meets them is taken.
         align: the width is a multiple of this.
 
     Raises:
         InputError: if the run prunes rows, whose blocks always stay as wide as they are.
-        BudgetError: if the box does not allow the sparsity, or no width.
+        BudgetError: if the box does not allow the sparsity, or no width, or targets are met by none or by every one.
     """
     space, config = planner.space, planner.config
     if space.unit != "coupled":
@@ -47,6 +50,11 @@ def best_uniform(
             "its width; search with --unit coupled"
         )
     kept = one_width_counts(space, align)
+    if targets:
+        check_targets(targets, narrowest=kept[0], widest=kept[-1], r_max=space.r_max)
+        widest = kept[np.flatnonzero(meet_all(targets, kept))[-1]]
+        notes = target_notes(targets, widest)
+        return planner.plan(widest, preference=preference, align=align, uniform=True, **notes)
     saved = space.sparsity(kept)
     if sparsity is None:
         excess = np.maximum(0.0, np.maximum(config.s_min - saved, saved - config.s_max))

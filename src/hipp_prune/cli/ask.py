@@ -1,0 +1,59 @@
+"""The verb that lets the dense and the pruned model answer side by side."""
+
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from hipp_prune.files.ranges import Count
+from hipp_prune.files.strict import check_settings
+from hipp_prune.stages.settings import LoadSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """Ask a checkpoint about pictures in your own words, beside the dense model if it is named.
+
+    Objects of COCO's 80 categories that only the pruned model names are marked: ‹dog›.
+
+    Example: hipp-prune ask smaller --dense toy-llava --image photo.jpg "What do you see?"
+    """
+
+    checkpoint: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CKPT")]
+    """A checkpoint that prune wrote, or any other model."""
+    prompts: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="QUESTION")]
+    """What is asked of every picture."""
+    image: tyro.conf.UseAppendAction[tuple[Path, ...]]
+    """A picture; may be repeated."""
+    dense: str | None = None
+    """The model that the checkpoint was pruned from."""
+    max_tokens: Count = 64
+    """Of each answer, at most."""
+    loading: LoadSettings = LoadSettings()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def run(self) -> None:
+        """Calls ``stages.ask`` for one model after the other."""
+        from hipp_prune.report.side_by_side import print_beside
+        from hipp_prune.report.terminal import remark, say
+        from hipp_prune.stages.ask import ask
+
+        models = [self.checkpoint] if self.dense is None else [self.dense, self.checkpoint]
+        said = [
+            ask(model, self.prompts, self.image, max_tokens=self.max_tokens, loading=self.loading)
+            for model in models
+        ]
+        for (image, prompt), answers in zip(
+            product(self.image, self.prompts), zip(*said, strict=True), strict=True
+        ):
+            say(f"{image}: {prompt}")
+            if len(answers) == 1:
+                say(answers[0])
+            else:
+                print_beside(*answers)
+        if self.dense is None:
+            remark("add --dense MODEL to see beside it what the model that it was pruned from says")

@@ -1,0 +1,59 @@
+"""What a configuration says of blocks that pruning made, and how it names the code that such blocks need."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from transformers.models.auto import modeling_auto
+
+from hipp_prune.errors import UnsupportedModelError
+from hipp_prune.models.uneven import DOWN_BIAS, KEY_VALUE_HEADS, REMOTE_CODE
+
+
+def pruned_settings(
+    text: Mapping[str, Any],
+    widths: Sequence[int],
+    *,
+    down_bias: bool = False,
+    heads: Sequence[int] | None = None,
+) -> dict[str, Any]:
+    """The settings of a language model that pruning changes; None for one that it takes away.
+
+    Args:
+        text: its settings before.
+        widths: neurons that each block keeps.
+        down_bias: whether the down projections gain biases.
+        heads: key/value heads that each block keeps; as before if none are given.
+    """
+    equal = len(set(widths)) == 1
+    blocks = {str(block): {"intermediate_size": width} for block, width in enumerate(widths)}
+    return {
+        "intermediate_size": widths[0] if equal else text["intermediate_size"],
+        "per_layer_config": None if equal else blocks,
+        DOWN_BIAS: True if down_bias else text.get(DOWN_BIAS),
+        KEY_VALUE_HEADS: text.get(KEY_VALUE_HEADS) if heads is None else list(heads),
+    }
+
+
+def needs_code(settings: Mapping[str, Any]) -> bool:
+    """Whether the stock class cannot model these settings of a language model."""
+    return any(settings.get(name) for name in ("per_layer_config", DOWN_BIAS, KEY_VALUE_HEADS))
+
+
+def auto_map(model_type: str) -> dict[str, str]:
+    """How ``config.json`` names the classes of our remote code.
+
+    Raises:
+        UnsupportedModelError: if transformers has no image-text-to-text class for the model type.
+    """
+    names: dict[str, Mapping[str, Any]] = {
+        "AutoModel": modeling_auto.MODEL_MAPPING_NAMES,
+        "AutoModelForImageTextToText": modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+    }
+    if not all(model_type in classes for classes in names.values()):
+        raise UnsupportedModelError(
+            f"expected a model_type that transformers has an image-text-to-text class for, found "
+            f"{model_type!r}; only those can be stored with blocks of uneven width"
+        )
+    return {
+        auto: f"{REMOTE_CODE.removesuffix('.py')}.{classes[model_type]}" for auto, classes in names.items()
+    }

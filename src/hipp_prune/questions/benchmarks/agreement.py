@@ -1,0 +1,151 @@
+"""Agreement with the dense model: questions that come without an answer, to which its own is the one wanted.
+
+A source is a folder of pictures, about each of which one prompt asks (``prompt=``), or a file of questions with the
+dense model's answers, as ``calibrate`` leaves it in the run: JSON lines with ``id``, ``prompt``, ``answer``, ``image``
+(a path, or none) and ``cut`` (whether the answer goes on). A pruned model's return is −KL(dense ∥ pruned) over the
+answer's tokens, its score the share of questions that it answers in the same words.
+"""
+
+import json
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Len
+
+from hipp_prune.errors import QuestionError
+from hipp_prune.questions.benchmark import Benchmark, Loading, Rule
+from hipp_prune.questions.multiple_choice import ChoiceScore, Tally, plain_mean, restore_choice
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.records import Identifier, read_records
+
+_TITLE = "agreement with the dense model"
+PROMPT = "Describe the image in one sentence."
+"""What is asked about a picture if the source says nothing else."""
+
+_PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Record:
+    """A question with the dense model's answer."""
+
+    id: Identifier
+    prompt: Annotated[str, Len(1)]
+    answer: Annotated[str, Len(1)]
+    image: str | None = None
+    group: str | None = None
+    cut: bool = False
+
+
+def load(path: Path, how: Loading) -> list[Question]:
+    """A question about every picture of a folder, without an answer; or those of a file, with the dense model's.
+
+    Raises:
+        QuestionError: no picture in the folder, or a record of the file is none.
+    """
+    if path.is_dir():
+        return _about_pictures(path, how.options.get("prompt", PROMPT))
+    questions = [_question(record, where) for where, record in read_records(path, _Record, how.skip_bad)]
+    if not questions:
+        raise QuestionError(f"{path}: expected questions with the dense model's answers, found none")
+    return questions
+
+
+def _question(record: _Record, where: str) -> Question:
+    if not record.answer.strip():
+        raise QuestionError(f"{where}: expected an answer, found white space; calibrate again")
+    return Question(
+        benchmark=BENCHMARK.name,
+        id=str(record.id),
+        prompt=record.prompt,
+        image=None if record.image is None else Path(record.image),
+        answers=(record.answer,),
+        gold=0,
+        subset="all",
+        group=record.group or record.image or record.prompt,
+        cut=record.cut,
+    )
+
+
+def _about_pictures(folder: Path, prompt: str) -> list[Question]:
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PICTURES and path.is_file())
+    if not found:
+        raise QuestionError(
+            f"{folder}: expected pictures ({', '.join(sorted(_PICTURES))}), found none; give the folder with them"
+        )
+    return [
+        Question(
+            benchmark=BENCHMARK.name,
+            id=f"agreement/{path.relative_to(folder).as_posix()}",
+            prompt=prompt,
+            image=path,
+            answers=(),
+            gold=0,
+            subset="all",
+            group=str(path),
+        )
+        for path in found
+    ]
+
+
+def answer_line(question: Question) -> str:
+    """The line of a file of answers that ``load`` reads a question from."""
+    image = None if question.image is None else str(question.image.absolute())
+    own = {None, str(question.image), question.prompt}
+    content = {
+        "id": question.id,
+        "prompt": question.prompt,
+        "answer": question.answer,
+        "image": image,
+        "group": None if question.group in own else question.group,
+        "cut": question.cut,
+    }
+    return json.dumps(content, ensure_ascii=False) + "\n"
+
+
+def parse(question: Question, text: str, rule: Rule) -> int | None:  # noqa: ARG001 read alike by every rule
+    """0 for the dense model's words, whatever the capitals, spaces and full stop; 1 for others."""
+    return 0 if _plain(text) == _plain(question.answer) else 1
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split()).rstrip(".")
+
+
+def score(
+    questions: Sequence[Question],
+    predictions: Sequence[int | None],
+    rule: Rule,  # noqa: ARG001
+) -> ChoiceScore:
+    """The share of questions that are answered in the dense model's words."""
+    tally = Tally.of(list(zip(questions, predictions, strict=True)))
+    return ChoiceScore(title=_TITLE, overall=tally, parts={})
+
+
+def stratum(question: Question) -> Hashable:
+    """All are of one kind."""
+    return question.subset
+
+
+def aliases(questions: Sequence[Question]) -> Mapping[str, Question]:  # noqa: ARG001
+    """Stored answers go by the ids as they are."""
+    return {}
+
+
+BENCHMARK = Benchmark(
+    name="agreement",
+    title=_TITLE,
+    role="utility",
+    options=("prompt",),
+    instruction="",
+    load=load,
+    parse=parse,
+    score=score,
+    restore=restore_choice,
+    mean=plain_mean,
+    stratum=stratum,
+    aliases=aliases,
+    of_dense=True,
+)

@@ -1,0 +1,5 @@
+"""A person's own questions with short free answers that count for robustness: rows of any table (``questions.own``)."""
+
+from hipp_prune.questions.own.benchmarks import own_short_answers
+
+BENCHMARK = own_short_answers("Short answers (robustness)", role="robustness")

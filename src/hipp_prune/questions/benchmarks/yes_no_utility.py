@@ -1,0 +1,5 @@
+"""A person's own yes/no questions that count for utility: rows of any table (``questions.own``)."""
+
+from hipp_prune.questions.own.benchmarks import own_yes_no
+
+BENCHMARK = own_yes_no("Yes/no questions (utility)", role="utility")

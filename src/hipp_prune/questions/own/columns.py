@@ -1,0 +1,150 @@
+"""Which column is which: by its own name, or by the option ``columns=``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from string import ascii_uppercase
+
+from hipp_prune.errors import QuestionError
+from hipp_prune.files.faults import name
+from hipp_prune.questions.own.table import QuestionTable
+
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+"""What the names of pictures end with."""
+
+FORM = "columns=image:photo+question:q"
+"""How the option is written: our name, their name, and a plus between columns."""
+
+_ALIKE: Mapping[str, tuple[str, ...]] = {
+    "image": ("file_name", "photo", "picture", "img", "image_path", "image_file", "filename", "file", "path"),
+    "question": ("q", "prompt", "query", "instruction", "problem", "text"),
+    "answer": ("label", "gold", "target", "gt", "ground_truth", "gt_answer", "answers", "solution"),
+    "choices": ("options",),
+    "id": (),
+    "group": (),
+    "role": (),
+}
+"""What others call our columns: offered in a sentence, never taken unasked, but for the one name below."""
+
+COLUMNS = tuple(_ALIKE)
+"""Our names."""
+
+_FILE_NAME = "file_name"
+"""What metadata of Hugging Face's image folders call the picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Where the cells of a table stand."""
+
+    names: Mapping[str, str]
+    """The table's names by ours; what it has not is absent."""
+    letters: tuple[str, ...]
+    """Columns A, B, C … that hold a choice each; empty where there are none."""
+
+
+def match_columns(table: QuestionTable, given: str | None) -> Columns:
+    """Finds our columns in a table.
+
+    Names are compared without regard to capitals. A picture, a question or an answer that seems to be there under
+    another name is never passed over: the sentence prints the option that names it.
+
+    Args:
+        table: the rows.
+        given: what ``columns=`` says; None for nothing.
+
+    Raises:
+        QuestionError: ``given`` is malformed or names no column, or a column is missing.
+    """
+    names = {} if given is None else _parse(given, table)
+    taken = set(names.values())
+    for ours in COLUMNS:
+        if ours not in names and (found := _named(ours, table.columns)) and found not in taken:
+            names[ours] = found
+    if "image" not in names and _FILE_NAME in table.columns and _FILE_NAME not in taken:
+        names["image"] = _FILE_NAME
+    missing = [
+        ours for ours in ("image", "question", "answer") if ours not in names and _needed(ours, table, names)
+    ]
+    if missing:
+        raise QuestionError(_told(table, names, missing))
+    return Columns(names=names, letters=_letters(table.columns))
+
+
+def _parse(given: str, table: QuestionTable) -> dict[str, str]:
+    """Reads ``image:photo+question:q``."""
+    names: dict[str, str] = {}
+    for part in given.split("+"):
+        ours, _, theirs = part.partition(":")
+        if ours not in COLUMNS or not theirs or ours in names:
+            raise QuestionError(
+                f"{table.place}: expected columns= to map {', '.join(COLUMNS)}, each once, as in {FORM}, found "
+                f"{name(part)}; correct it"
+            )
+        if theirs not in table.columns:
+            raise QuestionError(
+                f"{table.place}: expected a column {name(theirs)}, as columns= says, found {_listed(table.columns)}; "
+                "correct it"
+            )
+        names[ours] = theirs
+    return names
+
+
+def _named(ours: str, columns: Sequence[str]) -> str | None:
+    """The column of that name, whatever its capitals."""
+    if ours in columns:
+        return ours
+    return next((column for column in columns if column.strip().casefold() == ours), None)
+
+
+def _letters(columns: Sequence[str]) -> tuple[str, ...]:
+    """A, B … as far as they go, at least two."""
+    found: list[str] = []
+    for letter in ascii_uppercase:
+        if letter not in columns:
+            break
+        found.append(letter)
+    return tuple(found) if len(found) > 1 else ()
+
+
+def _needed(ours: str, table: QuestionTable, names: Mapping[str, str]) -> bool:
+    """Whether a column that is not there should be: questions always, the others if one looks like them."""
+    return ours == "question" or _looking_like(ours, table, names) is not None
+
+
+def _looking_like(ours: str, table: QuestionTable, names: Mapping[str, str]) -> str | None:
+    """The column that may be meant: by its name, and pictures by what stands in the first row."""
+    free = [column for column in table.columns if column not in names.values()]
+    for alike in _ALIKE[ours]:
+        if found := _named(alike, free):
+            return found
+    if ours != "image":
+        return None
+    _, first = next(iter(table.rows), ("", {}))
+    return next((column for column in free if _is_picture(first.get(column))), None)
+
+
+def _is_picture(cell: object) -> bool:
+    if isinstance(cell, str):
+        return PurePath(cell).suffix.lower() in PICTURE_ENDINGS
+    return isinstance(cell, bytes) or (isinstance(cell, Mapping) and cell.keys() >= {"bytes", "path"})
+
+
+def _told(table: QuestionTable, names: Mapping[str, str], missing: Sequence[str]) -> str:
+    """What is missing, what was found, and the very option to add."""
+    mapped = {ours: theirs for ours, theirs in names.items() if ours != theirs.casefold() != _FILE_NAME}
+    free = [column for column in table.columns if column not in names.values()]
+    for ours in missing:
+        guess = _looking_like(ours, table, names) or next(iter(free), None)
+        if guess is not None:
+            mapped[ours] = guess
+            free = [column for column in free if column != guess]
+    option = "+".join(f"{ours}:{theirs}" for ours, theirs in mapped.items())
+    remedy = f"say which is which: {table.place},columns={option}" if option else "add it"
+    wanted = f"a column {missing[0]}" if len(missing) == 1 else f"columns {' and '.join(missing)}"
+    return f"{table.place}: expected {wanted}, found {_listed(table.columns)}; {remedy}"
+
+
+def _listed(columns: Sequence[str]) -> str:
+    shown = ", ".join(map(name, columns[:12]))
+    return f"{shown}, …" if len(columns) > 12 else shown or "no column"

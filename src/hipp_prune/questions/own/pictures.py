@@ -1,0 +1,95 @@
+"""A cell that holds a picture: the path of a file, or its bytes, which are written into the cache once."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from hipp_prune.errors import ImageError, QuestionError
+from hipp_prune.files.faults import shown
+from hipp_prune.files.writing import atomic_path
+from hipp_prune.questions.own.columns import PICTURE_ENDINGS
+from hipp_prune.questions.own.table import empty, row_error
+from hipp_prune.questions.records import CORRECT_OR_SKIP
+
+FOLDER = "pictures"
+"""Below the cache."""
+_LONGEST_PATH = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureCells:
+    """Where pictures of a table lie, and where those without a file of their own are written."""
+
+    home: Path | None
+    """The folder that paths start from; None where only absolute ones can be."""
+    cache: Path
+    """Bytes become files in a folder of it, called after their content."""
+    need_images: bool
+    """False where no picture is opened; nothing is looked for or written then."""
+
+    def find(self, cell: object, where: str) -> Path | None:
+        """The file of a picture; None for an empty cell.
+
+        Args:
+            cell: a path, bytes, or what a data set has for a picture: a mapping of ``bytes`` and ``path``.
+            where: the row, for a sentence.
+
+        Raises:
+            QuestionError: it is something else.
+            ImageError: there is no such file.
+            RunError: if the cache cannot be written.
+        """
+        if isinstance(cell, list) and len(cell) == 1:
+            cell = cell[0]
+        name = ""
+        if isinstance(cell, Mapping) and cell.keys() <= {"bytes", "path"}:
+            name = cell.get("path") or ""
+            cell = cell.get("bytes") or name
+        if empty(cell):
+            return None
+        if isinstance(cell, bytes):
+            return self._kept(cell, name)
+        if isinstance(cell, str):
+            return self._file(cell, where)
+        raise row_error(where, "one picture, as a path or as bytes", shown(cell))
+
+    def _file(self, text: str, where: str) -> Path:
+        if "://" in text:
+            raise ImageError(
+                f"{where}: expected the path of a picture, found the address {shown(text)}; download it first, or "
+                "skip bad records"
+            )
+        if len(text) > _LONGEST_PATH or "\0" in text:
+            raise row_error(where, "the path of a picture", shown(text))
+        path = Path(text)
+        if not path.is_absolute():
+            if self.home is None:
+                raise QuestionError(
+                    f"{where}: expected the bytes of a picture or an absolute path, found {shown(text)}; say where "
+                    f"its pictures lie with images=DIR, or {CORRECT_OR_SKIP}"
+                )
+            path = self.home / path
+        if self.need_images and not _is_file(path):
+            raise ImageError(
+                f"{where}: expected a picture at {path}, found none; {CORRECT_OR_SKIP}, or say where pictures lie "
+                "with images=DIR"
+            )
+        return path
+
+    def _kept(self, content: bytes, name: str) -> Path:
+        """The file that holds these bytes: written whole, once, under their hash."""
+        suffix = PurePath(name).suffix.lower()
+        suffix = suffix if suffix in PICTURE_ENDINGS else ""
+        path = self.cache / FOLDER / f"{hashlib.sha256(content).hexdigest()}{suffix}"
+        if self.need_images and not path.is_file():
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(content)
+        return path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False

@@ -1,0 +1,216 @@
+"""From a row to a question: its kind is told by the row, and what could mean two things is refused.
+
+- an answer that is yes or no (or true or false) in any capitals makes a question for **Yes or No**;
+- choices make a question for the **letter** of one, whatever the answer looks like;
+- any other answer is a **short** one, in the model's own words.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Len
+
+from hipp_prune.errors import QuestionError
+from hipp_prune.files.faults import shown
+from hipp_prune.files.strict import check_value, sound_json
+from hipp_prune.questions.benchmark import Role
+from hipp_prune.questions.multiple_choice import MOST_LETTERS, option_lines
+from hipp_prune.questions.own.columns import Columns
+from hipp_prune.questions.own.table import Cells, empty, row_error
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.records import CORRECT_OR_SKIP, Identifier
+from hipp_prune.questions.yes_no import YES_NO
+
+Kind = Literal["yes-no", "choices", "short-answers"]
+"""What a row asks for; also the name of the benchmark that its questions are of."""
+
+ROLES_OF_KINDS: Mapping[Kind, Role] = {
+    "yes-no": "robustness",
+    "choices": "utility",
+    "short-answers": "utility",
+}
+"""What answers count for where the row does not say."""
+
+INSTRUCTIONS_OF_KINDS: Mapping[Kind, str] = {
+    "yes-no": "\nAnswer the question using a single word or phrase.",
+    "choices": "\nAnswer with the option's letter from the given choices directly.",
+    "short-answers": "\nAnswer the question using a single word or phrase.",
+}
+"""What LLaVA-1.5 appends to questions of a kind."""
+
+_YES_NO = {"yes": "Yes", "no": "No", "true": "Yes", "false": "No"}
+_SEPARATOR = "|"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionRow:
+    """What a row says, but for its picture."""
+
+    question: Annotated[str, Len(1, 2**16)]
+    answer: bool | int | str
+    choices: Annotated[list[str | int], Len(2, len(MOST_LETTERS))] | None = None
+    id: Identifier | None = None
+    group: Annotated[str, Len(1, 2**16)] | int | None = None
+    """Questions of one group never fall into different splits; by default those about one picture."""
+    role: Role | None = None
+    """What the answer counts for; by default the kind's role."""
+
+    @property
+    def kind(self) -> Kind:
+        """What it asks for."""
+        if self.choices is not None:
+            return "choices"
+        return "short-answers" if self.yes_or_no is None else "yes-no"
+
+    @property
+    def yes_or_no(self) -> str | None:
+        """The answer as Yes or No; None where it is neither."""
+        return _YES_NO.get(str(self.answer).strip().rstrip(".").casefold())
+
+    @property
+    def texts(self) -> list[str]:
+        """What the choices say, without spaces around."""
+        return [str(choice).strip() for choice in self.choices or ()]
+
+
+def read_row(cells: Cells, columns: Columns, where: str) -> QuestionRow:
+    """The row that cells make.
+
+    Args:
+        cells: by the table's names.
+        columns: which of them is which.
+        where: the row, for a sentence.
+
+    Raises:
+        QuestionError: a cell is missing, or holds something of another type or length.
+    """
+    said = {
+        ours: cells[theirs]
+        for ours, theirs in columns.names.items()
+        if ours != "image" and not empty(cells.get(theirs))
+    }
+    if "choices" in said:
+        said["choices"] = _listed(said["choices"], where)
+    if lettered := _lettered(cells, columns, where):
+        if "choices" in said:
+            raise row_error(
+                where, "choices either in one column or in columns A, B …, not in both", "both filled"
+            )
+        said["choices"] = lettered
+    for ours in ("question", "answer"):
+        if ours not in said:
+            raise row_error(where, f"a cell in column {columns.names.get(ours, ours)}", "an empty one")
+    return check_value(
+        _plain(said, where),
+        QuestionRow,
+        where=where,
+        remedy=CORRECT_OR_SKIP,
+        error=QuestionError,
+        foreign=True,
+    )
+
+
+def _plain(said: dict[str, Any], where: str) -> dict[str, Any]:
+    """Cells as JSON can have them."""
+    for ours, cell in said.items():
+        try:
+            json.dumps(cell)
+        except (TypeError, ValueError, RecursionError) as odd:
+            raise row_error(where, f"text or a number in column {ours}", shown(cell)) from odd
+    return said
+
+
+def _listed(cell: object, where: str) -> object:
+    """Choices written as a list in JSON, or between bars."""
+    if not isinstance(cell, str):
+        return cell
+    if cell.lstrip().startswith("["):
+        return sound_json(cell, where=f"{where}, choices", remedy=CORRECT_OR_SKIP, error=QuestionError)
+    if _SEPARATOR not in cell:
+        raise row_error(where, 'choices as ["one", "two"] or one|two', shown(cell))
+    return [choice.strip() for choice in cell.split(_SEPARATOR)]
+
+
+def _lettered(cells: Cells, columns: Columns, where: str) -> list[Any]:
+    """Choices in columns A, B, C …; a row may have fewer than there are columns, but none may be left out."""
+    found = [cells.get(letter) for letter in columns.letters]
+    while found and empty(found[-1]):
+        found.pop()
+    if any(map(empty, found)):
+        raise row_error(
+            where, f"choices in columns A to {columns.letters[len(found) - 1]}", "an empty one between"
+        )
+    return found
+
+
+def make_question(
+    row: QuestionRow, kind: Kind, where: str, *, id: str, subset: str, image: Path | None
+) -> Question:
+    """The question that a row of a kind asks.
+
+    Args:
+        row: what it says.
+        kind: what it asks for.
+        where: the row, for a sentence.
+        id: unique among questions.
+        subset: the part it is counted under.
+        image: its picture.
+
+    Raises:
+        QuestionError: the answer is none of the kind, or could be two of the choices.
+    """
+    text, instruction = (
+        row.question.strip().removesuffix(INSTRUCTIONS_OF_KINDS[kind]),
+        INSTRUCTIONS_OF_KINDS[kind],
+    )
+    if kind == "choices":
+        text += option_lines(row.texts)
+        answers, gold = tuple(MOST_LETTERS[: len(row.texts)]), _chosen(row, where)
+    elif kind == "yes-no":
+        if row.yes_or_no is None:
+            raise row_error(where, "an answer that is Yes or No", shown(row.answer))
+        answers, gold = YES_NO, YES_NO.index(row.yes_or_no)
+    else:
+        answers, gold = (str(row.answer).strip(),), 0
+    return Question(
+        benchmark=benchmark_name(kind, row.role),
+        id=id,
+        prompt=text + instruction,
+        image=image,
+        answers=answers,
+        gold=gold,
+        subset=subset,
+        group=str(row.group) if row.group is not None else text if image is None else str(image),
+    )
+
+
+def benchmark_name(kind: Kind, role: Role | None) -> str:
+    """Of the benchmark that serves a role with questions of a kind: the kind, and the role where it is another."""
+    return kind if role in (None, ROLES_OF_KINDS[kind]) else f"{kind}-{role}"
+
+
+def _chosen(row: QuestionRow, where: str) -> int:
+    """Index of the choice that the answer names by its letter, its text or its index from 0."""
+    texts, answer = row.texts, row.answer
+    text = str(answer).strip()
+    meant = {index for index, choice in enumerate(texts) if choice == text}
+    letter = text.strip("().").upper()
+    if not isinstance(answer, bool) and len(letter) == 1 and letter in MOST_LETTERS[: len(texts)]:
+        meant.add(MOST_LETTERS.index(letter))
+    if not isinstance(answer, bool) and text.isascii() and text.isdecimal() and int(text) < len(texts):
+        meant.add(int(text))
+    if len(meant) == 1:
+        return meant.pop()
+    letters = " and ".join(MOST_LETTERS[index] for index in sorted(meant))
+    wanted = f"a letter A to {MOST_LETTERS[len(texts) - 1]}, the text of a choice, or its index from 0"
+    found = f"{shown(answer)}, which could be {letters}" if meant else shown(answer)
+    raise row_error(where, f"the answer to be {wanted}", found)
+
+
+def index_beyond(row: QuestionRow) -> bool:
+    """Whether the answer is the number of choices: then a file counts them from 1, and every index in it is wrong."""
+    text = str(row.answer).strip()
+    return row.choices is not None and text == str(len(row.texts)) and text not in row.texts

@@ -1,0 +1,111 @@
+"""A table: rows of named cells, read from CSV or JSON."""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from hipp_prune.errors import QuestionError
+from hipp_prune.files.faults import name
+from hipp_prune.files.reading import LARGEST, read_text
+from hipp_prune.questions.records import CORRECT_OR_SKIP, SkipBad, read_records, skip_or_raise
+
+Cells = Mapping[str, Any]
+"""A row: cells by the names of their columns; text, numbers, truth values, lists, bytes, None."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionTable:
+    """Rows of questions, wherever they come from."""
+
+    place: str
+    """What the user named, for sentences."""
+    name: str
+    """What the ids of its questions begin with, and the part they are counted under."""
+    columns: tuple[str, ...]
+    rows: Iterable[tuple[str, Cells]]
+    """Where each row stands, and its cells; may be gone through again."""
+    home: Path | None
+    """The folder that paths of pictures start from; None where there is none."""
+
+
+def read_csv(path: Path, skip_bad: SkipBad | None = None) -> QuestionTable:
+    """A file of comma-, semicolon- or tab-separated values, whose first line names the columns.
+
+    Semicolons separate where the first line has some and no comma, as spreadsheets write it in many countries.
+
+    Raises:
+        QuestionError: it is missing, not UTF-8, empty, names a column twice, or a row has more or fewer cells than
+            there are columns (skippable).
+    """
+    text = read_text(path, remedy="check the path", error=QuestionError)
+    lines = _csv_lines(path, text)
+    _, columns = next(lines, (1, []))
+    columns = [column.strip() for column in columns]
+    if not any(columns):
+        raise QuestionError(
+            f"{path}: expected a first line with the names of the columns, found none; add it"
+        )
+    if twice := next((column for column in columns if columns.count(column) > 1), None):
+        raise QuestionError(
+            f"{path}: expected every column once, found {name(twice)} again; rename one of them"
+        )
+    rows: list[tuple[str, Cells]] = []
+    for line, cells in lines:
+        where = f"{path}:{line}"
+        if len(cells) == len(columns):
+            rows.append((where, dict(zip(columns, cells, strict=True))))
+        else:
+            wrong = f"{where}: expected {len(columns)} cells, one a column, found {len(cells)}"
+            skip_or_raise(
+                QuestionError(f"{wrong}; put cells that hold a separator in quotes, or skip bad records"),
+                skip_bad,
+            )
+    return QuestionTable(
+        place=str(path), name=path.stem, columns=tuple(columns), rows=rows, home=path.absolute().parent
+    )
+
+
+def _csv_lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Every row that is not blank, after the line on which it begins."""
+    head = text.partition("\n")[0]
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ";" if ";" in head and "," not in head else ","
+    before = csv.field_size_limit(LARGEST)
+    reader, line = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True), 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise QuestionError(
+            f"{path}:{line}: expected comma-separated values, found an error: {error}; correct it (what follows "
+            "cannot be skipped)"
+        ) from error
+    finally:
+        csv.field_size_limit(before)
+
+
+def read_json(path: Path, skip_bad: SkipBad | None = None) -> QuestionTable:
+    """A file of JSON lines or of one JSON array, an object a row.
+
+    Raises:
+        QuestionError: see ``read_records``.
+    """
+    rows: list[tuple[str, Cells]] = list(read_records(path, dict[str, Any], skip_bad))
+    columns = tuple(dict.fromkeys(column for _, cells in rows for column in cells))
+    return QuestionTable(
+        place=str(path), name=path.stem, columns=columns, rows=rows, home=path.absolute().parent
+    )
+
+
+def empty(cell: object) -> bool:
+    """Whether a cell holds nothing: no value, blank text, or the number that is none."""
+    return cell is None or (isinstance(cell, str) and not cell.strip()) or cell != cell
+
+
+def row_error(where: str, expected: str, found: str) -> QuestionError:
+    """What is wrong with a row, as all of these sentences are made."""
+    return QuestionError(f"{where}: expected {expected}, found {found}; {CORRECT_OR_SKIP}")

@@ -1,0 +1,49 @@
+"""What models say about a picture, in their own words."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from hipp_prune.errors import InputError
+from hipp_prune.questions.images import read_image
+from hipp_prune.questions.question import probe
+from hipp_prune.stages.loading import Model, load
+from hipp_prune.stages.settings import LoadSettings
+
+
+@torch.no_grad()
+def ask(
+    model: Model,
+    prompts: Sequence[str],
+    images: Sequence[Path],
+    *,
+    max_tokens: int = 64,
+    loading: LoadSettings = LoadSettings(),
+) -> list[str]:
+    """Generates an answer to every prompt about every picture, greedily; picture after picture.
+
+    Args:
+        model: a name, a checkpoint folder, or a model in memory.
+        prompts: what is asked, without the family's template.
+        images: pictures.
+        max_tokens: of each answer, at most.
+        loading: how the model is loaded.
+
+    Raises:
+        InputError: if nothing is asked, or about nothing.
+        ImageError: if a picture is missing or cannot be decoded.
+        UnsupportedModelError, CheckpointError: see ``load``.
+    """
+    if not prompts or not images or not all(prompts):
+        raise InputError('expected a question and a picture, found none; write --image P "What do you see?"')
+    pictures = {path: read_image(path) for path in images}
+    adapter = load(model, loading)
+    features = {path: adapter.encode_images([picture])[0] for path, picture in pictures.items()}
+    asked = [probe(prompt, path) for path in images for prompt in prompts]
+    return [
+        adapter.generate(*adapter.encode([one], features), max_new_tokens=max_tokens, do_sample=False)[
+            0
+        ].strip()
+        for one in asked
+    ]

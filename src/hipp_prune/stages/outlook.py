@@ -1,0 +1,305 @@
+"""Before hours of work: how long each stage takes here, in how much memory, on what, and what would be refused."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hipp_prune.files.machine import free_disk, free_memory
+from hipp_prune.files.sizes import format_bytes
+from hipp_prune.models.described import ModelSizes, describe_sizes
+from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow_precision
+from hipp_prune.models.loading import parse_dtype
+from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.search.settings import SearchSettings
+from hipp_prune.stages.loading import cache_folder, check_model, load, set_threads
+from hipp_prune.stages.prices import (
+    Lengths,
+    Memory,
+    Price,
+    Rates,
+    calibrate_price,
+    computed_rates,
+    evaluate_price,
+    prune_price,
+    question_flops,
+    recover_price,
+    search_price,
+)
+from hipp_prune.stages.probing import byte_seconds, clocked, measured_rates, product_speed
+from hipp_prune.stages.settings import AskSettings, CalibrateSettings, EvaluateSettings, LoadSettings
+from hipp_prune.stages.split_questions import SplitQuestions, tried
+from hipp_prune.stages.trial import try_model
+
+_CHEAP = 60.0
+"""Seconds that measuring may take, as computed beforehand."""
+_PROBED = 120
+"""Questions' worth of passes that measuring takes, trying the model included."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What is to be expected of a model and its questions on this machine."""
+
+    model: str
+    device: str
+    how: str
+    """``measured`` on a few questions, or ``computed`` from the configuration."""
+    prices: tuple[Price, ...]
+    """A row a stage; none where the model is refused."""
+    refused: tuple[str, ...]
+    """What would stop the work, a sentence each."""
+    remarks: tuple[str, ...]
+    """What is slow or was assumed."""
+
+    @property
+    def seconds(self) -> float:
+        """Of all stages, one after the other."""
+        return sum(price.seconds for price in self.prices)
+
+    @property
+    def heading(self) -> str:
+        """Of which model, where, and how it was found."""
+        return f"{self.model} on {self.device}, {self.how}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Prices, refusals and remarks by the names of these fields, for ``json.dump``."""
+        return asdict(self)
+
+    def table(self) -> list[tuple[str, ...]]:
+        """Header and a row a stage, to print."""
+        rows: list[tuple[str, ...]] = [
+            ("stage", "time", "memory", "GPU memory", "disk", "questions", "pictures")
+        ]
+        for each in self.prices:
+            sizes = [
+                format_bytes(size) if size else "–"
+                for size in (each.cpu_bytes, each.gpu_bytes, each.disk_bytes)
+            ]
+            counts = [str(count) if count else "–" for count in (each.questions, each.pictures)]
+            rows.append((each.stage, duration(each.seconds), *sizes, *counts))
+        return [*rows, ("together", duration(self.seconds), "", "", "", "", "")]
+
+
+def outlook(
+    model: str,
+    questions: Sequence[str] = (),
+    *,
+    calibrate: CalibrateSettings = CalibrateSettings(),
+    search: SearchSettings | None = None,
+    sparsity: float = 0.3,
+    recover: RecoverySettings | None = None,
+    evaluate: EvaluateSettings = EvaluateSettings(),
+    asking: AskSettings = AskSettings(),
+    loading: LoadSettings = LoadSettings(),
+    out: Path = Path(),
+    cache: Path | None = None,
+    measure: bool = True,
+) -> Outlook:
+    """What calibrating, searching, pruning, recovering and evaluating would take; nothing is left behind.
+
+    Args:
+        model: as for ``calibrate``; its weights need not be there.
+        questions: specifications; without any, typical numbers are assumed.
+        calibrate: settings of that stage, as those that follow.
+        search: what is searched, and how long; our defaults if none are given.
+        sparsity: fraction of the MLP parameters that is to leave.
+        recover: None where nothing is recovered.
+        evaluate: which questions are asked at the end.
+        asking: how questions are asked while the search lasts.
+        loading: how the model is loaded.
+        out: where things will be written, for the room on that disk.
+        cache: where the embedded world is drawn; a temporary folder by default.
+        measure: whether the model is asked a few questions, where its weights are there and that is cheap.
+
+    Returns:
+        Prices, and in ``refused`` whatever would be refused: nothing raises but what nobody foresaw.
+    """
+    refused: list[str] = []
+    search = search or SearchSettings()
+    with cache_folder(cache) as folder:
+        splits = SplitQuestions(questions, folder, calibrate, evaluate, refused, recovers=recover is not None)
+        opened = tried(refused, lambda: _Opened.of(model, loading))
+        if opened is None:
+            return Outlook(
+                model=model,
+                device=loading.device,
+                how="computed",
+                prices=(),
+                refused=tuple(refused),
+                remarks=(),
+            )
+        set_threads(opened.sizes.language_parameters)
+        lengths = splits.lengths(opened.folder)
+        rates, how = _rates(model, opened, splits, lengths, search, loading, refused, measure=measure)
+    memory = Memory(sizes=opened.sizes, lengths=lengths, on_gpu=opened.device.type != "cpu")
+    prices = _prices(rates, memory, splits, calibrate, search, sparsity, recover, evaluate, asking)
+    refused += _room(prices, opened.device, out)
+    remarks = [] if questions else ["no questions are named, so numbers of questions are typical ones"]
+    if (slow := slow_precision(opened.device, opened.dtype)) is not None:
+        remarks.append(slow)
+    return Outlook(
+        model=model,
+        device=describe_device(opened.device),
+        how=how,
+        prices=tuple(prices),
+        refused=tuple(refused),
+        remarks=tuple(remarks),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """A model's folder and sizes, and where it will be."""
+
+    folder: Path
+    sizes: ModelSizes
+    device: torch.device
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, model: str, loading: LoadSettings) -> "_Opened":
+        folder = check_model(model, loading)
+        sizes = describe_sizes(folder, dtype=loading.dtype, trust_remote_code=loading.trust_remote_code)
+        stored = {4: torch.float32, 2: torch.bfloat16}.get(sizes.number_bytes, torch.float32)
+        dtype = parse_dtype(loading.dtype)
+        return cls(
+            folder=folder,
+            sizes=sizes,
+            device=parse_device("cuda" if loading.device == SPLIT else loading.device),
+            dtype=dtype if isinstance(dtype, torch.dtype) else stored,
+        )
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there is more than a configuration."""
+        return any(self.folder.glob("*.safetensors"))
+
+
+def _rates(
+    model: str,
+    opened: _Opened,
+    splits: SplitQuestions,
+    lengths: Lengths,
+    search: SearchSettings,
+    loading: LoadSettings,
+    refused: list[str],
+    *,
+    measure: bool,
+) -> tuple[Rates, str]:
+    """Rates, and how they were found.
+
+    Args:
+        model: its name.
+        opened: what its configuration says.
+        splits: the questions.
+        lengths: tokens of one.
+        search: how many are asked about one picture.
+        loading: how the model is loaded.
+        refused: gets a sentence where the model cannot be tried.
+        measure: whether it may be asked.
+    """
+    byte, speed = byte_seconds(), product_speed(opened.device, opened.dtype)
+    computed = computed_rates(
+        opened.sizes,
+        lengths,
+        speed,
+        byte,
+        per_image=search.per_image,
+        per_picture=splits.asked("test").per_picture,
+        on_gpu=opened.device.type != "cpu",
+    )
+    flops = question_flops(opened.sizes, lengths.picture + lengths.text)
+    few = all(splits.questions.get(name) for name in ("calibration", "search", "test"))
+    fits = opened.sizes.bytes < free_memory() or opened.device.type != "cpu"
+    if not (measure and few and fits and opened.has_weights and _PROBED * flops / speed < _CHEAP):
+        return computed, "computed"
+
+    def ask() -> Rates:
+        found = []
+        opening = clocked(lambda: found.append(load(model, loading)))
+        (adapter,) = found
+        trial = clocked(lambda: try_model(adapter, model))
+        return measured_rates(
+            adapter,
+            *(splits.questions[name] for name in ("calibration", "search", "test")),
+            per_image=search.per_image,
+            load=opening,
+            trial=trial,
+            byte=byte,
+        )
+
+    measured = tried(refused, ask)
+    return (computed, "computed") if measured is None else (measured, "measured")
+
+
+def _prices(
+    rates: Rates,
+    memory: Memory,
+    splits: SplitQuestions,
+    calibrate: CalibrateSettings,
+    search: SearchSettings,
+    sparsity: float,
+    recover: RecoverySettings | None,
+    evaluate: EvaluateSettings,
+    asking: AskSettings,
+) -> list[Price]:
+    """The rows, in the order of the work.
+
+    Args:
+        rates: of the model here.
+        memory: that its stages take.
+        splits: the questions.
+        calibrate: settings, as all that follow.
+        search: of the search.
+        sparsity: what leaves.
+        recover: of the recovery, if there is one.
+        evaluate: of the evaluation.
+        asking: of the search's asking.
+    """
+    prices = [
+        calibrate_price(rates, memory, splits.asked("calibration"), calibrate, splits.reading("calibration")),
+        search_price(
+            rates, memory, splits.asked("search"), search, splits.reading("search"), asking.image_bytes
+        ),
+        prune_price(rates, memory, sparsity),
+    ]
+    if recover is not None:
+        prices.append(
+            recover_price(rates, memory, splits.asked("recovery"), recover, splits.reading("recovery"))
+        )
+    test = splits.asked("test")
+    return [*prices, evaluate_price(rates, memory, test, evaluate.batch_size, splits.reading("test"))]
+
+
+def _room(prices: Sequence[Price], device: torch.device, out: Path) -> list[str]:
+    """What has no room, a sentence each."""
+    found = []
+    places = [("memory", "cpu_bytes", free_memory())]
+    if device.type == "cuda":
+        places.append(("GPU memory", "gpu_bytes", torch.cuda.mem_get_info(device)[0]))
+    for what, name, free in places:
+        worst = max(prices, key=lambda price: int(getattr(price, name)))
+        if getattr(worst, name) > free:
+            found.append(
+                f"{worst.stage} needs about {format_bytes(getattr(worst, name))} of {what}, {format_bytes(free)} "
+                "are free; use smaller batches, --dtype bfloat16, or a machine that has more"
+            )
+    disk = sum(price.disk_bytes for price in prices)
+    if disk > free_disk(out):
+        found.append(
+            f"about {format_bytes(disk)} will be written, {format_bytes(free_disk(out))} are free at "
+            f"{out.absolute()}; free space or choose another place"
+        )
+    return found
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: ``0.8 s``, ``45 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,147 @@
+"""What stages take here, found in seconds: on a few questions with the model itself, or by one product of matrices."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from hipp_prune.calibration.gradients import score_taylor
+from hipp_prune.calibration.measurement import observe
+from hipp_prune.evaluation.evaluator import Evaluator
+from hipp_prune.evaluation.scorecard import evaluate_model
+from hipp_prune.files.writing import atomic_path
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.questions.images import read_image
+from hipp_prune.questions.minibatches import draw_minibatch
+from hipp_prune.questions.question import Question
+from hipp_prune.stages.prices import Rates
+
+_PRODUCT = 2048
+"""Rows and columns of the matrices whose product is timed."""
+_PATIENCE = 1.5
+"""Seconds that timing a product may take."""
+_WRITTEN = 2**24
+"""Bytes that are written to find out how fast that is."""
+_BATCH, _MINIBATCH, _EVALUATED = 16, 32, 256
+"""Questions that calibration, a search's evaluation and evaluate are timed on."""
+_LONG = 4.0
+"""Seconds beyond which nothing is tried twice."""
+_PICTURES = 8
+"""Pictures whose encoding is timed."""
+
+
+def product_speed(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second of a large product of matrices on a device, found in about a second."""
+    left = torch.ones(_PRODUCT // 4, _PRODUCT, device=device, dtype=dtype)
+    right = torch.ones(_PRODUCT, _PRODUCT, device=device, dtype=dtype)
+    fastest, start = float("inf"), time.perf_counter()
+    while time.perf_counter() - start < _PATIENCE / 2:
+        fastest = min(fastest, clocked(lambda: (left @ right)[0, 0].item()))
+    return 2 * left.numel() * _PRODUCT / fastest
+
+
+def byte_seconds(folder: Path | None = None) -> float:
+    """Seconds to write a byte and to take its checksum."""
+    content = np.random.default_rng(0).bytes(_WRITTEN)
+
+    def write(place: Path) -> None:
+        with atomic_path(place / "probe") as temporary:
+            temporary.write_bytes(content)
+
+    with TemporaryDirectory(prefix="hipp-prune-probe-", dir=folder) as place:
+        return clocked(lambda: write(Path(place))) / _WRITTEN
+
+
+def measured_rates(
+    adapter: Adapter,
+    calibration: Sequence[Question],
+    search: Sequence[Question],
+    test: Sequence[Question],
+    *,
+    per_image: int,
+    load: float,
+    trial: float,
+    byte: float,
+) -> Rates:
+    """Rates of a loaded model, each by the function that the stage itself calls, on a few of its questions.
+
+    Args:
+        adapter: the dense model.
+        calibration: the calibration sample.
+        search: the search split.
+        test: what ``evaluate`` asks.
+        per_image: questions about one picture in a search's minibatch.
+        load: seconds that opening the model took.
+        trial: seconds that trying it took.
+        byte: seconds to write one.
+    """
+    few = sorted(calibration, key=lambda question: str(question.image))[:_BATCH]
+    picture = _picture_seconds(adapter, few)
+    pictures = len({question.image for question in few} - {None})
+    observed = fastest(lambda: observe(adapter, few, batch_size=_BATCH)) - pictures * picture
+    one, two = (fastest(lambda n=number: score_taylor(adapter, few[:n])) for number in (1, 2))  # type: ignore[misc]
+    return Rates(
+        load=load,
+        trial=trial,
+        picture=picture,
+        observed=max(0.0, observed) / len(few),
+        taylor=max(two / 2, (one + max(0.0, two - one) * 9) / 10) - picture,
+        searched=_searched(adapter, search, per_image),
+        evaluated=_evaluated(adapter, test),
+        byte=byte,
+    )
+
+
+def _picture_seconds(adapter: Adapter, questions: Sequence[Question]) -> float:
+    paths = list(dict.fromkeys(each.image for each in questions if each.image is not None))[:_PICTURES]
+    if not paths:
+        return 0.0
+    with torch.inference_mode():
+        adapter.encode_images([read_image(paths[0])])  # the first one warms up
+        return fastest(lambda: adapter.encode_images([read_image(path) for path in paths])) / len(paths)
+
+
+def _searched(adapter: Adapter, questions: Sequence[Question], per_image: int) -> float:
+    """Seconds of a question of a minibatch, packed as a search packs it."""
+    chosen = draw_minibatch(questions, _MINIBATCH, np.random.default_rng(0), per_image=per_image)
+    evaluator = Evaluator(adapter, [questions[index] for index in chosen])
+    prepared = evaluator.prepare()
+    return fastest(lambda: evaluator.scores(prepared)) / len(chosen)
+
+
+def _evaluated(adapter: Adapter, questions: Sequence[Question]) -> float:
+    """Seconds of a question of ``evaluate``: some pictures, each with all of its questions."""
+    by_picture: dict[Path | str, list[Question]] = {}
+    for question in questions:
+        by_picture.setdefault(question.image or question.id, []).append(question)
+    chosen: list[Question] = []
+    step = max(1, len(by_picture) * _MINIBATCH // max(1, len(questions)) // 4)
+    for about in list(by_picture.values())[::step]:
+        chosen += about
+        if len(chosen) >= _EVALUATED or (
+            len(chosen) >= _MINIBATCH and adapter.shape.language_parameters > 10**8
+        ):
+            break
+
+    def ask() -> object:
+        return evaluate_model(adapter, chosen, label="", model="", specs=(), split="test")
+
+    return clocked(ask) / len(chosen)
+
+
+def fastest(work: Callable[[], object]) -> float:
+    """Seconds of the faster of two tries; of one, where that takes longer than four seconds."""
+    first = clocked(work)
+    return first if first > _LONG else min(first, clocked(work))
+
+
+def clocked(work: Callable[[], object]) -> float:
+    """Seconds until work is done, on a GPU too."""
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start

@@ -1,0 +1,109 @@
+"""The questions of every stage, read before any is begun: how many, about how many pictures, and how long they are."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from PIL import Image
+
+from hipp_prune.errors import HippPruneError
+from hipp_prune.evaluation.scorecard import limit_questions
+from hipp_prune.models.described import picture_tokens, prompt_tokens
+from hipp_prune.questions.minibatches import calibration_sample
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.splits import Split
+from hipp_prune.stages.prices import Amount, Lengths
+from hipp_prune.stages.probing import clocked
+from hipp_prune.stages.settings import CalibrateSettings, EvaluateSettings
+
+_TYPICAL = {"calibration": (128, 24), "search": (2500, 400), "test": (4500, 600), "recovery": (2500, 400)}
+"""Questions and pictures of each split where none are named: those of the embedded world, about."""
+_SIZE = (640, 480)
+"""Width and height of a picture where none is at hand."""
+_Found = TypeVar("_Found")
+
+
+class SplitQuestions:
+    """The questions of each stage, and the seconds that reading them took; typical numbers where none are named.
+
+    Args:
+        specs: of the questions.
+        cache: where the embedded world is drawn.
+        calibrate: how many are drawn.
+        evaluate: which split is asked at the end.
+        refused: gets a sentence for questions that cannot be read.
+        recovers: whether there is a recovery.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[str],
+        cache: Path,
+        calibrate: CalibrateSettings,
+        evaluate: EvaluateSettings,
+        refused: list[str],
+        *,
+        recovers: bool,
+    ) -> None:
+        self.questions: dict[str, list[Question]] = {}
+        self.seconds: dict[str, float] = {}
+        wanted: dict[str, Any] = {"calibration": "calibration", "search": "search", "test": evaluate.split}
+        wanted |= {"recovery": "recovery"} if recovers else {}
+        for name, split in wanted.items() if specs else ():
+            self._read(name, split, specs, cache, calibrate.seed, refused)
+        if "calibration" in self.questions:
+            self.questions["calibration"] = calibration_sample(
+                self.questions["calibration"], calibrate.count, seed=calibrate.seed
+            )
+        if "test" in self.questions:
+            self.questions["test"] = limit_questions(
+                self.questions["test"], evaluate.limit, seed=evaluate.seed
+            )
+        self._count = calibrate.count
+
+    def _read(
+        self, name: str, split: Split, specs: Sequence[str], cache: Path, seed: int, refused: list[str]
+    ) -> None:
+        found: list[list[Question]] = []
+
+        def read() -> None:
+            found.append(load_questions(specs, split, cache=cache, seed=seed))
+
+        seconds = tried(refused, lambda: clocked(read))
+        if seconds is not None:
+            self.questions[name], self.seconds[name] = found[0], seconds
+
+    def asked(self, name: str) -> Amount:
+        """How many questions and pictures a split has."""
+        if name not in self.questions:
+            questions, pictures = _TYPICAL[name]
+            if name == "calibration":
+                questions, pictures = self._count, min(self._count, pictures)
+            return Amount(questions=questions, pictures=pictures)
+        chosen = self.questions[name]
+        return Amount(questions=len(chosen), pictures=len({each.image for each in chosen} - {None}))
+
+    def reading(self, name: str) -> float:
+        """Seconds that reading a split took."""
+        return self.seconds.get(name, 0.0)
+
+    def lengths(self, folder: Path) -> Lengths:
+        """Tokens of a typical question."""
+        some = [question for questions in self.questions.values() for question in questions[:32]]
+        paths = [question.image for question in some if question.image is not None]
+        prompts = [question.prompt for question in some] or ["Is there a dog in the image?"]
+        size = _SIZE
+        if paths:
+            with Image.open(paths[len(paths) // 2]) as picture:
+                size = picture.size
+        return Lengths(picture=picture_tokens(folder, size), text=prompt_tokens(folder, prompts))
+
+
+def tried(refused: list[str], work: Callable[[], _Found]) -> _Found | None:
+    """What work comes to; None where it is refused, and why among the refusals."""
+    try:
+        return work()
+    except HippPruneError as error:
+        refused.append(str(error))
+        return None

@@ -1,0 +1,157 @@
+"""The dense model's own answers, and what it says is in a picture."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from hipp_prune.errors import QuestionError
+from hipp_prune.evaluation.asserted_objects import ask_objects, choose_objects
+from hipp_prune.evaluation.evaluator import Evaluator
+from hipp_prune.evaluation.free_answers import FreeAnswer, answer_freely, label
+from hipp_prune.evaluation.labels import Labels, make_labels
+from hipp_prune.models import load_model
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.objectives.returns import log_margins
+from hipp_prune.questions.benchmark import Loading
+from hipp_prune.questions.benchmarks import agreement, agreement_objects
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.sources import load_questions
+from tests.tiny import tiny_image, tiny_llava
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Adapter:
+    return load_model(tiny_llava(tmp_path_factory.mktemp("model"), seed=3))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(4):
+        tiny_image(number).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def questions(photos: Path) -> list[Question]:
+    return load_questions([f"agreement:{photos}"], "all", cache=photos)
+
+
+def test_a_folder_of_pictures_is_asked_about_and_comes_without_answers(
+    photos: Path, questions: list[Question]
+):
+    assert [question.id for question in questions] == [f"agreement/{number}.png" for number in range(4)]
+    assert all(question.is_unlabelled and not question.is_open for question in questions)
+    assert {question.prompt for question in questions} == {agreement.PROMPT}
+    (first, *_) = load_questions([f"agreement:{photos},prompt=What is it?"], "all", cache=photos)
+    assert first.prompt == "What is it?"
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path):
+    with pytest.raises(QuestionError, match="expected pictures"):
+        load_questions([f"agreement:{tmp_path}"], "all", cache=tmp_path)
+    with pytest.raises(QuestionError, match=r"give agreement:.*calibrate asks about objects by itself"):
+        load_questions([f"agreement-objects:{tmp_path}"], "all", cache=tmp_path)
+
+
+def test_questions_without_an_answer_are_not_scored(adapter: Adapter, questions: list[Question]):
+    with pytest.raises(QuestionError, match="has no answer to score by; give the dense model's answers"):
+        Evaluator(adapter, questions).prepare()
+
+
+def test_free_answers_are_what_the_model_generates(adapter: Adapter, questions: list[Question]):
+    answers = answer_freely(adapter, questions, max_tokens=5)
+    assert answers == answer_freely(adapter, questions, max_tokens=5, batch_size=1)
+    assert all(answer.cut for answer in answers), "a random model does not end by chance; choose another seed"
+    longer = answer_freely(adapter, questions, max_tokens=8)
+    assert all(more.text.startswith(less.text) for less, more in zip(answers, longer, strict=True))
+
+
+def test_an_answer_stops_at_the_token_that_ends_it(
+    adapter: Adapter, questions: list[Question], monkeypatch: pytest.MonkeyPatch
+):
+    ids = adapter.spelling.sequence("a red cup")
+    (end,) = adapter.spelling.ends
+    made = np.array([[*ids, end, ids[0]], [*ids, ids[0], ids[0]]])
+    monkeypatch.setattr(adapter, "generate_tokens", lambda *_, **__: made)
+    found = answer_freely(adapter, questions[:2])
+    assert found[0] == FreeAnswer(text="a red cup", cut=False)
+    assert found[1].cut
+    assert found[1].text.startswith("a red cup")
+
+
+def test_who_says_nothing_labels_nothing(questions: list[Question]):
+    answers = [FreeAnswer(text=text, cut=cut) for text, cut in (("a cup", False), ("", True), ("a", True))]
+    labelled = label(questions[:3], answers)
+    assert [(question.id, question.answers, question.cut) for question in labelled] == [
+        ("agreement/0.png", ("a cup",), False),
+        ("agreement/2.png", ("a",), True),
+    ]
+
+
+@given(arrays(np.float64, 12, elements=st.floats(-9, 9)), st.floats(0, 4), st.integers(1, 4))
+def test_objects_are_sure_and_as_balanced_as_they_can_be(margins, sure, most):
+    yes, no = choose_objects(margins, sure=sure, most=most)
+    assert all(margins[index] >= sure for index in yes)
+    assert all(margins[index] <= -sure for index in no)
+    rarer = min((margins >= sure).sum(), (margins <= -sure).sum())
+    assert len(yes) == min((margins >= sure).sum(), max(1, min(rarer, most)))
+    assert len(no) == min((margins <= -sure).sum(), max(1, min(rarer, most)))
+    if yes:
+        assert margins[yes[0]] == margins.max()
+
+
+def test_the_gold_answer_about_an_object_is_the_models_own(adapter: Adapter, questions: list[Question]):
+    names = ("dog", "cat", "orange", "table", "car", "tree")
+    asked = ask_objects(adapter, [*questions, questions[0]], objects=names, sure=0.0)
+    assert len({question.id for question in asked}) == len(asked) > 0
+    assert {question.image for question in asked} == {question.image for question in questions}
+    evaluator = Evaluator(adapter, asked)
+    scores = evaluator.scores(evaluator.prepare())
+    assert (log_margins(scores, evaluator.gold) >= 0).all()
+    assert all("Is there an orange in" in q.prompt for q in asked if q.id.endswith("orange"))
+
+
+def test_labels_are_stored_and_read_as_they_were(adapter: Adapter, questions: list[Question], tmp_path: Path):
+    made = make_labels(adapter, questions, max_tokens=4, sure=0.0)
+    assert len(made.answers) == 4
+    paths = tmp_path / "answers.jsonl", tmp_path / "objects.jsonl"
+    made.save(*paths)
+    assert Labels.load(*paths) == made
+    other = replace(questions[0], id="q", answers=("Yes", "No"))
+    complete = made.complete([other, questions[2]])
+    assert complete[:2] == [other, made.answers[2]]
+    assert {question.image for question in complete[2:]} == {questions[2].image}
+    assert json.loads(paths[0].read_text().splitlines()[0])["cut"] is True
+
+
+def test_objects_are_cocos():
+    assert len(set(agreement_objects.OBJECTS)) == 80
+
+
+def test_words_are_compared_whatever_their_capitals_and_full_stop():
+    question = Question(
+        benchmark="agreement",
+        id="q",
+        prompt="?",
+        image=None,
+        answers=("A red  cup.",),
+        gold=0,
+        subset="all",
+        group="g",
+    )
+    assert agreement.parse(question, "a Red cup", "official") == 0
+    assert agreement.parse(question, "a red cup and a dog", "official") == 1
+
+
+def test_a_blank_answer_is_refused(tmp_path: Path):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps({"id": "1", "prompt": "What?", "answer": "  "}) + "\n")
+    with pytest.raises(QuestionError, match=r"answers\.jsonl:1: expected an answer, found white space"):
+        agreement.load(path, Loading(options={}))

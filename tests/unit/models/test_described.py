@@ -1,0 +1,72 @@
+"""Sizes of real models from their configurations alone, and of a tiny one as its weights have them."""
+
+from pathlib import Path
+
+import pytest
+from transformers import LlavaConfig, Qwen2_5_VLConfig
+
+from hipp_prune.errors import CheckpointError
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.described import describe_sizes, picture_tokens, prompt_tokens
+from hipp_prune.models.forward_cost import flops_table
+from hipp_prune.stages.prices import question_flops
+
+
+def llava_7b(folder: Path) -> Path:
+    """The configuration of LLaVA-1.5-7B, and nothing else."""
+    text = {
+        "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "vocab_size": 32064,
+    }  # fmt: skip
+    vision = {
+        "model_type": "clip_vision_model", "hidden_size": 1024, "intermediate_size": 4096, "image_size": 336,
+        "num_attention_heads": 16, "num_hidden_layers": 24, "patch_size": 14, "projection_dim": 768,
+    }  # fmt: skip
+    LlavaConfig(text_config=text, vision_config=vision, dtype="float16").save_pretrained(folder)
+    return folder
+
+
+def qwen_7b(folder: Path) -> Path:
+    """The configuration of Qwen2.5-VL-7B, and nothing else."""
+    text = {
+        "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28,
+        "num_key_value_heads": 4, "vocab_size": 152064,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
+    }  # fmt: skip
+    vision = {
+        "depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 3584,
+    }  # fmt: skip
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, dtype="bfloat16")
+    config.save_pretrained(folder)
+    return folder
+
+
+def test_llava_from_its_configuration(tmp_path: Path) -> None:
+    sizes = describe_sizes(llava_7b(tmp_path))
+    assert sizes.parameters == pytest.approx(7.06e9, rel=0.005)
+    assert sizes.bytes == pytest.approx(14.1e9, rel=0.005)
+    assert (sizes.num_blocks, sizes.hidden_size, sizes.neurons) == (32, 4096, 11008)
+    assert picture_tokens(tmp_path, (640, 480)) == 576
+    assert 30 < prompt_tokens(tmp_path, ["Is there a dog in the image?"]) < 60
+
+
+def test_qwen_from_its_configuration(tmp_path: Path) -> None:
+    sizes = describe_sizes(qwen_7b(tmp_path))
+    assert sizes.parameters == pytest.approx(8.29e9, rel=0.005)
+    assert sizes.patches_a_token == 4
+    assert picture_tokens(tmp_path, (640, 480)) == 23 * 17
+
+
+def test_a_tiny_model_is_what_it_was_said_to_be(folder: Path, adapter: Adapter) -> None:
+    sizes, shape = describe_sizes(folder), adapter.shape
+    assert sizes.parameters == shape.total_parameters
+    assert sizes.language_parameters == shape.language_parameters
+    assert (sizes.num_blocks, sizes.hidden_size) == (shape.num_blocks, shape.hidden_size)
+    table = flops_table(adapter, 50)
+    assert question_flops(sizes, 50) == pytest.approx(table.constant + sum(unit[-1] for unit in table.units))
+    assert describe_sizes(folder, dtype="bfloat16").bytes * 2 == describe_sizes(folder, dtype="float32").bytes
+
+
+def test_no_configuration_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError):
+        describe_sizes(tmp_path)

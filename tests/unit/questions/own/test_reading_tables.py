@@ -1,0 +1,275 @@
+"""Every form of a table, and what is said instead of those that are none."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+from PIL import Image
+
+from hipp_prune.errors import InputError, QuestionError
+from hipp_prune.questions.own import data_sets
+from hipp_prune.questions.question import Question
+from hipp_prune.questions.records import SkipBad
+from hipp_prune.questions.sources import load_questions
+
+ROWS: list[dict[str, Any]] = [
+    {"image": "0.png", "question": "Is there a cup?", "answer": "yes"},
+    {"image": "1.png", "question": "What is it?", "answer": "B", "choices": ["cup", "dog"]},
+    {"image": None, "question": "Is fire cold?", "answer": "No"},
+]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(folder / f"{number}.png")
+    return folder
+
+
+def png(number: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4), (number, 0, 0)).save(file, "png")
+    return file.getvalue()
+
+
+def load(spec: object, tmp_path: Path, skip_bad: SkipBad | None = None) -> list[Question]:
+    return load_questions([str(spec)], "all", cache=tmp_path / "cache", skip_bad=skip_bad)
+
+
+def said(questions: list[Question]) -> list[tuple[str, str | None, str]]:
+    """Benchmark, bytes of the picture as a colour, and answer."""
+    colours = [
+        None if each.image is None else str(Image.open(each.image).getpixel((0, 0))) for each in questions
+    ]
+    return [(each.benchmark, colour, each.answer) for each, colour in zip(questions, colours, strict=True)]
+
+
+EXPECTED = [("yes-no", "(0, 0, 0)", "Yes"), ("choices", "(1, 0, 0)", "B"), ("yes-no", None, "No")]
+
+
+def csv_text(separator: str, bars: str = "cup|dog") -> str:
+    lines = [
+        "Image,Question,Answer,choices",
+        "0.png,Is there a cup?,yes,",
+        f"1.png,What is it?,B,{bars}",
+        "",
+        ",Is fire cold?,No,",
+    ]
+    return "\n".join(line.replace(",", separator) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mine.csv", csv_text(",")),
+        ("mine.csv", csv_text(";")),
+        ("mine.tsv", csv_text("\t")),
+        ("mine.tsv", csv_text("\t", '"[""cup""; ""dog""]"').replace(";", ",")),
+        ("mine.jsonl", "\n".join(map(json.dumps, ROWS))),
+        ("mine.json", json.dumps(ROWS, indent=2)),
+        ("metadata.csv", csv_text(",").replace("Image", "file_name")),
+    ],
+)
+@pytest.mark.parametrize("by_folder", [False, True])
+def test_files_are_read_alike(name: str, text: str, by_folder: bool, photos: Path, tmp_path: Path) -> None:
+    (photos / name).write_text(text)
+    questions = load(photos if by_folder else photos / name, tmp_path)
+    assert said(questions) == EXPECTED
+    assert questions[1].prompt == (
+        "What is it?\nA. cup\nB. dog\nAnswer with the option's letter from the given choices directly."
+    )
+    assert questions[0].id == f"{Path(name).stem}/1"
+
+
+def saved(folder: Path) -> datasets.Dataset:
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "question": datasets.Value("string"),
+            "answer": datasets.ClassLabel(names=["No", "yes", "B"]),
+            "choices": datasets.List(datasets.Value("string")),
+        }
+    )
+    images = [Image.new("RGB", (4, 4), (0, 0, 0)), {"bytes": png(1), "path": "1.png"}, None]
+    columns = {
+        "image": images,
+        "question": [row["question"] for row in ROWS],
+        "answer": [1, 2, 0],
+        "choices": [None, ["cup", "dog"], None],
+    }
+    return datasets.Dataset.from_dict(columns, features=features)
+
+
+def test_data_sets_are_read_like_files_and_their_pictures_are_kept_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = saved(tmp_path)
+    data.save_to_disk(tmp_path / "saved")
+    data.to_parquet(tmp_path / "mine.parquet")
+    datasets.DatasetDict({"train": data, "test": data}).save_to_disk(tmp_path / "several")
+    asked: list[tuple[str, str | None, str | None]] = []
+
+    def from_hub(repository: str, config: str | None, split: str | None) -> object:
+        asked.append((repository, config, split))
+        return data
+
+    monkeypatch.setattr(data_sets, "load_from_hub", from_hub)
+    for spec in (
+        f"{tmp_path / 'saved'}",
+        f"{tmp_path / 'mine.parquet'}",
+        f"{tmp_path / 'several'},split=test",
+        "hf:owner/name,split=test,config=en",
+    ):
+        assert said(load(spec, tmp_path)) == EXPECTED
+    assert asked == [("owner/name", "en", "test")]
+    kept = list((tmp_path / "cache" / "pictures").iterdir())
+    assert len(kept) == 2
+    with pytest.raises(
+        QuestionError, match=r"one of the splits train, test, found several; write .*,split=train"
+    ):
+        load(tmp_path / "several", tmp_path)
+    with pytest.raises(QuestionError, match=r"splits train, test, found no val; write .*several,split=train"):
+        load(f"{tmp_path / 'several'},split=val", tmp_path)
+
+
+def test_pictures_without_a_file_split_alike_whether_written_or_not(tmp_path: Path) -> None:
+    from hipp_prune.questions.sources import load_splits
+    from hipp_prune.questions.splits import SPLITS
+
+    rows = {"image": [{"bytes": png(number), "path": None} for number in range(20)]}
+    rows |= {"question": ["Cup?"] * 20, "answer": ["Yes", "No"] * 10}  # type: ignore[dict-item]
+    features = datasets.Features(
+        {"image": datasets.Image(), "question": datasets.Value("string"), "answer": datasets.Value("string")}
+    )
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "mine.parquet")
+    specs, cache = [str(tmp_path / "mine.parquet")], tmp_path / "cache"
+    counted = load_splits(specs, cache=cache)
+    assert not cache.exists()
+    assert counted == {split: load_questions(specs, split, cache=cache) for split in SPLITS}
+    assert all(counted.values())
+
+
+def test_what_the_hub_objects_to_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object) -> object:
+        raise ConnectionError("Couldn't reach\nthe hub")
+
+    monkeypatch.setattr(data_sets, "load_from_hub", offline)
+    with pytest.raises(
+        QuestionError, match=r"hf:owner/name: expected a data set, .*Couldn't reach the hub; check"
+    ):
+        load("hf:owner/name", tmp_path)
+
+
+@pytest.mark.parametrize("place", ["hf:owner/name", "mine.parquet", "saved"])
+def test_a_data_set_says_what_package_it_needs(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.parquet").write_bytes(b"")
+    Path("saved").mkdir()
+    Path("saved/state.json").write_text("{}")
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(
+        InputError, match=r"needs datasets, which is not installed; run `pip install '.\[datasets\]'"
+    ):
+        load(place, tmp_path)
+
+
+def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(QuestionError, match="expected a data set, found none that can be read"):
+        load(tmp_path / "mine.parquet", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        (
+            "photos",
+            "found 3 pictures, such as 0.png, and none; write one photos/questions.csv with columns image,",
+        ),
+        (
+            "photos/*.png",
+            "found a pattern; write a table photos/questions.csv with columns image,question,answer",
+        ),
+        ("photos/0.png", "found a picture; write a table photos/questions.csv"),
+        ("csv:mine.csv", "expected no word before a table of your own; write mine.csv"),
+        ("pope:mine.csv", "a table of your own is named alone: mine.csv"),
+        ("mine.cvs", "there is no mine.cvs; did you mean mine.csv?"),
+        ("mine.xlsx", "found mine.xlsx; save it as mine.csv"),
+        ("owner/name", "for a data set of the hub, write hf:owner/name"),
+        ("hf://datasets/owner/name", "write hf:owner/name"),
+        (".", "expected one file of questions, found mine.csv, other.csv; name one: mine.csv"),
+        ("above", "found above/below/mine.csv below; write above/below/mine.csv"),
+        ("mine.csv,split=test", "expected no split=, which is of data sets"),
+        ("mine.csv,images=nowhere", "expected a folder with pictures, found none; check images="),
+        ("mine.csv,columns=image:foto", "expected a column foto, as columns= says, found photo, q, label"),
+        ("mine.csv,columns=photo", "as in columns=image:photo+question:q, found photo"),
+        ("mine.csv", "say which is which: mine.csv,columns=image:photo+question:q+answer:label"),
+    ],
+)
+def test_guesses_are_answered_with_the_right_form(
+    spec: str, sentence: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.csv", "other.csv", "above/below/mine.csv"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("photo,q,label\nphotos/0.png,Cup?,yes\n")
+    if spec == "mine.xlsx":
+        Path("mine.xlsx").write_text("")
+    with pytest.raises(InputError) as caught:
+        load(spec, tmp_path)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_printed_option_is_the_one_that_works(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").write_text("photo,q,label\nphotos/0.png,Cup?,yes\n")
+    with pytest.raises(QuestionError) as caught:
+        load("mine.csv", tmp_path)
+    (question,) = load(str(caught.value).rpartition(" ")[2], tmp_path)
+    assert (question.prompt.partition("\n")[0], question.answer) == ("Cup?", "Yes")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "expected a first line with the names of the columns, found none"),
+        ("question,question,answer", "expected every column once, found question again"),
+        ("question,answer\nCup?", ":2: expected 2 cells, one a column, found 1"),
+        ("question,answer\nCup?,yes,no", ":2: expected 2 cells, one a column, found 3"),
+        ('question,answer\n"Cup?,yes', ":2: expected comma-separated values, found an error"),
+        ("question,answer", "expected a row for each question, found none"),
+        ("question,answer\n,yes", ":2: expected a cell in column question, found an empty one"),
+        ("question,photo,answer\nCup?,0.png,yes", "expected a column image, found question, photo, answer"),
+        ("question,where,answer\nCup?,0.png,yes", "mine.csv,columns=image:where"),
+        ("question,image,answer\nCup?,9.png,yes", ":2: expected a picture at "),
+        (
+            "question,image,answer\nCup?,https://a.b/c.png,yes",
+            "found the address 'https://a.b/c.png'; download it",
+        ),
+    ],
+)
+def test_a_wrong_csv_says_what_is_wrong(text: str, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load(path, tmp_path)
+    assert sentence in str(caught.value)
+
+
+def test_bad_rows_are_left_out_and_counted(photos: Path, tmp_path: Path) -> None:
+    rows = [*ROWS, {"question": 3, "answer": "yes"}, {**ROWS[0], "image": "9.png"}]
+    (photos / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    skip_bad = SkipBad()
+    assert said(load(photos, tmp_path, skip_bad)) == EXPECTED
+    assert skip_bad.count == 2

@@ -1,0 +1,102 @@
+"""The arithmetic of an outlook: more work costs more, and nothing is free."""
+
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hipp_prune.models.described import ModelSizes
+from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.search.settings import SearchSettings
+from hipp_prune.stages.prices import (
+    Amount,
+    Lengths,
+    Memory,
+    Price,
+    Rates,
+    calibrate_price,
+    computed_rates,
+    evaluate_price,
+    prune_price,
+    question_flops,
+    recover_price,
+    search_price,
+)
+from hipp_prune.stages.settings import CalibrateSettings
+
+SIZES = ModelSizes(
+    family="llava", num_blocks=4, hidden_size=64, neurons=256, parameters=10**6, language_parameters=8 * 10**5,
+    mlp_weights=196_608, block_weights=262_144, head_weights=64_000, vision_weights=10**5, query_width=64,
+    patches_a_token=1, number_bytes=2,
+)  # fmt: skip
+LENGTHS = Lengths(picture=100, text=20.0)
+RATES = Rates(
+    load=1.0, trial=2.0, picture=0.1, observed=0.2, taylor=0.5, searched=0.05, evaluated=0.07, byte=1e-9
+)
+MEMORY = Memory(sizes=SIZES, lengths=LENGTHS, on_gpu=False)
+
+
+def all_prices(rates: Rates, memory: Memory, asked: Amount) -> list[Price]:
+    return [
+        calibrate_price(rates, memory, asked, CalibrateSettings(), 1.0),
+        search_price(rates, memory, asked, SearchSettings(), 1.0, 10**9),
+        prune_price(rates, memory, 0.3),
+        recover_price(rates, memory, asked, RecoverySettings(), 1.0),
+        evaluate_price(rates, memory, asked, 64, 1.0),
+    ]
+
+
+@given(st.integers(1, 5000), st.integers(1, 500), st.integers(0, 100))
+def test_more_questions_never_cost_less(questions: int, pictures: int, more: int) -> None:
+    few, many = (Amount(questions=questions + each, pictures=pictures + each) for each in (0, more))
+    pairs = zip(all_prices(RATES, MEMORY, few), all_prices(RATES, MEMORY, many), strict=True)
+    for less, dearer in pairs:
+        assert 0 < less.seconds <= dearer.seconds
+        assert less.disk_bytes <= dearer.disk_bytes
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Rates)])
+def test_every_rate_counts_somewhere(name: str) -> None:
+    asked = Amount(questions=100, pictures=10)
+    slower = replace(RATES, **{name: 2 * getattr(RATES, name)})
+    before, after = (sum(p.seconds for p in all_prices(rates, MEMORY, asked)) for rates in (RATES, slower))
+    assert after > before
+
+
+@given(st.floats(1, 1000), st.floats(1, 1000))
+def test_longer_questions_take_longer(tokens: float, more: float) -> None:
+    assert question_flops(SIZES, tokens + more) > question_flops(SIZES, tokens)
+
+
+def test_a_faster_machine_is_faster() -> None:
+    slow, fast = (
+        computed_rates(SIZES, LENGTHS, speed, 1e-9, per_image=6, per_picture=6.0, on_gpu=False)
+        for speed in (1e9, 1e12)
+    )
+    for name in ("picture", "observed", "taylor", "searched", "evaluated", "trial"):
+        assert getattr(fast, name) < getattr(slow, name)
+
+
+def test_a_search_takes_at_most_its_minutes() -> None:
+    asked = Amount(questions=100, pictures=0)
+    settings = SearchSettings(minutes=1.0)
+    price = search_price(replace(RATES, learnt=0.0), MEMORY, asked, settings, 0.0, 10**9)
+    assert price.seconds == pytest.approx(60 + RATES.load)
+
+
+def test_on_a_gpu_the_model_is_in_its_memory() -> None:
+    asked = Amount(questions=100, pictures=10)
+    here, there = (all_prices(RATES, replace(MEMORY, on_gpu=gpu), asked) for gpu in (False, True))
+    for cpu, gpu in zip(here, there, strict=True):
+        assert cpu.gpu_bytes == 0
+        assert gpu.cpu_bytes <= cpu.cpu_bytes
+    assert there[0].gpu_bytes > SIZES.bytes
+
+
+def test_pictures_beyond_the_memory_lie_on_the_disk() -> None:
+    asked = Amount(questions=100, pictures=10)
+    inside, outside = (search_price(RATES, MEMORY, asked, SearchSettings(), 0.0, room) for room in (10**9, 0))
+    assert inside.disk_bytes == 0
+    assert outside.disk_bytes == 10 * MEMORY.feature_bytes
+    assert outside.cpu_bytes < inside.cpu_bytes
