@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from hipp_prune.cli import main
+from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.plans.plan import Plan
+from hipp_prune.search.record import read_record
 from tests.e2e.conftest import Benchmarks, Refused
 
 SEARCH = ("--evaluations", "36", "--minibatch", "12", "--method", "surrogate")
@@ -41,6 +43,23 @@ def attainable(message: str) -> float:
 
 def archived(run: Path) -> list[dict]:
     return [json.loads(line) for line in (run / "search" / "archive.jsonl").read_text().splitlines()]
+
+
+def test_a_search_is_complete_only_once_its_forecast_is_there(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise SystemExit(137)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hipp_prune.stages.search.fit_forecast", killed)
+        with pytest.raises(SystemExit):
+            main(["search", str(run), *SEARCH])
+    folder = RunDirectory(run).search
+    assert not read_record(folder.record).complete
+    assert main(["search", str(run), *SEARCH]) == 0
+    assert read_record(folder.record).complete
+    assert folder.forecast.is_file()
 
 
 class TestCosts:

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from hipp_prune.files.manifest import FILE_LIST
 from hipp_prune.stages.check import check
 
-_CLOCK = frozenset({"created", "seconds", "versions", "judging", "latency"})
+_CLOCK = frozenset({"created", "seconds", "versions", "judging", "latency", "speedup"})
 """Keys whose values are times or machines."""
 _TOLERANCE = 1e-6
 _FOREIGN = ("torchinductor_", ".ses")
@@ -62,7 +62,7 @@ def _read(path: Path) -> Any:
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         case ".json" | ".jsonl":
             return list(map(_timeless, _documents(path.read_text(encoding="utf-8"))))
-        case ".html" | ".md" | ".csv" | ".log" | ".parquet":
+        case ".html" | ".md" | ".txt" | ".csv" | ".log" | ".parquet":
             return path.stat().st_size > 0
         case _:
             return path.read_bytes()

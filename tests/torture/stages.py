@@ -110,6 +110,14 @@ STAGES = (
         ),
     ),
     Stage(name="compare", after=None, leaves=("compared",), repeats=True, slow=True, command=_words(_COMPARE)),
+    Stage(
+        name="auto", after=None, leaves=("small", "small-run"), slow=True,
+        command=_words(f"auto toy-llava {_ASKED} --sparsity 0.3 --evaluations 16 --limit 8 --out small"),
+    ),
+    Stage(
+        name="ask", after="prune", leaves=("smaller",), repeats=True,
+        command=_words("ask smaller What? --dense toy-llava"),
+    ),
 )  # fmt: skip
 
 

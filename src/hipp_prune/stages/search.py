@@ -89,7 +89,7 @@ def search(
         if surveyed is not None:
             surveyed(survey({"search": questions}))
         adapter = load(model or calibrated.provenance.model, loading)
-        planner = search_model(
+        return search_model(
             adapter,
             calibrated.calibration(adapter),
             questions,
@@ -103,11 +103,6 @@ def search(
             encoding=encoding,
             progress=progress,
         )
-        if distributed.is_first():
-            with suppress(InputError):  # too few evaluations to forecast from are no failed search
-                fit_forecast(list(Archive(folder.archive)), planner.space).save(folder.forecast)
-        distributed.barrier()
-    return planner
 
 
 def measure_latency(
@@ -154,7 +149,9 @@ def search_model(
     encoding: Progress | None = None,
     progress: Progress | None = None,
 ) -> Planner:
-    """Searches a loaded model and leaves archive, curve, record and planner in a folder.
+    """Searches a loaded model and leaves archive, curve, planner, forecast and record in a folder.
+
+    The record comes last: once it says that the search is complete, all the rest is there.
 
     Args:
         adapter: the dense model; its neurons are sorted while the search lasts.
@@ -200,13 +197,14 @@ def search_model(
     finally:
         problem.sorted.restore()
     planner = _planner(problem, result, origin)
+    record = _record(planner, result, origin, seconds=time.perf_counter() - start)
     if distributed.is_first():
         note_growing(folder.archive)
         planner.save(folder.planner)
         write_json(folder.curve, [asdict(step) for step in result.curve])
-        write_json(
-            folder.record, asdict(_record(planner, result, origin, seconds=time.perf_counter() - start))
-        )
+        with suppress(InputError):  # too few evaluations to forecast from are no failed search
+            fit_forecast(list(Archive(folder.archive)), planner.space).save(folder.forecast)
+        write_json(folder.record, asdict(record))
     distributed.barrier()
     return planner
 
