@@ -12,6 +12,7 @@ from hipp_prune.errors import InputError
 from hipp_prune.files.progress import Progress
 from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.compensated import DownWeight, down_biases, fitted_downs, made_before, require_grams
+from hipp_prune.pruning.reconstruction import gates_and_ups
 from hipp_prune.pruning.sequential import fit_sequentially
 
 
@@ -50,7 +51,7 @@ def _compensated(setting: Setting, plan: Plan) -> Plan:
         mode = own if own != "none" or setting.grams is None else "ridge"
     factor = require_grams(setting.grams).factor if mode == "ridge" else None
     weight = plan.image_weight if "image_weight" in plan.notes else setting.config.image_weight
-    return plan.with_compensation(mode, weight, factor)
+    return plan.with_compensation(mode, weight, factor, reconstruct_minutes=setting.config.reconstruct)
 
 
 def write_baseline(
@@ -81,14 +82,15 @@ def write_baseline(
     mode, masks, weight = neurons.compensation, neurons.keep_masks(), neurons.image_weight
     adapter, calibration = setting.adapter, setting.calibration
     fitted: DownWeight | None = None
+    gates_ups = None
     if mode == "ridge":
         fitted = fitted_downs(require_grams(setting.grams), masks, weight)
     if mode == "sequential":
-        downs = fit_sequentially(
-            adapter, setting.questions, masks,
-            image_weight=weight, batch_size=setting.config.batch_size, progress=progress,
+        mlps = fit_sequentially(
+            adapter, setting.questions, masks, image_weight=weight, batch_size=setting.config.batch_size,
+            minutes=setting.config.reconstruct, progress=progress,
         )  # fmt: skip
-        fitted = made_before([mlp.down for mlp in downs])
+        fitted, gates_ups = made_before([mlp.down for mlp in mlps]), gates_and_ups(mlps)
     if isinstance(planned, HeadPlan):
         return write_heads(source, adapter, planned, out, down_weights=fitted, force=force)
     return prune_checkpoint(
@@ -97,6 +99,7 @@ def write_baseline(
         out,
         down_weights=fitted,
         down_biases=down_biases(adapter, calibration, masks, weight) if mode == "bias" else None,
+        gate_up_weights=gates_ups,
         shape=adapter.shape,
         force=force,
     )

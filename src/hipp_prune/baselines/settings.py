@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from annotated_types import Gt, Lt
 
-from hipp_prune.files.ranges import Count, Seed, Share
+from hipp_prune.files.ranges import Count, NotNegative, Seed, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.modes import CompensationChoice
+from hipp_prune.plans.modes import CompensationChoice, check_reconstruction
 from hipp_prune.plans.space import UnitKind
 from hipp_prune.pruning.criteria import Criterion
 
@@ -47,6 +47,9 @@ class BaselineSettings:
     compensation: CompensationChoice = "auto"
     """How neurons that stay answer for those that leave. Not for rows, heads and slicegpt.
     auto: as the method has it (flap: bias), otherwise ridge where the run has Gram matrices, else none."""
+    reconstruct: NotNegative = 0.0
+    """With sequential: minutes, ≥ 0, that gate, up and down of all blocks are fitted by gradient afterwards."""
 
     def __post_init__(self) -> None:
         check_settings(self)
+        check_reconstruction(self.reconstruct, self.compensation)

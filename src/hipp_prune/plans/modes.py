@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from hipp_prune.errors import InputError
+
 Compensation = Literal["none", "bias", "ridge", "sequential"]
 """How the neurons that stay answer for those that leave: not at all; the mean of what leaves becomes a bias of the down
 projection (FLAP's); or the down projection is fitted anew by least squares, with no new tensor: every block as if all
@@ -31,3 +33,15 @@ def compensation_notes(
         return {}
     ridge = {} if ridge_factor is None else {"ridge_factor": ridge_factor}
     return {"compensation": mode, "image_weight": image_weight, **ridge}
+
+
+def check_reconstruction(minutes: float, mode: CompensationChoice) -> None:
+    """Whether a plan that is carried out in this way can be reconstructed afterwards.
+
+    Raises:
+        InputError: if there are minutes for it, and it cannot.
+    """
+    if minutes and mode != "sequential":
+        raise InputError(
+            f"--reconstruct goes on from sequential compensation, found {mode}; add --compensation sequential"
+        )

@@ -27,6 +27,7 @@ def cut_neurons(
     *,
     down_weights: DownWeight | None = None,
     down_biases: Sequence[Tensor] | None = None,
+    gates_ups: Sequence[tuple[Tensor, Tensor]] | None = None,
     in_place: bool = False,
 ) -> PreTrainedModel:
     """The model without the neurons that the masks deny.
@@ -36,6 +37,7 @@ def cut_neurons(
         masks: L keep-masks [neurons].
         down_weights: what the down projections hold instead of their columns, where the plan is compensated.
         down_biases: what their biases are then, [hidden] each.
+        gates_ups: what gate and up hold instead of their rows, [kept, hidden], where they were reconstructed.
         in_place: whether the model itself is cut; at most one projection is twice in memory then.
 
     Raises:
@@ -47,7 +49,7 @@ def cut_neurons(
     _describe(smaller, [int(mask.sum()) for mask in masks], down_bias=down_biases is not None)
     for index, (block, mask) in enumerate(zip(blocks, masks, strict=True)):
         down = None if down_weights is None else down_weights(index, block.down.weight.detach().cpu())
-        _cut(block, torch.from_numpy(mask), down)
+        _cut(block, torch.from_numpy(mask), down, None if gates_ups is None else gates_ups[index])
         if down_biases is not None:
             block.down.bias = _parameter(down_biases[index], block.down.weight)
     return smaller
@@ -78,12 +80,13 @@ def _describe(model: PreTrainedModel, widths: Sequence[int], *, down_bias: bool)
 
 
 @torch.no_grad()
-def _cut(block: Block, keep: Tensor, down: Tensor | None) -> None:
+def _cut(block: Block, keep: Tensor, down: Tensor | None, gate_up: tuple[Tensor, Tensor] | None) -> None:
     """Replaces the parameters of one MLP by those of the neurons that stay, [kept, hidden] and [hidden, kept]."""
     width = int(keep.sum())
     kept = keep.nonzero()[:, 0].to(block.gate.weight.device)
-    for projection in (block.gate, block.up):
-        projection.weight = _parameter(projection.weight[kept], projection.weight)
+    for projection, rows in zip((block.gate, block.up), gate_up or (None, None), strict=True):
+        weight = projection.weight
+        projection.weight = _parameter(weight[kept] if rows is None else rows, weight)
         if projection.bias is not None:
             projection.bias = _parameter(projection.bias[kept], projection.bias)
         projection.out_features = width

@@ -17,7 +17,7 @@ from hipp_prune.files.replacing import check_folder
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import local_folder
-from hipp_prune.plans.modes import Compensation, CompensationChoice
+from hipp_prune.plans.modes import Compensation, CompensationChoice, check_reconstruction
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape
@@ -69,17 +69,14 @@ def prune(
     """
     loaded = Plan.load(plan) if isinstance(plan, Path) else plan
     mode = loaded.compensation if compensation == "auto" else compensation
-    if reconstruct and mode != "sequential":
-        raise InputError(
-            f"--reconstruct goes on from sequential compensation, found {mode}; add --compensation sequential"
-        )
+    check_reconstruction(reconstruct, mode)
     if isinstance(model, Adapter):
-        if reconstruct:
-            raise InputError("a model in memory cannot be reconstructed; save it, and prune the checkpoint")
         loaded.check_model(model.shape)
         with writing(out):
             check_folder(out, force=force)
-            smaller, carried_out = cut(model, loaded, compensation=compensation, run=run, progress=progress)
+            smaller, carried_out = cut(
+                model, loaded, compensation=mode, reconstruct=reconstruct, run=run, progress=progress
+            )
             save_model(smaller, model.processor, out, {PLAN_FILE: carried_out.to_json()})
             return _report(model, smaller, carried_out, out)
     with writing(out):
@@ -105,6 +102,7 @@ def cut(
     plan: Plan,
     *,
     compensation: CompensationChoice = "auto",
+    reconstruct: float = 0.0,
     run: Path | None = None,
     questions: Sequence[Question] = (),
     in_place: bool = False,
@@ -116,6 +114,7 @@ def cut(
         adapter: the model that the plan was made for.
         plan: which neurons stay.
         compensation: as for ``prune``.
+        reconstruct: as for ``prune``.
         run: as for ``prune``.
         questions: the run's, where it was calibrated on questions in memory.
         in_place: whether the model itself is cut.
@@ -131,15 +130,20 @@ def cut(
             "row plans leave every weight its size, so that no smaller model comes of them; give a coupled plan"
         )
     mode = plan.compensation if compensation == "auto" else compensation
-    downs = _downs(adapter, plan, mode, run, 0.0, LoadSettings(), progress, questions)
+    check_reconstruction(reconstruct, mode)
+    downs = _downs(adapter, plan, mode, run, reconstruct, LoadSettings(), progress, questions)
     smaller = cut_neurons(
         adapter.model,
         plan.keep_masks(),
         down_weights=downs.weights,
         down_biases=downs.biases,
+        gates_ups=downs.gates_ups,
         in_place=in_place,
     )
-    return smaller, plan.with_compensation(mode, plan.image_weight, downs.ridge_factor)
+    carried_out = plan.with_compensation(
+        mode, plan.image_weight, downs.ridge_factor, reconstruct_minutes=reconstruct
+    )
+    return smaller, carried_out
 
 
 def _report(adapter: Adapter, smaller: PreTrainedModel, plan: Plan, out: Path) -> CheckpointReport:

@@ -186,6 +186,29 @@ def test_a_plan_is_reconstructed_by_gradient_at_the_end(plain: RunDirectory, tmp
         prune_searched(plain.root, preference, tmp_path / "out", reconstruct=0.02)
 
 
+def test_a_model_in_memory_and_a_baseline_are_reconstructed_too(plain: RunDirectory, tmp_path: Path) -> None:
+    """The model in memory stays as it was; what is written says how long it took, and has other gates."""
+    model = load_model(MODEL)
+    gate = model.blocks[0].gate.weight.clone()
+    plan = query(plain.root, Preference.parse("1,1,1"))
+    prune(model, plan, tmp_path / "fine", run=plain.root, compensation="sequential", reconstruct=0.02)
+    assert torch.equal(model.blocks[0].gate.weight, gate)
+    settings = BaselineSettings(compensation="sequential", reconstruct=0.02)
+    baseline("uniform", 0.5, tmp_path / "uniform", settings, run=plain.root)
+    for name in ("fine", "uniform"):
+        written = Plan.load(tmp_path / name / "plan.json")
+        assert written.notes["reconstruct_minutes"] == 0.02
+        changed = [
+            not torch.equal(mine.gate.weight, whole.gate.weight[torch.from_numpy(keep)])
+            for mine, whole, keep in zip(
+                load_model(tmp_path / name).blocks, model.blocks, written.keep_masks(), strict=True
+            )
+        ]
+        assert any(changed)
+    with pytest.raises(InputError, match="goes on from sequential compensation, found auto"):
+        BaselineSettings(reconstruct=0.02)
+
+
 @pytest.mark.parametrize(
     ("method", "asked", "mode"),
     [("wanda-coupled", "auto", "ridge"), ("flap", "auto", "bias"), ("flap", "ridge", "ridge"),
