@@ -67,6 +67,8 @@ class Provenance:
     """What the Gram matrices hold beside the questions; none where they hold nothing else."""
     weights: Annotated[str, Len(16, 16)] | None = None
     """``ModelShape.fingerprint`` of a model that was given in memory, whose name need not lead to it."""
+    skip_bad: bool = False
+    """Whether ``calibrate`` was to leave broken questions and pictures out; later stages of the run do so too."""
 
     @classmethod
     def now(
@@ -77,6 +79,7 @@ class Provenance:
         seed: int,
         general_text: MixedText | None = None,
         weights: str | None = None,
+        skip_bad: bool = False,
     ) -> "Provenance":
         """Provenance of a run that starts now, here.
 
@@ -86,6 +89,7 @@ class Provenance:
             seed: of the run.
             general_text: what its Gram matrices hold beside the questions.
             weights: fingerprint of a model that was given in memory.
+            skip_bad: whether broken questions and pictures are left out.
         """
         return cls(
             model=model,
@@ -95,6 +99,7 @@ class Provenance:
             versions=_versions(),
             general_text=general_text,
             weights=weights,
+            skip_bad=skip_bad,
         )
 
 

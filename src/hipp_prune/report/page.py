@@ -86,9 +86,11 @@ def _commands(contents: Contents) -> str:
         *(commands.query_command(run, name, plan) for name, plan in contents.plans.items()),
     ]
     for name, plan in contents.plans.items():
-        evaluation = contents.evaluation_of(plan)
+        evaluation, mode = contents.evaluation_of(plan), None
         out = str(commands.pruned_folder(run, name)) if evaluation is None else evaluation.model
-        lines.append(commands.prune_command(run, name, out))
+        if evaluation is not None and evaluation.compensation != plan.compensation:
+            mode = evaluation.compensation
+        lines.append(commands.prune_command(run, name, out, compensation=mode))
     lines += [
         commands.evaluate_command(run, provenance, name, each.model, each)
         for name, each in contents.evaluations.items()

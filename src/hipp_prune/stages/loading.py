@@ -224,9 +224,12 @@ class CalibratedRun:
     def questions(self, split: Split, *, skip_bad: SkipBad | None = None) -> list[Question]:
         """The questions of a split, labelled as ``calibrate`` found the dense model to answer where nobody else has.
 
-        Of several workers, the first one draws pictures that are not there yet.
+        Of several workers, the first one draws pictures that are not there yet. Bad questions and pictures are counted
+        in ``skip_bad``, or left out uncounted where ``calibrate`` did so and there is no counter.
         """
         asked, seed = self.given or self.provenance.questions, self.provenance.seed
+        if self.provenance.skip_bad and skip_bad is None:
+            skip_bad = SkipBad()
         with distributed.first():
             found = draw_questions(asked, split, cache=self.directory.cache, seed=seed, skip_bad=skip_bad)
         if not any(question.is_unlabelled for question in found):
