@@ -52,9 +52,8 @@ def test_killed_it_goes_on_and_what_is_done_stays(
     assert main(words) == 0
     assert ages(run) == before
     printed = capsys.readouterr().out
-    assert max(map(len, printed.split("load:")[0].splitlines())) <= 80
-    for told in ("1.50×", f"vllm serve {out}", f"--run {run} --method", f"from_pretrained('{out}'"):
-        assert told in printed
+    assert max(map(len, printed.split("ask:")[0].splitlines())) <= 80
+    assert "1.50×" in printed
     footprint, plan = measure_footprint(local_folder("toy-llava")), Plan.load(out / "plan.json")
     weights = footprint.weights - sum(768 * (16 - kept) for kept in plan.kept)
     assert weights <= 1_800_000 < weights + 768

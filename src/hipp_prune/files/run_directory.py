@@ -19,6 +19,7 @@
 """
 
 import platform
+import shlex
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -69,6 +70,13 @@ class Provenance:
     """``ModelShape.fingerprint`` of a model that was given in memory, whose name need not lead to it."""
     skip_bad: bool = False
     """Whether ``calibrate`` was to leave broken questions and pictures out; later stages of the run do so too."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What ``calibrate`` was told, without how many questions and where to."""
+        skipping = ("--skip-bad",) if self.skip_bad else ()
+        asked = ("--questions", *self.questions, "--seed", str(self.seed))
+        return ("calibrate", "--model", self.model, *asked, *skipping)
 
     @classmethod
     def now(
@@ -269,6 +277,15 @@ class RunDirectory:
             found = found_instead(self.root, remedy)
             raise IncompleteRunError(f"expected a run directory with run.json, but {found}")
         return read_document(self.manifest, Provenance, remedy=remedy, error=IncompleteRunError)
+
+    def calibrate_again(self) -> str:
+        """The command that starts this run anew.
+
+        Raises:
+            IncompleteRunError: if this is no run directory.
+        """
+        words = self.provenance().words
+        return shlex.join(["hipp-prune", *words, "--out", str(self.root), "--force"])
 
     def require(self, path: Path, *, made_by: str) -> Path:
         """Returns ``path`` if it exists.

@@ -14,8 +14,7 @@ from hipp_prune.search.settings import SearchSettings
 
 def calibrate_command(run: RunDirectory, provenance: Provenance, num_questions: int | None = None) -> str:
     """Makes the run directory and ``calibration.safetensors``, of so many questions."""
-    words = ["calibrate", "--model", provenance.model, "--questions", *provenance.questions]
-    words += ["--seed", str(provenance.seed), *_skipping(provenance)]
+    words = [*provenance.words]
     if num_questions is not None:
         words += ["--count", str(num_questions)]
     if run.grams.exists():
@@ -91,6 +90,14 @@ def evaluate_command(
         words += ["--rule", evaluation.results.rule]
     words += ["--seed", str(provenance.seed), *_skipping(provenance)]
     return _join(*words, "--out", str(named_file(run.results, name)))
+
+
+def into_report(run: Path | None) -> list[str]:
+    """What ``evaluate`` has to be told besides, for the questions of a run and for its report; nothing without one."""
+    if run is None:
+        return []
+    provenance = RunDirectory(run).provenance()
+    return ["--seed", str(provenance.seed), *_skipping(provenance), "--run", str(run)]
 
 
 def pruned_folder(run: RunDirectory, name: str) -> Path:

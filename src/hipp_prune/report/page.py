@@ -109,7 +109,7 @@ def _damaged(contents: Contents) -> str:
 
 def _summary(contents: Contents) -> str:
     run, provenance = contents.run, contents.provenance
-    table = summary_html(list(contents.evaluations.values())) if contents.evaluations else ""
+    table = summary_html(list(contents.evaluations.values()), run.root) if contents.evaluations else ""
     notes = ""
     if contents.dense is None:
         command = commands.evaluate_command(run, provenance, DENSE, provenance.model)

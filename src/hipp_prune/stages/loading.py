@@ -191,7 +191,7 @@ class CalibratedRun:
         """
         directory = RunDirectory(root)
         provenance = directory.provenance()
-        directory.require(directory.calibration, made_by=f"hipp-prune calibrate … --out {root} --force")
+        directory.require(directory.calibration, made_by=directory.calibrate_again())
         return cls(directory, provenance, tuple(questions))
 
     def calibration(self, adapter: Adapter) -> Calibration:
@@ -260,8 +260,8 @@ def read_labels(directory: RunDirectory) -> Labels:
         IncompleteRunError: if the run has none.
         RunError: if a file is no longer what we wrote.
     """
-    made_by = f"hipp-prune calibrate … --out {directory.root} --force"
-    return Labels.load(directory.require(directory.labels, made_by=made_by), directory.object_labels)
+    labels = directory.require(directory.labels, made_by=directory.calibrate_again())
+    return Labels.load(labels, directory.object_labels)
 
 
 def meet(directory: RunDirectory) -> None:

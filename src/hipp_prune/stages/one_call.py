@@ -18,16 +18,11 @@ def auto_in_one_call(
     out: str | Path,
     sparsity: float | None = None,
     fit: str | None = None,
-    context: int = 0,
     speed: float | None = None,
     require: Mapping[str, float] = {},
     preference: str | Preference | None = None,
-    recover: bool = False,
-    evaluations: int = AutoSettings().evaluations,
-    count: int | None = None,
-    skip_bad: bool = False,
-    seed: int = 0,
-    device: str = LoadSettings().device,
+    settings: AutoSettings = AutoSettings(),
+    loading: LoadSettings = LoadSettings(),
     run: str | Path | None = None,
     force: bool = False,
 ) -> Outcome:
@@ -43,16 +38,11 @@ def auto_in_one_call(
         out: checkpoint folder to make.
         sparsity: fraction of the MLP parameters to remove, in [0, 1]. It, a size, a speed or a requirement is needed.
         fit: the largest checkpoint that takes no more, e.g. ``"8GB"``.
-        context: tokens whose KV cache is to fit too.
         speed: how many times as fast the language model is to be, > 1.
         require: lower bounds, in [0, 1], of accuracies and savings by their names.
         preference: R,U,C; what the questions measure, all alike, by default.
-        recover: whether the pruned model is fine-tuned briefly.
-        evaluations: plans that the search evaluates.
-        count: at most this many questions a benchmark in each stage.
-        skip_bad: whether broken questions and pictures are left out, and counted, instead of being errors.
-        seed: of splits, sample, search and recovery.
-        device: ``best`` takes a GPU where there is one; or ``cpu``, ``cuda``, ``cuda:1``.
+        settings: how many questions and evaluations, whether the pruned model is fine-tuned briefly, and the seed.
+        loading: how the models are loaded.
         run: run directory; ``OUT-run`` by default.
         force: replaces a checkpoint in ``out``, and starts over what the run began with other settings.
 
@@ -79,11 +69,9 @@ def auto_in_one_call(
         run=place.with_name(f"{place.name}-run") if run is None else Path(run),
         preference=Preference.parse(preference) if isinstance(preference, str) else preference,
         requirements=tuple(Requirement.parse(f"{name}={least!r}") for name, least in require.items()),
-        target=QuerySettings(sparsity=sparsity, fit=fit, context=context, speed=speed),
-        settings=AutoSettings(
-            evaluations=evaluations, count=count, skip_bad=skip_bad, seed=seed, recover=recover
-        ),
-        loading=LoadSettings(device=device),
+        target=QuerySettings(sparsity=sparsity, fit=fit, speed=speed),
+        settings=settings,
+        loading=loading,
     )
-    with skipping(skip_bad) as counter:
+    with skipping(settings.skip_bad) as counter:
         return auto(wish, force=force, skip_bad=counter, surveyed=print_survey, bars=progress_bars)

@@ -32,7 +32,7 @@ def summarise(
         limit: test questions a benchmark, at most, that both were asked.
     """
     text = StringIO()
-    print_summary([dense, pruned], Console(file=text, width=_WIDTH))
+    print_summary([dense, pruned], pipeline.run.root, Console(file=text, width=_WIDTH))
     if (sentence := plan.asked_and_got) is not None:
         text.write(f"{sentence}; preference {plan.preference}\n")
     own_code = "auto_map" in read_config_file(out / "config.json")
