@@ -76,6 +76,7 @@ def test_killed_it_goes_on_and_what_is_done_stays(
     [
         ([], "auto needs a target"),
         (["--sparsity", "0.9"], r"must lie in \[0, 0.8\]"),
+        (["--sparsity", "0.3", "--align", "64"], "the 4 neurons .* its 16; give --align 8,"),
         (["--fit", "1MB"], r"attains --fit [\d.]+MB"),
         (["--fit", "3MB"], "needs no pruning"),
         (["--fit", "8gb"], "did you mean 8GB?"),

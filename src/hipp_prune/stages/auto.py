@@ -14,6 +14,7 @@ from hipp_prune.files.manifest import remove_file, start_list
 from hipp_prune.files.recipes import parse_recipe, read_recipe, recipe_text
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import write_text
+from hipp_prune.plans.allocation import check_alignment, fewest_neurons
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
@@ -227,7 +228,7 @@ def _check_asked(wish: Wish, asked: Sequence[Question]) -> None:
 
 
 def _attainable(wish: Wish, footprint: Footprint) -> None:
-    """Refuses a sparsity or a size that no plan has; what a speed takes is measured later.
+    """Refuses a sparsity, an alignment or a size that no plan has; what a speed takes is measured later.
 
     Raises:
         BudgetError: saying what is attainable.
@@ -238,12 +239,12 @@ def _attainable(wish: Wish, footprint: Footprint) -> None:
             f"a sparsity must lie in [0, {r_max:g}], since no block may lose more of its neurons here, got "
             f"{wish.target.sparsity:g}; ask for less, or search with a larger --r-max"
         )
+    fewest, align = fewest_neurons(widths, r_max), wish.target.align
+    check_alignment(fewest, widths, align)
     if wish.target.fit is not None:
         target = fit_of(footprint, wish.target)
-        narrowest = widths - np.floor(r_max * widths + 1e-9).astype(np.int64)
-        align = wish.target.align
         check_targets(
-            [target], narrowest=-(-narrowest // align) * align, widest=widths // align * align, r_max=r_max
+            [target], narrowest=-(-fewest // align) * align, widest=widths // align * align, r_max=r_max
         )
 
 
