@@ -1,4 +1,4 @@
-"""Fifty photos and a table: what docs/auto.md says, and the lines that it ends with, as printed, in a fresh folder."""
+"""Fifty photos and a table: what README says, and the lines that it ends with, as printed, in a fresh folder."""
 
 import csv
 import re
@@ -54,11 +54,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def commands() -> list[list[str]]:
-    """Those of the page, of the embedded model."""
-    section = (ROOT / "docs" / "auto.md").read_text(encoding="utf-8").partition("\n## Fifty photos\n")[2]
-    found = re.search(r"^```bash\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    """README's, of the embedded model."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Fifty photos of your own\n")[2]
+    found = re.search(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     assert found is not None
-    lines = found[1].replace("\\\n", " ").replace(MODEL, "toy-llava").splitlines()
+    lines = found[1].replace(MODEL, "toy-llava").replace(".jpg", ".png").splitlines()
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
