@@ -28,14 +28,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hipp_prune.stages.in_memory import prune_in_memory as prune
+    from hipp_prune.stages.one_call import auto_in_one_call as auto
 
-__all__ = ["prune"]
+__all__ = ["auto", "prune"]
 
 
 def __getattr__(name: str) -> Any:
-    """``prune``, imported when it is first asked for: the package itself is there at once, without torch."""
-    if name != "prune":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from hipp_prune.stages.in_memory import prune_in_memory
+    """``auto`` and ``prune``, imported when first asked for: the package itself is there at once, without torch."""
+    if name == "auto":
+        from hipp_prune.stages.one_call import auto_in_one_call
 
-    return prune_in_memory
+        return auto_in_one_call
+    if name == "prune":
+        from hipp_prune.stages.in_memory import prune_in_memory
+
+        return prune_in_memory
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

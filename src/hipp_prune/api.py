@@ -14,6 +14,7 @@ from hipp_prune.models import loaded
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.ask import ask
+from hipp_prune.stages.auto import Outcome, Wish, auto
 from hipp_prune.stages.baseline import baseline
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.evaluate import evaluate, score_answers, speedups, update_card
@@ -26,6 +27,7 @@ from hipp_prune.stages.report import report
 from hipp_prune.stages.search import search
 from hipp_prune.stages.settings import (
     AskSettings,
+    AutoSettings,
     CalibrateSettings,
     EvaluateSettings,
     ExportSettings,
@@ -35,15 +37,19 @@ from hipp_prune.stages.settings import (
 
 __all__ = [
     "AskSettings",
+    "AutoSettings",
     "BaselineSettings",
     "CalibrateSettings",
     "EvaluateSettings",
     "ExportSettings",
     "LoadSettings",
+    "Outcome",
     "QuerySettings",
     "RecoverySettings",
     "SearchSettings",
+    "Wish",
     "ask",
+    "auto",
     "baseline",
     "calibrate",
     "checkpoint_plan",

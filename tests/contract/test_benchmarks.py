@@ -218,4 +218,4 @@ def test_a_report_has_its_columns(case: Case, scorecard: Scorecard) -> None:
     header, (row,) = summary_rows([dense])
     cells = dict(zip(header, row, strict=True))
     assert all(cells[column.title] != MISSING for column in columns)
-    assert case.benchmark.title in summary_html([dense])
+    assert case.benchmark.title in summary_html([dense], Path("run"))

@@ -100,7 +100,7 @@ def test_quickstart_leaves_a_whole_run(
     printed = capsys.readouterr()
     assert "speed-up" in printed.out
     assert "report:" in printed.out
-    assert "hipp-prune calibrate --model YOUR/MODEL" in printed.err
+    assert "hipp-prune auto llava-hf/llava-1.5-7b-hf --questions photos.csv" in printed.err
     labels = {path.stem for path in (run / "results").glob("*.json")}
     assert len(labels) == 4
     dense = Scorecard.load(run / "results" / "dense.json")

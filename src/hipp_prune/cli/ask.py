@@ -1,5 +1,6 @@
 """The verb that lets the dense and the pruned model answer side by side."""
 
+import shlex
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -39,8 +40,8 @@ class Ask:
     def run(self) -> None:
         """Calls ``stages.ask`` for one model after the other."""
         from hipp_prune.report.side_by_side import print_beside
-        from hipp_prune.report.terminal import remark, say
-        from hipp_prune.stages.ask import ask
+        from hipp_prune.report.terminal import next_steps, say
+        from hipp_prune.stages.ask import ask, pruned_from
 
         models = [self.checkpoint] if self.dense is None else [self.dense, self.checkpoint]
         said = [
@@ -55,5 +56,7 @@ class Ask:
                 say(answers[0])
             else:
                 print_beside(*answers)
-        if self.dense is None:
-            remark("add --dense MODEL to see beside it what the model that it was pruned from says")
+        if self.dense is None and (dense := pruned_from(self.checkpoint)) is not None:
+            words = ["ask", self.checkpoint, *self.prompts, "--dense", dense]
+            words += [word for image in self.image for word in ("--image", str(image))]
+            next_steps(shlex.join(["hipp-prune", *words]))

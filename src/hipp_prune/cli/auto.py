@@ -66,10 +66,13 @@ class Auto:
 
     def run(self) -> None:
         """Calls ``stages.auto``."""
-        from hipp_prune.report.terminal import progress_bars, remark, say
+        from hipp_prune.report.terminal import print_survey, progress_bars, remark, say, skipping
         from hipp_prune.stages.auto import auto
 
-        outcome = auto(self.wish, force=self.force, bars=progress_bars)
+        with skipping(self.settings.skip_bad) as skip_bad:
+            outcome = auto(
+                self.wish, force=self.force, skip_bad=skip_bad, surveyed=print_survey, bars=progress_bars
+            )
         if self.preference is None:
             remark(f"no --preference: the plan answers {outcome.plan.preference}")
         say(outcome.summary.rstrip())

@@ -51,6 +51,7 @@ class PruneBaseline:
         """Calls ``stages.baseline``."""
         from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.plans.plan import Plan
+        from hipp_prune.report.commands import into_report
         from hipp_prune.report.terminal import (
             console,
             describe_ledger,
@@ -90,4 +91,4 @@ class PruneBaseline:
         if self.calibrated is not None:
             sources = RunDirectory(self.calibrated).provenance().questions
         words = ["evaluate", "--model", str(self.out), "--questions", *sources, "--label", self.method]
-        next_steps(shlex.join(["hipp-prune", *words]))
+        next_steps(shlex.join(["hipp-prune", *words, *into_report(self.calibrated)]))

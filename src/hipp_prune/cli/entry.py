@@ -14,6 +14,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from hipp_prune import distributed
+from hipp_prune.cli.flags import misplaced
 from hipp_prune.cli.mishaps import mishap
 from hipp_prune.cli.numbers import misread
 from hipp_prune.cli.recipe import with_recipe
@@ -94,8 +95,8 @@ def parse(words: Sequence[str]) -> Command:
     """The command that the words mean; prints help, and exits, where they ask for it.
 
     Raises:
-        InputError: if there is no such verb, or a value is not in its range.
-        SystemExit: after help (0), and after saying which flag is unknown, missing or malformed (2).
+        InputError: if there is no such verb, a flag is unknown or missing, or a value is not in its range.
+        SystemExit: after help (0), and after saying what else is malformed (2).
     """
     verb, *flags = words
     if verb in ("-h", "--help"):
@@ -117,7 +118,9 @@ def parse(words: Sequence[str]) -> Command:
             )
             return parsed
     except SystemExit as end:
-        sentence = (_ours(end) or misread(command, flags)) if end.code else None
+        sentence = None
+        if end.code:
+            sentence = _ours(end) or misplaced(verb, command, flags) or misread(command, flags)
         if sentence is not None:
             raise InputError(sentence) from end
         sys.stderr.write(said.getvalue())

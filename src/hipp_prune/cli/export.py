@@ -1,5 +1,6 @@
 """The verbs that write other runtimes' formats and push to the hub."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -58,8 +59,12 @@ class Push:
 
     def run(self) -> None:
         """Calls ``stages.export.push``."""
+        from hipp_prune.checkpoints.ledger import read_savings
+        from hipp_prune.models.loading import local_folder
         from hipp_prune.report.terminal import next_steps, say
         from hipp_prune.stages.export import push
 
         say(push(self.checkpoint, self.name, private=self.private))
-        next_steps(f"hipp-prune evaluate --model {self.name} --questions SPEC")
+        savings = read_savings(local_folder(self.checkpoint))
+        if savings is not None and (sources := savings.notes.get("sources")):
+            next_steps(shlex.join(["hipp-prune", "evaluate", "--model", self.name, "--questions", *sources]))

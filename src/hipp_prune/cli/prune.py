@@ -54,6 +54,7 @@ class Prune:
     def run(self) -> None:
         """Calls ``stages.prune``."""
         from hipp_prune.checkpoints.ledger import read_savings
+        from hipp_prune.report.commands import into_report
         from hipp_prune.report.terminal import console, describe_ledger, next_steps, print_asked
 
         report = self._prune()
@@ -62,8 +63,9 @@ class Prune:
         assert savings is not None, "prune writes what it saved"
         console.print(describe_ledger(savings.ledger), highlight=False)
         print_asked(savings.notes, savings.ledger)
-        sources = savings.notes.get("sources") or ["SPEC"]
-        next_steps(shlex.join(["hipp-prune", "evaluate", "--model", str(self.out), "--questions", *sources]))
+        if sources := savings.notes.get("sources"):
+            words = ["evaluate", "--model", str(self.out), "--questions", *sources]
+            next_steps(shlex.join(["hipp-prune", *words, *into_report(self.searched)]))
 
     def _prune(self) -> "CheckpointReport":
         """By a plan, or by what a run answers."""

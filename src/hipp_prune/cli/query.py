@@ -14,7 +14,7 @@ from hipp_prune.stages.settings import QuerySettings
 class Query:
     """Ask a trained run for the plan of a preference, or for the best plan that is predicted to meet requirements.
 
-    Examples: hipp-prune query run --preference 2,1,1 --sparsity 0.3 --align 64 --out plan.json;
+    Examples: hipp-prune query run --preference 2,1,1 --sparsity 0.3 --out plan.json;
     hipp-prune query run --fit 8GB --context 4096; hipp-prune query run --require pope=0.85 --require sparsity=0.3
     """
 

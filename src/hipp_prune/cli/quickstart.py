@@ -1,5 +1,6 @@
 """The verb that runs all stages on one run directory, with a bar for each and a table at the end."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,14 +75,11 @@ class Quickstart:
         scorecards += [self._prune(pipeline, preference) for preference in self._preferences(pipeline.run)]
         scorecards = pipeline.with_speedups(scorecards, [card.label for card in scorecards])
         page = report(self.out)
-        print_summary(scorecards, console)
+        print_summary(scorecards, self.out, console)
         say(f"report: {page.resolve().as_uri()}")
         next_steps(
-            "hipp-prune calibrate --model YOUR/MODEL --questions pope:DIR scienceqa:DIR --out run",
-            "hipp-prune search run",
-            "hipp-prune query run --preference 2,1,1 --sparsity 0.3 --out plan.json",
-            "hipp-prune prune --model YOUR/MODEL --plan plan.json --out smaller",
-            "hipp-prune evaluate --model smaller --questions pope:DIR scienceqa:DIR",
+            shlex.join(["hipp-prune", "query", str(self.out), "--preference", "2,1,1", "--sparsity", "0.3"]),
+            "hipp-prune auto llava-hf/llava-1.5-7b-hf --questions photos.csv --sparsity 0.3 --out smaller",
         )
 
     def _preferences(self, run: "RunDirectory") -> "list[Preference]":

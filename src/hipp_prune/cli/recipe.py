@@ -1,13 +1,11 @@
 """The flag ``--recipe``: a TOML file flattened into flags that stand before the user's own."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any
 
-import tyro
-
+from hipp_prune.cli.flags import Flag, flags_of
 from hipp_prune.errors import InputError
 from hipp_prune.files.recipes import read_recipe
 from hipp_prune.files.strict import check_value
@@ -16,22 +14,6 @@ RECIPE = "recipe"
 """The field of a command that takes one."""
 _NOT_IN_A_RECIPE = (RECIPE, "force")
 """What a file cannot ask for: another file, and that something is replaced."""
-
-
-(_POSITIONAL,) = get_args(tyro.conf.Positional[str])[1:]
-(_REPEATED,) = get_args(tyro.conf.UseAppendAction[str])[1:]
-"""What annotations are marked with."""
-
-
-class _Flag(NamedTuple):
-    """What the command line knows of a flag."""
-
-    kind: Any
-    """The type of its values."""
-    default: object
-    positional: bool
-    repeated: bool
-    """Whether it is given once for each of its values."""
 
 
 def with_recipe(command: type, words: Sequence[str]) -> list[str]:
@@ -45,7 +27,7 @@ def with_recipe(command: type, words: Sequence[str]) -> list[str]:
         InputError: if the file is no recipe, or names a flag that the command has not, or one of another type.
     """
     path = _path(words)
-    known = dict(_flags(command))
+    known = dict(flags_of(command))
     if path is None or RECIPE not in known:
         return list(words)
     own = {word.split("=", 1)[0].removeprefix("--").removeprefix("no-").replace("_", "-") for word in words}
@@ -72,26 +54,7 @@ def _path(words: Sequence[str]) -> Path | None:
     return None
 
 
-def _flags(command: Any) -> Iterator[tuple[str, _Flag]]:
-    """Every flag of a command by its name, those of groups among them."""
-    kinds, marked = get_type_hints(command), get_type_hints(command, include_extras=True)
-    for field in fields(command):
-        kind = kinds[field.name]
-        if is_dataclass(kind):
-            yield from _flags(kind)
-            continue
-        marks = get_args(marked[field.name])[1:] if get_origin(marked[field.name]) is Annotated else ()
-        named = [mark.name for mark in marks if getattr(mark, "name", None)]
-        flag = _Flag(
-            kind=kind,
-            default=None if field.default is MISSING else field.default,
-            positional=_POSITIONAL in marks,
-            repeated=_REPEATED in marks,
-        )
-        yield (named[0] if named else field.name).replace("_", "-"), flag
-
-
-def _known(name: str, known: dict[str, _Flag], path: Path) -> _Flag:
+def _known(name: str, known: dict[str, Flag], path: Path) -> Flag:
     if name in known and name not in _NOT_IN_A_RECIPE:
         return known[name]
     names = [each for each in known if each not in _NOT_IN_A_RECIPE]
@@ -100,7 +63,7 @@ def _known(name: str, known: dict[str, _Flag], path: Path) -> _Flag:
     raise InputError(f"{path}: expected the name of a flag, found {name!r}; {remedy}")
 
 
-def _check(name: str, value: object, flag: _Flag, path: Path) -> None:
+def _check(name: str, value: object, flag: Flag, path: Path) -> None:
     """Refuses a value of another type than the flag's; its range is the settings' to check."""
     if isinstance(value, dict):
         raise InputError(
@@ -113,7 +76,7 @@ def _check(name: str, value: object, flag: _Flag, path: Path) -> None:
         raise InputError(f"{path}: expected {name} to be no date, found {value}; correct it") from error
 
 
-def _words(name: str, value: Any, flag: _Flag) -> list[str]:
+def _words(name: str, value: Any, flag: Flag) -> list[str]:
     """A value as the command line takes it."""
     if isinstance(value, bool):
         said = f"--{name}" if value else f"--no-{name}"

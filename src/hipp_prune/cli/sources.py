@@ -17,7 +17,8 @@ def _forms() -> str:
         f"{name}:PATH" + "".join(f"[,{options.get(each, f'{each}=…')}]" for each in benchmark.source_options)
         for name, benchmark in BENCHMARKS.items()
     )
-    return ", ".join((TOYWORLD, *named, f"or a table of your own: FILE ({ENDINGS}), FOLDER, {HUB}OWNER/NAME"))
+    own = f"a table of your own (FILE {ENDINGS}, FOLDER or {HUB}OWNER/NAME)"
+    return ", ".join((own, TOYWORLD, *named))
 
 
 SOURCES = f"One or more of {_forms()} (docs/benchmarks.md)."

@@ -1,5 +1,6 @@
 """What somebody gave us instead of what a command takes, and which command they may have meant."""
 
+import json
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
@@ -75,14 +76,20 @@ def _file(path: Path) -> str:
         with path.open("rb") as file:
             head = file.read(_HEAD)
     if b'"kept"' in head and b'"unit"' in head:
-        return (
-            f"a plan; write its checkpoint with `hipp-prune prune --model MODEL --plan {name} --out smaller`"
-        )
+        command = f"hipp-prune prune --model {_model_of(path)} --plan {name} --out smaller"
+        return f"a plan; write its checkpoint with `{command}`"
     if b'"label"' in head and b'"results"' in head:
         return f"what `hipp-prune evaluate --out` wrote; score it again with `hipp-prune evaluate --answers {name}`"
     if path.name in ("run.json", "config.json", "compare.json", "bench.json"):
         return f"a file; did you mean {path.parent}?"
     return "a file"
+
+
+def _model_of(plan: Path) -> str:
+    """The model that a plan was made for, as far as it says."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return shlex.quote(str(json.loads(plan.read_bytes())["notes"]["model"]))
+    return "MODEL"
 
 
 def _near(path: Path, among: Sequence[str]) -> Path | None:

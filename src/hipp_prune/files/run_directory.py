@@ -19,6 +19,7 @@
 """
 
 import platform
+import shlex
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -67,6 +68,15 @@ class Provenance:
     """What the Gram matrices hold beside the questions; none where they hold nothing else."""
     weights: Annotated[str, Len(16, 16)] | None = None
     """``ModelShape.fingerprint`` of a model that was given in memory, whose name need not lead to it."""
+    skip_bad: bool = False
+    """Whether ``calibrate`` was to leave broken questions and pictures out; later stages of the run do so too."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What ``calibrate`` was told, without how many questions and where to."""
+        skipping = ("--skip-bad",) if self.skip_bad else ()
+        asked = ("--questions", *self.questions, "--seed", str(self.seed))
+        return ("calibrate", "--model", self.model, *asked, *skipping)
 
     @classmethod
     def now(
@@ -77,6 +87,7 @@ class Provenance:
         seed: int,
         general_text: MixedText | None = None,
         weights: str | None = None,
+        skip_bad: bool = False,
     ) -> "Provenance":
         """Provenance of a run that starts now, here.
 
@@ -86,6 +97,7 @@ class Provenance:
             seed: of the run.
             general_text: what its Gram matrices hold beside the questions.
             weights: fingerprint of a model that was given in memory.
+            skip_bad: whether broken questions and pictures are left out.
         """
         return cls(
             model=model,
@@ -95,6 +107,7 @@ class Provenance:
             versions=_versions(),
             general_text=general_text,
             weights=weights,
+            skip_bad=skip_bad,
         )
 
 
@@ -264,6 +277,15 @@ class RunDirectory:
             found = found_instead(self.root, remedy)
             raise IncompleteRunError(f"expected a run directory with run.json, but {found}")
         return read_document(self.manifest, Provenance, remedy=remedy, error=IncompleteRunError)
+
+    def calibrate_again(self) -> str:
+        """The command that starts this run anew.
+
+        Raises:
+            IncompleteRunError: if this is no run directory.
+        """
+        words = self.provenance().words
+        return shlex.join(["hipp-prune", *words, "--out", str(self.root), "--force"])
 
     def require(self, path: Path, *, made_by: str) -> Path:
         """Returns ``path`` if it exists.

@@ -137,15 +137,9 @@ def kept_counts(
     Raises:
         BudgetError: if ``align`` leaves a unit no allowed width.
     """
-    most = np.floor(r_max * widths + _ROUNDING).astype(np.int64)
-    fewest_kept = -(-(widths - most) // align)
-    most_kept = widths // align
-    if np.any(fewest_kept > most_kept):
-        unit = int(np.argmax(fewest_kept > most_kept))
-        raise BudgetError(
-            f"no multiple of --align {align} lies between the {int((widths - most)[unit])} neurons that r_max lets "
-            f"unit {unit} lose down to and its {int(widths[unit])}; use a smaller --align or a larger --r-max"
-        )
+    fewest = fewest_neurons(widths, r_max)
+    check_alignment(fewest, widths, align)
+    fewest_kept, most_kept = -(-fewest // align), widths // align
     wanted = (1.0 - ratios) * widths / align
     floors = np.clip(np.floor(wanted + _ROUNDING), fewest_kept, most_kept).astype(np.int64)
     if not on_budget:
@@ -157,6 +151,34 @@ def kept_counts(
         for plan in range(len(ratios))
     ]
     return np.stack(rounded) * align
+
+
+def fewest_neurons(widths: Int[Ints, "units"], r_max: float) -> Int[Ints, "units"]:
+    """Neurons that each unit keeps at least, where a plan may take the fraction ``r_max``."""
+    return widths - np.floor(r_max * widths + _ROUNDING).astype(np.int64)
+
+
+def check_alignment(fewest: Int[Ints, "units"], widths: Int[Ints, "units"], align: int) -> None:
+    """Refuses an alignment that leaves a unit no allowed width, and says which one leaves every unit several.
+
+    Args:
+        fewest: neurons that each unit keeps at least.
+        widths: neurons that it has.
+        align: kept counts are multiples of this.
+
+    Raises:
+        BudgetError: if there is none for some unit.
+    """
+    without = -(-fewest // align) > widths // align
+    if not np.any(without):
+        return
+    unit = int(np.argmax(without))
+    smaller = range(min(align, int(widths.min())), 1, -1)
+    meant = next((each for each in smaller if np.all(-(-fewest // each) < widths // each)), 1)
+    raise BudgetError(
+        f"no multiple of --align {align} lies between the {int(fewest[unit])} neurons that r_max lets unit {unit} "
+        f"lose down to and its {int(widths[unit])}; give --align {meant}, or search with a larger --r-max"
+    )
 
 
 def _spend(

@@ -8,7 +8,8 @@
                                                 ``images``, ``columns``, ``split`` and ``config``
 =============================================== ==========================================================
 
-Any of them may have a ``weight``: of its benchmarks in the mean over those that serve a role, 1 by default.
+Any of them may have a ``weight``: of its benchmarks in the mean over those that serve a role, 1 by default; and a
+``count``: at most so many questions of each of its benchmarks in every split, for a quick first try.
 
 ``NAME`` is one of ``questions.benchmarks``, e.g. ``pope`` or ``scienceqa``, whose option ``split`` is a key of
 ``pid_splits.json``. The corrected edition of a benchmark has an option ``asked``: the edition of that benchmark which
@@ -38,7 +39,7 @@ from hipp_prune.questions.own.loading import load_own
 from hipp_prune.questions.own.places import ENDINGS, instead
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.splits import SPLITS, Split, divide
+from hipp_prune.questions.splits import SPLITS, Split, at_most, divide
 
 TOYWORLD = "toyworld"
 """The source that is no benchmark: it draws the official files of several."""
@@ -47,6 +48,9 @@ OWN = ""
 """The source without a name: a table, whose rows are questions of several benchmarks."""
 
 _WEIGHT = "weight"
+_COUNT = "count"
+_OF_ANY = (_WEIGHT, _COUNT)
+"""Options that every source has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +62,11 @@ class Source:
     path: Path | None = None
     """The file or folder, or ``hf:owner/name``; None means the toyworld in the cache."""
     options: Mapping[str, str]
-    """What follows the path, by name, but for the weight."""
+    """What follows the path, by name, but for the weight and the count."""
     weight: float = 1.0
     """Of its benchmarks in the mean over those that serve a role, > 0."""
+    count: int | None = None
+    """At most this many questions a benchmark and split, ≥ 1."""
 
 
 def parse_source(text: str) -> Source:
@@ -74,7 +80,7 @@ def parse_source(text: str) -> Source:
     if name != TOYWORLD and name not in BENCHMARKS:
         name, path = OWN, _own_place(text, place)
     options = _options(text, pairs, _allowed(name))
-    weight = _weight(text, options.pop(_WEIGHT, "1"))
+    weight, count = _weight(text, options.pop(_WEIGHT, "1")), _count(text, options.pop(_COUNT, None))
     if not path and (name != TOYWORLD or colon):
         raise QuestionError(f"questions {text!r}: expected a path after '{name}:', found none; add it")
     if (
@@ -86,7 +92,14 @@ def parse_source(text: str) -> Source:
             f"questions {text!r}: expected {BENCHMARKS[name].title}'s official files, found a table; a table of your "
             f"own is named alone: {text.removeprefix(f'{name}:')}"
         )
-    return Source(name=name, path=Path(path) if path else None, options=options, weight=weight)
+    return Source(name=name, path=Path(path) if path else None, options=options, weight=weight, count=count)
+
+
+def with_count(text: str, count: int | None) -> str:
+    """A source with at most so many questions a benchmark and split, unless it says itself how many."""
+    if parse_source(text).count is not None or count is None:
+        return text
+    return f"{text},{_COUNT}={count}"
 
 
 def is_drawn(text: str) -> bool:
@@ -115,8 +128,8 @@ def _own_place(text: str, place: str) -> str:
 def _allowed(name: str) -> tuple[str, ...]:
     """The options of a source."""
     if name == TOYWORLD:
-        return (_WEIGHT,)
-    return (*((*OPTIONS, "images") if name == OWN else BENCHMARKS[name].source_options), _WEIGHT)
+        return _OF_ANY
+    return (*((*OPTIONS, "images") if name == OWN else BENCHMARKS[name].source_options), *_OF_ANY)
 
 
 def _options(text: str, pairs: Sequence[str], allowed: Sequence[str]) -> dict[str, str]:
@@ -143,6 +156,16 @@ def _weight(text: str, value: str) -> float:
             f"questions {text!r}: expected weight= to be a number above 0, found {value!r}; correct it"
         )
     return weight
+
+
+def _count(text: str, value: str | None) -> int | None:
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and int(value) > 0):
+        raise QuestionError(
+            f"questions {text!r}: expected count= to be a whole number above 0, found {value!r}; correct it"
+        )
+    return int(value)
 
 
 def _forms() -> str:
@@ -234,7 +257,7 @@ def load_splits(
                 f"{len(SPLITS)}"
             )
         for split, members in divided.items():
-            found[split] += members
+            found[split] += at_most(members, source.count, seed=seed)
     return found
 
 
@@ -252,7 +275,7 @@ def _check_weights(questions: Sequence[Question]) -> None:
 
 def _what_there_is(source: Source, cache: Path, seed: int, *, need_images: bool) -> str:
     """How many questions each split has, and what to do; bad records are left out of the count."""
-    found = _load(source, "all", cache, seed, SkipBad(), need_images=need_images)
+    found = _load(replace(source, count=None), "all", cache, seed, SkipBad(), need_images=need_images)
     if not found:
         return "there is no question at all; give the official files"
     counts = ", ".join(f"{name} {len(members)}" for name, members in divide(found, seed=seed).items())
@@ -288,19 +311,34 @@ def _load(
     *,
     need_images: bool,
 ) -> list[Question]:
-    if source.name == TOYWORLD:
-        root = toyworld.write(source.path or cache / TOYWORLD)
-        wanted = SPLITS if split == "all" else (split,)
-        questions = [question for name in wanted for question in toyworld.load(root, name)]
-    else:
-        questions = _load_files(source, cache, skip_bad, need_images=need_images)
-        if split != "all":
-            questions = divide(questions, seed=seed)[split]
+    shares = _shares(source, split, cache, seed, skip_bad, need_images=need_images)
+    questions = [question for share in shares for question in at_most(share, source.count, seed=seed)]
     return (
         [replace(question, weight=source.weight) for question in questions]
         if source.weight != 1
         else questions
     )
+
+
+def _shares(
+    source: Source,
+    split: Split | Literal["all"],
+    cache: Path,
+    seed: int,
+    skip_bad: SkipBad | None,
+    *,
+    need_images: bool,
+) -> list[list[Question]]:
+    """The questions of a split, or of each where all are wanted: as they stand in the files if none is left out."""
+    wanted = SPLITS if split == "all" else (split,)
+    if source.name == TOYWORLD:
+        root = toyworld.write(source.path or cache / TOYWORLD)
+        return [toyworld.load(root, name) for name in wanted]
+    everything = _load_files(source, cache, skip_bad, need_images=need_images)
+    if split == "all" and source.count is None:
+        return [everything]
+    divided = divide(everything, seed=seed)
+    return [divided[name] for name in wanted]
 
 
 def _load_files(

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -74,6 +74,22 @@ def divide(questions: Iterable[Question], *, seed: int = 0) -> dict[Split, list[
         assigned[empty] = [question for question in members if _key(question, digests) == moved]
         assigned[fullest] = [question for question in members if _key(question, digests) != moved]
     return assigned
+
+
+def at_most(questions: Sequence[Question], count: int | None, *, seed: int = 0) -> list[Question]:
+    """At most ``count`` questions a benchmark, in their order; all without a count.
+
+    Which ones is a hash of ``seed`` and the id alone: fewer are some of more, whatever else is loaded.
+    """
+    if count is None:
+        return list(questions)
+    drawn = sorted(questions, key=lambda each: hashlib.sha256(f"{seed}\n{each.id}".encode()).digest())
+    chosen: dict[str, set[str]] = {}
+    for question in drawn:
+        ids = chosen.setdefault(question.benchmark, set())
+        if len(ids) < count:
+            ids.add(question.id)
+    return [question for question in questions if question.id in chosen[question.benchmark]]
 
 
 def _check_fractions(fractions: Mapping[Split, float]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.run_directory import Provenance, RunDirectory
+from hipp_prune.plans.modes import Compensation
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.search.settings import SearchSettings
@@ -13,8 +14,7 @@ from hipp_prune.search.settings import SearchSettings
 
 def calibrate_command(run: RunDirectory, provenance: Provenance, num_questions: int | None = None) -> str:
     """Makes the run directory and ``calibration.safetensors``, of so many questions."""
-    words = ["calibrate", "--model", provenance.model, "--questions", *provenance.questions]
-    words += ["--seed", str(provenance.seed)]
+    words = [*provenance.words]
     if num_questions is not None:
         words += ["--count", str(num_questions)]
     if run.grams.exists():
@@ -55,10 +55,18 @@ def query_command(run: RunDirectory, name: str, plan: Plan | None) -> str:
     return _join(*words, "--out", str(named_file(run.plans, name)))
 
 
-def prune_command(run: RunDirectory, name: str, out: str) -> str:
-    """Makes the checkpoint that ``plans/NAME.json`` describes, of the run's model; what compensates lies in the run."""
+def prune_command(run: RunDirectory, name: str, out: str, *, compensation: Compensation | None = None) -> str:
+    """Makes the checkpoint that ``plans/NAME.json`` describes, of the run's model; what compensates lies in the run.
+
+    Args:
+        run: where the plan lies.
+        name: the plan's, without folder or ending.
+        out: the checkpoint folder.
+        compensation: other than the plan's.
+    """
     plan = str(named_file(run.plans, name))
-    return _join("prune", "--run", str(run.root), "--plan", plan, "--out", out)
+    mode = [] if compensation is None else ["--compensation", compensation]
+    return _join("prune", "--run", str(run.root), "--plan", plan, *mode, "--out", out)
 
 
 def evaluate_command(
@@ -80,8 +88,16 @@ def evaluate_command(
         words += ["--questions", *evaluation.questions, "--split", evaluation.split]
         words += ["--label", evaluation.label, *_limit(evaluation)]
         words += ["--rule", evaluation.results.rule]
-    words += ["--seed", str(provenance.seed)]
+    words += ["--seed", str(provenance.seed), *_skipping(provenance)]
     return _join(*words, "--out", str(named_file(run.results, name)))
+
+
+def into_report(run: Path | None) -> list[str]:
+    """What ``evaluate`` has to be told besides, for the questions of a run and for its report; nothing without one."""
+    if run is None:
+        return []
+    provenance = RunDirectory(run).provenance()
+    return ["--seed", str(provenance.seed), *_skipping(provenance), "--run", str(run)]
 
 
 def pruned_folder(run: RunDirectory, name: str) -> Path:
@@ -98,6 +114,10 @@ def _limit(evaluation: Scorecard) -> list[str]:
     """The questions of the larger benchmark: this limit draws the same questions again, whatever the limit was."""
     counts = [score.n for score in evaluation.results.scores.values()]
     return ["--limit", str(max(counts))] if counts else []
+
+
+def _skipping(provenance: Provenance) -> list[str]:
+    return ["--skip-bad"] if provenance.skip_bad else []
 
 
 def _flag(flag: str, value: object) -> list[str]:

@@ -68,15 +68,19 @@ class Contents:
         return [each for each in self.evaluations.values() if each.label != DENSE]
 
     def evaluation_of(self, plan: Plan) -> Scorecard | None:
-        """The first evaluation that is of this plan, if there is one."""
-        return next((each for each in self.pruned if _is_of(each, plan)), None)
+        """The first evaluation that is of this plan, if there is one.
+
+        Its checkpoint is compensated as the plan says; one of a plan without compensation may have some nevertheless.
+        """
+        found = [each for each in self.pruned if _is_of(each, plan)]
+        return min(found, key=lambda each: each.compensation != plan.compensation, default=None)
 
 
 def _is_of(each: Scorecard, plan: Plan) -> bool:
     return (
         each.ledger is not None
         and abs(each.ledger.mlp - plan.ledger.mlp) < 1e-6
-        and each.compensation == plan.compensation
+        and plan.compensation in ("none", each.compensation)
         and (plan.preference is None or _rank(each.preference) == _rank(plan.preference.vector))
     )
 

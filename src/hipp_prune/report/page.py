@@ -86,9 +86,11 @@ def _commands(contents: Contents) -> str:
         *(commands.query_command(run, name, plan) for name, plan in contents.plans.items()),
     ]
     for name, plan in contents.plans.items():
-        evaluation = contents.evaluation_of(plan)
+        evaluation, mode = contents.evaluation_of(plan), None
         out = str(commands.pruned_folder(run, name)) if evaluation is None else evaluation.model
-        lines.append(commands.prune_command(run, name, out))
+        if evaluation is not None and evaluation.compensation != plan.compensation:
+            mode = evaluation.compensation
+        lines.append(commands.prune_command(run, name, out, compensation=mode))
     lines += [
         commands.evaluate_command(run, provenance, name, each.model, each)
         for name, each in contents.evaluations.items()
@@ -107,7 +109,7 @@ def _damaged(contents: Contents) -> str:
 
 def _summary(contents: Contents) -> str:
     run, provenance = contents.run, contents.provenance
-    table = summary_html(list(contents.evaluations.values())) if contents.evaluations else ""
+    table = summary_html(list(contents.evaluations.values()), run.root) if contents.evaluations else ""
     notes = ""
     if contents.dense is None:
         command = commands.evaluate_command(run, provenance, DENSE, provenance.model)

@@ -4,12 +4,14 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from hipp_prune.evaluation.scorecard import Scorecard
+from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.sizes import format_bytes
 from hipp_prune.questions.benchmark import Benchmark
 from hipp_prune.questions.benchmarks import BENCHMARKS
@@ -22,8 +24,8 @@ MISSING = "–"
 _NAME_WIDTH, _CELL_WIDTH = 31, 19
 """Characters that a printed table needs for the names of its rows, and for each model."""
 
-_EVALUATE = "hipp-prune evaluate --model {model} --questions {questions} --out RUN/results/{label}.json"
-"""With the names of the model that lacks a number."""
+_EVALUATE = "hipp-prune evaluate --model {model} --questions {questions} --run {run} --out {results}"
+"""With the names of the run and of the model that lacks a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +40,15 @@ class TableColumn:
     cell: Callable[[Scorecard], str | None]
     """Its text; None if the evaluation does not hold it."""
     made_by: str
-    """What to do to get it where it is missing; may name the evaluation's ``model``, ``questions`` and ``label``."""
+    """What to do to get it where it is missing; may name the ``run``, the evaluation's ``model`` and ``questions``, and
+    the file of its ``results``."""
 
-    def remedy(self, each: Scorecard) -> str:
+    def remedy(self, each: Scorecard, run: Path) -> str:
         """What to do to get it of a model that lacks it."""
-        model, questions = shlex.quote(each.model), shlex.join(each.questions)
-        return self.made_by.format(model=model, questions=questions, label=shlex.quote(each.label))
+        results = RunDirectory(run).results / f"{each.label}.json"
+        names = {"model": each.model, "run": str(run), "results": str(results)}
+        quoted = {name: shlex.quote(text) for name, text in names.items()}
+        return self.made_by.format(questions=shlex.join(each.questions), **quoted)
 
     @property
     def title(self) -> str:
@@ -73,22 +78,22 @@ def summary_rows(evaluations: Sequence[Scorecard]) -> tuple[tuple[str, ...], lis
     return header, rows
 
 
-def missing_numbers(evaluations: Sequence[Scorecard]) -> list[tuple[str, str]]:
+def missing_numbers(evaluations: Sequence[Scorecard], run: Path) -> list[tuple[str, str]]:
     """The columns with a gap, and what fills it."""
     lacking = {
         column: next((each for each in evaluations if column.cell(each) is None), None)
         for column in summary_columns(evaluations)
     }
-    return [(column.title, column.remedy(each)) for column, each in lacking.items() if each is not None]
+    return [(column.title, column.remedy(each, run)) for column, each in lacking.items() if each is not None]
 
 
-def print_summary(evaluations: Sequence[Scorecard], console: Console) -> None:
-    """Prints the table with models as columns: the first, and as many others as the terminal is wide."""
+def print_summary(evaluations: Sequence[Scorecard], run: Path, console: Console) -> None:
+    """Prints the table of a run with models as columns: the first, and as many others as the terminal is wide."""
     header, rows = summary_rows(evaluations)
     beside = max(1, (console.width - _NAME_WIDTH - _CELL_WIDTH) // _CELL_WIDTH)
     for start in range(1, max(len(rows), 2), beside):
         console.print(_printed(header, rows[:1] + rows[start : start + beside]))
-    for name, made_by in missing_numbers(evaluations):
+    for name, made_by in missing_numbers(evaluations, run):
         console.print(f"{MISSING} {name}: {made_by}", style="dim", markup=False, highlight=False)
 
 
@@ -106,8 +111,8 @@ def _printed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     return table
 
 
-def summary_html(evaluations: Sequence[Scorecard]) -> str:
-    """The table as HTML with models as rows, and a line for every gap."""
+def summary_html(evaluations: Sequence[Scorecard], run: Path) -> str:
+    """The table of a run as HTML with models as rows, and a line for every gap."""
     columns = summary_columns(evaluations)
     groups = [column.group for column in columns]
     starts = [index for index, group in enumerate(groups) if group not in groups[:index]]
@@ -121,7 +126,7 @@ def summary_html(evaluations: Sequence[Scorecard]) -> str:
     )
     rows = "".join(
         f'<tr><th scope="row">{_model_html(each)}</th>'
-        f"{''.join(_cell_html(column, each, start=index in starts) for index, column in enumerate(columns))}</tr>"
+        f"{''.join(_cell_html(column, each, run, start=index in starts) for index, column in enumerate(columns))}</tr>"
         for each in evaluations
     )
     table = (
@@ -130,7 +135,7 @@ def summary_html(evaluations: Sequence[Scorecard]) -> str:
     )
     asked = dict.fromkeys(f"{' + '.join(each.questions)}, split {each.split}" for each in evaluations)
     source = f'<p class="note">Questions: {escape("; ".join(asked))}.</p>'
-    return table + source + _gaps_html(missing_numbers(evaluations))
+    return table + source + _gaps_html(missing_numbers(evaluations, run))
 
 
 def _gaps_html(gaps: Sequence[tuple[str, str]]) -> str:
@@ -151,10 +156,10 @@ def _model_html(each: Scorecard) -> str:
     return f'<span title="{escape(f"{each.model}; {asked}")}">{label_html(each.label)}</span>'
 
 
-def _cell_html(column: TableColumn, each: Scorecard, *, start: bool) -> str:
+def _cell_html(column: TableColumn, each: Scorecard, run: Path, *, start: bool) -> str:
     text = column.cell(each)
     if text is None:
-        return f'<td{_first(start)} title="{escape(column.remedy(each))}">{MISSING}</td>'
+        return f'<td{_first(start)} title="{escape(column.remedy(each, run))}">{MISSING}</td>'
     number, parenthesis, interval = text.partition(" (")
     extra = f" <small>({escape(interval)}</small>" if parenthesis else ""
     return f"<td{_first(start)}>{escape(number)}{extra}</td>"
@@ -240,7 +245,7 @@ def _cost_columns() -> list[TableColumn]:
             name="speed-up",
             unit="",
             cell=speedup,
-            made_by="hipp-prune quickstart, or api.speedups",
+            made_by="hipp-prune auto and quickstart time every model that they make, and so does api.speedups",
         ),
     ]
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import torch
 
+from hipp_prune.checkpoints.ledger import read_savings
 from hipp_prune.errors import InputError
+from hipp_prune.models.loading import local_folder
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import probe
 from hipp_prune.stages.loading import Model, load
@@ -47,3 +49,13 @@ def ask(
         ].strip()
         for one in asked
     ]
+
+
+def pruned_from(checkpoint: str) -> str | None:
+    """The model that a checkpoint was pruned from, as far as it says; None for a dense one.
+
+    Raises:
+        CheckpointError, PlanError: see ``read_savings``.
+    """
+    savings = read_savings(local_folder(checkpoint))
+    return None if savings is None else savings.notes.get("model")

@@ -1,15 +1,11 @@
 """One command for a smaller model: what can be refused is refused first, then every stage is done, or found done."""
 
-import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
-from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.checkpoints.footprint import measure_footprint
 from hipp_prune.errors import BudgetError, InputError, OutputExistsError
@@ -18,17 +14,19 @@ from hipp_prune.files.manifest import remove_file, start_list
 from hipp_prune.files.recipes import parse_recipe, read_recipe, recipe_text
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import write_text
+from hipp_prune.plans.allocation import check_alignment, fewest_neurons
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.questions.benchmark import ROLES
 from hipp_prune.questions.benchmarks import asked as asked_benchmarks
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.sources import load_questions, parse_source
+from hipp_prune.questions.records import SkipBad
+from hipp_prune.questions.sources import load_questions, with_count
 from hipp_prune.questions.splits import Split
+from hipp_prune.questions.survey import Survey, survey
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.report.contents import DENSE
-from hipp_prune.report.tables import print_summary
 from hipp_prune.search.query.requirements import SAVINGS, Requirement
 from hipp_prune.search.query.roles import check_preference
 from hipp_prune.search.query.targets import check_targets
@@ -40,6 +38,7 @@ from hipp_prune.stages.query import fit_of, plan_name, query
 from hipp_prune.stages.report import report
 from hipp_prune.stages.search import measure_latency
 from hipp_prune.stages.settings import AskSettings, AutoSettings, LoadSettings, QuerySettings
+from hipp_prune.stages.summary import summarise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class Outcome:
     report: Path
     """The run's page."""
     summary: str
-    """The table of both, and the lines that load, serve and compare what was made, 80 columns wide."""
+    """The table of both, 80 columns wide, and lines that ask, load, serve and compare what was made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +94,11 @@ class Wish:
             raise InputError(f"--out and --run are both {self.out}; give two folders")
 
     @property
+    def asked(self) -> tuple[str, ...]:
+        """The sources, each with as many questions as are wanted of it."""
+        return tuple(with_count(source, self.settings.count) for source in self.questions)
+
+    @property
     def recipe(self) -> dict[str, object]:
         """Every flag of ``auto`` that makes it again, by its name."""
         weights = None if self.preference is None else self.preference.vector.tolist()
@@ -110,7 +114,14 @@ class Wish:
         return named | {name.replace("_", "-"): value for name, value in groups.items()}
 
 
-def auto(wish: Wish, *, force: bool = False, bars: Headlines = silent) -> Outcome:
+def auto(
+    wish: Wish,
+    *,
+    force: bool = False,
+    skip_bad: SkipBad | None = None,
+    surveyed: Callable[[Survey], None] | None = None,
+    bars: Headlines = silent,
+) -> Outcome:
     """Calibrates, searches, queries, prunes, recovers if asked to, evaluates and reports; killed, it goes on.
 
     What an earlier start of the same wish has finished is found and not done again. A run may serve several wishes:
@@ -119,6 +130,8 @@ def auto(wish: Wish, *, force: bool = False, bars: Headlines = silent) -> Outcom
     Args:
         wish: what is to be made of which model.
         force: replaces a checkpoint in ``wish.out``, and starts over what the run began with other settings.
+        skip_bad: counts what ``wish.settings.skip_bad`` leaves out.
+        surveyed: told what every split holds, before a weight is read.
         bars: draws how far each stage has got.
 
     Raises:
@@ -129,17 +142,18 @@ def auto(wish: Wish, *, force: bool = False, bars: Headlines = silent) -> Outcom
     """
     run = RunDirectory(wish.run)
     with writing(wish.run), writing(wish.out):
-        footprint = _check(wish, run, force=force)
+        footprint = _check(wish, run, force=force, skip_bad=skip_bad, surveyed=surveyed)
         pipeline = Pipeline(
             run=run,
             model=wish.model,
-            questions=wish.questions,
+            questions=wish.asked,
             seed=wish.settings.seed,
             batch_size=wish.settings.batch_size,
             loading=wish.loading,
             anew="changed" if force else "never",
             otherwise="choose another --run, or add --force to start over",
             bars=bars,
+            skip_bad=wish.settings.skip_bad,
         )
         pipeline.calibrate()
         remove_file(run.summary)
@@ -148,11 +162,16 @@ def auto(wish: Wish, *, force: bool = False, bars: Headlines = silent) -> Outcom
         return _carry_out(wish, pipeline)
 
 
-def _check(wish: Wish, run: RunDirectory, *, force: bool) -> Footprint:
-    """Refuses all that can be refused before a weight is read; the questions of every split are looked through."""
-    folder = check_model(wish.model, wish.loading)
-    for source in wish.questions:
-        parse_source(source)
+def _check(
+    wish: Wish,
+    run: RunDirectory,
+    *,
+    force: bool,
+    skip_bad: SkipBad | None,
+    surveyed: Callable[[Survey], None] | None,
+) -> Footprint:
+    """Refuses all that can be refused before a weight is read."""
+    folder, sources = check_model(wish.model, wish.loading), wish.asked
     if wish.out.exists() and not force and not _cut_off(wish, run):
         raise OutputExistsError(
             f"{wish.out} already exists; choose another --out or add --force to replace it"
@@ -162,14 +181,28 @@ def _check(wish: Wish, run: RunDirectory, *, force: bool) -> Footprint:
     footprint = measure_footprint(folder, trust_remote_code=wish.loading.trust_remote_code)
     _attainable(wish, footprint)
     start_list(wish.run)
+    found, left_out = _look_through(wish, sources, run)
+    if skip_bad is not None:
+        skip_bad.reasons += left_out
+    if surveyed is not None:
+        surveyed(survey(found))
+    _check_asked(wish, found["search"])
+    return footprint
+
+
+def _look_through(
+    wish: Wish, sources: Sequence[str], run: RunDirectory
+) -> tuple[dict[Split, list[Question]], list[str]]:
+    """The questions of every split that will be asked, and why others are left out."""
     splits: tuple[Split, ...] = ("calibration", "search", "test")
     if wish.settings.recover:
         splits += ("recovery",)
-    for split in splits:
-        asked = load_questions(wish.questions, split, cache=run.cache, seed=wish.settings.seed)
-        if split == "search":
-            _check_asked(wish, asked)
-    return footprint
+    left_out = SkipBad() if wish.settings.skip_bad else None
+    found = {
+        split: load_questions(sources, split, cache=run.cache, seed=wish.settings.seed, skip_bad=left_out)
+        for split in splits
+    }
+    return found, [] if left_out is None else list(dict.fromkeys(left_out.reasons))
 
 
 def _cut_off(wish: Wish, run: RunDirectory) -> bool:
@@ -195,7 +228,7 @@ def _check_asked(wish: Wish, asked: Sequence[Question]) -> None:
 
 
 def _attainable(wish: Wish, footprint: Footprint) -> None:
-    """Refuses a sparsity or a size that no plan has; what a speed takes is measured later.
+    """Refuses a sparsity, an alignment or a size that no plan has; what a speed takes is measured later.
 
     Raises:
         BudgetError: saying what is attainable.
@@ -206,12 +239,12 @@ def _attainable(wish: Wish, footprint: Footprint) -> None:
             f"a sparsity must lie in [0, {r_max:g}], since no block may lose more of its neurons here, got "
             f"{wish.target.sparsity:g}; ask for less, or search with a larger --r-max"
         )
+    fewest, align = fewest_neurons(widths, r_max), wish.target.align
+    check_alignment(fewest, widths, align)
     if wish.target.fit is not None:
         target = fit_of(footprint, wish.target)
-        narrowest = widths - np.floor(r_max * widths + 1e-9).astype(np.int64)
-        align = wish.target.align
         check_targets(
-            [target], narrowest=-(-narrowest // align) * align, widest=widths // align * align, r_max=r_max
+            [target], narrowest=-(-fewest // align) * align, widest=widths // align * align, r_max=r_max
         )
 
 
@@ -284,32 +317,6 @@ def _carry_out(wish: Wish, pipeline: Pipeline) -> Outcome:
     ]
     dense, pruned = pipeline.with_speedups(scorecards, [DENSE, name])
     page = report(run.root, force=force)
-    summary = _summary(wish, plan, dense, pruned)
+    summary = summarise(pipeline, wish.out, plan, dense, pruned, limit=settings.limit)
     write_text(run.summary, summary)
     return Outcome(plan=plan, dense=dense, pruned=pruned, report=page, summary=summary)
-
-
-def _summary(wish: Wish, plan: Plan, dense: Scorecard, pruned: Scorecard) -> str:
-    """The table, and what to do with the checkpoint."""
-    text = StringIO()
-    print_summary([dense, pruned], Console(file=text, width=80))
-    if (sentence := plan.asked_and_got) is not None:
-        text.write(f"{sentence}; preference {plan.preference}\n")
-    out, run = shlex.quote(str(wish.out)), shlex.quote(str(wish.run))
-    own_code = "auto_map" in read_config_file(wish.out / "config.json")
-    trust, served = (
-        (", trust_remote_code=True", " --model-impl transformers --trust-remote-code")
-        if own_code
-        else ("", "")
-    )
-    questions = shlex.join(wish.questions)
-    rival = shlex.quote(f"{wish.out}-rival")
-    text.write(
-        f"load:     AutoModelForImageTextToText.from_pretrained({str(wish.out)!r}{trust})\n"
-        f"serve:    vllm serve {out}{served}\n"
-        f"compare:  hipp-prune baseline --run {run} --method wanda-coupled "
-        f"--sparsity {plan.ledger.mlp:.4f} --out {rival}\n"
-        f"          hipp-prune evaluate --model {rival} --questions {questions} --seed {wish.settings.seed}\n"
-        f"again:    hipp-prune auto --recipe {shlex.quote(str(wish.run / 'recipe.toml'))} --force\n"
-    )
-    return text.getvalue()

@@ -120,6 +120,7 @@ def calibrate(
                     questions=source_names(questions),
                     seed=seed,
                     general_text=mixed,
+                    skip_bad=skip_bad is not None,
                 )
             )
             _keep(run, footprint, labels)

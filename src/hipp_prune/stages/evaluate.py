@@ -126,6 +126,7 @@ def speedups(
     limit: int = 256,
     loading: LoadSettings = LoadSettings(),
     cache: Path | None = None,
+    skip_bad: SkipBad | None = None,
     progress: Progress | None = None,
 ) -> list[float]:
     """Dense wall time over each pruned model's on the same test questions, measured in turns.
@@ -137,10 +138,11 @@ def speedups(
         limit: questions asked in all, shared evenly by the benchmarks.
         loading: how the models are loaded.
         cache: where the embedded world is drawn; a temporary folder by default.
+        skip_bad: as in ``calibrate``.
         progress: told (rounds done, rounds in all).
     """
     with cache_folder(cache) as folder:
-        drawn = draw_questions(questions, "test", cache=folder)
+        drawn = draw_questions(questions, "test", cache=folder, skip_bad=skip_bad)
         asked = limit_questions(drawn, max(1, limit // len(asked_benchmarks(drawn))))
         adapters = [load(model, loading) for model in (dense, *pruned)]
         return measure_speedups(adapters[0], adapters[1:], asked, progress=progress)

@@ -191,7 +191,7 @@ class CalibratedRun:
         """
         directory = RunDirectory(root)
         provenance = directory.provenance()
-        directory.require(directory.calibration, made_by=f"hipp-prune calibrate … --out {root} --force")
+        directory.require(directory.calibration, made_by=directory.calibrate_again())
         return cls(directory, provenance, tuple(questions))
 
     def calibration(self, adapter: Adapter) -> Calibration:
@@ -224,9 +224,12 @@ class CalibratedRun:
     def questions(self, split: Split, *, skip_bad: SkipBad | None = None) -> list[Question]:
         """The questions of a split, labelled as ``calibrate`` found the dense model to answer where nobody else has.
 
-        Of several workers, the first one draws pictures that are not there yet.
+        Of several workers, the first one draws pictures that are not there yet. Bad questions and pictures are counted
+        in ``skip_bad``, or left out uncounted where ``calibrate`` did so and there is no counter.
         """
         asked, seed = self.given or self.provenance.questions, self.provenance.seed
+        if self.provenance.skip_bad and skip_bad is None:
+            skip_bad = SkipBad()
         with distributed.first():
             found = draw_questions(asked, split, cache=self.directory.cache, seed=seed, skip_bad=skip_bad)
         if not any(question.is_unlabelled for question in found):
@@ -257,8 +260,8 @@ def read_labels(directory: RunDirectory) -> Labels:
         IncompleteRunError: if the run has none.
         RunError: if a file is no longer what we wrote.
     """
-    made_by = f"hipp-prune calibrate … --out {directory.root} --force"
-    return Labels.load(directory.require(directory.labels, made_by=made_by), directory.object_labels)
+    labels = directory.require(directory.labels, made_by=directory.calibrate_again())
+    return Labels.load(labels, directory.object_labels)
 
 
 def meet(directory: RunDirectory) -> None:

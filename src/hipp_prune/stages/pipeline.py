@@ -17,6 +17,7 @@ from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.plans.modes import CompensationChoice
 from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.fingerprint import fingerprint_questions
+from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
@@ -69,6 +70,8 @@ class Pipeline:
     otherwise: str = "choose another run directory, or add --force to start over"
     """What else than repeating its settings helps where a stage was begun with others."""
     bars: Headlines = silent
+    skip_bad: bool = False
+    """Whether broken questions and pictures are left out."""
 
     def calibrate(self) -> None:
         """Measures the dense model, unless that has been done with the same settings.
@@ -88,8 +91,14 @@ class Pipeline:
                 replace(sample, batch_size=self.batch_size or sample.batch_size),
                 loading=self.loading,
                 force=state == "anew",
+                skip_bad=self._skipping,
                 progress=progress,
             )
+
+    @property
+    def _skipping(self) -> SkipBad | None:
+        """What takes in broken questions; each stage meets the same ones again."""
+        return SkipBad() if self.skip_bad else None
 
     def _is_calibrated(self) -> bool:
         """Whether an earlier start of the same settings has finished the calibration.
@@ -122,6 +131,7 @@ class Pipeline:
                 asking=replace(asking, batch_size=self.batch_size or asking.batch_size),
                 loading=self.loading,
                 force=state == "anew",
+                skip_bad=self._skipping,
                 encoding=encoding,
                 progress=progress,
             )
@@ -181,6 +191,7 @@ class Pipeline:
                 loading=replace(self.loading, dtype=FULL_PRECISION.dtype),
                 cache=self.run.cache,
                 force=self.anew != "never",
+                skip_bad=self._skipping,
                 encoding=encoding,
                 progress=progress,
             )
@@ -210,6 +221,7 @@ class Pipeline:
                 settings,
                 loading=self.loading,
                 cache=self.run.cache,
+                skip_bad=self._skipping,
                 progress=progress,
             )
         scorecard.save(self.results(name))
@@ -223,7 +235,9 @@ class Pipeline:
             found = Scorecard.load(self.results(name))
         except HippPruneError:
             return None
-        asked = load_questions(self.questions, settings.split, cache=self.run.cache, seed=self.seed)
+        asked = load_questions(
+            self.questions, settings.split, cache=self.run.cache, seed=self.seed, skip_bad=self._skipping
+        )
         asked = limit_questions(asked, settings.limit, seed=self.seed)
         same = (found.model, found.label, found.split) == (model, settings.label, settings.split)
         known = found.origin is not None and found.origin.questions == fingerprint_questions(asked)
@@ -246,6 +260,7 @@ class Pipeline:
                     limit=SPEED_QUESTIONS,
                     loading=self.loading,
                     cache=self.run.cache,
+                    skip_bad=self._skipping,
                     progress=progress,
                 )
             pruned = [replace(card, speedup=ratio) for card, ratio in zip(pruned, ratios, strict=True)]

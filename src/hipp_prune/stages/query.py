@@ -131,9 +131,7 @@ def _targets(directory: RunDirectory, planner: Planner, settings: QuerySettings)
         )
     targets: list[Target] = []
     if settings.fit is not None:
-        path = directory.require(
-            directory.footprint, made_by=f"hipp-prune calibrate … --out {directory.root} --force"
-        )
+        path = directory.require(directory.footprint, made_by=directory.calibrate_again())
         footprint = read_document(path, Footprint, remedy="calibrate again", error=IncompleteRunError)
         biased = planner.config.mode(has_grams=False) == "bias"
         targets.append(fit_of(footprint, settings, added=footprint.biases if biased else 0))

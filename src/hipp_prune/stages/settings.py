@@ -128,8 +128,13 @@ class AutoSettings:
 
     evaluations: Count = DEFAULT_EVALUATIONS
     """Plans that the search evaluates, ≥ 1: more find better ones."""
+    count: Count | None = None
+    """At most this many questions a benchmark, ≥ 1, in each stage: for a first try in minutes, as count= of a source.
+    What it finds is as uncertain as the questions are few."""
     limit: Count | None = None
     """At most this many test questions a benchmark, ≥ 1, for the dense and the pruned model."""
+    skip_bad: bool = False
+    """Leave out (and count) broken questions and pictures instead of stopping."""
     seed: Seed = 0
     """Of the splits, the calibration sample, the search and the recovery, ≥ 0."""
     batch_size: Count | None = None

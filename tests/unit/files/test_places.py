@@ -21,6 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("{}")
     (tmp_path / "plan.json").write_text('{"format": 1, "unit": "coupled", "kept": [1]}')
+    (tmp_path / "known.json").write_text('{"unit": "coupled", "kept": [1], "notes": {"model": "my model"}}')
     (tmp_path / "scores.json").write_text('{"label": "dense", "results": {}}')
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -34,6 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("begun", "has not been searched; go on with `hipp-prune search begun`"),
         ("ckpt", "`hipp-prune evaluate --model ckpt --questions toyworld`"),
         ("plan.json", "`hipp-prune prune --model MODEL --plan plan.json --out smaller`"),
+        ("known.json", "`hipp-prune prune --model 'my model' --plan known.json --out smaller`"),
         ("scores.json", "`hipp-prune evaluate --answers scores.json`"),
         ("run/run.json", "did you mean run?"),
         ("run/search", "did you mean run?"),

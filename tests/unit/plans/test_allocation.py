@@ -4,7 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hipp_prune.errors import BudgetError
-from hipp_prune.plans.allocation import kept_counts, paper_ratios, target_sparsity, waterfill_ratios
+from hipp_prune.plans.allocation import (
+    check_alignment,
+    fewest_neurons,
+    kept_counts,
+    paper_ratios,
+    target_sparsity,
+    waterfill_ratios,
+)
 
 _SPREADS = st.sampled_from([0.0, 1e-3, 1.0, 10.0, 800.0])
 
@@ -191,7 +198,27 @@ def test_paper_rounding_removes_the_floor_of_each_unit():
 
 
 def test_infeasible_alignment():
-    with pytest.raises(BudgetError, match=r"no multiple of --align 64 lies between the 40 neurons .* unit 1"):
+    with pytest.raises(
+        BudgetError, match=r"--align 64 lies between the 40 neurons .* unit 1 .* give --align 10,"
+    ):
         kept_counts(
             np.zeros((1, 2)), widths=np.array([128, 50]), costs=np.ones(2, dtype=int), r_max=0.2, align=64
         )
+
+
+@given(
+    widths=st.lists(st.integers(1, 40), min_size=1, max_size=5),
+    r_max=st.floats(0, 0.95),
+    align=st.integers(2, 64),
+)
+def test_the_alignment_that_is_given_instead_is_one(widths: list[int], r_max: float, align: int) -> None:
+    wide = np.array(widths)
+    fewest = fewest_neurons(wide, r_max)
+    try:
+        check_alignment(fewest, wide, align)
+    except BudgetError as refused:
+        meant = int(str(refused).split("give --align ")[1].partition(",")[0])
+        assert meant < align
+        check_alignment(fewest, wide, meant)
+    else:
+        assert np.all(-(-fewest // align) * align <= wide)

@@ -11,7 +11,7 @@ from hipp_prune.questions import toyworld
 from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import Source, load_questions, parse_source
+from hipp_prune.questions.sources import Source, load_questions, load_splits, parse_source, with_count
 from hipp_prune.questions.splits import SPLITS, Split
 
 
@@ -45,6 +45,7 @@ def write_scienceqa(folder: Path) -> Path:
         ("pope:coco,images=val2014", Source(name="pope", path=Path("coco"), options={"images": "val2014"})),
         ("scienceqa:sqa", Source(name="scienceqa", path=Path("sqa"), options={})),
         ("toyworld,weight=2", Source(name="toyworld", options={}, weight=2.0)),
+        ("mine.csv,count=9", Source(name="", path=Path("mine.csv"), options={}, count=9)),
         ("mine.csv", Source(name="", path=Path("mine.csv"), options={})),
         ("hf:owner/name,split=test", Source(name="", path=Path("hf:owner/name"), options={"split": "test"})),
         ("yes-no:mine.csv", Source(name="yes-no", path=Path("mine.csv"), options={})),
@@ -66,18 +67,20 @@ def test_a_source_is_parsed(text: str, source: Source) -> None:
         ("pope", "expected a path after 'pope:', found none"),
         ("pope:", "expected a path after 'pope:', found none"),
         ("toyworld:", "expected a path after 'toyworld:', found none"),
-        ("pope:x,split=test", "expected images=… or weight=…, each once, found 'split=test'"),
+        ("pope:x,split=test", "expected images=… or weight=… or count=…, each once, found 'split=test'"),
         ("pope:x,images=", "found 'images='"),
         ("pope:x,y", "found 'y'"),
         ("pope:x,weight=0", "expected weight= to be a number above 0, found '0'"),
         ("pope:x,weight=nan", "found 'nan'"),
         ("toyworld,weight=inf", "found 'inf'"),
         ("mine.csv,weight=two", "found 'two'"),
-        ("mine.csv,photo=1", "expected columns=… or split=… or config=… or images=… or weight=…, each once"),
+        ("mine.csv,count=0", "expected count= to be a whole number above 0, found '0'"),
+        ("toyworld,count=1.5", "found '1.5'"),
+        ("mine.csv,photo=1", "expected columns=… or split=… or config=… or images=… or weight=… or count=…"),
         ("pope:mine.csv", "found a table; a table of your own is named alone: mine.csv"),
         ("https://huggingface.co/datasets/owner/name/viewer", "write hf:owner/name"),
         ("scienceqa:x,split=a,split=b", "found 'split=b'"),
-        ("toyworld:x,images=y", "expected weight=…, each once"),
+        ("toyworld:x,images=y", "expected weight=… or count=…, each once"),
     ],
 )
 def test_a_wrong_spec_says_what_is_wrong(text: str, complaint: str) -> None:
@@ -96,6 +99,21 @@ def test_all_is_the_whole_file_and_the_splits_are_its_parts(tmp_path: Path) -> N
     pictures = [{question.image for question in part} for part in parts]
     assert sum(map(len, pictures)) == 30
     assert load_questions([spec], "search", cache=tmp_path, seed=1) != parts[SPLITS.index("search")]
+
+
+def test_a_count_holds_in_every_split_and_all_is_all_of_them(tmp_path: Path) -> None:
+    spec = f"pope:{write_pope(tmp_path / 'coco')}"
+    few = with_count(spec, 4)
+    assert with_count(few, 9) == few == f"{spec},count=4"
+    assert with_count(spec, None) == spec
+    splits = {split: load_questions([few], split, cache=tmp_path) for split in SPLITS}
+    for split, questions in splits.items():
+        whole = load_questions([spec], split, cache=tmp_path)
+        assert len(questions) == min(4, len(whole))
+        assert [question for question in whole if question in questions] == questions
+    assert load_splits([few], cache=tmp_path) == splits
+    everything = load_questions([few], "all", cache=tmp_path)
+    assert everything == [question for questions in splits.values() for question in questions]
 
 
 def test_a_split_without_questions_says_what_splits_there_are(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hipp_prune.errors import InputError
 from hipp_prune.questions.benchmarks import scienceqa
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.splits import FRACTIONS, SPLITS, Split, assign, divide
+from hipp_prune.questions.splits import FRACTIONS, SPLITS, Split, assign, at_most, divide
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "scienceqa"
 
@@ -65,6 +65,19 @@ def test_no_split_stays_empty_where_there_are_as_many_groups(groups: list[int], 
         assert split_of(divided) == drawn
     moved = {groups[int(id)] for id, split in split_of(divided).items() if drawn[id] != split}
     assert len(moved) <= len(SPLITS) - len(set(drawn.values()))
+
+
+@given(names=st.lists(st.sampled_from(["pope", "scienceqa"]), max_size=30), few=st.integers(1, 9))
+def test_fewer_questions_are_some_of_more_in_their_order(names: list[str], few: int) -> None:
+    questions = [replace(asking(number, ""), benchmark=name) for number, name in enumerate(names)]
+    chosen = at_most(questions, few)
+    assert chosen == [question for question in questions if question in chosen]
+    counted, had = (Counter(question.benchmark for question in each) for each in (chosen, questions))
+    assert counted == {name: min(few, number) for name, number in had.items()}
+    assert set(chosen) <= set(at_most(questions, few + 1))
+    assert at_most(questions, None) == questions
+    alone = [question for question in questions if question.benchmark == "pope"]
+    assert at_most(alone, few) == [question for question in chosen if question.benchmark == "pope"]
 
 
 def test_copies_of_a_picture_stay_together_wherever_they_lie(tmp_path: Path) -> None:

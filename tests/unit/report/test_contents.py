@@ -1,6 +1,7 @@
 """Reading a run directory in any state, without touching it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import write_json, write_text
 from hipp_prune.questions.question import Question
 from hipp_prune.report.contents import read_contents
+from hipp_prune.report.page import render_report
 from tests.unit.report.synthetic import BLOCKS, make_archive, make_evaluation, make_plan
 
 
@@ -99,3 +101,11 @@ def test_a_plan_that_was_evaluated_otherwise_compensated_was_not_evaluated(finis
     plan = contents.plans["robust"]
     assert contents.evaluation_of(plan) is not None
     assert contents.evaluation_of(plan.with_compensation("ridge", 0.5)) is None
+
+
+def test_a_plan_without_compensation_may_have_been_written_with_some(finished: RunDirectory) -> None:
+    fitted = replace(read_contents(finished).evaluations["robust"], compensation="sequential")
+    fitted.save(finished.results / "robust.json")
+    contents = read_contents(finished)
+    assert contents.evaluation_of(contents.plans["robust"]) == fitted
+    assert "plans/robust.json --compensation sequential --out" in render_report(contents)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -10,6 +11,8 @@ from hipp_prune.evaluation.results import score
 from hipp_prune.questions.question import Question
 from hipp_prune.report.tables import missing_numbers, print_summary, summary_html, summary_rows
 from tests.unit.report.synthetic import make_evaluation, make_plan, make_pruned
+
+RUN = Path("my runs")
 
 
 def by_name(header, row) -> dict[str, str]:
@@ -56,12 +59,15 @@ def test_a_missing_number_is_a_dash_and_says_where_it_would_come_from(questions:
     both = [partial, make_evaluation(questions, "dense", errors=[])]
     header, rows = summary_rows(both)
     row = by_name(header, rows[0])
-    missing = dict(missing_numbers(both))
+    missing = dict(missing_numbers(both, RUN))
     assert [name for name, cell in row.items() if cell == "–"] == list(missing)
     assert set(missing) >= {"ScienceQA: accuracy (%)", "cost: on disk", "cost: speed-up", "sparsity: MLP (%)"}
-    assert "hipp-prune evaluate" in missing["ScienceQA: accuracy (%)"]
+    assert (
+        "hipp-prune evaluate --model models/some-vlm --questions toyworld --run 'my runs' "
+        "--out 'my runs/results/1,0,0.json'" in missing["ScienceQA: accuracy (%)"]
+    )
     assert "quickstart" in missing["cost: speed-up"]
-    assert "is not measured yet" in summary_html([partial])
+    assert "is not measured yet" in summary_html([partial], RUN)
 
 
 def test_without_any_question_nothing_is_invented(questions: list[Question]) -> None:
@@ -80,7 +86,7 @@ def test_printed_table_fits_the_terminal_and_holds_every_number(
     pruned = [replace(make_pruned(questions, "robust", plan, errors=[1]), label=label) for label in labels]
     evaluations = [make_evaluation(questions, "dense", errors=[]), *pruned]
     out = StringIO()
-    print_summary(evaluations, Console(file=out, width=width))
+    print_summary(evaluations, RUN, Console(file=out, width=width))
     text = out.getvalue()
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
@@ -95,7 +101,7 @@ def test_html_escapes_what_files_say(questions: list[Question]) -> None:
         model='"><img src=x>',
         questions=("pope:<b>",),
     )
-    html = summary_html([hostile])
+    html = summary_html([hostile], RUN)
     assert "<script>" not in html
     assert "<img" not in html
     assert "<b>" not in html
@@ -114,4 +120,4 @@ def test_how_models_are_compensated_is_shown_where_one_is(questions: list[Questi
     assert not any("compensation" in name for name in summary_rows([dense, pruned])[0])
     header, rows = summary_rows([dense, pruned, replace(pruned, compensation="ridge")])
     assert [by_name(header, row)["sparsity: compensation"] for row in rows] == ["none", "none", "ridge"]
-    assert "ridge" in summary_html([dense, replace(pruned, compensation="ridge")])
+    assert "ridge" in summary_html([dense, replace(pruned, compensation="ridge")], RUN)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hipp_prune.errors import BudgetError, InputError
+from hipp_prune.errors import InputError
 from hipp_prune.objectives.returns import compression_return
+from hipp_prune.plans.allocation import check_alignment
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
@@ -76,12 +77,8 @@ def one_width_counts(space: PlanSpace, align: int) -> Ints:
     """
     fewest = int(np.ceil((1.0 - space.r_max) * space.widths - 1e-9).max())
     most = int(space.widths.min())
+    check_alignment(np.array([fewest]), np.array([most]), align)
     widths = np.arange(-(-fewest // align) * align, most + 1, align)
-    if not len(widths):
-        raise BudgetError(
-            f"no multiple of --align {align} lies between the {fewest} neurons that r_max lets every block lose down "
-            f"to and the {most} that the narrowest has; use a smaller --align or search with a larger --r-max"
-        )
     return np.repeat(widths[:, None], space.num_units, axis=1)
 
 
