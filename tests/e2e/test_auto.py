@@ -67,6 +67,12 @@ def test_killed_it_goes_on_and_what_is_done_stays(
     assert ages(run) == before, "the search is paid for once"
     assert (out / "recovery.json").is_file()
     assert "already exists" in refused(["auto", "--recipe", str(run / "recipe.toml")])
+    kept = [(run / name).read_bytes() for name in ("recipe.toml", "summary.txt")]
+    longer = ["auto", "--recipe", str(run / "recipe.toml"), "--out", str(tmp_path / "other")]
+    assert "evaluations 24 → 99" in refused([*longer, "--evaluations", "99"])
+    assert kept == [(run / name).read_bytes() for name in ("recipe.toml", "summary.txt")], (
+        "refused, so as before"
+    )
     other = ["auto", "--recipe", str(run / "recipe.toml"), "--out", str(tmp_path / "other"), "--seed", "1"]
     assert "seed 0 → 1" in refused(other)
 

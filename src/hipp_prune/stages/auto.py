@@ -156,9 +156,11 @@ def auto(
             skip_bad=wish.settings.skip_bad,
         )
         pipeline.calibrate()
+        settings = _search_settings(wish, run, footprint)
+        pipeline.check_search(settings)
         remove_file(run.summary)
         write_text(run.recipe, recipe_text(wish.recipe))
-        pipeline.search(_search_settings(wish, run, footprint))
+        pipeline.search(settings)
         return _carry_out(wish, pipeline)
 
 

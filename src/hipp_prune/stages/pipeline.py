@@ -37,6 +37,9 @@ from hipp_prune.stages.settings import (
 SPEED_QUESTIONS = 256
 """Test questions, at most, by which models are timed against each other."""
 
+State = Literal["finished", "begun", "anew"]
+"""Whether a stage is done, is to be gone on with, or is to be started over."""
+
 Anew = Literal["never", "changed", "always"]
 """What is done again though it is there: nothing, what was begun with other settings, or everything."""
 
@@ -114,13 +117,21 @@ class Pipeline:
         refuse_changes(self.run.root, before, now, remedy=self.otherwise)
         return True
 
+    def check_search(self, settings: SearchSettings) -> State:
+        """Whether the search is done, is to be gone on with, or is to be started over.
+
+        Raises:
+            RunError: if it was begun with other settings.
+        """
+        return self._state(lambda: read_search(self.run.search, settings, remedy=self.otherwise) is not None)
+
     def search(self, settings: SearchSettings) -> None:
         """Trains the policy, unless that has been done with the same settings.
 
         Raises:
             RunError: if it was begun with others.
         """
-        state = self._state(lambda: read_search(self.run.search, settings, remedy=self.otherwise) is not None)
+        state = self.check_search(settings)
         if state == "finished":
             return
         asking = AskSettings()
@@ -270,7 +281,7 @@ class Pipeline:
             update_card(card)
         return [dense, *pruned]
 
-    def _state(self, finished: Callable[[], bool]) -> Literal["finished", "begun", "anew"]:
+    def _state(self, finished: Callable[[], bool]) -> State:
         """Whether a stage is done, is to be gone on with, or is to be started over.
 
         Raises:
