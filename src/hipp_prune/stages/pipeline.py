@@ -76,7 +76,7 @@ class Pipeline:
         Raises:
             RunError: if it was done with others.
         """
-        state = self._state(self._is_calibrated)
+        state = self._state(self.is_calibrated)
         if state == "finished":
             return
         sample = CalibrateSettings(seed=self.seed)
@@ -91,7 +91,7 @@ class Pipeline:
                 progress=progress,
             )
 
-    def _is_calibrated(self) -> bool:
+    def is_calibrated(self) -> bool:
         """Whether an earlier start of the same settings has finished the calibration.
 
         Raises:
