@@ -49,7 +49,7 @@ from hipp_prune.stages.wish import Wish
 from hipp_prune.stages.work import Work
 
 _SPARSITY = 0.3
-_PICTURES = 24
+_PICTURES = 16
 """That a real shape is asked about."""
 _REST = ("check", "report")
 """Rows that no bar of `auto` has: what is left of it is theirs together."""
@@ -144,7 +144,7 @@ def work_of(settings: Settings) -> Work:
         calibrate=CalibrateSettings(count=8, batch_size=4, seed=settings.seed),
         search=SearchSettings(evaluations=settings.evaluations or 2, seed=settings.seed, minibatch=12),
         sparsity=_SPARSITY,
-        evaluate=EvaluateSettings(limit=12, batch_size=12, seed=settings.seed),
+        evaluate=EvaluateSettings(limit=36, batch_size=12, seed=settings.seed),
     )
 
 

@@ -10,7 +10,7 @@ from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.search.settings import SearchSettings
-from hipp_prune.stages.loading import cache_folder
+from hipp_prune.stages.loading import cache_folder, check_model
 from hipp_prune.stages.outlook import Outlook, outlook
 from hipp_prune.stages.search import read_search
 from hipp_prune.stages.settings import AskSettings, CalibrateSettings, EvaluateSettings
@@ -38,9 +38,9 @@ def look_ahead(wish: Wish, *, force: bool = False) -> Outlook:
         force: as for ``auto``.
     """
     refused: list[str] = []
-    folder = tried(refused, lambda: check_wish(wish, force=force))
-    footprint = None
+    folder, footprint = tried(refused, lambda: check_model(wish.model, wish.loading)), None
     if folder is not None:
+        tried(refused, lambda: check_wish(wish, folder, force=force))
         trust = wish.loading.trust_remote_code
         footprint = tried(refused, lambda: measure_footprint(folder, trust_remote_code=trust))
     if footprint is not None:

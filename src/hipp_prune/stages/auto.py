@@ -24,7 +24,7 @@ from hipp_prune.report.contents import DENSE
 from hipp_prune.report.tables import print_summary
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.ahead import expect
-from hipp_prune.stages.loading import writing
+from hipp_prune.stages.loading import check_model, writing
 from hipp_prune.stages.pipeline import Headlines, Pipeline, silent
 from hipp_prune.stages.query import plan_name, query
 from hipp_prune.stages.report import report
@@ -94,7 +94,8 @@ def auto(
 
 def _check(wish: Wish, run: RunDirectory, *, force: bool) -> Footprint:
     """Refuses all that can be refused before a weight is read; the questions of every split are looked through."""
-    folder = check_wish(wish, force=force)
+    folder = check_model(wish.model, wish.loading)
+    check_wish(wish, folder, force=force)
     footprint = measure_footprint(folder, trust_remote_code=wish.loading.trust_remote_code)
     check_attainable(wish, footprint)
     start_list(wish.run)

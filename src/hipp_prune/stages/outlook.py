@@ -89,19 +89,17 @@ class Outlook:
         return asdict(self)
 
     def table(self) -> list[tuple[str, ...]]:
-        """Header and a row a stage, to print."""
-        rows: list[tuple[str, ...]] = [
-            ("stage", "time", "memory", "GPU memory", "disk", "questions", "pictures")
-        ]
+        """Header and a row a stage, to print; a GPU's memory only where there is one."""
+        gpu = ("GPU",) if self.gpu_bytes else ()
+        rows: list[tuple[str, ...]] = [("stage", "time", "memory", *gpu, "disk", "questions", "pictures")]
         for each in self.prices:
             counts = [str(count) if count else "–" for count in (each.questions, each.pictures)]
-            sizes = _sizes(each.cpu_bytes, each.gpu_bytes, each.disk_bytes)
-            rows.append((each.stage, duration(each.seconds), *sizes, *counts))
-        sizes = _sizes(self.cpu_bytes, self.gpu_bytes, self.disk_bytes)
-        return [*rows, ("together", duration(self.seconds), *sizes, "", "")]
+            rows.append((each.stage, duration(each.seconds), *_sizes(each, gpu=bool(gpu)), *counts))
+        return [*rows, ("together", duration(self.seconds), *_sizes(self, gpu=bool(gpu)), "", "")]
 
 
-def _sizes(*numbers: int) -> tuple[str, ...]:
+def _sizes(of: "Price | Outlook", *, gpu: bool) -> tuple[str, ...]:
+    numbers = (of.cpu_bytes, of.gpu_bytes, of.disk_bytes) if gpu else (of.cpu_bytes, of.disk_bytes)
     return tuple(format_bytes(number) if number else "–" for number in numbers)
 
 

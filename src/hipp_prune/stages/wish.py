@@ -23,7 +23,6 @@ from hipp_prune.search.query.roles import check_preference
 from hipp_prune.search.query.targets import check_targets
 from hipp_prune.search.record import read_record
 from hipp_prune.search.settings import SearchSettings
-from hipp_prune.stages.loading import check_model
 from hipp_prune.stages.pipeline import Headlines, Pipeline, silent
 from hipp_prune.stages.query import fit_of
 from hipp_prune.stages.settings import AutoSettings, LoadSettings, QuerySettings
@@ -115,21 +114,19 @@ class Wish:
         return named | {name.replace("_", "-"): value for name, value in groups.items()}
 
 
-def check_wish(wish: Wish, *, force: bool) -> Path:
-    """Refuses what model, folders and names of questions already tell; nothing is written.
+def check_wish(wish: Wish, folder: Path, *, force: bool) -> None:
+    """Refuses what folders and names of questions already tell; nothing is written.
 
     Args:
         wish: what is to be made of which model.
+        folder: of the model, which has been checked.
         force: as for ``auto``.
-
-    Returns:
-        The model's folder.
 
     Raises:
         OutputExistsError: if ``wish.out`` is there and this is not the start of it that was cut off.
-        InputError: see ``check_model`` and ``parse_source``.
+        QuestionError: see ``parse_source``.
     """
-    folder, run = check_model(wish.model, wish.loading), RunDirectory(wish.run)
+    run = RunDirectory(wish.run)
     for source in wish.questions:
         parse_source(source)
     if wish.out.exists() and not force and not _cut_off(wish, run):
@@ -138,7 +135,6 @@ def check_wish(wish: Wish, *, force: bool) -> Path:
         )
     check_output(folder, wish.out, force=True)
     run.check(force=True)
-    return folder
 
 
 def _cut_off(wish: Wish, run: RunDirectory) -> bool:

@@ -73,7 +73,8 @@ def test_the_whole_work_is_more(tmp_path: Path) -> None:
     seconds = {price.stage: price.seconds for price in whole.prices}
     assert seconds["evaluate pruned"] < 0.8 * seconds["evaluate dense"]
     memory = {price.stage: price.cpu_bytes for price in whole.prices}
-    assert memory["recover"] > 8 * 8.29e9 > 4 * 8.29e9 > memory["speed"] > memory["evaluate dense"]
+    assert memory["recover"] > 8 * 8.29e9
+    assert memory["evaluate dense"] < memory["speed"] < 2 * memory["evaluate dense"]
     assert stages.seconds < plain.seconds < whole.seconds
     assert "ahead: about" in whole.summary
     assert "calibrate 128" in whole.summary
