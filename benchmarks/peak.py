@@ -82,11 +82,11 @@ class Measured:
     output: str
 
 
-def run_measured(command: Sequence[str | Path], weights: Path | None = None) -> Measured:
+def run_measured(command: Sequence[str | Path], weights: Path | None = None, *, status: int = 0) -> Measured:
     """Runs a command to its end; ``weights`` as for ``Peak``.
 
     Raises:
-        SystemExit: with what it said, if it failed.
+        SystemExit: with what it said, if it ended otherwise than with ``status``.
     """
     start = time.perf_counter()
     with (
@@ -100,6 +100,6 @@ def run_measured(command: Sequence[str | Path], weights: Path | None = None) -> 
         Peak(process.pid, weights) as peak,
     ):
         output, _ = process.communicate()
-    if process.returncode:
+    if process.returncode != status:
         raise SystemExit(f"{' '.join(map(str, command))} failed:\n{output}")
     return Measured(seconds=time.perf_counter() - start, peak=peak.most, output=output)

@@ -14,7 +14,7 @@ from hipp_prune.models import loaded
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.ask import ask
-from hipp_prune.stages.auto import Outcome, Wish, auto
+from hipp_prune.stages.auto import Outcome, auto
 from hipp_prune.stages.baseline import baseline
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.evaluate import evaluate, score_answers, speedups, update_card
@@ -34,6 +34,7 @@ from hipp_prune.stages.settings import (
     LoadSettings,
     QuerySettings,
 )
+from hipp_prune.stages.wish import Wish
 
 __all__ = [
     "AskSettings",

@@ -62,7 +62,7 @@ def test_killed_it_goes_on_and_what_is_done_stays(
     assert (run / "summary.txt").read_text() in printed
 
     assert "already exists" in refused(words)
-    monkeypatch.setattr("hipp_prune.stages.auto.RecoverySettings", partial(RecoverySettings, steps=2))
+    monkeypatch.setattr("hipp_prune.stages.wish.RecoverySettings", partial(RecoverySettings, steps=2))
     assert main(["auto", "--recipe", str(run / "recipe.toml"), "--force", "--recover"]) == 0
     assert ages(run) == before, "the search is paid for once"
     assert (out / "recovery.json").is_file()

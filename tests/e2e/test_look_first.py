@@ -1,6 +1,9 @@
 """Looking before and after: doctor, show, dry runs, and commands with real names in them."""
 
+import json
 import shlex
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,9 @@ def test_the_doctor_finds_nothing_missing(llava: Path, capsys: pytest.CaptureFix
     said = capsys.readouterr().out
     for word in ("python", "torch", "transformers", "memory", "disk here", "device", "calibrate", "evaluate"):
         assert word in said
+    for package in ("gguf", "onnxruntime", "pymoo", "pyarrow", "datasets", "lmms_eval", "torchvision"):
+        assert package in said
+    assert max(map(len, said.splitlines())) <= 80
     assert "nothing is missing" in said
 
 
@@ -109,3 +115,96 @@ def test_commands_that_come_next_have_names(
     assert main(["prune", "--run", str(finished.run), "--plan", str(plan), "--out", str(out)]) == 0
     specs = shlex.join(finished.benchmarks.specs)
     assert f"hipp-prune evaluate --model {out} --questions {specs}" in capsys.readouterr().err
+
+
+def test_the_doctor_says_what_qwen_does_without(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "toy-qwen2.5-vl"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert find_spec("torchvision") is not None or "loads without torchvision" in said
+
+
+def next_commands(path: object, capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    """What ``show`` says comes next, as a shell cuts it; its table fits a terminal."""
+    capsys.readouterr()
+    assert main(["show", str(path)]) == 0
+    told = capsys.readouterr()
+    assert max(map(len, told.out.splitlines())) <= 80
+    lines = [shlex.split(line) for line in told.err.splitlines() if line.startswith("  hipp-prune ")]
+    return [words[1:] for words in lines]
+
+
+def test_what_show_prints_can_be_run(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "smaller").mkdir()
+    for path in (finished.run, finished.plan, finished.checkpoint, finished.results):
+        commands = next_commands(path, capsys)
+        assert commands
+        for words in commands:
+            assert main([*words, "--limit", "2"] if words[:2] == ["evaluate", "--model"] else words) == 0
+    assert (tmp_path / "smaller-2" / "plan.json").is_file(), "a name that is free"
+
+
+def test_a_calibration_that_was_cut_off_is_begun_again(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished.run, run)
+    (run / "calibration.safetensors").unlink()
+    (words,) = next_commands(run, capsys)
+    assert words[0] == "calibrate"
+    assert main([*words, "--count", "2"]) == 0
+    assert next_commands(run, capsys) == [["search", str(run)]]
+
+
+def test_a_run_of_auto_goes_on_with_auto(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished.run, run)
+    (run / "recipe.toml").write_text('model = "toy-llava"')
+    assert next_commands(run, capsys) == [["auto", "--recipe", str(run / "recipe.toml")]]
+    (run / "summary.txt").write_text("done")
+    assert next_commands(run, capsys)[-1] == ["report", str(run)]
+
+
+def test_a_run_of_questions_in_memory_is_reported(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished.run, run)
+    manifest = json.loads((run / "run.json").read_text())
+    manifest["questions"] = ["61 questions in memory"]
+    (run / "run.json").write_text(json.dumps(manifest))
+    assert next_commands(run, capsys) == [["report", str(run)]]
+
+
+def test_a_quantised_checkpoint_is_no_start(
+    llava: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "quantised"
+    shutil.copytree(llava, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "awq"}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert next_commands(folder, capsys) == []
+    main(["show", str(folder)])
+    assert "found a quantised checkpoint" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_padded_checkpoint_is_pruned_still(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "stock"
+    assert main(["export", str(finished.checkpoint), "--format", "padded", "--out", str(out)]) == 0
+    (words,) = next_commands(out, capsys)
+    assert words[:3] == ["evaluate", "--model", str(out)]
+
+
+def test_what_is_for_others_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "smaller.gguf"
+    file.write_bytes(b"GGUF")
+    assert next_commands(file, capsys) == []
+    main(["show", str(file)])
+    assert "a file for llama.cpp" in " ".join(capsys.readouterr().out.split())

@@ -10,7 +10,7 @@ from hipp_prune.cli.sources import Sources
 from hipp_prune.stages.settings import AutoSettings, LoadSettings, QuerySettings
 
 if TYPE_CHECKING:
-    from hipp_prune.stages.auto import Wish
+    from hipp_prune.stages.wish import Wish
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,8 @@ class Auto:
     RUN/recipe.toml has all of a run."""
     force: bool = False
     """Replace a checkpoint in OUT, and start over what the run began with other settings."""
+    dry_run: bool = False
+    """Say how long each stage takes here, in how much memory, on what, and what would be refused; do nothing."""
     target: QuerySettings = QuerySettings()
     settings: AutoSettings = AutoSettings()
     loading: LoadSettings = LoadSettings()
@@ -50,7 +52,7 @@ class Auto:
         """The flags, checked together."""
         from hipp_prune.plans.preference import Preference
         from hipp_prune.search.query.requirements import Requirement
-        from hipp_prune.stages.auto import Wish
+        from hipp_prune.stages.wish import Wish
 
         return Wish(
             model=self.model,
@@ -69,11 +71,33 @@ class Auto:
         from hipp_prune.report.terminal import print_survey, progress_bars, remark, say, skipping
         from hipp_prune.stages.auto import auto
 
+        if self.dry_run:
+            self._look_ahead()
+            return
         with skipping(self.settings.skip_bad) as skip_bad:
             outcome = auto(
-                self.wish, force=self.force, skip_bad=skip_bad, surveyed=print_survey, bars=progress_bars
+                self.wish,
+                force=self.force,
+                skip_bad=skip_bad,
+                surveyed=print_survey,
+                announce=remark,
+                bars=progress_bars,
             )
         if self.preference is None:
             remark(f"no --preference: the plan answers {outcome.plan.preference}")
         say(outcome.summary.rstrip())
         say(f"report: {outcome.report.resolve().as_uri()}")
+
+    def _look_ahead(self) -> None:
+        """Calls ``stages.ahead``.
+
+        Raises:
+            SystemExit: with status 2 where something would be refused.
+        """
+        from hipp_prune.report.terminal import print_outlook
+        from hipp_prune.stages.ahead import look_ahead
+
+        found = look_ahead(self.wish, force=self.force)
+        print_outlook(found.table(), found.heading, found.remarks, found.refused)
+        if found.refused:
+            raise SystemExit(2)

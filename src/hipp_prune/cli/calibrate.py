@@ -60,9 +60,10 @@ class Calibrate:
         """
         from hipp_prune.report.terminal import print_outlook
         from hipp_prune.stages.outlook import outlook
+        from hipp_prune.stages.work import Work
 
         found = outlook(
-            self.model, self.questions, calibrate=self.settings, loading=self.loading, out=self.out
+            self.model, self.questions, Work(calibrate=self.settings), loading=self.loading, out=self.out
         )
         print_outlook(found.table(), found.heading, found.remarks, found.refused)
         if found.refused:

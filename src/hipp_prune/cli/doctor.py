@@ -1,5 +1,6 @@
 """The verb that looks at the installation and the machine."""
 
+import shlex
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -41,4 +42,4 @@ class Doctor:
             raise SystemExit(1)
         say("nothing is missing")
         model = "toy-llava" if self.model is None else self.model
-        next_steps(f"hipp-prune models --check {model}")
+        next_steps(f"hipp-prune models --check {shlex.quote(model)}")

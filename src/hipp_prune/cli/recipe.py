@@ -12,8 +12,8 @@ from hipp_prune.files.strict import check_value
 
 RECIPE = "recipe"
 """The field of a command that takes one."""
-_NOT_IN_A_RECIPE = (RECIPE, "force")
-"""What a file cannot ask for: another file, and that something is replaced."""
+_NOT_IN_A_RECIPE = (RECIPE, "force", "dry-run")
+"""What a file cannot ask for: another file, that something is replaced, and that nothing is done."""
 
 
 def with_recipe(command: type, words: Sequence[str]) -> list[str]:

@@ -108,14 +108,13 @@ class Search:
         from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.report.terminal import print_outlook
         from hipp_prune.stages.outlook import outlook
+        from hipp_prune.stages.work import Work
 
         begun = RunDirectory(self.run_directory).provenance()
         found = outlook(
             begun.model,
             begun.questions,
-            calibrate=CalibrateSettings(seed=begun.seed),
-            search=self.settings,
-            asking=self.asking,
+            Work(calibrate=CalibrateSettings(seed=begun.seed), search=self.settings, asking=self.asking),
             loading=self.loading,
             out=self.run_directory,
         )

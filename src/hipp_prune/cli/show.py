@@ -23,4 +23,5 @@ class ShowState:
 
         shown = show(self.path)
         print_facts(f"{self.path} is {shown.what}", shown.facts)
-        next_steps(*shown.next)
+        if shown.next:
+            next_steps(*shown.next)

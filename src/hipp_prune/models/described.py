@@ -50,9 +50,18 @@ class ModelSizes:
     """Bytes a parameter, in the precision it is loaded in."""
 
     @property
+    def mlp_share(self) -> float:
+        """What MLPs are of the blocks' weights, in (0, 1)."""
+        return self.mlp_weights / self.block_weights
+
+    @property
     def bytes(self) -> int:
         """Bytes of all weights in memory."""
         return self.parameters * self.number_bytes
+
+    def bytes_without(self, sparsity: float) -> int:
+        """The same without a fraction of the MLP parameters, in [0, 1]."""
+        return int(self.bytes - sparsity * self.mlp_weights * self.number_bytes)
 
 
 def describe_sizes(folder: Path, *, dtype: str = "auto", trust_remote_code: bool = False) -> ModelSizes:

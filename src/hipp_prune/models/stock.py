@@ -46,6 +46,12 @@ def stock_processor(config: PreTrainedConfig, processor: Processor, source: Path
     return made
 
 
+def takes_videos(config: PreTrainedConfig) -> bool:
+    """Whether transformers' processor of a family wants torchvision, for videos, and does not load without it."""
+    kind: Any = PROCESSOR_MAPPING.get(type(config), None)
+    return kind is not None and "video_processor" in kind.get_attributes()
+
+
 def _any_class(_: ProcessorMixin, __: str, part: object) -> type:
     """Lets an image processor stand where a video processor should: no video is ever given."""
     return type(part)

@@ -1,44 +1,43 @@
 """One command for a smaller model: what can be refused is refused first, then every stage is done, or found done."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.checkpoints.footprint import measure_footprint
-from hipp_prune.errors import BudgetError, InputError, OutputExistsError
+from hipp_prune.errors import BudgetError
 from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.manifest import remove_file, start_list
-from hipp_prune.files.recipes import parse_recipe, read_recipe, recipe_text
+from hipp_prune.files.recipes import recipe_text
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import write_text
-from hipp_prune.plans.allocation import check_alignment, fewest_neurons
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.plan import Plan
-from hipp_prune.plans.preference import Preference
-from hipp_prune.questions.benchmark import ROLES
-from hipp_prune.questions.benchmarks import asked as asked_benchmarks
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import load_questions, with_count
+from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.splits import Split
 from hipp_prune.questions.survey import Survey, survey
-from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.report.contents import DENSE
-from hipp_prune.search.query.requirements import SAVINGS, Requirement
-from hipp_prune.search.query.roles import check_preference
-from hipp_prune.search.query.targets import check_targets
-from hipp_prune.search.record import read_record
 from hipp_prune.search.settings import SearchSettings
+from hipp_prune.stages.ahead import expect
 from hipp_prune.stages.loading import check_model, writing
 from hipp_prune.stages.pipeline import Headlines, Pipeline, silent
-from hipp_prune.stages.query import fit_of, plan_name, query
+from hipp_prune.stages.query import plan_name, query
 from hipp_prune.stages.report import report
 from hipp_prune.stages.search import measure_latency
-from hipp_prune.stages.settings import AskSettings, AutoSettings, LoadSettings, QuerySettings
+from hipp_prune.stages.settings import AskSettings
 from hipp_prune.stages.summary import summarise
+from hipp_prune.stages.wish import (
+    Wish,
+    check_asked,
+    check_attainable,
+    check_wish,
+    search_settings,
+    wanted_share,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,71 +54,13 @@ class Outcome:
     """The table of both, 80 columns wide, and lines that ask, load, serve and compare what was made."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """A smaller model, as it was asked for: everything that a recipe holds."""
-
-    model: str
-    """As for ``calibrate``."""
-    questions: tuple[str, ...]
-    """Sources of the questions, as ``calibrate`` takes them."""
-    out: Path
-    """Checkpoint folder to make."""
-    run: Path
-    """Run directory to make, or to go on with."""
-    preference: Preference | None = None
-    """What counts how much; all that the questions measure alike by default."""
-    requirements: tuple[Requirement, ...] = ()
-    """Lower bounds on accuracies and savings."""
-    target: QuerySettings = QuerySettings()
-    """A sparsity, a size or a speed, and which widths a plan may have."""
-    settings: AutoSettings = AutoSettings()
-    loading: LoadSettings = LoadSettings()
-
-    def __post_init__(self) -> None:
-        if self.target.sparsity is None and not self.target.targets and not self.requirements:
-            raise InputError(
-                "auto needs a target: --sparsity 0.3, --fit 8GB, --speed 1.3, or --require pope=0.85; add one"
-            )
-        if self.requirements and (self.target.sparsity is not None or self.target.uniform):
-            raise InputError(
-                "with --require a sparsity is required too (--require sparsity=0.3), and plans of one width are not "
-                "offered; leave out --sparsity and --uniform"
-            )
-        if any(each.name == "latency" for each in self.requirements):
-            raise InputError(
-                "auto measures seconds for --speed alone; give --speed 1.3 instead of --require latency"
-            )
-        if self.run.resolve() == self.out.resolve():
-            raise InputError(f"--out and --run are both {self.out}; give two folders")
-
-    @property
-    def asked(self) -> tuple[str, ...]:
-        """The sources, each with as many questions as are wanted of it."""
-        return tuple(with_count(source, self.settings.count) for source in self.questions)
-
-    @property
-    def recipe(self) -> dict[str, object]:
-        """Every flag of ``auto`` that makes it again, by its name."""
-        weights = None if self.preference is None else self.preference.vector.tolist()
-        named = {
-            "model": self.model,
-            "questions": self.questions,
-            "out": self.out,
-            "run": self.run,
-            "preference": None if weights is None else ",".join(map(repr, weights)),
-            "require": tuple(f"{each.name}={each.value!r}" for each in self.requirements) or None,
-        }
-        groups = asdict(self.settings) | asdict(self.target) | asdict(self.loading)
-        return named | {name.replace("_", "-"): value for name, value in groups.items()}
-
-
 def auto(
     wish: Wish,
     *,
     force: bool = False,
     skip_bad: SkipBad | None = None,
     surveyed: Callable[[Survey], None] | None = None,
+    announce: Callable[[str], None] | None = None,
     bars: Headlines = silent,
 ) -> Outcome:
     """Calibrates, searches, queries, prunes, recovers if asked to, evaluates and reports; killed, it goes on.
@@ -132,6 +73,7 @@ def auto(
         force: replaces a checkpoint in ``wish.out``, and starts over what the run began with other settings.
         skip_bad: counts what ``wish.settings.skip_bad`` leaves out.
         surveyed: told what every split holds, before a weight is read.
+        announce: told, before anything is begun, what time and memory lie ahead.
         bars: draws how far each stage has got.
 
     Raises:
@@ -143,24 +85,14 @@ def auto(
     run = RunDirectory(wish.run)
     with writing(wish.run), writing(wish.out):
         footprint = _check(wish, run, force=force, skip_bad=skip_bad, surveyed=surveyed)
-        pipeline = Pipeline(
-            run=run,
-            model=wish.model,
-            questions=wish.asked,
-            seed=wish.settings.seed,
-            batch_size=wish.settings.batch_size,
-            loading=wish.loading,
-            anew="changed" if force else "never",
-            otherwise="choose another --run, or add --force to start over",
-            bars=bars,
-            skip_bad=wish.settings.skip_bad,
-        )
+        pipeline = wish.pipeline(force=force, bars=bars)
+        if announce is not None:
+            ahead = expect(wish, footprint, [], force=force, cache=run.cache, measure=False)
+            announce(ahead.summary)
         pipeline.calibrate()
-        settings = _search_settings(wish, run, footprint)
-        pipeline.check_search(settings)
         remove_file(run.summary)
         write_text(run.recipe, recipe_text(wish.recipe))
-        pipeline.search(settings)
+        pipeline.search(_search_settings(wish, run, footprint))
         return _carry_out(wish, pipeline)
 
 
@@ -172,116 +104,41 @@ def _check(
     skip_bad: SkipBad | None,
     surveyed: Callable[[Survey], None] | None,
 ) -> Footprint:
-    """Refuses all that can be refused before a weight is read."""
-    folder, sources = check_model(wish.model, wish.loading), wish.asked
-    if wish.out.exists() and not force and not _cut_off(wish, run):
-        raise OutputExistsError(
-            f"{wish.out} already exists; choose another --out or add --force to replace it"
-        )
-    check_output(folder, wish.out, force=True)
-    run.check(force=True)
+    """Refuses all that can be refused before a weight is read; the questions of every split are looked through."""
+    folder = check_model(wish.model, wish.loading)
+    check_wish(wish, folder, force=force)
     footprint = measure_footprint(folder, trust_remote_code=wish.loading.trust_remote_code)
-    _attainable(wish, footprint)
+    check_attainable(wish, footprint)
     start_list(wish.run)
-    found, left_out = _look_through(wish, sources, run)
+    found, left_out = _look_through(wish, run)
     if skip_bad is not None:
         skip_bad.reasons += left_out
     if surveyed is not None:
         surveyed(survey(found))
-    _check_asked(wish, found["search"])
+    check_asked(wish, found["search"])
     return footprint
 
 
-def _look_through(
-    wish: Wish, sources: Sequence[str], run: RunDirectory
-) -> tuple[dict[Split, list[Question]], list[str]]:
+def _look_through(wish: Wish, run: RunDirectory) -> tuple[dict[Split, list[Question]], list[str]]:
     """The questions of every split that will be asked, and why others are left out."""
-    splits: tuple[Split, ...] = ("calibration", "search", "test")
-    if wish.settings.recover:
-        splits += ("recovery",)
     left_out = SkipBad() if wish.settings.skip_bad else None
     found = {
-        split: load_questions(sources, split, cache=run.cache, seed=wish.settings.seed, skip_bad=left_out)
-        for split in splits
+        split: load_questions(wish.asked, split, cache=run.cache, seed=wish.settings.seed, skip_bad=left_out)
+        for split in wish.splits
     }
     return found, [] if left_out is None else list(dict.fromkeys(left_out.reasons))
 
 
-def _cut_off(wish: Wish, run: RunDirectory) -> bool:
-    """Whether this very wish was begun and has not ended, so that what lies in OUT is its own."""
-    if run.summary.exists() or not run.recipe.is_file():
-        return False
-    return read_recipe(run.recipe) == parse_recipe(recipe_text(wish.recipe), where="the flags")
-
-
-def _check_asked(wish: Wish, asked: Sequence[Question]) -> None:
-    """Refuses to want what the questions do not measure."""
-    benchmarks = asked_benchmarks(asked)
-    measured = [role for role in ROLES if role in {benchmark.role for benchmark in benchmarks}]
-    if wish.preference is not None:
-        check_preference(wish.preference, measured)
-    names = {benchmark.name for benchmark in benchmarks} | set(SAVINGS)
-    for requirement in wish.requirements:
-        if requirement.name not in names:
-            raise InputError(
-                f"{requirement.name} cannot be required, since the questions are of "
-                f"{', '.join(benchmark.name for benchmark in benchmarks)} alone; add questions that measure it"
-            )
-
-
-def _attainable(wish: Wish, footprint: Footprint) -> None:
-    """Refuses a sparsity, an alignment or a size that no plan has; what a speed takes is measured later.
-
-    Raises:
-        BudgetError: saying what is attainable.
-    """
-    r_max, widths = SearchSettings().r_max, np.array(footprint.neurons)
-    if wish.target.sparsity is not None and wish.target.sparsity > r_max:
-        raise BudgetError(
-            f"a sparsity must lie in [0, {r_max:g}], since no block may lose more of its neurons here, got "
-            f"{wish.target.sparsity:g}; ask for less, or search with a larger --r-max"
-        )
-    fewest, align = fewest_neurons(widths, r_max), wish.target.align
-    check_alignment(fewest, widths, align)
-    if wish.target.fit is not None:
-        target = fit_of(footprint, wish.target)
-        check_targets(
-            [target], narrowest=-(-fewest // align) * align, widest=widths // align * align, r_max=r_max
-        )
-
-
 def _search_settings(wish: Wish, run: RunDirectory, footprint: Footprint) -> SearchSettings:
-    """What the search is told: the usual, and a range of savings that has room around the target.
-
-    In units of what plans can save at the most, the usual range is 1/8 to 5/8. Where an earlier search of the run had a
-    range that holds the target, that is kept, and with it the search.
+    """What the search is told, the speed measured where one is asked for.
 
     Raises:
         BudgetError: if the language model cannot be as fast as was asked for.
     """
-    usual = SearchSettings(evaluations=wish.settings.evaluations, seed=wish.settings.seed)
+    most = SearchSettings().r_max
     if wish.target.speed is None:
-        most, wanted = usual.r_max, _share(wish, footprint)
-    else:
-        usual = replace(usual, compression="latency")
-        most, wanted = _fastest(wish, run, usual.r_max), 1 - 1 / wish.target.speed
-    if run.search.record.exists():
-        begun = read_record(run.search.record).config
-        if begun.compression == usual.compression and begun.s_min <= wanted <= begun.s_max:
-            return replace(usual, s_min=begun.s_min, s_max=begun.s_max)
-    return replace(usual, s_min=min(most / 8, wanted / 2), s_max=max(most * 5 / 8, (most + wanted) / 2))
-
-
-def _share(wish: Wish, footprint: Footprint) -> float:
-    """The share of the neurons that has to leave; 3/10 where accuracies alone are asked for."""
-    shares = [each.value for each in wish.requirements if each.name in ("sparsity", "mlp")]
-    if wish.target.sparsity is not None:
-        shares.append(wish.target.sparsity)
-    if wish.target.fit is not None:
-        target = fit_of(footprint, wish.target)
-        too_much = int(target.bytes(np.array(footprint.neurons))) - target.limit
-        shares.append(too_much / footprint.removed_with(footprint.neurons))
-    return max(shares, default=0.3)
+        return search_settings(wish, run, wanted=wanted_share(wish, footprint), most=most)
+    return search_settings(wish, run, wanted=1 - 1 / wish.target.speed, most=_fastest(wish, run, most))
 
 
 def _fastest(wish: Wish, run: RunDirectory, r_max: float) -> float:
@@ -310,9 +167,8 @@ def _carry_out(wish: Wish, pipeline: Pipeline) -> Outcome:
     name = plan_name(wish.preference, wish.target, wish.requirements)
     folder = run.root / "checkpoints" / name if settings.recover else wish.out
     pipeline.prune(plan, folder, name=name, compensation=settings.compensation)
-    if settings.recover:
-        recovery = RecoverySettings(seed=settings.seed, head=wish.target.fit is None)
-        pipeline.recover(folder, wish.out, recovery, name=name)
+    if wish.recovery is not None:
+        pipeline.recover(folder, wish.out, wish.recovery, name=name)
     scorecards = [
         pipeline.evaluate(wish.model, name=DENSE, label=DENSE, limit=settings.limit),
         pipeline.evaluate(str(wish.out), name=name, label=wish.out.name, limit=settings.limit),

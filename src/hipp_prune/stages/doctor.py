@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hipp_prune.errors import HippPruneError
-from hipp_prune.files.machine import all_memory, free_disk, free_memory, usable_cpus
+from hipp_prune.files.machine import (
+    all_memory,
+    cpu_limit,
+    free_disk,
+    free_memory,
+    memory_limit,
+    usable_cpus,
+)
+from hipp_prune.files.sizes import format_bytes
 from hipp_prune.files.system import cause
 from hipp_prune.stages.settings import LoadSettings
 
@@ -25,10 +33,12 @@ _OPTIONAL = {
     "gguf": ("export --format gguf", "pip install '.[gguf]'"),
     "onnxruntime": ("export --format onnx", "pip install '.[onnx]'"),
     "pymoo": ("compare, bench-search, paper, search --method nsga2", "pip install '.[experiments]'"),
+    "pyarrow": ("questions in .parquet tables", "pip install pyarrow"),
+    "datasets": ("--questions hf:OWNER/NAME, and folders that it saved", "pip install datasets"),
+    "lmms_eval": ("--questions lmms-eval:TASK", "pip install lmms-eval"),
     "torchvision": ("image processors that exist for it alone", "pip install torchvision"),
 }
 """By the name it is imported by: what it enables, and how to get it."""
-_GIGABYTE = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +74,8 @@ def doctor(model: str | None = None, loading: LoadSettings = LoadSettings()) -> 
     """
     findings = [*_packages(), *_machine()]
     if not any(finding.missing for finding in findings):
-        findings += _examined("device", lambda: _devices(loading))
         findings += [] if model is None else _examined("model", lambda: _model(model, loading))
+        findings += _examined("device", lambda: _devices(loading))
     if model is None or any(finding.missing for finding in findings):
         return Diagnosis(findings=tuple(findings))
     from hipp_prune.stages.outlook import outlook
@@ -117,12 +127,14 @@ def _version(name: str) -> str | None:
 def _machine() -> Iterator[Finding]:
     """Processors, memory, and disk where things are written and where the hub's models lie."""
     allowed, there = usable_cpus(), os.cpu_count() or 1
-    yield Finding(name="processors", found=f"{allowed} of {there} may be used")
-    free, most = free_memory() / _GIGABYTE, all_memory() / _GIGABYTE
-    yield Finding(name="memory", found=f"{free:.1f} GB free of {most:.1f} GB")
+    limited = f"; a control group allows {cpu_limit():g}" if cpu_limit() < there else ""
+    yield Finding(name="processors", found=f"{allowed} of {there} may be used{limited}")
+    limited = ", which a control group allows" if memory_limit() <= all_memory() else ""
+    found = f"{format_bytes(free_memory())} free of {format_bytes(all_memory())}{limited}"
+    yield Finding(name="memory", found=found)
     cache = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     for name, place in (("disk here", Path()), ("disk of hub models", cache)):
-        yield Finding(name=name, found=f"{free_disk(place) / _GIGABYTE:.1f} GB free at {place.absolute()}")
+        yield Finding(name=name, found=f"{format_bytes(free_disk(place))} free at {place.absolute()}")
 
 
 def _devices(loading: LoadSettings) -> Iterator[Finding]:
@@ -143,7 +155,8 @@ def _model(model: str, loading: LoadSettings) -> Iterator[Finding]:
     from hipp_prune.models.described import describe_sizes
     from hipp_prune.models.loading import read_config
     from hipp_prune.models.processor import Processor
-    from hipp_prune.stages.loading import check_model
+    from hipp_prune.models.stock import takes_videos
+    from hipp_prune.stages.loading import check_model, set_threads
 
     trust = loading.trust_remote_code
     folder = check_model(model, loading)
@@ -153,12 +166,19 @@ def _model(model: str, loading: LoadSettings) -> Iterator[Finding]:
         "found by its structure; `hipp-prune models --check` tries it" if family is None else family.tested
     )
     yield Finding(name="family", found=f"{sizes.family}, supported ({tested})")
-    gigabytes = sizes.bytes / _GIGABYTE
-    yield Finding(name="size", found=f"{sizes.parameters:,} parameters, {gigabytes:.2f} GB in memory")
+    set_threads(sizes.language_parameters)
+    found = f"{sizes.parameters:,} parameters, {format_bytes(sizes.bytes)} in memory"
+    yield Finding(name="size", found=found)
 
     def processor() -> Iterator[Finding]:
-        Processor.load(folder, read_config(folder, trust_remote_code=trust), trust_remote_code=trust)
-        yield Finding(name="processor", found="loads")
+        config = read_config(folder, trust_remote_code=trust)
+        Processor.load(folder, config, trust_remote_code=trust)
+        found = "loads"
+        if takes_videos(config) and find_spec("torchvision") is None:
+            found += (
+                " without torchvision, which transformers' own AutoProcessor of this family needs for videos"
+            )
+        yield Finding(name="processor", found=found)
 
     yield from _examined("processor", processor)
     there = any(folder.glob("*.safetensors"))

@@ -43,6 +43,8 @@ Model = str | Path | Adapter
 Questions = Sequence[str] | Sequence[Question]
 """Sources of questions, as ``--questions`` names them; or the questions themselves."""
 
+IN_MEMORY = " questions in memory"
+"""What a run says, after their number, of questions that no source names."""
 _TEMPORARY = "hipp-prune-"
 """How our folders in the system's temporary folder begin; the process comes next."""
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -155,7 +157,7 @@ def source_names(questions: Questions) -> tuple[str, ...]:
     given = given_questions(questions)
     named = [each for each in questions if isinstance(each, str)]
     assert not (given and named), "sources or questions, not both"
-    return (f"{len(given)} questions in memory",) if given else tuple(named)
+    return (f"{len(given)}{IN_MEMORY}",) if given else tuple(named)
 
 
 def check_model(model: str | Path, loading: LoadSettings = LoadSettings()) -> Path:

@@ -7,8 +7,9 @@ from hipp_prune.errors import InputError
 from hipp_prune.plans.preference import Preference
 from hipp_prune.report.terminal import print_survey, progress_bars, skipping
 from hipp_prune.search.query.requirements import Requirement
-from hipp_prune.stages.auto import Outcome, Wish, auto
+from hipp_prune.stages.auto import Outcome, auto
 from hipp_prune.stages.settings import AutoSettings, LoadSettings, QuerySettings
+from hipp_prune.stages.wish import Wish
 
 
 def auto_in_one_call(

@@ -1,7 +1,7 @@
 """Before hours of work: how long each stage takes here, in how much memory, on what, and what would be refused."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +12,18 @@ from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.described import ModelSizes, describe_sizes
 from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow_precision
 from hipp_prune.models.loading import parse_dtype
-from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import cache_folder, check_model, load, set_threads
-from hipp_prune.stages.prices import (
-    Lengths,
-    Memory,
-    Price,
-    Rates,
-    calibrate_price,
-    computed_rates,
-    evaluate_price,
-    prune_price,
-    question_flops,
-    recover_price,
-    search_price,
-)
-from hipp_prune.stages.probing import byte_seconds, clocked, measured_rates, product_speed
-from hipp_prune.stages.settings import AskSettings, CalibrateSettings, EvaluateSettings, LoadSettings
+from hipp_prune.stages.prices import Memory, Price
+from hipp_prune.stages.probing import clocked, machine_speeds, measured_rates
+from hipp_prune.stages.rates import Lengths, Rates, computed_rates, question_flops
+from hipp_prune.stages.settings import LoadSettings
 from hipp_prune.stages.split_questions import SplitQuestions, tried
 from hipp_prune.stages.trial import try_model
+from hipp_prune.stages.work import Work
 
+MEASURED, COMPUTED = "measured on a few questions", "computed from the configuration"
+"""How an outlook is found."""
 _CHEAP = 60.0
 """Seconds that measuring may take, as computed beforehand."""
 _PROBED = 120
@@ -46,7 +37,7 @@ class Outlook:
     model: str
     device: str
     how: str
-    """``measured`` on a few questions, or ``computed`` from the configuration."""
+    """``MEASURED`` or ``COMPUTED``."""
     prices: tuple[Price, ...]
     """A row a stage; none where the model is refused."""
     refused: tuple[str, ...]
@@ -60,39 +51,63 @@ class Outlook:
         return sum(price.seconds for price in self.prices)
 
     @property
+    def cpu_bytes(self) -> int:
+        """Memory of the process at the peak of all stages."""
+        return max((price.cpu_bytes for price in self.prices), default=0)
+
+    @property
+    def gpu_bytes(self) -> int:
+        """Memory of the GPU at the peak of all stages; 0 without one."""
+        return max((price.gpu_bytes for price in self.prices), default=0)
+
+    @property
+    def disk_bytes(self) -> int:
+        """What all stages leave on the disk."""
+        return sum(price.disk_bytes for price in self.prices)
+
+    @property
     def heading(self) -> str:
         """Of which model, where, and how it was found."""
         return f"{self.model} on {self.device}, {self.how}"
+
+    def refusing(self, sentences: Sequence[str]) -> "Outlook":
+        """The same, with what else would be refused; none is said twice."""
+        return replace(self, refused=tuple(dict.fromkeys((*sentences, *self.refused))))
+
+    @property
+    def summary(self) -> str:
+        """Time, memory and questions of all stages, in two lines."""
+        memory = f"{format_bytes(self.cpu_bytes)} of memory"
+        if self.gpu_bytes:
+            memory += f", {format_bytes(self.gpu_bytes)} of GPU memory"
+        asked = {each.stage: each.questions for each in self.prices if each.questions}
+        counts = ", ".join(f"{stage} {questions:,}" for stage, questions in asked.items())
+        return f"ahead: about {duration(self.seconds)}, {memory}; {self.how}\nquestions: {counts}"
 
     def to_json(self) -> dict[str, Any]:
         """Prices, refusals and remarks by the names of these fields, for ``json.dump``."""
         return asdict(self)
 
     def table(self) -> list[tuple[str, ...]]:
-        """Header and a row a stage, to print."""
-        rows: list[tuple[str, ...]] = [
-            ("stage", "time", "memory", "GPU memory", "disk", "questions", "pictures")
-        ]
+        """Header and a row a stage, to print; a GPU's memory only where there is one."""
+        gpu = ("GPU",) if self.gpu_bytes else ()
+        rows: list[tuple[str, ...]] = [("stage", "time", "memory", *gpu, "disk", "questions", "pictures")]
         for each in self.prices:
-            sizes = [
-                format_bytes(size) if size else "–"
-                for size in (each.cpu_bytes, each.gpu_bytes, each.disk_bytes)
-            ]
             counts = [str(count) if count else "–" for count in (each.questions, each.pictures)]
-            rows.append((each.stage, duration(each.seconds), *sizes, *counts))
-        return [*rows, ("together", duration(self.seconds), "", "", "", "", "")]
+            rows.append((each.stage, duration(each.seconds), *_sizes(each, gpu=bool(gpu)), *counts))
+        return [*rows, ("together", duration(self.seconds), *_sizes(self, gpu=bool(gpu)), "", "")]
+
+
+def _sizes(of: "Price | Outlook", *, gpu: bool) -> tuple[str, ...]:
+    numbers = (of.cpu_bytes, of.gpu_bytes, of.disk_bytes) if gpu else (of.cpu_bytes, of.disk_bytes)
+    return tuple(format_bytes(number) if number else "–" for number in numbers)
 
 
 def outlook(
     model: str,
     questions: Sequence[str] = (),
+    work: Work = Work(),
     *,
-    calibrate: CalibrateSettings = CalibrateSettings(),
-    search: SearchSettings | None = None,
-    sparsity: float = 0.3,
-    recover: RecoverySettings | None = None,
-    evaluate: EvaluateSettings = EvaluateSettings(),
-    asking: AskSettings = AskSettings(),
     loading: LoadSettings = LoadSettings(),
     out: Path = Path(),
     cache: Path | None = None,
@@ -103,12 +118,7 @@ def outlook(
     Args:
         model: as for ``calibrate``; its weights need not be there.
         questions: specifications; without any, typical numbers are assumed.
-        calibrate: settings of that stage, as those that follow.
-        search: what is searched, and how long; our defaults if none are given.
-        sparsity: fraction of the MLP parameters that is to leave.
-        recover: None where nothing is recovered.
-        evaluate: which questions are asked at the end.
-        asking: how questions are asked while the search lasts.
+        work: the stages.
         loading: how the model is loaded.
         out: where things will be written, for the room on that disk.
         cache: where the embedded world is drawn; a temporary folder by default.
@@ -118,36 +128,45 @@ def outlook(
         Prices, and in ``refused`` whatever would be refused: nothing raises but what nobody foresaw.
     """
     refused: list[str] = []
-    search = search or SearchSettings()
     with cache_folder(cache) as folder:
-        splits = SplitQuestions(questions, folder, calibrate, evaluate, refused, recovers=recover is not None)
+        splits = SplitQuestions(
+            questions, folder, work.calibrate, work.evaluate, refused,
+            recovers=work.recover is not None, timed=work.timed,
+        )  # fmt: skip
         opened = tried(refused, lambda: _Opened.of(model, loading))
         if opened is None:
             return Outlook(
                 model=model,
                 device=loading.device,
-                how="computed",
+                how=COMPUTED,
                 prices=(),
                 refused=tuple(refused),
                 remarks=(),
             )
         set_threads(opened.sizes.language_parameters)
         lengths = splits.lengths(opened.folder)
-        rates, how = _rates(model, opened, splits, lengths, search, loading, refused, measure=measure)
+        rates, how = _rates(model, opened, splits, lengths, work.search, loading, refused, measure=measure)
     memory = Memory(sizes=opened.sizes, lengths=lengths, on_gpu=opened.device.type != "cpu")
-    prices = _prices(rates, memory, splits, calibrate, search, sparsity, recover, evaluate, asking)
+    prices = work.prices(rates, memory, splits)
     refused += _room(prices, opened.device, out)
-    remarks = [] if questions else ["no questions are named, so numbers of questions are typical ones"]
-    if (slow := slow_precision(opened.device, opened.dtype)) is not None:
-        remarks.append(slow)
     return Outlook(
         model=model,
         device=describe_device(opened.device),
         how=how,
         prices=tuple(prices),
         refused=tuple(refused),
-        remarks=tuple(remarks),
+        remarks=tuple(_remarks(opened, splits, named=bool(questions))),
     )
+
+
+def _remarks(opened: "_Opened", splits: SplitQuestions, *, named: bool) -> Iterator[str]:
+    """What was assumed, and what is slow."""
+    if not named:
+        yield "no questions are named, so numbers of questions are typical ones"
+    if splits.unlabelled:
+        yield "the dense model answers questions that come without an answer first, which is not counted"
+    if (slow := slow_precision(opened.device, opened.dtype)) is not None:
+        yield slow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,21 +220,19 @@ def _rates(
         refused: gets a sentence where the model cannot be tried.
         measure: whether it may be asked.
     """
-    byte, speed = byte_seconds(), product_speed(opened.device, opened.dtype)
+    machine = machine_speeds(opened.device, opened.dtype)
     computed = computed_rates(
         opened.sizes,
         lengths,
-        speed,
-        byte,
+        machine,
         per_image=search.per_image,
         per_picture=splits.asked("test").per_picture,
-        on_gpu=opened.device.type != "cpu",
     )
-    flops = question_flops(opened.sizes, lengths.picture + lengths.text)
+    trying = _PROBED * question_flops(opened.sizes, lengths.picture + lengths.text) / machine.speed
     few = all(splits.questions.get(name) for name in ("calibration", "search", "test"))
     fits = opened.sizes.bytes < free_memory() or opened.device.type != "cpu"
-    if not (measure and few and fits and opened.has_weights and _PROBED * flops / speed < _CHEAP):
-        return computed, "computed"
+    if not (measure and few and not splits.unlabelled and fits and opened.has_weights and trying < _CHEAP):
+        return computed, COMPUTED
 
     def ask() -> Rates:
         found = []
@@ -228,50 +245,14 @@ def _rates(
             per_image=search.per_image,
             load=opening,
             trial=trial,
-            byte=byte,
+            machine=machine,
+            pass_seconds=machine.pass_seconds(
+                opened.sizes, lengths.picture / search.per_image + lengths.text
+            ),
         )
 
     measured = tried(refused, ask)
-    return (computed, "computed") if measured is None else (measured, "measured")
-
-
-def _prices(
-    rates: Rates,
-    memory: Memory,
-    splits: SplitQuestions,
-    calibrate: CalibrateSettings,
-    search: SearchSettings,
-    sparsity: float,
-    recover: RecoverySettings | None,
-    evaluate: EvaluateSettings,
-    asking: AskSettings,
-) -> list[Price]:
-    """The rows, in the order of the work.
-
-    Args:
-        rates: of the model here.
-        memory: that its stages take.
-        splits: the questions.
-        calibrate: settings, as all that follow.
-        search: of the search.
-        sparsity: what leaves.
-        recover: of the recovery, if there is one.
-        evaluate: of the evaluation.
-        asking: of the search's asking.
-    """
-    prices = [
-        calibrate_price(rates, memory, splits.asked("calibration"), calibrate, splits.reading("calibration")),
-        search_price(
-            rates, memory, splits.asked("search"), search, splits.reading("search"), asking.image_bytes
-        ),
-        prune_price(rates, memory, sparsity),
-    ]
-    if recover is not None:
-        prices.append(
-            recover_price(rates, memory, splits.asked("recovery"), recover, splits.reading("recovery"))
-        )
-    test = splits.asked("test")
-    return [*prices, evaluate_price(rates, memory, test, evaluate.batch_size, splits.reading("test"))]
+    return (computed, COMPUTED) if measured is None else (measured, MEASURED)
 
 
 def _room(prices: Sequence[Price], device: torch.device, out: Path) -> list[str]:

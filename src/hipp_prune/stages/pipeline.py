@@ -82,7 +82,7 @@ class Pipeline:
         Raises:
             RunError: if it was done with others.
         """
-        state = self._state(self._is_calibrated)
+        state = self._state(self.is_calibrated)
         if state == "finished":
             return
         sample = CalibrateSettings(seed=self.seed)
@@ -103,7 +103,7 @@ class Pipeline:
         """What takes in broken questions; each stage meets the same ones again."""
         return SkipBad() if self.skip_bad else None
 
-    def _is_calibrated(self) -> bool:
+    def is_calibrated(self) -> bool:
         """Whether an earlier start of the same settings has finished the calibration.
 
         Raises:

@@ -3,81 +3,40 @@
 from dataclasses import dataclass
 
 from hipp_prune.models.described import ModelSizes
+from hipp_prune.plans.modes import Compensation
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
+from hipp_prune.stages.rates import Amount, Lengths, Rates
 from hipp_prune.stages.settings import CalibrateSettings
 
-_OBSERVED = 1.3
-"""A pass that is observed, in plain passes."""
-_TAYLOR_PASSES, _TAYLOR_QUESTIONS = 4, 10
-"""A question's Taylor terms in plain passes, and of how many questions calibration takes them."""
-_TRIED = 16
-"""Questions' worth of passes that trying a model takes."""
-_TRAINED_PASSES = 3
-"""A step of recovery in plain passes: forward, and back through the whole model to the projector."""
-_LEARNT = 0.012
-"""Seconds of surrogate and policy an evaluation, on one processor."""
-_EFFICIENCY = 0.35
-"""Share of a large product's speed that a whole forward pass reaches (``benchmarks/outlook.py --computed``)."""
-_CALL = 1e-3
-"""Seconds that a pass through one block takes on a processor however small it is, and a picture's through the tower."""
+_TAYLOR_QUESTIONS = 10
+"""Of how many questions calibration takes Taylor terms."""
+_TRAINED_PASSES = 4
+"""A step of recovery in plain passes: forward, back through the whole model to the projector, and the teacher's."""
+_FITTED_PASSES = 4
+"""A question of ``sequential`` compensation in plain passes: one to enter, and both streams through every block."""
+_RIDGES = 5
+"""Ridges that every block chooses from."""
+_DOUBLE = 2
+"""An operation in float64, in such of float32."""
+_TURNS = 6
+"""How often both models are asked the same when they are timed against each other."""
+_MEASURED_BLOCKS, _MEASURED_ROUNDS, _MEAN_WIDTH = 4 * 9, 7, 0.5
+"""MLPs that a table of latencies takes a round, the rounds, and their mean width."""
+_REPORTED = 2.0
+"""Seconds of a query and of the report."""
 _OPENED = 0.15
 """Seconds of pruning however small the checkpoint is."""
 _COPIED = 2
 """What a byte costs that is read, checked, cut and written, in bytes that are just written."""
-_PROCESS = 6e8
-"""Bytes of a process that has imported torch and transformers."""
+_PROCESS = 3.5e8
+"""Bytes that a process holds which has imported torch and transformers."""
 _SUMS = 8 * 3 * 2
 """Bytes of a calibration file a channel: three sums in float64, image and text tokens apart."""
+_BATCH = 64
+"""Questions that an evaluation asks in a pass where nobody says."""
 _ROOM = 8
 """Vectors as wide as the hidden states that a pass holds a token, beside its neurons."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Amount:
-    """How much a stage is asked."""
-
-    questions: int
-    pictures: int
-
-    @property
-    def per_picture(self) -> float:
-        """Questions about one picture, ≥ 1."""
-        return max(1.0, self.questions / max(1, self.pictures))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lengths:
-    """Tokens of a question."""
-
-    picture: int
-    """Image tokens that stand for its picture."""
-    text: float
-    """Tokens of its prompt, the chat template included."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rates:
-    """Seconds of what stages do again and again, on one machine with one model."""
-
-    load: float
-    """Opening the model."""
-    trial: float
-    """Trying it before calibration."""
-    picture: float
-    """A picture through the vision tower."""
-    observed: float
-    """A question of calibration."""
-    taylor: float
-    """A question's Taylor terms."""
-    searched: float
-    """A question of a search's evaluation, of a dense model."""
-    evaluated: float
-    """A question of ``evaluate``, its share of a picture included."""
-    byte: float
-    """A byte written with its checksum."""
-    learnt: float = _LEARNT
-    """What the search learns from an evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,53 +53,6 @@ class Price:
     """What it leaves on the disk."""
     questions: int
     pictures: int
-
-
-def question_flops(sizes: ModelSizes, tokens: float) -> float:
-    """Multiplications and additions of a forward pass of the language model over one sequence; see ``flops_table``."""
-    attention = 4 * tokens**2 * sizes.query_width * sizes.num_blocks
-    return 2 * tokens * sizes.block_weights + attention + 2 * sizes.head_weights
-
-
-def computed_rates(
-    sizes: ModelSizes,
-    lengths: Lengths,
-    speed: float,
-    byte: float,
-    *,
-    per_image: int,
-    per_picture: float,
-    on_gpu: bool,
-) -> Rates:
-    """Rates that follow from a model's sizes and the speed of one large product of matrices.
-
-    Args:
-        sizes: of the model.
-        lengths: of a question.
-        speed: operations a second of the product.
-        byte: seconds to write one.
-        per_image: questions about one picture in a search's minibatch.
-        per_picture: questions about one picture in the test split.
-        on_gpu: whether the product was a GPU's.
-    """
-    call = _CALL * (0.1 if on_gpu else 1)
-
-    def passed(tokens: float, calls: float = 1.0) -> float:
-        return question_flops(sizes, tokens) / (speed * _EFFICIENCY) + calls * call * sizes.num_blocks
-
-    whole = lengths.picture + lengths.text
-    patches = lengths.picture * sizes.patches_a_token
-    picture = 2 * patches * sizes.vision_weights / (speed * _EFFICIENCY) + call
-    return Rates(
-        load=2 * byte * sizes.bytes,
-        trial=_TRIED * passed(whole) + byte * sizes.bytes * 2 / sizes.num_blocks,
-        picture=picture,
-        observed=_OBSERVED * passed(whole, 1 / 16),
-        taylor=_TAYLOR_PASSES * passed(whole),
-        searched=passed(lengths.picture / per_image + lengths.text, 1 / 32),
-        evaluated=passed(lengths.picture / per_picture + lengths.text, 1 / 64) + picture / per_picture,
-        byte=byte,
-    )
 
 
 def calibrate_price(
@@ -179,8 +91,7 @@ def search_price(
         image_bytes: of encoded pictures that stay in memory.
     """
     sizes, evaluations = memory.sizes, settings.most_evaluations
-    mlp = sizes.mlp_weights / sizes.block_weights
-    left = 1 - (settings.s_min + settings.s_max) / 2 * mlp
+    left = rates.left(sizes, (settings.s_min + settings.s_max) / 2)
     evaluating = evaluations * settings.minibatch * rates.searched * left
     if settings.minutes is not None:
         evaluating = min(evaluating, 60 * settings.minutes)
@@ -194,29 +105,61 @@ def search_price(
     return memory.price("search", seconds, room=room, disk=features - kept, asked=asked, features=kept)
 
 
-def prune_price(rates: Rates, memory: "Memory", sparsity: float) -> Price:
+def prune_price(
+    rates: Rates,
+    memory: "Memory",
+    sparsity: float,
+    asked: Amount,
+    compensation: Compensation = "none",
+) -> Price:
     """Of writing the smaller checkpoint.
 
     Args:
         rates: of the model here.
         memory: that its stages take.
         sparsity: fraction of the MLP parameters that leaves.
+        asked: the calibration sample.
+        compensation: ``sequential`` asks that again; the other modes are fitted without a question.
     """
     sizes = memory.sizes
-    written = int(sizes.bytes - sparsity * sizes.mlp_weights * sizes.number_bytes)
+    written = sizes.bytes_without(sparsity)
     seconds = _OPENED + _COPIED * rates.byte * (sizes.bytes + written)
-    none = Amount(questions=0, pictures=0)
-    cpu = int(_PROCESS) + min(sizes.bytes, 5 * 10**9)
-    return Price(
-        stage="prune", seconds=seconds, cpu_bytes=cpu, gpu_bytes=0, disk_bytes=written,
-        questions=none.questions, pictures=none.pictures,
-    )  # fmt: skip
+    if compensation != "sequential":
+        cpu = int(_PROCESS) + min(sizes.bytes, 5 * 10**9)
+        return Price(
+            stage="prune", seconds=seconds, cpu_bytes=cpu, gpu_bytes=0, disk_bytes=written,
+            questions=0, pictures=0,
+        )  # fmt: skip
+    kept = (1 - sparsity) * sizes.neurons
+    tokens = asked.questions * memory.length
+    seconds += rates.load + asked.pictures * rates.picture
+    seconds += _FITTED_PASSES * asked.questions * rates.observed + _fit_seconds(rates, sizes, kept, tokens)
+    sums = 8 * 4 * int(kept) * int(kept + sizes.hidden_size)
+    streams = int(2 * tokens * sizes.hidden_size * sizes.number_bytes)
+    downs = int(4 * sizes.num_blocks * kept * sizes.hidden_size)
+    room = sums + streams + downs + memory.activations(CalibrateSettings().batch_size)
+    return memory.price("prune", seconds, room=room, disk=written, asked=asked)
+
+
+def _fit_seconds(rates: Rates, sizes: ModelSizes, kept: float, tokens: float) -> float:
+    """Of the sums over tokens, and of what is solved with them, in every block.
+
+    Args:
+        rates: of the model here.
+        sizes: of the model.
+        kept: neurons that a block keeps.
+        tokens: of the calibration sample.
+    """
+    summed = 2 * tokens * kept * (kept + 2 * sizes.hidden_size)
+    solved = (_RIDGES + 1) * (kept**3 / 3 + 4 * sizes.hidden_size * kept**2)
+    judged = _RIDGES * 2 * sizes.hidden_size * kept**2
+    return sizes.num_blocks * rates.product * (summed + _DOUBLE * (solved + judged))
 
 
 def recover_price(
     rates: Rates, memory: "Memory", asked: Amount, settings: RecoverySettings, reading: float
 ) -> Price:
-    """Of a short fine-tuning in float32, roughly.
+    """Of a short fine-tuning in float32, roughly, with the dense model as its teacher.
 
     Args:
         rates: of the model here.
@@ -226,15 +169,17 @@ def recover_price(
         reading: seconds to read the questions.
     """
     sizes = memory.sizes
-    seconds = rates.load + reading + asked.pictures * rates.picture
-    seconds += settings.steps * settings.batch_size * rates.searched * _TRAINED_PASSES
-    full = 4 * sizes.parameters - sizes.bytes
+    step = settings.batch_size * rates.searched * _TRAINED_PASSES * rates.full
+    seconds = (
+        2 * rates.load + reading + 2 * asked.pictures * rates.picture * rates.full + settings.steps * step
+    )
+    both = 2 * 4 * sizes.parameters - sizes.bytes
     trained = 4 * 4 * sizes.head_weights * settings.head
     graph = memory.activations(settings.pass_size, settings.per_image) * sizes.num_blocks
+    features = 2 * asked.pictures * memory.feature_bytes
     return memory.price(
-        "recover", seconds, room=full + trained + graph, disk=sizes.bytes, asked=asked,
-        features=asked.pictures * memory.feature_bytes,
-    )  # fmt: skip
+        "recover", seconds, room=both + trained + graph, disk=sizes.bytes, asked=asked, features=features
+    )
 
 
 def evaluate_price(
@@ -256,6 +201,60 @@ def evaluate_price(
     return memory.price(stage, seconds, room=room, disk=0, asked=asked, features=features)
 
 
+def check_price(reading: float) -> Price:
+    """Of looking through the questions of every split before anything is begun.
+
+    Args:
+        reading: seconds to read them.
+    """
+    return _light("check", reading)
+
+
+def latency_price(rates: Rates, memory: "Memory", batch_size: int) -> Price:
+    """Of the table of seconds by block width.
+
+    Args:
+        rates: of the model here.
+        memory: that its stages take.
+        batch_size: questions of the pass that is timed.
+    """
+    sizes = memory.sizes
+    narrow = _MEASURED_BLOCKS * _MEAN_WIDTH * sizes.mlp_share / sizes.num_blocks
+    seconds = rates.load + batch_size * rates.timed * (1 + _MEASURED_ROUNDS * (1 + narrow))
+    room = memory.activations(batch_size)
+    return memory.price("latency", seconds, room=room, disk=0, asked=Amount(questions=0, pictures=0))
+
+
+def speed_price(rates: Rates, memory: "Memory", asked: Amount, sparsity: float) -> Price:
+    """Of timing the pruned model against the dense one.
+
+    Args:
+        rates: of the model here.
+        memory: that its stages take.
+        asked: the questions that both are asked in turns.
+        sparsity: fraction of the MLP parameters that has left.
+    """
+    models = 1 + rates.left(memory.sizes, sparsity)
+    turn = asked.questions * rates.timed
+    seconds = 2 * rates.load + 2 * asked.pictures * rates.picture + _TURNS * turn * models
+    room = memory.sizes.bytes_without(sparsity) + memory.activations(_BATCH)
+    features = 2 * asked.pictures * memory.feature_bytes
+    return memory.price("speed", seconds, room=room, disk=0, asked=asked, features=features)
+
+
+def report_price() -> Price:
+    """Of a query and the run's page."""
+    return _light("report", _REPORTED)
+
+
+def _light(stage: str, seconds: float) -> Price:
+    """Of a stage that opens no model."""
+    return Price(
+        stage=stage, seconds=seconds, cpu_bytes=int(_PROCESS), gpu_bytes=0, disk_bytes=0, questions=0,
+        pictures=0,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class Memory:
     """What a model's stages take of memory."""
@@ -268,6 +267,11 @@ class Memory:
     def feature_bytes(self) -> int:
         """Bytes of one encoded picture."""
         return self.lengths.picture * self.sizes.hidden_size * self.sizes.number_bytes
+
+    @property
+    def length(self) -> float:
+        """Tokens of a question with its picture."""
+        return self.lengths.picture + self.lengths.text
 
     def activations(self, questions: int, per_picture: float = 1.0) -> int:
         """Bytes that a pass over a batch holds at once.

@@ -17,7 +17,7 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.minibatches import draw_minibatch
 from hipp_prune.questions.question import Question
-from hipp_prune.stages.prices import Rates
+from hipp_prune.stages.rates import Machine, Rates
 
 _PRODUCT = 2048
 """Rows and columns of the matrices whose product is timed."""
@@ -31,6 +31,17 @@ _LONG = 4.0
 """Seconds beyond which nothing is tried twice."""
 _PICTURES = 8
 """Pictures whose encoding is timed."""
+
+
+def machine_speeds(device: torch.device, dtype: torch.dtype) -> Machine:
+    """Speeds of this machine, found in about a second."""
+    speed = product_speed(device, dtype)
+    return Machine(
+        speed=speed,
+        full_speed=speed if dtype == torch.float32 else product_speed(device, torch.float32),
+        byte=byte_seconds(),
+        on_gpu=device.type != "cpu",
+    )
 
 
 def product_speed(device: torch.device, dtype: torch.dtype) -> float:
@@ -64,7 +75,8 @@ def measured_rates(
     per_image: int,
     load: float,
     trial: float,
-    byte: float,
+    machine: Machine,
+    pass_seconds: float,
 ) -> Rates:
     """Rates of a loaded model, each by the function that the stage itself calls, on a few of its questions.
 
@@ -76,12 +88,14 @@ def measured_rates(
         per_image: questions about one picture in a search's minibatch.
         load: seconds that opening the model took.
         trial: seconds that trying it took.
-        byte: seconds to write one.
+        machine: its speeds.
+        pass_seconds: that the products of a question of a minibatch take, as computed.
     """
     few = sorted(calibration, key=lambda question: str(question.image))[:_BATCH]
     picture = _picture_seconds(adapter, few)
     pictures = len({question.image for question in few} - {None})
     observed = fastest(lambda: observe(adapter, few, batch_size=_BATCH)) - pictures * picture
+    searched = _searched(adapter, search, per_image)
     one, two = (fastest(lambda n=number: score_taylor(adapter, few[:n])) for number in (1, 2))  # type: ignore[misc]
     return Rates(
         load=load,
@@ -89,9 +103,13 @@ def measured_rates(
         picture=picture,
         observed=max(0.0, observed) / len(few),
         taylor=max(two / 2, (one + max(0.0, two - one) * 9) / 10) - picture,
-        searched=_searched(adapter, search, per_image),
+        searched=searched,
         evaluated=_evaluated(adapter, test),
-        byte=byte,
+        timed=_timed(adapter, test),
+        byte=machine.byte,
+        product=1 / machine.full_speed,
+        products=min(1.0, pass_seconds / searched),
+        full=max(1.0, machine.speed / machine.full_speed),
     )
 
 
@@ -108,6 +126,14 @@ def _searched(adapter: Adapter, questions: Sequence[Question], per_image: int) -
     """Seconds of a question of a minibatch, packed as a search packs it."""
     chosen = draw_minibatch(questions, _MINIBATCH, np.random.default_rng(0), per_image=per_image)
     evaluator = Evaluator(adapter, [questions[index] for index in chosen])
+    prepared = evaluator.prepare()
+    return fastest(lambda: evaluator.scores(prepared)) / len(chosen)
+
+
+def _timed(adapter: Adapter, questions: Sequence[Question]) -> float:
+    """Seconds of a question where two models are timed: none shares a picture's tokens with another."""
+    chosen = questions[:: max(1, len(questions) // _BATCH)][:_BATCH]
+    evaluator = Evaluator(adapter, chosen, packed=False)
     prepared = evaluator.prepare()
     return fastest(lambda: evaluator.scores(prepared)) / len(chosen)
 

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from hipp_prune.checkpoints.ledger import (
     lost_savings,
     read_savings,
 )
-from hipp_prune.errors import CheckpointError, InputError
+from hipp_prune.errors import CheckpointError, HippPruneError, InputError
 from hipp_prune.evaluation.results import Results
 from hipp_prune.evaluation.scorecard import Scorecard, weight_bytes
-from hipp_prune.files.places import found_instead
+from hipp_prune.files.places import described, found_instead
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.loading import find_source
+from hipp_prune.models.refusals import refuse_early
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmarks import BENCHMARKS
@@ -37,7 +39,10 @@ from hipp_prune.report.commands import (
 )
 from hipp_prune.report.contents import Contents, read_contents
 from hipp_prune.search.query.roles import even_preference
+from hipp_prune.stages.loading import IN_MEMORY
 
+_LARGEST = 2**26
+"""Bytes of a file that may be a plan or results."""
 _SAVED = {
     "mlp": "of MLP parameters",
     "model": "of the model",
@@ -55,7 +60,7 @@ class Shown:
     facts: tuple[tuple[str, str], ...]
     """What there is to know, after its name."""
     next: tuple[str, ...]
-    """Commands that go on from here, with every name in them."""
+    """Commands that go on from here, as they are to be typed; none where nothing of ours does."""
 
 
 def show(path: str) -> Shown:
@@ -68,13 +73,18 @@ def show(path: str) -> Shown:
     place = Path(path)
     if (place / "run.json").is_file():
         return _show_run(read_contents(RunDirectory(place)))
-    if place.is_file():
+    if place.is_file() and place.stat().st_size < _LARGEST:
         shown = _show_plan(place) if _holds(place, "kept", "masks") else None
         shown = _show_results(place) if _holds(place, "label", "answers") else shown
         if shown is not None:
             return shown
     remedy = "give a run directory, a checkpoint, a plan or what evaluate --out wrote"
     if place.exists() and not (place / "config.json").is_file():
+        if place.is_dir() or place.suffix == ".gguf":
+            known = described(place)
+            if known is not None:
+                what, _, how = known.removeprefix(f"{place} is ").partition("; ")
+                return Shown(what=what, facts=_known([("go on", how)]), next=())
         raise InputError(f"expected something that hipp-prune wrote, but {found_instead(place, remedy)}")
     source = find_source(path)
     if isinstance(source, str):
@@ -126,6 +136,12 @@ def _searched(contents: Contents) -> str:
 
 def _next_of_run(contents: Contents) -> Iterator[str]:
     begun, run = contents.provenance, contents.run
+    if run.recipe.is_file() and not run.summary.is_file():
+        yield _command("auto", "--recipe", str(run.recipe))
+        return
+    if begun.weights is not None or any(each.endswith(IN_MEMORY) for each in begun.questions):
+        yield _command("report", str(run.root))  # model or questions are in the memory of whoever began it
+        return
     if contents.num_questions is None:
         yield calibrate_command(run, begun)
         return
@@ -163,12 +179,24 @@ def _show_plan(path: Path) -> Shown:
         ("compensation", plan.compensation),
         ("asked for", asked),
     ]
-    run = path.parent.parent if path.parent.name == "plans" else None
-    model = ["--model", str(notes.get("model", "MODEL"))]
-    if run is not None and (run / "run.json").is_file():
-        model = ["--run", str(run)]
-    command = _command("prune", *model, "--plan", str(path), "--out", "smaller")
-    return Shown(what="a plan", facts=_known(facts), next=(command,))
+    return Shown(what="a plan", facts=_known(facts), next=tuple(_next_of_plan(plan, path)))
+
+
+def _next_of_plan(plan: Plan, path: Path) -> Iterator[str]:
+    """How the plan is carried out: from its run, if it lies in it, else from the model, which compensates nothing."""
+    written = ["--plan", str(path), "--out", _free("smaller")]
+    run = path.absolute().parent.parent
+    if path.absolute().parent == RunDirectory(run).plans and RunDirectory(run).manifest.is_file():
+        yield _command("prune", "--run", str(path.parent.parent), *written)
+    elif (model := plan.notes.get("model")) is not None:
+        alone = [] if plan.compensation == "none" else ["--compensation", "none"]
+        yield _command("prune", "--model", str(model), *written, *alone)
+
+
+def _free(name: str) -> str:
+    """The name, or with a number if something is there already."""
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(each for each in names if not Path(each).exists())
 
 
 def _show_checkpoint(folder: Path, name: str) -> Shown:
@@ -190,11 +218,15 @@ def _show_checkpoint(folder: Path, name: str) -> Shown:
         ("recovered", "yes" if (folder / RECOVERY_FILE).is_file() else ""),
         ("says what left", "" if plan is not None or not pruned else LEDGER_FILE),
     ]
+    what = "a pruned checkpoint" if pruned else "a model"
+    try:
+        refuse_early(folder, trust_remote_code=False)
+    except HippPruneError as error:
+        return Shown(what=what, facts=_known([*facts, ("refused", str(error))]), next=())
     sources = notes.get("sources") or [TOYWORLD]
     words = ["evaluate", "--model", name, "--questions", *sources]
     if not pruned:
-        words = ["calibrate", "--model", name, "--questions", *sources, "--out", "run"]
-    what = "a pruned checkpoint" if pruned else "a model"
+        words = ["calibrate", "--model", name, "--questions", *sources, "--out", _free("run")]
     return Shown(what=what, facts=_known(facts), next=(_command(*words),))
 
 

@@ -9,15 +9,22 @@ from PIL import Image
 from hipp_prune.errors import HippPruneError
 from hipp_prune.evaluation.scorecard import limit_questions
 from hipp_prune.models.described import picture_tokens, prompt_tokens
+from hipp_prune.questions.benchmarks import asked as asked_benchmarks
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.splits import Split
-from hipp_prune.stages.prices import Amount, Lengths
 from hipp_prune.stages.probing import clocked
+from hipp_prune.stages.rates import Amount, Lengths
 from hipp_prune.stages.settings import CalibrateSettings, EvaluateSettings
 
-_TYPICAL = {"calibration": (128, 24), "search": (2500, 400), "test": (4500, 600), "recovery": (2500, 400)}
+_TYPICAL = {
+    "calibration": (128, 24),
+    "search": (2500, 400),
+    "test": (4500, 600),
+    "recovery": (2500, 400),
+    "timed": (256, 200),
+}
 """Questions and pictures of each split where none are named: those of the embedded world, about."""
 _SIZE = (640, 480)
 """Width and height of a picture where none is at hand."""
@@ -34,6 +41,7 @@ class SplitQuestions:
         evaluate: which split is asked at the end.
         refused: gets a sentence for questions that cannot be read.
         recovers: whether there is a recovery.
+        timed: test questions, at most, by which two models are timed; 0 where none are.
     """
 
     def __init__(
@@ -45,6 +53,7 @@ class SplitQuestions:
         refused: list[str],
         *,
         recovers: bool,
+        timed: int = 0,
     ) -> None:
         self.questions: dict[str, list[Question]] = {}
         self.seconds: dict[str, float] = {}
@@ -57,6 +66,9 @@ class SplitQuestions:
                 self.questions["calibration"], calibrate.count, seed=calibrate.seed
             )
         if "test" in self.questions:
+            if timed:
+                each = max(1, timed // len(asked_benchmarks(self.questions["test"])))
+                self.questions["timed"] = limit_questions(self.questions["test"], each)
             self.questions["test"] = limit_questions(
                 self.questions["test"], evaluate.limit, seed=evaluate.seed
             )
@@ -84,9 +96,14 @@ class SplitQuestions:
         chosen = self.questions[name]
         return Amount(questions=len(chosen), pictures=len({each.image for each in chosen} - {None}))
 
-    def reading(self, name: str) -> float:
-        """Seconds that reading a split took."""
-        return self.seconds.get(name, 0.0)
+    def reading(self, *names: str) -> float:
+        """Seconds that reading splits took."""
+        return sum(self.seconds.get(name, 0.0) for name in names)
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether some questions come without an answer."""
+        return any(question.is_unlabelled for questions in self.questions.values() for question in questions)
 
     def lengths(self, folder: Path) -> Lengths:
         """Tokens of a typical question."""

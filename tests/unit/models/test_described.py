@@ -9,7 +9,7 @@ from hipp_prune.errors import CheckpointError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.described import describe_sizes, picture_tokens, prompt_tokens
 from hipp_prune.models.forward_cost import flops_table
-from hipp_prune.stages.prices import question_flops
+from hipp_prune.stages.rates import question_flops
 
 
 def llava_7b(folder: Path) -> Path:

@@ -8,8 +8,8 @@ import pytest
 import hipp_prune
 from hipp_prune.errors import HippPruneError
 from hipp_prune.search.query.requirements import Requirement
-from hipp_prune.stages.auto import Wish
 from hipp_prune.stages.settings import AutoSettings, QuerySettings
+from hipp_prune.stages.wish import Wish
 
 
 def test_arguments_make_the_wish_that_flags_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,21 +6,25 @@ from pathlib import Path
 import pytest
 
 from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages import outlook as module
 from hipp_prune.stages.outlook import duration, outlook
-from tests.unit.models.test_described import llava_7b
+from hipp_prune.stages.rates import Machine
+from hipp_prune.stages.work import Work
+from tests.unit.models.test_described import llava_7b, qwen_7b
+
+SEQUENTIAL = Work(whole=True, compensation="sequential", recover=RecoverySettings())
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes that take no time."""
-    monkeypatch.setattr(module, "product_speed", lambda *_: 1e12)
-    monkeypatch.setattr(module, "byte_seconds", lambda: 1e-9)
+    monkeypatch.setattr(module, "machine_speeds", lambda *_: Machine(speed=1e12, full_speed=1e11, byte=1e-9))
 
 
 def test_a_configuration_is_enough(tmp_path: Path) -> None:
-    found = outlook(str(llava_7b(tmp_path)), recover=RecoverySettings())
-    assert found.how == "computed"
+    found = outlook(str(llava_7b(tmp_path)), work=Work(recover=RecoverySettings()))
+    assert found.how == "computed from the configuration"
     assert [price.stage for price in found.prices] == ["calibrate", "search", "prune", "recover", "evaluate"]
     assert all(price.cpu_bytes > 5e8 for price in found.prices)
     assert found.prices[2].disk_bytes < 14.2e9
@@ -48,7 +52,7 @@ def test_what_would_be_refused_is_said_and_not_raised(tmp_path: Path) -> None:
 def test_json_says_everything(tmp_path: Path) -> None:
     found = outlook(str(llava_7b(tmp_path)))
     read = json.loads(json.dumps(found.to_json()))
-    assert read["how"] == "computed"
+    assert read["how"] == "computed from the configuration"
     assert read["prices"][0]["stage"] == "calibrate"
     assert set(read["prices"][0]) >= {
         "seconds",
@@ -58,6 +62,33 @@ def test_json_says_everything(tmp_path: Path) -> None:
         "questions",
         "pictures",
     }
+
+
+def test_the_whole_work_is_more(tmp_path: Path) -> None:
+    folder = str(qwen_7b(tmp_path))
+    stages, whole, plain = (outlook(folder, work=work) for work in (Work(), SEQUENTIAL, Work(whole=True)))
+    assert [price.stage for price in whole.prices] == [
+        "check", "calibrate", "search", "prune", "recover", "evaluate dense", "evaluate pruned", "speed", "report"
+    ]  # fmt: skip
+    seconds = {price.stage: price.seconds for price in whole.prices}
+    assert seconds["evaluate pruned"] < 0.8 * seconds["evaluate dense"]
+    memory = {price.stage: price.cpu_bytes for price in whole.prices}
+    assert memory["recover"] > 8 * 8.29e9
+    assert memory["evaluate dense"] < memory["speed"] < 2 * memory["evaluate dense"]
+    assert stages.seconds < plain.seconds < whole.seconds
+    assert "ahead: about" in whole.summary
+    assert "calibrate 128" in whole.summary
+
+
+def test_what_is_done_costs_nothing(tmp_path: Path) -> None:
+    work = Work(whole=True, done=frozenset({"calibrate", "search"}))
+    found = outlook(str(llava_7b(tmp_path)), work=work)
+    assert found.prices[1].stage == "prune"
+
+
+def test_a_table_of_latencies_is_measured_where_seconds_are_to_be_saved(tmp_path: Path) -> None:
+    work = Work(whole=True, search=SearchSettings(compression="latency"))
+    assert "latency" in [price.stage for price in outlook(str(llava_7b(tmp_path)), work=work).prices]
 
 
 @pytest.mark.parametrize(

@@ -10,19 +10,17 @@ from hipp_prune.models.described import ModelSizes
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.prices import (
-    Amount,
-    Lengths,
     Memory,
     Price,
-    Rates,
     calibrate_price,
-    computed_rates,
     evaluate_price,
+    latency_price,
     prune_price,
-    question_flops,
     recover_price,
     search_price,
+    speed_price,
 )
+from hipp_prune.stages.rates import Amount, Lengths, Machine, Rates, computed_rates, question_flops
 from hipp_prune.stages.settings import CalibrateSettings
 
 SIZES = ModelSizes(
@@ -32,7 +30,18 @@ SIZES = ModelSizes(
 )  # fmt: skip
 LENGTHS = Lengths(picture=100, text=20.0)
 RATES = Rates(
-    load=1.0, trial=2.0, picture=0.1, observed=0.2, taylor=0.5, searched=0.05, evaluated=0.07, byte=1e-9
+    load=1.0,
+    trial=2.0,
+    picture=0.1,
+    observed=0.2,
+    taylor=0.5,
+    searched=0.05,
+    evaluated=0.07,
+    timed=0.1,
+    byte=1e-9,
+    product=1e-10,
+    products=0.5,
+    full=2.0,
 )
 MEMORY = Memory(sizes=SIZES, lengths=LENGTHS, on_gpu=False)
 
@@ -41,7 +50,9 @@ def all_prices(rates: Rates, memory: Memory, asked: Amount) -> list[Price]:
     return [
         calibrate_price(rates, memory, asked, CalibrateSettings(), 1.0),
         search_price(rates, memory, asked, SearchSettings(), 1.0, 10**9),
-        prune_price(rates, memory, 0.3),
+        prune_price(rates, memory, 0.3, asked, "sequential"),
+        latency_price(rates, memory, 64),
+        speed_price(rates, memory, asked, 0.3),
         recover_price(rates, memory, asked, RecoverySettings(), 1.0),
         evaluate_price(rates, memory, asked, 64, 1.0),
     ]
@@ -61,7 +72,7 @@ def test_every_rate_counts_somewhere(name: str) -> None:
     asked = Amount(questions=100, pictures=10)
     slower = replace(RATES, **{name: 2 * getattr(RATES, name)})
     before, after = (sum(p.seconds for p in all_prices(rates, MEMORY, asked)) for rates in (RATES, slower))
-    assert after > before
+    assert after < before if name == "products" else after > before
 
 
 @given(st.floats(1, 1000), st.floats(1, 1000))
@@ -71,7 +82,13 @@ def test_longer_questions_take_longer(tokens: float, more: float) -> None:
 
 def test_a_faster_machine_is_faster() -> None:
     slow, fast = (
-        computed_rates(SIZES, LENGTHS, speed, 1e-9, per_image=6, per_picture=6.0, on_gpu=False)
+        computed_rates(
+            SIZES,
+            LENGTHS,
+            Machine(speed=speed, full_speed=speed, byte=1e-9),
+            per_image=6,
+            per_picture=6.0,
+        )
         for speed in (1e9, 1e12)
     )
     for name in ("picture", "observed", "taylor", "searched", "evaluated", "trial"):
@@ -100,3 +117,15 @@ def test_pictures_beyond_the_memory_lie_on_the_disk() -> None:
     assert inside.disk_bytes == 0
     assert outside.disk_bytes == 10 * MEMORY.feature_bytes
     assert outside.cpu_bytes < inside.cpu_bytes
+
+
+def test_fitting_wide_blocks_costs_more_than_copying_them() -> None:
+    asked = Amount(questions=100, pictures=10)
+    copied, fitted = (prune_price(RATES, MEMORY, 0.3, asked, mode) for mode in ("none", "sequential"))
+    assert fitted.seconds > copied.seconds + 100 * RATES.observed
+    assert (copied.questions, fitted.questions) == (0, 100)
+
+
+def test_narrower_blocks_save_only_what_products_take() -> None:
+    assert replace(RATES, products=0.0).left(SIZES, 0.5) == 1
+    assert replace(RATES, products=1.0).left(SIZES, 0.5) == 1 - 0.5 * SIZES.mlp_share

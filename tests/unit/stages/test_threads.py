@@ -56,3 +56,12 @@ def test_the_device_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
         load("toy-llava", LoadSettings(device="cpu"))
         load("toy-llava", LoadSettings(device="cpu"))
     assert [record.message.partition(" (")[0] for record in caplog.records] == ["device: cpu"]
+
+
+def test_a_slow_precision_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    loading._say.cache_clear()
+    with caplog.at_level(logging.WARNING, logger="hipp_prune"):
+        for _ in range(2):
+            load("toy-llava", LoadSettings(device="cpu", dtype="float16"))
+    (warning,) = caplog.records
+    assert "float16 is slow on a processor; add --dtype bfloat16" in warning.message

@@ -1,0 +1,142 @@
+"""How fast a model is on a machine: seconds of what stages do again and again, and how they follow from its sizes."""
+
+from dataclasses import dataclass
+
+from hipp_prune.models.described import ModelSizes
+
+_OBSERVED = 1.3
+"""A pass that is observed, in plain passes."""
+_TAYLOR_PASSES = 4
+"""A question's Taylor terms in plain passes."""
+_TRIED = 16
+"""Questions' worth of passes that trying a model takes."""
+_LEARNT = 0.012
+"""Seconds of surrogate and policy an evaluation, on one processor."""
+_EFFICIENCY = 0.35
+"""Share of a large product's speed that a whole forward pass reaches (``benchmarks/outlook.py --computed``)."""
+_CALL = 1e-3
+"""Seconds that a pass through one block takes on a processor however small it is, and a picture's through the tower."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amount:
+    """How much a stage is asked."""
+
+    questions: int
+    pictures: int
+
+    @property
+    def per_picture(self) -> float:
+        """Questions about one picture, ≥ 1."""
+        return max(1.0, self.questions / max(1, self.pictures))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lengths:
+    """Tokens of a question."""
+
+    picture: int
+    """Image tokens that stand for its picture."""
+    text: float
+    """Tokens of its prompt, the chat template included."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """Seconds of what stages do again and again, on one machine with one model."""
+
+    load: float
+    """Opening the model."""
+    trial: float
+    """Trying it before calibration."""
+    picture: float
+    """A picture through the vision tower."""
+    observed: float
+    """A question of calibration."""
+    taylor: float
+    """A question's Taylor terms."""
+    searched: float
+    """A question of a search's evaluation, of a dense model."""
+    evaluated: float
+    """A question of ``evaluate``, its share of a picture included."""
+    timed: float
+    """A question that shares a pass with others but no picture, as two models are timed."""
+    byte: float
+    """A byte written with its checksum."""
+    product: float
+    """An operation of a product of matrices in float32."""
+    products: float = 1.0
+    """Share of a pass that products of matrices take, in [0, 1]; the rest is the same however narrow the blocks are."""
+    full: float = 1.0
+    """What a pass in float32 takes, in passes, ≥ 1."""
+    learnt: float = _LEARNT
+    """What the search learns from an evaluation."""
+
+    def left(self, sizes: ModelSizes, sparsity: float) -> float:
+        """What a pass takes without a fraction of the MLP parameters, in passes of the dense model."""
+        return 1 - self.products * sparsity * sizes.mlp_share
+
+
+def question_flops(sizes: ModelSizes, tokens: float) -> float:
+    """Multiplications and additions of a forward pass of the language model over one sequence; see ``flops_table``."""
+    attention = 4 * tokens**2 * sizes.query_width * sizes.num_blocks
+    return 2 * tokens * sizes.block_weights + attention + 2 * sizes.head_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Speeds of a machine."""
+
+    speed: float
+    """Operations a second of a large product of matrices in the model's precision."""
+    full_speed: float
+    """The same in float32."""
+    byte: float
+    """Seconds to write one."""
+    on_gpu: bool = False
+
+    def pass_seconds(self, sizes: ModelSizes, tokens: float) -> float:
+        """What the products of a forward pass over one sequence take."""
+        return question_flops(sizes, tokens) / (self.speed * _EFFICIENCY)
+
+
+def computed_rates(
+    sizes: ModelSizes,
+    lengths: Lengths,
+    machine: Machine,
+    *,
+    per_image: int,
+    per_picture: float,
+) -> Rates:
+    """Rates that follow from a model's sizes and the speed of one large product of matrices.
+
+    Args:
+        sizes: of the model.
+        lengths: of a question.
+        machine: the speeds.
+        per_image: questions about one picture in a search's minibatch.
+        per_picture: questions about one picture in the test split.
+    """
+    call = _CALL * (0.1 if machine.on_gpu else 1)
+
+    def passed(tokens: float, calls: float = 1.0) -> float:
+        return machine.pass_seconds(sizes, tokens) + calls * call * sizes.num_blocks
+
+    whole = lengths.picture + lengths.text
+    patches = lengths.picture * sizes.patches_a_token
+    picture = 2 * patches * sizes.vision_weights / (machine.speed * _EFFICIENCY) + call
+    shared = lengths.picture / per_image + lengths.text
+    return Rates(
+        load=2 * machine.byte * sizes.bytes,
+        trial=_TRIED * passed(whole) + machine.byte * sizes.bytes * 2 / sizes.num_blocks,
+        picture=picture,
+        observed=_OBSERVED * passed(whole, 1 / 16),
+        taylor=_TAYLOR_PASSES * passed(whole),
+        searched=passed(shared, 1 / 32),
+        evaluated=passed(lengths.picture / per_picture + lengths.text, 1 / 64) + picture / per_picture,
+        timed=passed(whole, 1 / 64),
+        byte=machine.byte,
+        product=1 / machine.full_speed,
+        products=machine.pass_seconds(sizes, shared) / passed(shared, 1 / 32),
+        full=max(1.0, machine.speed / machine.full_speed),
+    )
