@@ -27,7 +27,7 @@ from hipp_prune.files.replacing import finish_replacement
 from hipp_prune.models import structure
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
 from hipp_prune.models.refusals import NO_SAFETENSORS, refuse_early
-from hipp_prune.models.uneven import is_stock, uneven
+from hipp_prune.models.uneven import is_elastic_plan, is_stock, uneven
 
 TOYS = ("toy-llava", "toy-qwen2.5-vl")
 """Models that come with the package."""
@@ -51,8 +51,9 @@ def find_source(name: str | Path) -> Path | str:
     if name in TOYS:
         return _toy_folder(str(name))
     path = Path(name).expanduser()
-    if path.name:
-        finish_replacement(path)
+    for place in (path, path.parent):  # a plan lies in its elastic checkpoint
+        if place.name:
+            finish_replacement(place)
     if (path / "config.json").is_file():
         return path
     remedy = f"give a checkpoint folder, a hub name (owner/model) or one of {', '.join(TOYS)}"
@@ -70,6 +71,11 @@ def _toy_folder(name: str) -> Path:
             f"{name}: the toy models are not part of this installation; reinstall hipp-prune"
         )
     return folder
+
+
+def companions(source: Path) -> Path:
+    """The folder of a checkpoint's tokenizer and processor: that of the elastic checkpoint, where it is a plan of one."""
+    return source.parent if is_elastic_plan(source) else source
 
 
 def read_config(source: Path | str, *, trust_remote_code: bool = False) -> PreTrainedConfig:
@@ -221,7 +227,7 @@ def find_class(source: Path | str, config: PreTrainedConfig, *, trust_remote_cod
     structure.check_alike(config)
     structure.check_shallow(config)
     try:
-        model_class = stock if is_stock(config) else uneven(stock)
+        model_class = stock if is_stock(config) and not is_elastic_plan(source) else uneven(stock)
     except ValueError as error:
         raise CheckpointError(f"{source}: {error}") from error
     described = _without_weights(source, config, model_class)
@@ -271,10 +277,10 @@ def _check_size(source: Path, described: PreTrainedModel) -> None:
 
 
 def _stored_elements(source: Path) -> int:
-    """Elements of all tensors in a folder's safetensors files."""
+    """Elements of all tensors in a folder's safetensors files; of a plan, in those of its elastic checkpoint too."""
     count = 0
     try:
-        for path in source.glob("*.safetensors"):
+        for path in (path for folder in {source, companions(source)} for path in folder.glob("*.safetensors")):
             with safe_open(path, framework="pt") as file:
                 count += sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     except (OSError, SafetensorError) as error:
