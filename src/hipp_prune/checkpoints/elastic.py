@@ -148,7 +148,7 @@ def write_elastic(
         orders: of each block's neurons, in which every plan is a prefix; see ``plans.prefixes.nested_orders``.
         carry_out: called for one plan after the other, before the dense model is written.
         force: replace a checkpoint that is already there.
-        progress: called with (plans written, plans).
+        progress: called with (plans and files written, plans and files).
 
     Raises:
         CheckpointError: if the source is incomplete, quantised or not safetensors, or ``out`` cannot be written.
@@ -162,15 +162,21 @@ def write_elastic(
     most = sum(_most_bytes(entries, plan) for plan in plans.values())
     config = pruned_config(source, next(iter(plans.values())).shape.neurons)
     config["auto_map"] = auto_map(config["model_type"])
-    sizes: dict[str, PlanSize] = {}
+
+    def told(done: int) -> None:
+        if progress is not None:
+            progress(done, len(plans) + len(shards))
+
     with whole_or_not_at_all(out, needed=dense + most) as folder:
         for done, (name, plan) in enumerate(plans.items(), start=1):
             (folder / name).mkdir()
             _write_plan(source, folder / name, shards, entries, orders, carry_out(plan))
             write_card(folder / name, f"{out.name}/{name}", [_PLAN_REMARK])
-            if progress is not None:
-                progress(done, len(plans))
-        written = write_weights(source, shards, folder, _sorting(entries, orders), by_file(shards, {}), (), None)
+            told(done)
+        written = write_weights(
+            source, shards, folder, _sorting(entries, orders), by_file(shards, {}), (),
+            lambda done, _: told(len(plans) + done),
+        )  # fmt: skip
         assert written == dense, f"wrote {written} bytes of tensors instead of {dense}"
         copy_companions(source, folder)
         write_description(folder, config, {})
@@ -369,7 +375,12 @@ _PLAN_REMARK = (
 def _card_of_plans(plans: Mapping[str, Plan], sizes: Mapping[str, PlanSize]) -> str:
     """The part of the card that says which plans there are."""
     rows: list[tuple[Any, ...]] = [
-        (f"`{name}`", f"{plan.ledger.mlp:.1%}", format_bytes(sizes[name].loaded), format_bytes(sizes[name].own))
+        (
+            f"`{name}`",
+            f"{plan.ledger.mlp:.1%}",
+            format_bytes(sizes[name].loaded),
+            format_bytes(sizes[name].own),
+        )
         for name, plan in plans.items()
     ]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -288,9 +288,7 @@ def _removed_bytes(entries: Mapping[tuple[int, str, str], Entry], plan: Plan) ->
     return removed
 
 
-def bias_values(
-    entries: Mapping[tuple[int, str, str], Entry], biases: Sequence[Tensor]
-) -> dict[str, Values]:
+def bias_values(entries: Mapping[tuple[int, str, str], Entry], biases: Sequence[Tensor]) -> dict[str, Values]:
     """The down projections' new biases by their names in the checkpoint, in their weights' dtypes."""
     values = {}
     for block, bias in enumerate(biases):

@@ -73,16 +73,18 @@ class Prune:
 
     def _prune_elastic(self) -> None:
         """By all plans at once."""
+        from hipp_prune.checkpoints.ledger import read_savings
         from hipp_prune.report.terminal import next_steps, progress_bar, say
         from hipp_prune.stages.elastic import prune_elastic
         from hipp_prune.stages.prune import run_model
 
-        model = self.model if self.searched is None else run_model(self.searched)
-        if model is None or not self._one_source() or self.preference or self._asks() or self.reconstruct:
+        if not self._one_source() or self.preference or self._asks() or self.reconstruct:
             raise InputError(
                 "prune --elastic needs --run RUN, or --model MODEL and --plan FILE …; its plans say what they keep, and "
                 "gate and up of all are shared, so leave out --preference, --sparsity and the like, and --reconstruct"
             )
+        model = self.model if self.searched is None else run_model(self.searched)
+        assert model is not None, "a model or a run is named"
         with progress_bar("prune") as progress:
             report = prune_elastic(
                 model, self.plan, self.out, run=self.searched, compensation=self.compensation,
@@ -90,8 +92,11 @@ class Prune:
             )  # fmt: skip
         say(report.summary)
         plan = str(self.out / next(iter(report.plans)))
+        savings = read_savings(Path(plan))
+        assert savings is not None, "every plan lies beside its weights"
+        sources = savings.notes.get("sources") or ["SPEC"]
         next_steps(
-            shlex.join(["hipp-prune", "evaluate", "--model", plan, "--questions", "SPEC"]),
+            shlex.join(["hipp-prune", "evaluate", "--model", plan, "--questions", *sources]),
             shlex.join(["hipp-prune", "export", plan, "--format", "sliced", "--out", "smaller"]),
         )
 
@@ -103,7 +108,9 @@ class Prune:
 
         force, mode, run = self.force, self.compensation, self.searched
         if len(self.plan) > 1:
-            raise InputError(f"expected one plan, found {len(self.plan)}; add --elastic to write one checkpoint of all")
+            raise InputError(
+                f"expected one plan, found {len(self.plan)}; add --elastic to write one checkpoint of all"
+            )
         if self.plan and self._one_source() and self.preference is None and not self._asks():
             model = self.model if run is None else run_model(run)
             assert model is not None

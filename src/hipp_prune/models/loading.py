@@ -27,7 +27,7 @@ from hipp_prune.files.replacing import finish_replacement
 from hipp_prune.models import structure
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
 from hipp_prune.models.refusals import NO_SAFETENSORS, refuse_early
-from hipp_prune.models.uneven import is_elastic_plan, is_stock, uneven
+from hipp_prune.models.uneven import PREFIXES, is_elastic_plan, is_stock, uneven
 
 TOYS = ("toy-llava", "toy-qwen2.5-vl")
 """Models that come with the package."""
@@ -45,7 +45,7 @@ def find_source(name: str | Path) -> Path | str:
     """The checkpoint folder ``name`` stands for, or the name itself if it can only be the hub's.
 
     Raises:
-        CheckpointError: if it is a path without a checkpoint.
+        CheckpointError: if it is a path without a checkpoint, or no plan of the elastic checkpoint above it.
         RunError: if another process is replacing it just now.
     """
     if name in TOYS:
@@ -56,6 +56,10 @@ def find_source(name: str | Path) -> Path | str:
             finish_replacement(place)
     if (path / "config.json").is_file():
         return path
+    if plans := sorted(each.parent.name for each in path.parent.glob(f"*/{PREFIXES}")):
+        raise CheckpointError(
+            f"{path.parent} has no plan {path.name}; give one of those it has: {', '.join(plans)}"
+        )
     remedy = f"give a checkpoint folder, a hub name (owner/model) or one of {', '.join(TOYS)}"
     text = str(name)
     if path.exists() or isinstance(name, Path) or text.startswith((".", "/", "~")) or text.count("/") != 1:
@@ -280,7 +284,9 @@ def _stored_elements(source: Path) -> int:
     """Elements of all tensors in a folder's safetensors files; of a plan, in those of its elastic checkpoint too."""
     count = 0
     try:
-        for path in (path for folder in {source, companions(source)} for path in folder.glob("*.safetensors")):
+        for path in (
+            path for folder in {source, companions(source)} for path in folder.glob("*.safetensors")
+        ):
             with safe_open(path, framework="pt") as file:
                 count += sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     except (OSError, SafetensorError) as error:

@@ -44,7 +44,7 @@ def prune_elastic(
         compensation: how neurons that stay answer for those that leave; auto: as each plan was evaluated.
         loading: how the model is loaded.
         force: replaces a checkpoint that is there.
-        progress: told (plans done, plans in all).
+        progress: told (plans and shards done, plans and shards in all).
 
     Raises:
         PlanError: if a plan was made for another model, or plans are no prefixes of one order.

@@ -210,9 +210,7 @@ def find_downs(
         return Downs(weights=made_before([mlp.down for mlp in fitted]), gates_ups=gates_and_ups(fitted))
     calibrated.check_weights(plan.shape.fingerprint)
     grams = require_grams(calibrated.grams())
-    return Downs(
-        weights=fittedfind_downs(grams, plan.keep_masks(), plan.image_weight), ridge_factor=grams.factor
-    )
+    return Downs(weights=fitted_downs(grams, plan.keep_masks(), plan.image_weight), ridge_factor=grams.factor)
 
 
 def prune_searched(

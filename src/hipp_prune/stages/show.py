@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hipp_prune.checkpoints.configs import read_config_file
+from hipp_prune.checkpoints.elastic import measure_plan, plan_folders
 from hipp_prune.checkpoints.ledger import (
     LEDGER_FILE,
     PLAN_FILE,
@@ -23,6 +24,7 @@ from hipp_prune.files.places import found_instead
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.loading import find_source
+from hipp_prune.models.uneven import is_elastic_plan
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmarks import BENCHMARKS
@@ -178,9 +180,12 @@ def _show_checkpoint(folder: Path, name: str) -> Shown:
     plan = Plan.load(folder / PLAN_FILE) if (folder / PLAN_FILE).is_file() else None
     preference = None if plan is None else plan.preference
     pruned = ledger is not None or lost_savings(folder) is not None
+    plans, elastic = plan_folders(folder), is_elastic_plan(folder)
     facts = [
         ("architecture", str(config.get("model_type", "not said"))),
         ("weights", format_bytes(weight_bytes(folder))),
+        ("plan of", f"{folder.parent}, of whose weights it takes a prefix" if elastic else ""),
+        *((f"plan {each.name}", _plan_of_elastic(each)) for each in plans),
         ("saves", "" if ledger is None else _saved(ledger)),
         ("savings", lost_savings(folder) or ""),
         ("pruned from", str(notes.get("model", ""))),
@@ -194,8 +199,25 @@ def _show_checkpoint(folder: Path, name: str) -> Shown:
     words = ["evaluate", "--model", name, "--questions", *sources]
     if not pruned:
         words = ["calibrate", "--model", name, "--questions", *sources, "--out", "run"]
-    what = "a pruned checkpoint" if pruned else "a model"
+    if plans:
+        words = ["evaluate", "--model", str(plans[0]), "--questions", *(_sources(plans[0]) or [TOYWORLD])]
+    what = "a pruned checkpoint" if pruned else "an elastic checkpoint" if plans else "a model"
     return Shown(what=what, facts=_known(facts), next=(_command(*words),))
+
+
+def _plan_of_elastic(folder: Path) -> str:
+    """What one plan of an elastic checkpoint saves, and how much of it is loaded."""
+    plan, size = Plan.load(folder / PLAN_FILE), measure_plan(folder)
+    return (
+        f"{folder}: {_saved(plan.ledger)}; loads {format_bytes(size.loaded)}, {format_bytes(size.own)} of them its own; "
+        f"compensation {plan.compensation}"
+    )
+
+
+def _sources(folder: Path) -> list[str]:
+    """Where the questions of a plan's run came from."""
+    sources: list[str] = Plan.load(folder / PLAN_FILE).notes.get("sources", [])
+    return sources
 
 
 def _show_results(path: Path) -> Shown:
