@@ -1,4 +1,4 @@
-"""What an elastic checkpoint promises, of every family: it is the dense model, and each plan is its sliced checkpoint."""
+"""An elastic checkpoint of every family: it is the dense model, and each plan is the checkpoint that is pruned by it alone."""
 
 from pathlib import Path
 
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
-from hipp_prune.checkpoints.elastic import CarriedOut, measure_plan, write_elastic, write_sliced
+from hipp_prune.checkpoints.elastic import CarriedOut, measure_plan, write_elastic
 from hipp_prune.checkpoints.pruned import prune_checkpoint
+from hipp_prune.checkpoints.separate import separate_plan
 from hipp_prune.errors import PlanError
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
@@ -35,7 +36,7 @@ KINDS = {
 COMMON = ("biased", "fitted", "rows")
 """What is tried of every family."""
 WHOLE = "llava-biased-sharded"
-"""The one of which every kind is tried, and sliced out again."""
+"""The one of which every kind is tried, and taken out again."""
 BUILDERS = {
     **FAMILIES,
     "llava-biased-sharded": lambda tmp: tiny_llava(tmp, mlp_bias=True, max_shard_size="40KB"),
@@ -119,7 +120,7 @@ def test_the_folder_is_the_dense_model(adapter: Adapter, elastic: Path) -> None:
     assert ours.shape.total_parameters == adapter.shape.total_parameters
 
 
-def test_a_plan_is_its_sliced_checkpoint(
+def test_a_plan_is_the_checkpoint_that_is_pruned_by_it_alone(
     family: str,
     adapter: Adapter,
     source: Path,
@@ -139,15 +140,15 @@ def test_a_plan_is_its_sliced_checkpoint(
         assert ours.shape.neurons == tuple(int(mask.sum()) for mask in living_neurons(done.plan))
         assert ours.model.dtype == adapter.model.dtype
         if family == WHOLE and done.plan.unit == "coupled":
-            write_sliced(elastic / name, tmp_path / f"{name}-again")
+            separate_plan(elastic / name, tmp_path / f"{name}-again")
             near(adapter, answer(load_model(tmp_path / f"{name}-again").model, adapter), expected)
             sizes = [tensor_bytes(tmp_path / each) for each in (name, f"{name}-again")]
             assert sizes[0] == sizes[1] == measure_plan(elastic / name).loaded
 
 
-def test_a_plan_of_rows_is_not_sliced_out(elastic: Path, tmp_path: Path) -> None:
+def test_a_plan_of_rows_has_no_checkpoint_of_its_own(elastic: Path, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="is a plan of rows"):
-        write_sliced(elastic / "rows", tmp_path / "out")
+        separate_plan(elastic / "rows", tmp_path / "out")
 
 
 def test_no_more_is_read_than_the_plan_is(elastic: Path, carried_out: dict[str, CarriedOut]) -> None:

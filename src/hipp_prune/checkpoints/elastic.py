@@ -2,8 +2,8 @@
 
 The folder *is* the dense model: a stock checkpoint with permuted neurons, which compute the same. Each plan is a folder
 in it with a configuration, its ``plan.json``, what it has of its own (down projections that compensate, or biases), and
-``prefixes.json``: how much it takes of which tensor of the dense model. ``models.uneven.elastic_tensors`` reads that, for
-our loader and as the remote code; ``write_sliced`` makes a checkpoint of its own of a plan.
+``prefixes.json``: how much it takes of which tensor of the dense model. ``models.uneven.elastic_tensors`` reads that,
+for our loader and as the remote code; ``checkpoints.separate`` makes a checkpoint of its own of a plan.
 """
 
 import json
@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,19 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hipp_prune.checkpoints.card import write_card
-from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.checkpoints.folders import (
     check_output,
     copy_companions,
     open_shards,
     whole_or_not_at_all,
     write_description,
-    write_folder,
     write_weights,
 )
 from hipp_prune.checkpoints.ledger import PLAN_FILE
 from hipp_prune.checkpoints.pruned import (
-    CheckpointReport,
     bias_values,
     by_file,
     mlp_entries,
@@ -47,20 +43,24 @@ from hipp_prune.checkpoints.shards import (
     Values,
     changed_bytes,
     read_shard,
-    read_tensor,
     write_shard,
 )
-from hipp_prune.errors import PlanError
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.pruned_settings import auto_map
-from hipp_prune.models.uneven import DOWN_BIAS, PREFIXES, read_prefixes, weight_files
+from hipp_prune.models.uneven import PREFIXES, read_prefixes, weight_files
 from hipp_prune.plans.arrays import Ints
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.prefixes import living_neurons
 
 _FORMAT = 1
 """Version of ``prefixes.json``; a reader refuses any other."""
+
+_REMARK = (
+    "This is one plan of the elastic checkpoint in the folder above, which lends it weights, tokenizer and processor: "
+    "it is of no use without that folder."
+)
+"""On the card of a plan."""
 
 Entries = Mapping[tuple[int, str, str], Entry]
 """MLP tensors by (block, projection, weight or bias)."""
@@ -85,7 +85,7 @@ class Sorted:
     axis: int
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The same."""
+        """The shape stays, whatever it is."""
         return shape
 
     def apply(self, tensor: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -111,7 +111,7 @@ class ElasticReport:
     dense: int
     """Bytes of the dense model's tensors."""
     plans: Mapping[str, PlanSize]
-    """By name."""
+    """How large each is, by its name; what saves least comes first."""
 
     @property
     def summary(self) -> str:
@@ -171,7 +171,7 @@ def write_elastic(
         for done, (name, plan) in enumerate(plans.items(), start=1):
             (folder / name).mkdir()
             _write_plan(source, folder / name, shards, entries, orders, carry_out(plan))
-            write_card(folder / name, f"{out.name}/{name}", [_PLAN_REMARK])
+            write_card(folder / name, f"{out.name}/{name}", [_REMARK])
             told(done)
         written = write_weights(
             source, shards, folder, _sorting(entries, orders), by_file(shards, {}), (),
@@ -197,7 +197,7 @@ def measure_plan(folder: Path) -> PlanSize:
         CheckpointError: if a file is missing or damaged.
     """
     prefixes = read_prefixes(folder)
-    own = [entry for entry, _ in _own(folder).values()]
+    own = [entry for entry, _ in own_tensors(folder).values()]
     names = {entry.name for entry in own}
     loaded = bytes_own = sum(entry.num_bytes for entry in own)
     for entry in (entry for shard in open_shards(folder.parent) for entry in shard.entries):
@@ -209,63 +209,10 @@ def measure_plan(folder: Path) -> PlanSize:
     return PlanSize(own=bytes_own, loaded=loaded)
 
 
-def write_sliced(
-    folder: Path, out: Path, *, force: bool = False, progress: Progress | None = None
-) -> CheckpointReport:
-    """Writes a plan of an elastic checkpoint as a checkpoint of its own, whole or not at all.
-
-    Args:
-        folder: the plan's.
-        out: folder to write.
-        force: replace a checkpoint that is already there.
-        progress: called with (files written, files).
-
-    Raises:
-        PlanError: if it is a plan of rows, which leave a checkpoint of its own every tensor its size.
-        CheckpointError: if a file is missing or damaged, or ``out`` cannot be written.
-        OutputExistsError: if ``out`` exists and ``force`` is false, or it is no checkpoint.
-    """
-    root, plan = folder.parent, Plan.load(folder / PLAN_FILE)
-    if plan.unit == "rows":
-        raise PlanError(
-            f"{folder} is a plan of rows: a checkpoint of its own holds them as zeros, at full size; prune the dense "
-            f"model by {folder / PLAN_FILE} to write that, or load the plan as it is"
-        )
-    check_output(root, out, force=force)
-    shards, prefixes, own = open_shards(root), read_prefixes(folder), _own(folder)
-    entries = {entry.name: entry for shard in shards for entry in shard.entries}
-    changes: dict[str, Change] = {
-        name: Cut(keep=np.arange(entries[name].shape[axis]) < width, axis=axis)
-        for name, (axis, width) in prefixes.items()
-    }
-    values: dict[str, Values] = {}
-    for name, (entry, place) in own.items():
-        if name in entries and len(entry.shape) == 2:
-            keep = np.arange(entries[name].shape[1]) < entry.shape[1]
-            changes[name] = Fitted(keep=keep, dtype=entry.dtype, fit=partial(_instead, place))
-        else:
-            values[name] = Values.of(read_tensor(place), entry.dtype)
-    text = read_config_file(folder / "config.json")["text_config"]
-    config = pruned_config(root, plan.kept, down_bias=bool(text.get(DOWN_BIAS)))
-    before, after = write_folder(
-        root, out, shards, changes=changes, values=by_file(shards, values), config=config,
-        records={PLAN_FILE: plan.to_json()}, progress=progress,
-    )  # fmt: skip
-    return CheckpointReport(
-        path=out, unit=plan.unit, widths=plan.kept, bytes_before=before, bytes_after=after,
-        predicted_bytes=measure_plan(folder).loaded, remote_code="auto_map" in config,
-    )  # fmt: skip
-
-
-def _own(folder: Path) -> dict[str, tuple[Entry, Place]]:
+def own_tensors(folder: Path) -> dict[str, tuple[Entry, Place]]:
     """The tensors that a plan has of its own, and where they lie, by name."""
     shards = [read_shard(path, hub_names=False) for path in weight_files(folder)]
     return {entry.name: (entry, (shard, entry)) for shard in shards for entry in shard.entries}
-
-
-def _instead(place: Place, _: Tensor) -> Tensor:
-    """What lies somewhere, whatever it stands in place of."""
-    return read_tensor(place)
 
 
 def _sorting(entries: Entries, orders: Sequence[Ints]) -> dict[str, Change]:
@@ -366,28 +313,15 @@ def _silenced_in_order(outputs: NDArray[np.bool_], order: Ints, weight: Tensor) 
     return columns
 
 
-_PLAN_REMARK = (
-    "This is one plan of the elastic checkpoint in the folder above, which lends it weights, tokenizer and processor: "
-    "it is of no use without that folder."
-)
-
-
 def _card_of_plans(plans: Mapping[str, Plan], sizes: Mapping[str, PlanSize]) -> str:
     """The part of the card that says which plans there are."""
-    rows: list[tuple[Any, ...]] = [
-        (
-            f"`{name}`",
-            f"{plan.ledger.mlp:.1%}",
-            format_bytes(sizes[name].loaded),
-            format_bytes(sizes[name].own),
-        )
+    table = "\n".join(
+        f"| `{name}` | {plan.ledger.mlp:.1%} | {format_bytes(sizes[name].loaded)} | {format_bytes(sizes[name].own)} |"
         for name, plan in plans.items()
-    ]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    first = next(iter(plans))
+    )
+    load = f'from_pretrained("FOLDER", trust_remote_code=True, plan="{next(iter(plans))}")'
     return (
         "## Plans\n\nThe model is whole, its neurons sorted by importance; each plan is a prefix of them.\n\n"
         f"| plan | MLP parameters saved | loads | of its own |\n|---|---:|---:|---:|\n{table}\n\n"
-        f'```python\nmodel = AutoModelForImageTextToText.from_pretrained("FOLDER", trust_remote_code=True, plan="{first}")\n'
-        "```"
+        f"```python\nmodel = AutoModelForImageTextToText.{load}\n```"
     )

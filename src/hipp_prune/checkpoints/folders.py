@@ -39,8 +39,8 @@ def open_shards(source: Path) -> list[Shard]:
     """
     if is_elastic_plan(source):
         raise CheckpointError(
-            f"{source} is a plan of an elastic checkpoint, which lends it most of its weights; expected a checkpoint of "
-            f"its own: write it as one with `hipp-prune export {source} --format sliced --out OUT`"
+            f"{source} is a plan of an elastic checkpoint, which lends it weights; expected a checkpoint of its own: "
+            f"write it as one with `hipp-prune export {source} --format checkpoint --out OUT`"
         )
     hub_names = _tower(source) in (None, "clip_vision_model", "siglip_vision_model")
     if (source / INDEX).is_file():

@@ -24,7 +24,7 @@ class Export:
     """gguf: a file for llama.cpp.
     padded: a stock checkpoint, its blocks filled up to the widest one.
     onnx: a folder of graphs for ONNX Runtime, with an example that runs them.
-    sliced: a checkpoint of its own, of one plan of an elastic one."""
+    checkpoint: one plan of an elastic checkpoint as a checkpoint of its own."""
     out: Path
     """File or folder to make."""
     force: bool = False

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Prune:
-    """Write the smaller checkpoint that a plan describes, or an elastic one of several; it loads like any other.
+    """Write the smaller checkpoint that a plan describes; it loads like any other.
+
+    With --elastic one of several plans, which is the dense model too.
 
     Examples: hipp-prune prune --model toy-llava --plan plan.json --out smaller;
-    hipp-prune prune --run run --preference 1,1,1 --uniform --out even; hipp-prune prune --run run --elastic --out elastic
+    hipp-prune prune --run run --preference 1,1,1 --uniform --out even;
+    hipp-prune prune --run run --elastic --out elastic
     """
 
     out: Path
@@ -80,8 +83,8 @@ class Prune:
 
         if not self._one_source() or self.preference or self._asks() or self.reconstruct:
             raise InputError(
-                "prune --elastic needs --run RUN, or --model MODEL and --plan FILE …; its plans say what they keep, and "
-                "gate and up of all are shared, so leave out --preference, --sparsity and the like, and --reconstruct"
+                "prune --elastic needs --run RUN, or --model MODEL and --plan FILE …; its plans say what they keep, "
+                "and all share gate and up, so leave out --preference, --sparsity and the like, and --reconstruct"
             )
         model = self.model if self.searched is None else run_model(self.searched)
         assert model is not None, "a model or a run is named"
@@ -97,7 +100,7 @@ class Prune:
         sources = savings.notes.get("sources") or ["SPEC"]
         next_steps(
             shlex.join(["hipp-prune", "evaluate", "--model", plan, "--questions", *sources]),
-            shlex.join(["hipp-prune", "export", plan, "--format", "sliced", "--out", "smaller"]),
+            shlex.join(["hipp-prune", "export", plan, "--format", "checkpoint", "--out", "smaller"]),
         )
 
     def _prune(self) -> "CheckpointReport":

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from hipp_prune.checkpoints.elastic import measure_plan
 from hipp_prune.errors import IncompleteRunError, InputError
 from hipp_prune.evaluation.evaluator import Evaluator
 from hipp_prune.evaluation.free_answers import answer_freely
@@ -19,7 +18,6 @@ from hipp_prune.files.ranges import Large, NotNegative, Positive, Share
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.uneven import is_elastic_plan
 from hipp_prune.objectives.returns import log_margins
 from hipp_prune.plans.modes import Compensation
 from hipp_prune.plans.space import Ledger
@@ -222,13 +220,6 @@ def _two_parts(progress: Progress | None, first: int, second: int) -> tuple[Prog
         lambda done, _: progress(done, first + second),
         lambda done, _: progress(first + done, first + second),
     )
-
-
-def weight_bytes(folder: Path) -> int:
-    """Size of a checkpoint's weight files on disk; of a plan of an elastic one, of what is loaded of them."""
-    if is_elastic_plan(folder):
-        return measure_plan(folder).loaded
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
 def limit_questions(questions: Sequence[Question], limit: int | None, *, seed: int = 0) -> list[Question]:

@@ -78,7 +78,7 @@ def _toy_folder(name: str) -> Path:
 
 
 def companions(source: Path) -> Path:
-    """The folder of a checkpoint's tokenizer and processor: that of the elastic checkpoint, where it is a plan of one."""
+    """The folder of a checkpoint's tokenizer and processor: for a plan, its elastic checkpoint's."""
     return source.parent if is_elastic_plan(source) else source
 
 

@@ -12,8 +12,8 @@ configuration, tensors of its own, and ``prefixes.json``, which says how much it
 
 This file is also the remote code of every pruned checkpoint, where it is called ``modeling_hipp_prune.py``
 (``checkpoints/folders.py`` and ``save_pretrained`` copy it). So, beside the standard library, it imports nothing but
-torch and transformers, 4.57 or 5, with what these stand on, and it raises plain ``ValueError``. ``auto_map`` names the classes by their stock
-names, which ``__getattr__`` builds on demand.
+torch and transformers, 4.57 or 5, and what that needs, and it raises plain ``ValueError``. ``auto_map`` names the
+classes by their stock names, which ``__getattr__`` builds on demand.
 """
 
 import json
@@ -281,14 +281,11 @@ def uneven(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
             cls, pretrained_model_name_or_path: Any, *args: Any, plan: str | None = None, **kwargs: Any
         ) -> Any:
             with_info = kwargs.pop("output_loading_info", False)
-            name = pretrained_model_name_or_path
-            folder = _find_plan(name, plan, kwargs)
-            if folder is not None:
-                name, kwargs = None, kwargs | _options_of_plan(cls, folder, kwargs.get("config"))
-            model, info = super().from_pretrained(name, *args, **kwargs, output_loading_info=True)
+            folder = _find_plan(pretrained_model_name_or_path, plan, kwargs)
+            name, options = _source(cls, pretrained_model_name_or_path, folder, kwargs)
+            model, info = super().from_pretrained(name, *args, **options, output_loading_info=True)
             _check_keys(model, info)
-            if folder is not None:
-                model.name_or_path = model.config.name_or_path = str(folder)
+            model.name_or_path = model.config.name_or_path = str(folder or name)
             return (model, info) if with_info else model
 
         def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
@@ -360,17 +357,20 @@ def _find_plan(name: Any, plan: str | None, options: Mapping[str, Any]) -> Path 
     return root / plan
 
 
-def _options_of_plan(model_class: Any, folder: Path, config: Any) -> dict[str, Any]:
-    """What ``from_pretrained`` takes in place of a name: tensors, and the configuration that describes them."""
+def _source(model_class: Any, name: Any, folder: Path | None, options: dict[str, Any]) -> tuple[Any, Any]:
+    """Name and arguments of ``from_pretrained``; of a plan, its tensors and configuration in place of a name."""
+    if folder is None:
+        return name, options
+    config = options.get("config")
     if not isinstance(config, PretrainedConfig):
         config = model_class.config_class.from_pretrained(folder)
     config, told = deepcopy(config), json.loads((folder / "config.json").read_text(encoding="utf-8"))
     for setting in _SETTINGS_OF_PLAN:
         setattr(config.get_text_config(decoder=True), setting, told["text_config"].get(setting))
-    options = {"config": config, "state_dict": elastic_tensors(folder)}
+    options = {**options, "config": config, "state_dict": elastic_tensors(folder)}
     if (folder.parent / "generation_config.json").is_file():
         options["generation_config"] = GenerationConfig.from_pretrained(folder.parent)
-    return options
+    return None, options
 
 
 def write_code(folder: Path) -> None:

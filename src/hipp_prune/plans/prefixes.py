@@ -1,6 +1,7 @@
 """Plans as prefixes: one order of every block's neurons in which each of several plans keeps the first so many."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import UnitKind
 
 
-def ranks(order: Ints) -> Ints:
+def order_ranks(order: Ints) -> Ints:
     """Rank of each index in ``order``, 0 the most important, [neurons]."""
     found = np.empty_like(order)
     found[order] = np.arange(len(order))
@@ -18,13 +19,13 @@ def ranks(order: Ints) -> Ints:
 
 
 def neuron_ranks(unit: UnitKind, rankings: Sequence[Ints]) -> list[Ints]:
-    """How important the neurons of each block are, L arrays [neurons], 0 the most; a neuron of rows is as its worse row.
+    """How important the neurons of each block are, L arrays [neurons], 0 the most; one of rows is as its worse row.
 
     Args:
         unit: what is ranked.
         rankings: most important first: neurons, length L; ``rows``: gate, up and down rows of each block, length 3 L.
     """
-    found = [ranks(order) for order in rankings]
+    found = [order_ranks(order) for order in rankings]
     if unit == "coupled":
         return found
     return [np.maximum(gate, up) for gate, up in zip(found[0::3], found[1::3], strict=True)]
@@ -77,11 +78,12 @@ def _check_nested(block: int, masks: Mapping[str, Bools], plans: Mapping[str, Pl
         plans: by name.
     """
     by_width = sorted(masks, key=lambda name: int(masks[name].sum()))
-    for smaller, larger in zip(by_width, by_width[1:], strict=False):
+    for smaller, larger in pairwise(by_width):
         apart = int((masks[smaller] & ~masks[larger]).sum())
         if apart:
             raise PlanError(
-                f"plans {smaller} and {larger} cannot be prefixes of one order: in block {block} {apart} neurons stay in "
-                f"{smaller} that leave in {larger}, though it keeps no fewer (ranked by {plans[smaller].importance} and "
-                f"{plans[larger].importance}); give plans of one run, or of one criterion on one calibration"
+                f"plans {smaller} and {larger} cannot be prefixes of one order: in block {block} {apart} neurons stay "
+                f"in {smaller} that leave in {larger}, though it keeps no fewer (ranked by "
+                f"{plans[smaller].importance} and {plans[larger].importance}); give plans of one run, or of one "
+                "criterion on one calibration"
             )

@@ -22,7 +22,7 @@ from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.plans.arrays import Ints
 from hipp_prune.plans.plan import keep_masks
-from hipp_prune.plans.prefixes import neuron_ranks, ranks
+from hipp_prune.plans.prefixes import neuron_ranks, order_ranks
 from hipp_prune.pruning.compensated import Compensated
 from hipp_prune.pruning.masking import Mask
 
@@ -207,7 +207,7 @@ def _permute(blocks: Sequence[Block], orders: Sequence[Ints]) -> None:
 def _restore(blocks: Sequence[Block], orders: Sequence[Ints]) -> None:
     for block, order in zip(blocks, orders, strict=True):
         assert block.mlp in _sorted_mlps, f"{block.name} is in its original order already"
-        _move(block, ranks(order))
+        _move(block, order_ranks(order))
         _sorted_mlps.remove(block.mlp)
 
 

@@ -138,6 +138,6 @@ def _check_living(plans: Mapping[str, Plan]) -> None:
         empty = [block for block, mask in enumerate(living_neurons(plan)) if not mask.any()]
         if empty:
             raise PlanError(
-                f"plan {name} leaves no neuron in block {empty[0]} of which both the gate and the up row stay, expected "
-                "at least one; prune it alone, without --elastic"
+                f"plan {name} leaves no neuron in block {empty[0]} of which both the gate and the up row stay, "
+                "expected at least one; prune it alone, without --elastic"
             )

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import get_args
 
 from hipp_prune.errors import CheckpointError, InputError
+from hipp_prune.export.checkpoint import export_checkpoint
 from hipp_prune.export.exported import Exported, check_plan
 from hipp_prune.export.formats import ExportFormat
 from hipp_prune.export.gguf import write_gguf
 from hipp_prune.export.hub import push_checkpoint
 from hipp_prune.export.onnx import write_onnx
 from hipp_prune.export.pad import write_padded
-from hipp_prune.export.sliced import export_sliced
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import find_source, local_folder
@@ -24,7 +24,7 @@ WRITERS: dict[ExportFormat, Callable[..., Exported]] = {
     "padded": write_padded,
     "gguf": write_gguf,
     "onnx": write_onnx,
-    "sliced": export_sliced,
+    "checkpoint": export_checkpoint,
 }
 """Who writes each format."""
 assert set(WRITERS) == set(get_args(ExportFormat)), "every format has one who writes it"
@@ -68,17 +68,17 @@ def export(
 
 
 def _opened(checkpoint: Model, format: ExportFormat) -> AbstractContextManager[Path]:
-    """The folder that is exported: a checkpoint of its own, but for ``sliced``, which makes one of a plan.
+    """The folder that is exported: a checkpoint of its own, but for ``checkpoint``, which makes one of a plan.
 
     Raises:
-        InputError: if ``sliced`` is asked for of what is a checkpoint of its own already.
+        InputError: if ``checkpoint`` is asked for of what is a checkpoint of its own already.
     """
-    if format != "sliced":
+    if format != "checkpoint":
         return source_folder(checkpoint)
     folder = None if isinstance(checkpoint, Adapter) else local_folder(checkpoint)
     if folder is None or not is_elastic_plan(folder):
         raise InputError(
-            f"--format sliced makes a checkpoint of one plan of an elastic checkpoint, e.g. ELASTIC/0.3, found "
+            f"--format checkpoint makes a checkpoint of one plan of an elastic checkpoint, e.g. ELASTIC/0.3, found "
             f"{name_of_model(checkpoint)}, which is none; give another format, or use it as it is"
         )
     return nullcontext(folder)

@@ -16,8 +16,8 @@ import torch
 from hipp_prune import distributed
 from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
-from hipp_prune.checkpoints.elastic import write_sliced
 from hipp_prune.checkpoints.saving import save_model
+from hipp_prune.checkpoints.separate import separate_plan
 from hipp_prune.errors import QuestionError, RunError
 from hipp_prune.evaluation.labels import Labels
 from hipp_prune.files.locking import sole_writer
@@ -99,8 +99,9 @@ def name_of_model(model: Model) -> str:
 
 @contextmanager
 def source_folder(model: Model) -> Iterator[Path]:
-    """The checkpoint folder of a model; one in memory, or a plan of an elastic checkpoint, is written to a temporary
-    folder, gone afterwards.
+    """The checkpoint folder of a model; where it has none of its own, a temporary one, gone afterwards.
+
+    That is written of a model in memory, and of a plan of an elastic checkpoint.
 
     Raises:
         CheckpointError: if there is none, or the disk is full.
@@ -114,7 +115,7 @@ def source_folder(model: Model) -> Iterator[Path]:
         if isinstance(model, Adapter):
             save_model(model.model, model.processor, written)
         else:
-            write_sliced(local_folder(model), written)
+            separate_plan(local_folder(model), written)
         yield written
 
 

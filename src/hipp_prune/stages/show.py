@@ -8,6 +8,7 @@ from typing import Any
 
 from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.checkpoints.elastic import measure_plan, plan_folders
+from hipp_prune.checkpoints.footprint import weight_bytes
 from hipp_prune.checkpoints.ledger import (
     LEDGER_FILE,
     PLAN_FILE,
@@ -19,7 +20,7 @@ from hipp_prune.checkpoints.ledger import (
 )
 from hipp_prune.errors import CheckpointError, InputError
 from hipp_prune.evaluation.results import Results
-from hipp_prune.evaluation.scorecard import Scorecard, weight_bytes
+from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.places import found_instead
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.sizes import format_bytes
@@ -208,10 +209,8 @@ def _show_checkpoint(folder: Path, name: str) -> Shown:
 def _plan_of_elastic(folder: Path) -> str:
     """What one plan of an elastic checkpoint saves, and how much of it is loaded."""
     plan, size = Plan.load(folder / PLAN_FILE), measure_plan(folder)
-    return (
-        f"{folder}: {_saved(plan.ledger)}; loads {format_bytes(size.loaded)}, {format_bytes(size.own)} of them its own; "
-        f"compensation {plan.compensation}"
-    )
+    loads = f"loads {format_bytes(size.loaded)}, {format_bytes(size.own)} of them its own"
+    return f"{folder}: {_saved(plan.ledger)}; {loads}; compensation {plan.compensation}"
 
 
 def _sources(folder: Path) -> list[str]:

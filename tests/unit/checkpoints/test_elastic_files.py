@@ -152,7 +152,7 @@ def test_a_plan_that_is_not_there_is_named_with_those_that_are(elastic: Path) ->
 
 def test_a_plan_is_no_checkpoint_of_its_own(elastic: Path) -> None:
     """Nobody takes it for one: not what copies files, and not the stock class, which finds no weights in it."""
-    with pytest.raises(CheckpointError, match=r"is a plan of an elastic checkpoint.*--format sliced"):
+    with pytest.raises(CheckpointError, match=r"is a plan of an elastic checkpoint.*--format checkpoint"):
         open_shards(elastic / "0.5")
     with pytest.raises(OSError, match=r"model\.safetensors"):
         AutoModelForImageTextToText.from_pretrained(elastic / "0.5", trust_remote_code=False)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hipp_prune.errors import PlanError
 from hipp_prune.plans.plan import Plan, keep_masks, pack_masks
-from hipp_prune.plans.prefixes import living_neurons, nested_orders, neuron_ranks, ranks
+from hipp_prune.plans.prefixes import living_neurons, nested_orders, neuron_ranks, order_ranks
 from hipp_prune.plans.space import PlanSpace, UnitKind
 from tests.unit.plans.shapes import make_plan, make_shape
 
@@ -52,7 +52,7 @@ def test_a_known_ranking_is_the_order(seed: int) -> None:
     plans = {"a": ranked_plan("coupled", orders, [4, 3]), "b": ranked_plan("coupled", orders, [9, 9])}
     for found, order in zip(nested_orders(plans, neuron_ranks("coupled", orders)), orders, strict=True):
         assert np.array_equal(found, order)
-        assert np.array_equal(order[ranks(order)], np.arange(len(order)))
+        assert np.array_equal(order[order_ranks(order)], np.arange(len(order)))
 
 
 def test_a_neuron_of_rows_lives_where_gate_and_up_do() -> None:
@@ -60,7 +60,9 @@ def test_a_neuron_of_rows_lives_where_gate_and_up_do() -> None:
     gate, up = plan.keep_masks()[0:2]
     assert np.array_equal(living_neurons(plan)[0], gate & up)
     orders = rankings("rows", 0)
-    assert np.array_equal(neuron_ranks("rows", orders)[0], np.maximum(ranks(orders[0]), ranks(orders[1])))
+    assert np.array_equal(
+        neuron_ranks("rows", orders)[0], np.maximum(order_ranks(orders[0]), order_ranks(orders[1]))
+    )
 
 
 def test_plans_that_are_not_nested_are_refused_by_name() -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from torch import nn
 
-from hipp_prune.checkpoints.elastic import plan_folders
 from hipp_prune.checkpoints.ledger import checkpoint_compensation
 from hipp_prune.cli import main
 from hipp_prune.errors import InputError, PlanError, UnsupportedModelError
@@ -94,12 +93,12 @@ def test_a_plan_stands_wherever_a_checkpoint_does(
     assert scores["compensation"] == "ridge"
     assert scores["ledger"]["mlp"] == pytest.approx(0.5, abs=0.01)
     assert "Not measured yet" not in Path("elastic/0.5/README.md").read_text()
-    assert main(["export", "elastic/0.5", "--format", "sliced", "--out", "own"]) == 0
+    assert main(["export", "elastic/0.5", "--format", "checkpoint", "--out", "own"]) == 0
     assert scores["bytes"] == sum(path.stat().st_size for path in Path("own").glob("*.safetensors")) - header(
         Path("own/model.safetensors")
     )
     capsys.readouterr()
-    assert main(["export", "elastic", "--format", "sliced", "--out", "no"]) == 2
+    assert main(["export", "elastic", "--format", "checkpoint", "--out", "no"]) == 2
     assert "found elastic, which is none" in capsys.readouterr().err
     words = [
         "prune",

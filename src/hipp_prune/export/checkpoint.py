@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from hipp_prune.checkpoints.elastic import write_sliced
+from hipp_prune.checkpoints.separate import separate_plan
 from hipp_prune.export.exported import Exported
 from hipp_prune.files.progress import Progress
 
 
-def export_sliced(
+def export_checkpoint(
     source: Path, out: Path, *, force: bool = False, progress: Progress | None = None
 ) -> Exported:
     """Writes the checkpoint that ``prune`` would have written of the plan, its neurons in order of importance.
@@ -19,7 +19,7 @@ def export_sliced(
         progress: called with (files written, files).
 
     Raises:
-        HippPruneError: see ``write_sliced``.
+        HippPruneError: see ``separate_plan``.
     """
-    report = write_sliced(source, out, force=force, progress=progress)
+    report = separate_plan(source, out, force=force, progress=progress)
     return Exported(path=out, num_bytes=report.bytes_after, bytes_before=report.bytes_before)
