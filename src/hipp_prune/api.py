@@ -17,6 +17,7 @@ from hipp_prune.stages.ask import ask
 from hipp_prune.stages.auto import Outcome, auto
 from hipp_prune.stages.baseline import baseline
 from hipp_prune.stages.calibrate import calibrate
+from hipp_prune.stages.elastic import prune_elastic
 from hipp_prune.stages.evaluate import evaluate, score_answers, speedups, update_card
 from hipp_prune.stages.export import export, push
 from hipp_prune.stages.in_memory import prune_in_memory
@@ -60,6 +61,7 @@ __all__ = [
     "plan_baseline",
     "plan_name",
     "prune",
+    "prune_elastic",
     "prune_in_memory",
     "push",
     "query",

@@ -8,10 +8,11 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -20,6 +21,7 @@ from hipp_prune import api
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.checkpoints.folders import copy_companions
 from hipp_prune.models import TOYS, load_model
+from hipp_prune.plans.plan import keep_masks
 from hipp_prune.recovery.settings import RecoverySettings
 from tests.tolerance import assert_agree
 from tests.unit.checkpoints import fresh_process
@@ -56,6 +58,18 @@ def recovered(model: str, out: Path) -> None:
     api.recover(str(out.with_name("pruned")), ["toyworld"], out, RecoverySettings(steps=1))
 
 
+def elastic(model: str, out: Path) -> None:
+    plans = []
+    adapter = load_model(model)
+    ranked = [np.arange(neurons) for neurons in adapter.shape.neurons]
+    for removed in (3, 6):
+        kept = [neurons - removed - block % 3 for block, neurons in enumerate(adapter.shape.neurons)]
+        plan = make_plan(adapter, "coupled", kept, keep_masks("coupled", ranked, kept))
+        plans.append(out.with_name(f"{removed}.json"))
+        plans[-1].write_text(replace(plan, notes={"sparsity": removed / 10}).to_json())
+    api.prune_elastic(model, plans, out)
+
+
 def baseline(method: str, model: str, out: Path) -> None:
     heads = method == "llm-pruner"
     config = BaselineSettings(attention=heads, match="block" if heads else "mlp")
@@ -67,8 +81,13 @@ WRITERS: dict[str, Writer] = {
     "uniform": uniform,
     "padded": padded,
     "recovered": recovered,
+    "elastic": elastic,
     **{method: partial(baseline, method) for method in ("flap", "llm-pruner", "slicegpt")},
 }
+
+
+PLANS = {"elastic": "0.6"}
+"""What is loaded of checkpoints that hold several plans."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +98,13 @@ class Job:
     """Of the files of the exchange, beside the checkpoint."""
     expected: Tensor
     """Logits, [1, T, V]."""
+    plan: str | None = None
 
     @property
-    def order(self) -> dict[str, str]:
+    def order(self) -> dict[str, str | None]:
         """What the other process is told; it saves the model again too, and loads that."""
         here = {name: str(self.folder / name) for name in ("checkpoint", "inputs", "result", "resave")}
-        return {**here, "auto": "AutoModelForImageTextToText"}
+        return {**here, "auto": "AutoModelForImageTextToText", "plan": self.plan}
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +115,13 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Job]
     for model in TOYS:
         for way, write in WRITERS.items():
             folder = tmp / f"{model}-{way}"
+            folder.mkdir()
             write(model, folder / "checkpoint")
-            adapter = load_model(folder / "checkpoint")
+            adapter = load_model(folder / "checkpoint" / PLANS.get(way, ""))
             inputs = stock_inputs(adapter)
             save_file(inputs, folder / "inputs")
-            jobs[model, way] = Job(folder=folder, expected=logits(adapter.model, inputs))
+            expected = logits(adapter.model, inputs)
+            jobs[model, way] = Job(folder=folder, expected=expected, plan=PLANS.get(way))
     (tmp / "jobs.json").write_text(json.dumps([job.order for job in jobs.values()]))
     environment = os.environ | {"HF_MODULES_CACHE": str(tmp / "modules"), "HF_HUB_OFFLINE": "1"}
     words = [str(PYTHON), fresh_process.__file__, str(tmp / "jobs.json")]

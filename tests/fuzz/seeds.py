@@ -1,9 +1,9 @@
 """Every reader that is fuzzed, and its valid files."""
 
-from tests.fuzz.checkpoint_seeds import CHECKPOINT
+from tests.fuzz.checkpoint_seeds import CHECKPOINT, ELASTIC
 from tests.fuzz.experiment_seeds import EXPERIMENTS
 from tests.fuzz.plan_seeds import PLANS, RUNS
 from tests.fuzz.question_seeds import ANSWERS, QUESTIONS, RESULTS
 from tests.fuzz.search_seeds import SEARCHES
 
-SEEDS = (QUESTIONS, ANSWERS, PLANS, RUNS, SEARCHES, CHECKPOINT, RESULTS, EXPERIMENTS)
+SEEDS = (QUESTIONS, ANSWERS, PLANS, RUNS, SEARCHES, CHECKPOINT, ELASTIC, RESULTS, EXPERIMENTS)

@@ -23,7 +23,7 @@ from hipp_prune.files.progress import Progress
 from hipp_prune.files.replacing import check_folder, new_folder
 from hipp_prune.files.system import cause_and_remedy
 from hipp_prune.models.declared import INDEX, check_index, read_index
-from hipp_prune.models.uneven import REMOTE_CODE, write_code
+from hipp_prune.models.uneven import REMOTE_CODE, is_elastic_plan, write_code
 
 _SINGLE = "model.safetensors"
 _COPIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "LICENSE*", "NOTICE*")
@@ -37,6 +37,11 @@ def open_shards(source: Path) -> list[Shard]:
     Raises:
         CheckpointError: if there are none, or one that the index names is missing or cut off.
     """
+    if is_elastic_plan(source):
+        raise CheckpointError(
+            f"{source} is a plan of an elastic checkpoint, which lends it weights; expected a checkpoint of its own: "
+            f"write it as one with `hipp-prune export {source} --format checkpoint --out OUT`"
+        )
     hub_names = _tower(source) in (None, "clip_vision_model", "siglip_vision_model")
     if (source / INDEX).is_file():
         index = read_index(source)
@@ -99,19 +104,30 @@ def write_folder(
     """
     needed = sum(changed_bytes(shard, changes, values[shard.path], dropped) for shard in shards)
     with whole_or_not_at_all(out, needed=needed) as folder:
-        after = _write_weights(source, shards, folder, changes, values, dropped, progress)
+        after = write_weights(source, shards, folder, changes, values, dropped, progress)
         assert after == needed, f"wrote {after} bytes of tensors instead of {needed}"
         copy_companions(source, folder)
-        for name, text in records.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        if "auto_map" in config:
-            write_code(folder)
-        write_config_file(folder / "config.json", with_old_rope(config))
+        write_description(folder, config, records)
         write_card(folder, out.name)
     return sum(shard.num_bytes for shard in shards), after
 
 
-def _write_weights(
+def write_description(folder: Path, config: Mapping[str, Any], records: Mapping[str, str]) -> None:
+    """Writes what says of which kind weights are.
+
+    Args:
+        folder: to write into.
+        config: ``config.json``; where it names remote code, that is written too.
+        records: further files by name: what was done.
+    """
+    for name, text in records.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    if "auto_map" in config:
+        write_code(folder)
+    write_config_file(folder / "config.json", with_old_rope(config))
+
+
+def write_weights(
     source: Path,
     shards: Sequence[Shard],
     folder: Path,
@@ -120,7 +136,17 @@ def _write_weights(
     dropped: Collection[str],
     progress: Progress | None,
 ) -> int:
-    """Writes every shard and the index; returns the bytes of tensors written."""
+    """Writes every shard and the index; returns the bytes of tensors written.
+
+    Args:
+        source: as for ``write_folder``, like what follows.
+        shards: the source's.
+        folder: to write into.
+        changes: what happens to tensors, by name.
+        values: the tensors that each file gains.
+        dropped: names of tensors to leave out.
+        progress: called with (files written, files).
+    """
     written = 0
     files: dict[str, str] = {}
     for done, shard in enumerate(shards, start=1):

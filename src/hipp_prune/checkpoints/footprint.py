@@ -4,12 +4,13 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from hipp_prune.checkpoints.elastic import measure_plan
 from hipp_prune.checkpoints.folders import open_shards
 from hipp_prune.checkpoints.pruned import find_mlp
 from hipp_prune.checkpoints.shards import FLOATS, Entry
 from hipp_prune.errors import CheckpointError
 from hipp_prune.models.loading import read_config
-from hipp_prune.models.uneven import KEY_VALUE_HEADS
+from hipp_prune.models.uneven import KEY_VALUE_HEADS, is_elastic_plan
 from hipp_prune.plans.footprint import Footprint
 
 
@@ -45,6 +46,13 @@ def measure_footprint(folder: Path, *, trust_remote_code: bool = False) -> Footp
         ),
         token=_cached_numbers(read_config(folder, trust_remote_code=trust_remote_code), len(downs), number),
     )
+
+
+def weight_bytes(folder: Path) -> int:
+    """Size of a checkpoint's weight files on disk; of a plan of an elastic one, of what is loaded of them."""
+    if is_elastic_plan(folder):
+        return measure_plan(folder).loaded
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
 def _is_matrix(entry: Entry | None) -> bool:

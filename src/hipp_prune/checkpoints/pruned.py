@@ -124,13 +124,13 @@ def prune_checkpoint(
         if coupled
         else read_config_file(source / "config.json")
     )
-    biases = _bias_values(entries, down_biases or ())
+    biases = bias_values(entries, down_biases or ())
     before, after = write_folder(
         source,
         out,
         shards,
         changes=cuts,
-        values=_by_file(shards, biases),
+        values=by_file(shards, biases),
         config=config,
         records={PLAN_FILE: plan.to_json()},
         progress=progress,
@@ -288,9 +288,7 @@ def _removed_bytes(entries: Mapping[tuple[int, str, str], Entry], plan: Plan) ->
     return removed
 
 
-def _bias_values(
-    entries: Mapping[tuple[int, str, str], Entry], biases: Sequence[Tensor]
-) -> dict[str, Values]:
+def bias_values(entries: Mapping[tuple[int, str, str], Entry], biases: Sequence[Tensor]) -> dict[str, Values]:
     """The down projections' new biases by their names in the checkpoint, in their weights' dtypes."""
     values = {}
     for block, bias in enumerate(biases):
@@ -299,7 +297,7 @@ def _bias_values(
     return values
 
 
-def _by_file(shards: Sequence[Shard], biases: Mapping[str, Values]) -> dict[Path, dict[str, Values]]:
+def by_file(shards: Sequence[Shard], biases: Mapping[str, Values]) -> dict[Path, dict[str, Values]]:
     """The biases of every file: where the old one lies, or else its weight."""
     homes = {entry.name: shard.path for shard in shards for entry in shard.entries}
     result: dict[Path, dict[str, Values]] = {shard.path: {} for shard in shards}

@@ -20,11 +20,12 @@ class Export:
     """
 
     checkpoint: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CKPT")]
-    """A checkpoint that prune, baseline or recover wrote, or any other model."""
+    """A checkpoint that prune, baseline or recover wrote, a plan of an elastic one, or any other model."""
     format: ExportFormat
     """gguf: a file for llama.cpp.
     padded: a stock checkpoint, its blocks filled up to the widest one.
-    onnx: a folder of graphs for ONNX Runtime, with an example that runs them."""
+    onnx: a folder of graphs for ONNX Runtime, with an example that runs them.
+    checkpoint: one plan of an elastic checkpoint as a checkpoint of its own."""
     out: Path
     """File or folder to make."""
     force: bool = False

@@ -42,6 +42,8 @@ def _list() -> None:
 
 
 def _try(model: str, loading: LoadSettings) -> None:
+    from hipp_prune.checkpoints.elastic import plan_folders
+    from hipp_prune.models.loading import local_folder
     from hipp_prune.report.terminal import console, print_table
     from hipp_prune.stages.loading import load
     from hipp_prune.stages.trial import try_model
@@ -61,5 +63,6 @@ def _try(model: str, loading: LoadSettings) -> None:
         ("a picture of 448 × 28", "encoded" if trial.flat_pictures else "refused by its tower"),
         ("two blocks pruned and written", "opened by transformers, same answers as masked"),
     ]
+    rows += [("plan", str(folder)) for folder in plan_folders(local_folder(model))]
     print_table(model, rows)
     console.print(f"{model} can be pruned", highlight=False)

@@ -222,11 +222,6 @@ def _two_parts(progress: Progress | None, first: int, second: int) -> tuple[Prog
     )
 
 
-def weight_bytes(folder: Path) -> int:
-    """Size of a checkpoint's weight files on disk."""
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-
-
 def limit_questions(questions: Sequence[Question], limit: int | None, *, seed: int = 0) -> list[Question]:
     """At most ``limit`` questions a benchmark, drawn at random but the same for every model."""
     if limit is None:

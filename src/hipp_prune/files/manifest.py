@@ -161,17 +161,21 @@ def check_whole(path: Path) -> None:
 
 
 def check_all(folder: Path) -> None:
-    """Makes sure that a folder holds every file that its own list names, as we wrote it; one without a list passes.
+    """Makes sure that a folder holds every file that its list names, as we wrote it; one without a list passes.
 
-    What is for people (``*.md``) may change.
+    A folder without a list of its own is in that of the nearest folder above. What is for people (``*.md``) may change.
 
     Raises:
         RunError: naming the first file that is missing or has changed.
     """
-    for name, lines in read_list(folder).items():
-        path = folder / name
-        if path.suffix != ".md" and not _is_whole(path, lines):
-            raise RunError(_sentence(folder, path, lines[-1]))
+    listed = folder if (folder / FILE_LIST).is_file() else listing_folder(folder)
+    if listed is None:
+        return
+    below = folder.absolute()
+    for name, lines in read_list(listed).items():
+        path = listed.absolute() / name
+        if path.is_relative_to(below) and path.suffix != ".md" and not _is_whole(path, lines):
+            raise RunError(_sentence(listed, listed / name, lines[-1]))
 
 
 def read_whole(path: Path) -> bytes:

@@ -17,6 +17,7 @@ from hipp_prune.models.families import SUPPORTED
 from hipp_prune.models.loading import (
     TOYS,
     check_finite,
+    companions,
     find_class,
     find_source,
     load_weights,
@@ -37,7 +38,8 @@ def load_model(
     """Loads a model for evaluation, strictly.
 
     Args:
-        name: a checkpoint folder (pruned ones included), a hub name, ``toy-llava`` or ``toy-qwen2.5-vl``.
+        name: a checkpoint folder (pruned ones included, and the plans of an elastic one), a hub name, ``toy-llava`` or
+            ``toy-qwen2.5-vl``.
         device: torch device the model is moved to; ``best`` is the fastest one here, ``auto`` splits the model over
             this worker's GPUs.
         dtype: ``auto`` (the checkpoint's own), ``float32``, ``bfloat16`` or ``float16``.
@@ -61,11 +63,12 @@ def load_model(
     refuse_early(source, trust_remote_code=trust_remote_code)
     config = read_config(source, trust_remote_code=trust_remote_code)
     model_class = find_class(source, config, trust_remote_code=trust_remote_code)
-    processor = Processor.load(source, config, trust_remote_code=trust_remote_code)
+    beside = companions(source) if isinstance(source, Path) else source
+    processor = Processor.load(beside, config, trust_remote_code=trust_remote_code)
     model = load_weights(source, config, model_class, device=target, dtype=dtype)
     if config.model_type not in SUPPORTED:
         with suppress(*CANNOT):
-            processor = replace(processor, stock=stock_processor(config, processor, source))
+            processor = replace(processor, stock=stock_processor(config, processor, beside))
     return _adapter(model, processor, source)
 
 

@@ -18,6 +18,7 @@ from hipp_prune.errors import CheckpointError
 from hipp_prune.files.ranges import Count, Natural, Positive
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.strict import parse_json
+from hipp_prune.models.uneven import PREFIXES, is_elastic_plan
 
 INDEX = "model.safetensors.index.json"
 REMEDY = "download or write the checkpoint again"
@@ -162,6 +163,15 @@ class ShardIndex:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PrefixFile:
+    """``prefixes.json``: how much a plan takes of the tensors of its elastic checkpoint."""
+
+    format: Annotated[int, Ge(1), Le(1)]
+    prefixes: dict[str, tuple[Annotated[int, Ge(0), Le(1)], Width]]
+    """(axis, first slices of it), by the tensor's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PictureSize:
     """What a picture is brought to."""
 
@@ -219,12 +229,14 @@ class ProcessorSettings:
 
 
 def check_config(folder: Path) -> None:
-    """Refuses a folder whose ``config.json`` or index has something we rely on of another type or range.
+    """Refuses a folder whose ``config.json``, prefixes or index has something we rely on of another type or range.
 
     Raises:
         CheckpointError: naming file and field, or if there is no ``config.json``.
     """
     _check_file(folder / "config.json", ModelSettings)
+    if is_elastic_plan(folder):
+        read_document(folder / PREFIXES, PrefixFile, remedy=REMEDY, error=CheckpointError)
     if (folder / INDEX).is_file():
         read_index(folder)
 

@@ -27,7 +27,7 @@ from hipp_prune.files.replacing import finish_replacement
 from hipp_prune.models import structure
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
 from hipp_prune.models.refusals import NO_SAFETENSORS, refuse_early
-from hipp_prune.models.uneven import is_stock, uneven
+from hipp_prune.models.uneven import PREFIXES, is_elastic_plan, is_stock, uneven
 
 TOYS = ("toy-llava", "toy-qwen2.5-vl")
 """Models that come with the package."""
@@ -45,16 +45,21 @@ def find_source(name: str | Path) -> Path | str:
     """The checkpoint folder ``name`` stands for, or the name itself if it can only be the hub's.
 
     Raises:
-        CheckpointError: if it is a path without a checkpoint.
+        CheckpointError: if it is a path without a checkpoint, or no plan of the elastic checkpoint above it.
         RunError: if another process is replacing it just now.
     """
     if name in TOYS:
         return _toy_folder(str(name))
     path = Path(name).expanduser()
-    if path.name:
-        finish_replacement(path)
+    for place in (path, path.parent):  # a plan lies in its elastic checkpoint
+        if place.name:
+            finish_replacement(place)
     if (path / "config.json").is_file():
         return path
+    if plans := sorted(each.parent.name for each in path.parent.glob(f"*/{PREFIXES}")):
+        raise CheckpointError(
+            f"{path.parent} has no plan {path.name}; give one of those it has: {', '.join(plans)}"
+        )
     remedy = f"give a checkpoint folder, a hub name (owner/model) or one of {', '.join(TOYS)}"
     text = str(name)
     if path.exists() or isinstance(name, Path) or text.startswith((".", "/", "~")) or text.count("/") != 1:
@@ -70,6 +75,11 @@ def _toy_folder(name: str) -> Path:
             f"{name}: the toy models are not part of this installation; reinstall hipp-prune"
         )
     return folder
+
+
+def companions(source: Path) -> Path:
+    """The folder of a checkpoint's tokenizer and processor: for a plan, its elastic checkpoint's."""
+    return source.parent if is_elastic_plan(source) else source
 
 
 def read_config(source: Path | str, *, trust_remote_code: bool = False) -> PreTrainedConfig:
@@ -221,7 +231,7 @@ def find_class(source: Path | str, config: PreTrainedConfig, *, trust_remote_cod
     structure.check_alike(config)
     structure.check_shallow(config)
     try:
-        model_class = stock if is_stock(config) else uneven(stock)
+        model_class = stock if is_stock(config) and not is_elastic_plan(source) else uneven(stock)
     except ValueError as error:
         raise CheckpointError(f"{source}: {error}") from error
     described = _without_weights(source, config, model_class)
@@ -271,10 +281,12 @@ def _check_size(source: Path, described: PreTrainedModel) -> None:
 
 
 def _stored_elements(source: Path) -> int:
-    """Elements of all tensors in a folder's safetensors files."""
+    """Elements of all tensors in a folder's safetensors files; of a plan, in those of its elastic checkpoint too."""
     count = 0
     try:
-        for path in source.glob("*.safetensors"):
+        for path in (
+            path for folder in {source, companions(source)} for path in folder.glob("*.safetensors")
+        ):
             with safe_open(path, framework="pt") as file:
                 count += sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     except (OSError, SafetensorError) as error:

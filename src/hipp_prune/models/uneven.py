@@ -7,13 +7,18 @@ a bias, which compensates what pruning took away (FLAP), whatever the stock clas
 ``text_config.residual_width`` is set, the residual stream itself is narrower (SliceGPT): see ``slice_residual``. Where
 ``text_config.block_key_value_heads`` is, attention heads have left too (LLM-Pruner).
 
+In an *elastic* checkpoint the neurons of the dense model are sorted by importance. Each plan is a folder in it, with a
+configuration, tensors of its own, and ``prefixes.json``, which says how much it takes of which of the dense model's.
+
 This file is also the remote code of every pruned checkpoint, where it is called ``modeling_hipp_prune.py``
-(``pruning/folders.py`` and ``save_pretrained`` copy it). So, beside the standard library, it imports nothing but
-torch and transformers, 4.57 or 5, and it raises plain ``ValueError``. ``auto_map`` names the classes by their stock
-names, which ``__getattr__`` builds on demand.
+(``checkpoints/folders.py`` and ``save_pretrained`` copy it). So, beside the standard library, it imports nothing but
+torch and transformers, 4.57 or 5, and what that needs, and it raises plain ``ValueError``. ``auto_map`` names the
+classes by their stock names, which ``__getattr__`` builds on demand.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from functools import cache
 from inspect import signature
 from pathlib import Path
@@ -22,8 +27,10 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub import snapshot_download
+from safetensors import safe_open
 from torch import Tensor, nn
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel
 
 REMOTE_CODE = "modeling_hipp_prune.py"
 """This file's name inside a checkpoint, which ``auto_map`` refers to."""
@@ -38,6 +45,15 @@ RESIDUAL_WIDTH = "residual_width"
 
 KEY_VALUE_HEADS = "block_key_value_heads"
 """Setting of a text config: key/value heads of each block, where some have left, each with its queries."""
+
+PREFIXES = "prefixes.json"
+"""The file by which a folder is known as a plan of the elastic checkpoint above it."""
+
+_SETTINGS_OF_PLAN = ("intermediate_size", "per_layer_config", DOWN_BIAS)
+"""Settings of a text config in which a plan may differ from the dense model."""
+
+_HUB = ("cache_dir", "force_download", "local_files_only", "revision", "token")
+"""Arguments of ``from_pretrained`` that say how a name of the hub is found."""
 
 PROJECTORS = ("multi_modal_projector", "connector", "visual.merger")
 """Where families keep what maps the vision tower's output to the residual stream, below the model without its head."""
@@ -261,10 +277,15 @@ def uneven(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
             return False
 
         @classmethod
-        def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        def from_pretrained(
+            cls, pretrained_model_name_or_path: Any, *args: Any, plan: str | None = None, **kwargs: Any
+        ) -> Any:
             with_info = kwargs.pop("output_loading_info", False)
-            model, info = super().from_pretrained(*args, **kwargs, output_loading_info=True)
+            folder = _find_plan(pretrained_model_name_or_path, plan, kwargs)
+            name, options = _source(cls, pretrained_model_name_or_path, folder, kwargs)
+            model, info = super().from_pretrained(name, *args, **options, output_loading_info=True)
             _check_keys(model, info)
+            model.name_or_path = model.config.name_or_path = str(folder or name)
             return (model, info) if with_info else model
 
         def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
@@ -276,6 +297,80 @@ def uneven(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
     Uneven.__qualname__ = stock.__name__
     Uneven.__doc__ = stock.__doc__
     return Uneven
+
+
+def is_elastic_plan(folder: str | Path) -> bool:
+    """Whether a folder is one plan of an elastic checkpoint."""
+    return (Path(folder) / PREFIXES).is_file()
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """A checkpoint's own safetensors files."""
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return sorted(folder.glob("*.safetensors"))
+    return [folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+
+
+def read_prefixes(folder: Path) -> dict[str, tuple[int, int]]:
+    """How much a plan takes of the dense model's tensors, by their stored names: (axis, first slices of it)."""
+    told: dict[str, list[int]] = json.loads((folder / PREFIXES).read_text(encoding="utf-8"))["prefixes"]
+    return {name: (axis, width) for name, (axis, width) in told.items()}
+
+
+def elastic_tensors(folder: Path) -> dict[str, Tensor]:
+    """The tensors of one plan of an elastic checkpoint, by their stored names; nothing else is read.
+
+    Prefixes are copied, each from a mapping of its own: no page stays in memory that the plan has no use for.
+    """
+    prefixes = read_prefixes(folder)
+    tensors: dict[str, Tensor] = {}
+    for path in (*weight_files(folder), *weight_files(folder.parent)):
+        with safe_open(path, framework="pt") as file:
+            names = file.keys() - tensors.keys()
+            tensors.update((name, file.get_tensor(name)) for name in names - prefixes.keys())
+        tensors.update((name, _read_prefix(path, name, *prefixes[name])) for name in names & prefixes.keys())
+    return tensors
+
+
+def _read_prefix(path: Path, name: str, axis: int, width: int) -> Tensor:
+    """The first slices of one tensor of a file along an axis."""
+    with safe_open(path, framework="pt") as file:
+        whole = file.get_slice(name)
+        part: Tensor = whole[:, :width] if axis else whole[:width]
+        return part.clone(memory_format=torch.contiguous_format)
+
+
+def _find_plan(name: Any, plan: str | None, options: Mapping[str, Any]) -> Path | None:
+    """The folder of a plan, named itself or in its elastic checkpoint; None where no plan is asked for.
+
+    Raises:
+        ValueError: if the checkpoint has no such plan, saying which it has.
+    """
+    if plan is None:
+        return Path(name) if name is not None and is_elastic_plan(name) else None
+    known = {option: options[option] for option in _HUB if option in options}
+    root = Path(name) if Path(name).is_dir() else Path(snapshot_download(str(name), **known))
+    if not is_elastic_plan(root / plan):
+        found = sorted(path.parent.name for path in root.glob(f"*/{PREFIXES}"))
+        raise ValueError(f"{name} has no plan {plan!r}, but {', '.join(found) or 'none: it is not elastic'}")
+    return root / plan
+
+
+def _source(model_class: Any, name: Any, folder: Path | None, options: dict[str, Any]) -> tuple[Any, Any]:
+    """Name and arguments of ``from_pretrained``; of a plan, its tensors and configuration in place of a name."""
+    if folder is None:
+        return name, options
+    config = options.get("config")
+    if not isinstance(config, PretrainedConfig):
+        config = model_class.config_class.from_pretrained(folder)
+    config, told = deepcopy(config), json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    for setting in _SETTINGS_OF_PLAN:
+        setattr(config.get_text_config(decoder=True), setting, told["text_config"].get(setting))
+    options = {**options, "config": config, "state_dict": elastic_tensors(folder)}
+    if (folder.parent / "generation_config.json").is_file():
+        options["generation_config"] = GenerationConfig.from_pretrained(folder.parent)
+    return None, options
 
 
 def write_code(folder: Path) -> None:

@@ -22,6 +22,7 @@ from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.plans.arrays import Ints
 from hipp_prune.plans.plan import keep_masks
+from hipp_prune.plans.prefixes import neuron_ranks, order_ranks
 from hipp_prune.pruning.compensated import Compensated
 from hipp_prune.pruning.masking import Mask
 
@@ -110,12 +111,11 @@ class SortedRows:
 
     def __init__(self, adapter: Adapter, scores: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
         for block in adapter.blocks:
-            _check_zero_is_silent(block)
+            check_zero_is_silent(block)
         self._blocks = adapter.blocks
         self._parameters = [_parameters(block) for block in adapter.blocks]
         self.rankings: tuple[Ints, ...] = tuple(_order(part) for parts in scores for part in parts)
-        pairs = zip(self.rankings[0::3], self.rankings[1::3], strict=True)
-        bottleneck = [np.maximum(_ranks(gate), _ranks(up)) for gate, up in pairs]
+        bottleneck = neuron_ranks("rows", self.rankings)
         self.orders: tuple[Ints, ...] = tuple(np.argsort(worst, kind="stable") for worst in bottleneck)
         self._bottleneck = [worst[order] for worst, order in zip(bottleneck, self.orders, strict=True)]
         self._down_orders = [
@@ -192,13 +192,6 @@ def _order(score: Tensor) -> Ints:
     return order
 
 
-def _ranks(order: Ints) -> Ints:
-    """Rank of each index in ``order``, 0 the most important, [neurons]."""
-    ranks = np.empty_like(order)
-    ranks[order] = np.arange(len(order))
-    return ranks
-
-
 @torch.no_grad()
 def _permute(blocks: Sequence[Block], orders: Sequence[Ints]) -> None:
     """Reorders rows of gate and up (with biases) and columns of down in place: the same function."""
@@ -214,7 +207,7 @@ def _permute(blocks: Sequence[Block], orders: Sequence[Ints]) -> None:
 def _restore(blocks: Sequence[Block], orders: Sequence[Ints]) -> None:
     for block, order in zip(blocks, orders, strict=True):
         assert block.mlp in _sorted_mlps, f"{block.name} is in its original order already"
-        _move(block, _ranks(order))
+        _move(block, order_ranks(order))
         _sorted_mlps.remove(block.mlp)
 
 
@@ -259,7 +252,12 @@ def _silence(coordinates: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...], Te
     return hook
 
 
-def _check_zero_is_silent(block: Block) -> None:
+def check_zero_is_silent(block: Block) -> None:
+    """Refuses a block of which a neuron is not silent whose gate row is masked.
+
+    Raises:
+        UnsupportedModelError: if act(0) ≠ 0.
+    """
     act = getattr(block.mlp, "act_fn", None)
     if act is not None and bool(act(torch.zeros(1)) != 0):
         raise UnsupportedModelError(

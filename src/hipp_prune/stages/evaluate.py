@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from hipp_prune.checkpoints.card import write_scores
+from hipp_prune.checkpoints.footprint import weight_bytes
 from hipp_prune.checkpoints.ledger import checkpoint_compensation, checkpoint_ledger, lost_savings
 from hipp_prune.errors import QuestionError
 from hipp_prune.evaluation.labels import make_labels
 from hipp_prune.evaluation.results import Results, score_answers_file
-from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions, weight_bytes
+from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions
 from hipp_prune.evaluation.speed import measure_speedups
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter

@@ -1,10 +1,12 @@
 """From a checkpoint to what other runtimes load, and to the hub."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import get_args
 
 from hipp_prune.errors import CheckpointError, InputError
+from hipp_prune.export.checkpoint import export_checkpoint
 from hipp_prune.export.exported import Exported, check_plan
 from hipp_prune.export.formats import ExportFormat
 from hipp_prune.export.gguf import write_gguf
@@ -12,14 +14,17 @@ from hipp_prune.export.hub import push_checkpoint
 from hipp_prune.export.onnx import write_onnx
 from hipp_prune.export.pad import write_padded
 from hipp_prune.files.progress import Progress
-from hipp_prune.models.loading import find_source
-from hipp_prune.stages.loading import Model, source_folder, writing
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.loading import find_source, local_folder
+from hipp_prune.models.uneven import is_elastic_plan
+from hipp_prune.stages.loading import Model, name_of_model, source_folder, writing
 from hipp_prune.stages.settings import ExportSettings
 
 WRITERS: dict[ExportFormat, Callable[..., Exported]] = {
     "padded": write_padded,
     "gguf": write_gguf,
     "onnx": write_onnx,
+    "checkpoint": export_checkpoint,
 }
 """Who writes each format."""
 assert set(WRITERS) == set(get_args(ExportFormat)), "every format has one who writes it"
@@ -37,7 +42,8 @@ def export(
     """Writes a checkpoint in another runtime's format, whole or not at all.
 
     Args:
-        checkpoint: a checkpoint that ``prune``, ``baseline`` or ``recover`` wrote, or any other model.
+        checkpoint: a checkpoint that ``prune``, ``baseline`` or ``recover`` wrote, a plan of an elastic one, or any
+            other model.
         format: which.
         out: file or folder to make.
         settings: what the formats may be told.
@@ -56,9 +62,26 @@ def export(
             f"--precision and --token-ids are about GGUF files, not {format}; leave them out, or give --format gguf"
         )
     options = {"precision": precision, "token_ids": token_ids} if format == "gguf" else {}
-    with source_folder(checkpoint) as source, writing(out):
+    with _opened(checkpoint, format) as source, writing(out):
         check_plan(source, masked=settings.masked)
         return WRITERS[format](source, out, force=force, progress=progress, **options)
+
+
+def _opened(checkpoint: Model, format: ExportFormat) -> AbstractContextManager[Path]:
+    """The folder that is exported: a checkpoint of its own, but for ``checkpoint``, which makes one of a plan.
+
+    Raises:
+        InputError: if ``checkpoint`` is asked for of what is a checkpoint of its own already.
+    """
+    if format != "checkpoint":
+        return source_folder(checkpoint)
+    folder = None if isinstance(checkpoint, Adapter) else local_folder(checkpoint)
+    if folder is None or not is_elastic_plan(folder):
+        raise InputError(
+            f"--format checkpoint makes a checkpoint of one plan of an elastic checkpoint, e.g. ELASTIC/0.3, found "
+            f"{name_of_model(checkpoint)}, which is none; give another format, or use it as it is"
+        )
+    return nullcontext(folder)
 
 
 def push(checkpoint: str, name: str, *, private: bool = False) -> str:

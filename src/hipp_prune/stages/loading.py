@@ -17,6 +17,7 @@ from hipp_prune import distributed
 from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.checkpoints.saving import save_model
+from hipp_prune.checkpoints.separate import separate_plan
 from hipp_prune.errors import QuestionError, RunError
 from hipp_prune.evaluation.labels import Labels
 from hipp_prune.files.locking import sole_writer
@@ -28,6 +29,7 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow_precision, useful_threads
 from hipp_prune.models.loading import local_folder, parse_dtype
 from hipp_prune.models.refusals import refuse_early
+from hipp_prune.models.uneven import is_elastic_plan
 from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.images import check_images
 from hipp_prune.questions.minibatches import calibration_sample
@@ -99,17 +101,24 @@ def name_of_model(model: Model) -> str:
 
 @contextmanager
 def source_folder(model: Model) -> Iterator[Path]:
-    """The checkpoint folder of a model; one in memory is written to a temporary folder, gone afterwards.
+    """The checkpoint folder of a model; where it has none of its own, a temporary one, gone afterwards.
+
+    That is written of a model in memory, and of a plan of an elastic checkpoint.
 
     Raises:
         CheckpointError: if there is none, or the disk is full.
     """
-    if not isinstance(model, Adapter):
-        yield local_folder(model)
+    folder = None if isinstance(model, Adapter) else local_folder(model)
+    if folder is not None and not is_elastic_plan(folder):
+        yield folder
         return
     with cache_folder(None) as temporary:
-        save_model(model.model, model.processor, temporary / "model")
-        yield temporary / "model"
+        written = temporary / ("model" if folder is None else folder.name)
+        if isinstance(model, Adapter):
+            save_model(model.model, model.processor, written)
+        else:
+            separate_plan(local_folder(model), written)
+        yield written
 
 
 def draw_questions(

@@ -81,7 +81,7 @@ def prune(
             return _report(model, smaller, carried_out, out)
     with writing(out):
         check_output(local_folder(model), out, force=force)
-        downs = _downs(model, loaded, mode, run, reconstruct, loading, progress)
+        downs = find_downs(model, loaded, mode, run, reconstruct, loading, progress)
         return prune_checkpoint(
             local_folder(model),
             loaded.with_compensation(
@@ -131,7 +131,7 @@ def cut(
         )
     mode = plan.compensation if compensation == "auto" else compensation
     check_reconstruction(reconstruct, mode)
-    downs = _downs(adapter, plan, mode, run, reconstruct, LoadSettings(), progress, questions)
+    downs = find_downs(adapter, plan, mode, run, reconstruct, LoadSettings(), progress, questions)
     smaller = cut_neurons(
         adapter.model,
         plan.keep_masks(),
@@ -156,8 +156,8 @@ def _report(adapter: Adapter, smaller: PreTrainedModel, plan: Plan, out: Path) -
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Downs:
-    """What a checkpoint's projections hold beside what is cut off."""
+class Downs:
+    """What a checkpoint's projections hold beside what is cut off; each as ``prune_checkpoint`` takes it."""
 
     weights: DownWeight | None = None
     biases: list[Tensor] | None = None
@@ -165,7 +165,7 @@ class _Downs:
     ridge_factor: float | None = None
 
 
-def _downs(
+def find_downs(
     model: Model,
     plan: Plan,
     mode: Compensation,
@@ -174,7 +174,7 @@ def _downs(
     loading: LoadSettings,
     progress: Progress | None,
     questions: Sequence[Question] = (),
-) -> _Downs:
+) -> Downs:
     """What compensates for the neurons that leave.
 
     Args:
@@ -191,7 +191,7 @@ def _downs(
         InputError: if that is not at hand.
     """
     if mode == "none":
-        return _Downs()
+        return Downs()
     if plan.unit == "rows":
         raise InputError(f"row plans have no {mode} compensation; leave --compensation out")
     if run is None:
@@ -205,18 +205,16 @@ def _downs(
         plan.check_model(adapter.shape)
         calibration = calibrated.calibration(adapter)
         if mode == "bias":
-            return _Downs(biases=down_biases(adapter, calibration, plan.keep_masks(), plan.image_weight))
+            return Downs(biases=down_biases(adapter, calibration, plan.keep_masks(), plan.image_weight))
         sample = calibrated.sample(calibration)
         fitted = fit_sequentially(
             adapter, sample, plan.keep_masks(), image_weight=plan.image_weight, minutes=reconstruct,
             progress=progress,
         )  # fmt: skip
-        return _Downs(weights=made_before([mlp.down for mlp in fitted]), gates_ups=gates_and_ups(fitted))
+        return Downs(weights=made_before([mlp.down for mlp in fitted]), gates_ups=gates_and_ups(fitted))
     calibrated.check_weights(plan.shape.fingerprint)
     grams = require_grams(calibrated.grams())
-    return _Downs(
-        weights=fitted_downs(grams, plan.keep_masks(), plan.image_weight), ridge_factor=grams.factor
-    )
+    return Downs(weights=fitted_downs(grams, plan.keep_masks(), plan.image_weight), ridge_factor=grams.factor)
 
 
 def prune_searched(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hipp_prune.checkpoints.configs import read_config_file
+from hipp_prune.checkpoints.elastic import measure_plan, plan_folders
+from hipp_prune.checkpoints.footprint import weight_bytes
 from hipp_prune.checkpoints.ledger import (
     LEDGER_FILE,
     PLAN_FILE,
@@ -19,12 +21,13 @@ from hipp_prune.checkpoints.ledger import (
 )
 from hipp_prune.errors import CheckpointError, HippPruneError, InputError
 from hipp_prune.evaluation.results import Results
-from hipp_prune.evaluation.scorecard import Scorecard, weight_bytes
+from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.places import described, found_instead
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.loading import find_source
 from hipp_prune.models.refusals import refuse_early
+from hipp_prune.models.uneven import is_elastic_plan
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmarks import BENCHMARKS
@@ -206,9 +209,12 @@ def _show_checkpoint(folder: Path, name: str) -> Shown:
     plan = Plan.load(folder / PLAN_FILE) if (folder / PLAN_FILE).is_file() else None
     preference = None if plan is None else plan.preference
     pruned = ledger is not None or lost_savings(folder) is not None
+    plans, elastic = plan_folders(folder), is_elastic_plan(folder)
     facts = [
         ("architecture", str(config.get("model_type", "not said"))),
         ("weights", format_bytes(weight_bytes(folder))),
+        ("plan of", f"{folder.parent}, of whose weights it takes a prefix" if elastic else ""),
+        *((f"plan {each.name}", _plan_of_elastic(each)) for each in plans),
         ("saves", "" if ledger is None else _saved(ledger)),
         ("savings", lost_savings(folder) or ""),
         ("pruned from", str(notes.get("model", ""))),
@@ -218,7 +224,7 @@ def _show_checkpoint(folder: Path, name: str) -> Shown:
         ("recovered", "yes" if (folder / RECOVERY_FILE).is_file() else ""),
         ("says what left", "" if plan is not None or not pruned else LEDGER_FILE),
     ]
-    what = "a pruned checkpoint" if pruned else "a model"
+    what = "a pruned checkpoint" if pruned else "an elastic checkpoint" if plans else "a model"
     try:
         refuse_early(folder, trust_remote_code=False)
     except HippPruneError as error:
@@ -227,7 +233,22 @@ def _show_checkpoint(folder: Path, name: str) -> Shown:
     words = ["evaluate", "--model", name, "--questions", *sources]
     if not pruned:
         words = ["calibrate", "--model", name, "--questions", *sources, "--out", _free("run")]
+    if plans:
+        words = ["evaluate", "--model", str(plans[0]), "--questions", *(_sources(plans[0]) or [TOYWORLD])]
     return Shown(what=what, facts=_known(facts), next=(_command(*words),))
+
+
+def _plan_of_elastic(folder: Path) -> str:
+    """What one plan of an elastic checkpoint saves, and how much of it is loaded."""
+    plan, size = Plan.load(folder / PLAN_FILE), measure_plan(folder)
+    loads = f"loads {format_bytes(size.loaded)}, {format_bytes(size.own)} of them its own"
+    return f"{folder}: {_saved(plan.ledger)}; {loads}; compensation {plan.compensation}"
+
+
+def _sources(folder: Path) -> list[str]:
+    """Where the questions of a plan's run came from."""
+    sources: list[str] = Plan.load(folder / PLAN_FILE).notes.get("sources", [])
+    return sources
 
 
 def _show_results(path: Path) -> Shown:

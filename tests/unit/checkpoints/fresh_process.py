@@ -2,7 +2,8 @@
 
 An empty tensor beside it has the type of their weights.
 
-Run as a script: ``fresh_process.py JOBS`` with a JSON list of {checkpoint, auto, resave, inputs, result}.
+Run as a script: ``fresh_process.py JOBS`` with a JSON list of {checkpoint, auto, resave, inputs, result}, and the plan
+where one of an elastic checkpoint is meant.
 """
 
 import json
@@ -18,7 +19,8 @@ from safetensors.torch import load_file, save_file
 @torch.no_grad()
 def run(job: dict[str, Any]) -> None:
     auto = getattr(transformers, job["auto"])
-    model = auto.from_pretrained(job["checkpoint"], trust_remote_code=True)
+    options = {"plan": job["plan"]} if job.get("plan") else {}
+    model = auto.from_pretrained(job["checkpoint"], trust_remote_code=True, **options)
     if job["resave"]:
         model.save_pretrained(job["resave"])
         model = auto.from_pretrained(job["resave"], trust_remote_code=True)

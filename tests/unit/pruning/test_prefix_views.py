@@ -14,6 +14,7 @@ from torch import Tensor
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.plans.prefixes import order_ranks
 from hipp_prune.pruning.masking import apply_masks
 from hipp_prune.pruning.prefix_views import SortedNeurons, SortedRows, sort_neurons, sort_rows
 from tests.tolerance import assert_agree
@@ -169,10 +170,10 @@ def test_ties_keep_their_order(adapter: Adapter) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=30), st.data())
 def test_survivors_of_rows_are_a_prefix(rows: list[tuple[int, int]], data: st.DataObject) -> None:
-    from hipp_prune.pruning.prefix_views import _order, _ranks
+    from hipp_prune.pruning.prefix_views import _order
 
     gate, up = (
-        _ranks(_order(torch.tensor(column, dtype=torch.float64))) for column in zip(*rows, strict=True)
+        order_ranks(_order(torch.tensor(column, dtype=torch.float64))) for column in zip(*rows, strict=True)
     )
     kept = data.draw(st.integers(0, len(rows)))
     survivors = (gate < kept) & (up < kept)
