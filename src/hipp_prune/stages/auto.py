@@ -18,6 +18,7 @@ from hipp_prune.files.manifest import remove_file, start_list
 from hipp_prune.files.recipes import parse_recipe, read_recipe, recipe_text
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import write_text
+from hipp_prune.plans.alignment import check_alignment
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
@@ -195,7 +196,7 @@ def _check_asked(wish: Wish, asked: Sequence[Question]) -> None:
 
 
 def _attainable(wish: Wish, footprint: Footprint) -> None:
-    """Refuses a sparsity or a size that no plan has; what a speed takes is measured later.
+    """Refuses a sparsity, a size or an alignment that no plan has; what a speed takes is measured later.
 
     Raises:
         BudgetError: saying what is attainable.
@@ -206,12 +207,17 @@ def _attainable(wish: Wish, footprint: Footprint) -> None:
             f"a sparsity must lie in [0, {r_max:g}], since no block may lose more of its neurons here, got "
             f"{wish.target.sparsity:g}; ask for less, or search with a larger --r-max"
         )
+    align, runtimes = wish.target.align, wish.target.align_for
+    check_alignment(align, runtimes, widths=footprint.neurons, r_max=r_max)
     if wish.target.fit is not None:
         target = fit_of(footprint, wish.target)
         narrowest = widths - np.floor(r_max * widths + 1e-9).astype(np.int64)
-        align = wish.target.align
+        neurons = wish.target.neurons
         check_targets(
-            [target], narrowest=-(-narrowest // align) * align, widest=widths // align * align, r_max=r_max
+            [target],
+            narrowest=-(-narrowest // neurons) * neurons,
+            widest=widths // neurons * neurons,
+            r_max=r_max,
         )
 
 

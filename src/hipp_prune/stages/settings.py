@@ -9,6 +9,7 @@ from hipp_prune.export.formats import GgufPrecision
 from hipp_prune.files.ranges import Count, Faster, Mixed, Natural, NotNegative, Positive, Seed, Share
 from hipp_prune.files.sizes import parse_size
 from hipp_prune.files.strict import check_settings
+from hipp_prune.plans.alignment import Runtime, aligned_neurons
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.splits import Split
 from hipp_prune.search.settings import DEFAULT_EVALUATIONS
@@ -92,6 +93,9 @@ class QuerySettings:
     """Leave all blocks equally wide, for runtimes that know one width only: the best single one for the preference."""
     align: Count = 1
     """Keep a multiple of this many neurons, ≥ 1, in every block (8, 64, 128 suit GPUs)."""
+    align_for: tuple[Runtime, ...] = ()
+    """Keep multiples that these take, too (docs/serving.md has the numbers): formats, kernels and tensor parallelism,
+    e.g. marlin tp2."""
     fit: str | None = None
     """The largest model that takes no more than this, met to one neuron: 8GB, 7.5GiB, 900MB, or a number of bytes.
     What counts are the weights of the whole checkpoint as stored, and the KV cache of --context tokens."""
@@ -115,6 +119,11 @@ class QuerySettings:
             raise InputError(
                 f"--sparsity fixes how much is saved, and so does {self.targets[0]}; leave out one of the two"
             )
+
+    @property
+    def neurons(self) -> int:
+        """What widths are multiples of, ≥ 1, by ``align`` and ``align_for`` together."""
+        return aligned_neurons(self.align, self.align_for)
 
     @property
     def targets(self) -> tuple[str, ...]:
