@@ -1,7 +1,7 @@
 """Checkpoint folders: opened, copied with changes, and written whole or not at all."""
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,7 @@ def write_folder(
     config: Mapping[str, Any],
     records: Mapping[str, str],
     dropped: Collection[str] = (),
+    check: Callable[[Path], None] | None = None,
     progress: Progress | None = None,
 ) -> tuple[int, int]:
     """Writes a checkpoint, whole or not at all; returns the bytes of tensors before and after.
@@ -92,6 +93,7 @@ def write_folder(
         config: of the new checkpoint; where it names remote code, that is written too.
         records: further files by name: what was done.
         dropped: names of tensors to leave out.
+        check: looks at the new folder, and may raise, before it takes its place.
         progress: called with (files written, files).
 
     Raises:
@@ -108,6 +110,8 @@ def write_folder(
             write_code(folder)
         write_config_file(folder / "config.json", with_old_rope(config))
         write_card(folder, out.name)
+        if check is not None:
+            check(folder)
     return sum(shard.num_bytes for shard in shards), after
 
 

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from hipp_prune.errors import BudgetError
 
 Runtime = Literal[
-    "marlin", "gptq", "awq", "fp8", "gguf-k", "gguf-q8", "mlx", "openvino", "tp2", "tp4", "tp8"
+    "marlin", "gptq", "awq", "fp8", "bnb4", "gguf-k", "gguf-q8", "mlx", "openvino", "tp2", "tp4", "tp8"
 ]  # fmt: skip
 """What a plan may be aligned for."""
 
@@ -57,6 +57,11 @@ ALIGNMENTS: dict[Runtime, Alignment] = {
         neurons=16,
         why="cutlass_scaled_mm: both sides of a matrix are multiples of 16, others take a slower kernel",
         source=_VLLM + "_custom_ops.py",
+    ),
+    "bnb4": Alignment(
+        neurons=64,
+        why="a row holds whole blocks of 64 numbers, and rows come in 32s, for the kernel of CPUs with AVX512-BF16",
+        source="bitsandbytes-foundation/bitsandbytes: bitsandbytes/functional.py",
     ),
     "gguf-k": Alignment(
         neurons=256,

@@ -178,9 +178,24 @@ class EvaluateSettings:
 class ExportSettings:
     """What a checkpoint becomes in another runtime's format."""
 
+    questions: tuple[str, ...] = ()
+    """Of a quantised checkpoint: sources of questions, as calibrate takes them. Their calibration split is what gptq
+    and awq fit their rounding to; their test split is asked before and after."""
+    count: Count = 128
+    """With --questions: calibration questions that gptq and awq are shown, ≥ 1."""
+    limit: Count | None = None
+    """With --questions: at most this many test questions a benchmark, ≥ 1."""
+    group_size: Count = 128
+    """Of gptq and awq: columns that share a scale, ≥ 1; widths must be multiples of it."""
+    seed: Seed = 0
+    """With --questions: of the splits and the sample, ≥ 0; give that of the run."""
+
     masked: bool = False
     """Export a checkpoint whose rows were zeroed too; it saves nothing."""
     precision: GgufPrecision = "stored"
     """Of the matrices in a GGUF file; stored is the checkpoint's own, q8_0 needs --align 32."""
     token_ids: bool = False
     """Write a GGUF file that takes token ids alone, where llama.cpp cannot cut text as the tokenizer does."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
