@@ -135,7 +135,7 @@ def _without_pinning() -> Iterator[None]:
     if torch.accelerator.is_available():
         yield
         return
-    with mock.patch.object(cache, "pin_memory", lambda *_, **__: None):
+    with mock.patch.object(cache, "pin_memory", return_value=None):
         yield
 
 
@@ -146,7 +146,9 @@ def silence() -> Iterator[None]:
         for package in ("llmcompressor", "compressed_tensors"):
             import_module("loguru").logger.disable(package)
     logging.disable(logging.WARNING)
-    silent = mock.patch.dict(os.environ, {"TOKENIZERS_PARALLELISM": "false"})
+    silent = mock.patch.dict(
+        os.environ, {"TOKENIZERS_PARALLELISM": "false", "LLM_COMPRESSOR_LOG_DISABLED": "true"}
+    )
     try:
         with silent, redirect_stderr(io.StringIO()):
             yield
