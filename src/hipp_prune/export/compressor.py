@@ -9,7 +9,8 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partialmethod
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -26,7 +27,7 @@ from hipp_prune.models.adapter import Adapter
 OUTSIDE = r"vision|visual|image|audio|connector|projector|resampler|perceiver|merger|lm_head"
 """What names of matrices outside the language blocks hold, in transformers, on the hub and in vLLM."""
 _BITS = 4
-"""Of a weight, by gptq and awq."""
+"""Of a weight, by gptq and awq; symmetric, since transformers 5.23 cannot open compressed-tensors' packed zero points."""
 
 
 def compress(
@@ -66,7 +67,7 @@ def _recipe(adapter: Adapter, format: str, group_size: int) -> list[Any]:
         return [quantization.QuantizationModifier(scheme="FP8_DYNAMIC", targets=["Linear"], ignore=ignore)]
     schemes = import_module("compressed_tensors.quantization")
     weights = schemes.QuantizationArgs(
-        num_bits=_BITS, type="int", symmetric=format == "gptq", strategy="group", group_size=group_size
+        num_bits=_BITS, type="int", symmetric=True, strategy="group", group_size=group_size
     )
     groups = {"group_0": schemes.QuantizationScheme(targets=["Linear"], weights=weights)}
     if format == "gptq":
@@ -142,15 +143,22 @@ def _without_pinning() -> Iterator[None]:
 @contextmanager
 def silence() -> Iterator[None]:
     """Silences what llm-compressor and compressed-tensors print: bars, and warnings that there is no GPU."""
-    if find_spec("loguru") is not None:
-        for package in ("llmcompressor", "compressed_tensors"):
-            import_module("loguru").logger.disable(package)
+    bar = import_module("tqdm").tqdm
+    hidden = mock.patch.object(bar, "__init__", partialmethod(bar.__init__, disable=True))
     logging.disable(logging.WARNING)
-    silent = mock.patch.dict(
-        os.environ, {"TOKENIZERS_PARALLELISM": "false", "LLM_COMPRESSOR_LOG_DISABLED": "true"}
-    )
     try:
-        with silent, redirect_stderr(io.StringIO()):
+        with hidden, mock.patch.dict(os.environ, {"TOKENIZERS_PARALLELISM": "false"}):
+            _import_quietly()
             yield
     finally:
         logging.disable(logging.NOTSET)
+
+
+def _import_quietly() -> None:
+    """Imports llm-compressor, where it is there: it logs while it is imported, to whatever standard output is then."""
+    if find_spec("llmcompressor") is None:
+        return
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        import_module("llmcompressor")
+    for package in ("llmcompressor", "compressed_tensors"):
+        import_module("loguru").logger.disable(package)
