@@ -27,7 +27,7 @@ from hipp_prune.models.adapter import Adapter
 OUTSIDE = r"vision|visual|image|audio|connector|projector|resampler|perceiver|merger|lm_head"
 """What names of matrices outside the language blocks hold, in transformers, on the hub and in vLLM."""
 _BITS = 4
-"""Of a weight, by gptq and awq; symmetric, since transformers 5.23 cannot open compressed-tensors' packed zero points."""
+"""Of a weight, by gptq and awq; symmetric, since transformers 5.23 cannot open compressed-tensors' zero points."""
 
 
 def compress(

@@ -8,7 +8,6 @@ and transformers reads the result by the ``quantization_config`` in its ``config
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,6 @@ _TYPES = {
     torch.uint8: "U8", torch.int8: "I8", torch.int32: "I32", torch.int64: "I64",
 }  # fmt: skip
 """As the safetensors format spells them."""
-_PACKED = 8
-"""Numbers of 4 bits in one of 32: awq packs the zero points of so many rows together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,9 +137,7 @@ def check_matrices(adapter: Adapter, format: QuantisedFormat, group_size: int) -
             "a sliced residual stream (SliceGPT) has matrices that no quantised format is known to hold; expected "
             "pruned neurons or heads"
         )
-    rows, columns = {
-        "gptq": (1, group_size), "awq": (_PACKED, group_size), "fp8": (1, 1), "bnb4": (32, 64)
-    }[format]  # fmt: skip
+    rows, columns = (32, 64) if format == "bnb4" else (1, _group(format, group_size) or 1)
     for name, linear in matrices(adapter).items():
         if linear.in_features % columns or linear.out_features % rows:
             smaller = "" if format == "bnb4" else ", or give a smaller --group-size"
@@ -160,7 +155,7 @@ def _multiples(count: int) -> str:
 def _alignment(format: QuantisedFormat, group_size: int) -> str:
     """The flag of ``query`` that leaves such widths."""
     usual = format == "bnb4" or group_size == ALIGNMENTS[format].neurons
-    return f"--align-for {format}" if usual else f"--align {lcm(_PACKED, group_size)}"
+    return f"--align-for {format}" if usual else f"--align {group_size}"
 
 
 def _group(format: QuantisedFormat, group_size: int) -> int | None:

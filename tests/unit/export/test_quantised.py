@@ -89,7 +89,7 @@ def test_transformers_alone_computes_what_we_do(
     assert again.shape.neurons == (128, 64)
     torch.testing.assert_close(found, logits(again.model, inputs).float(), rtol=0, atol=1e-5)
     distance = (found - expected).norm() / expected.norm()
-    assert 0 < distance < 0.3
+    assert 0 < distance < 0.5  # a model of other weights is further than 1 away
     assert_only_blocks_changed(pruned, small, smoothed=format == "awq")
     assert json.loads((small / "quantisation.json").read_text())["format"] == format
 
@@ -130,7 +130,7 @@ def unwanted(_: Adapter) -> Quantised:
     [
         ("gptq", 128, (128, 64), r"multiples of 128 columns, .*0\..*q_proj has .*--align-for gptq, or give a smaller"),
         ("gptq", 32, (128, 60), r"multiples of 32 columns, .*layers\.1\.mlp\.down_proj has 64 × 60; .*--align 32"),
-        ("awq", 4, (128, 60), r"multiples of 8 rows .*layers\.1\.mlp\.gate_proj has 60 × 64; .*--align 8"),
+        ("awq", 8, (128, 60), r"any number of rows and multiples of 8 columns, .*down_proj has 64 × 60; .*--align 8"),
         ("bnb4", 128, (128, 96), r"multiples of 64 columns, .*layers\.1\.mlp\.down_proj.*--align-for bnb4$"),
     ],
 )  # fmt: skip
