@@ -193,7 +193,8 @@ class ExportSettings:
     masked: bool = False
     """Export a checkpoint whose rows were zeroed too; it saves nothing."""
     precision: GgufPrecision = "stored"
-    """Of the matrices in a GGUF file; stored is the checkpoint's own, q8_0 needs --align 32."""
+    """Of the matrices in a GGUF file; stored is the checkpoint's own, q8_0 and q4_0 need --align-for gguf-q8.
+    q4_k_m, q5_k_m and q6_k are made by llama-quantize, which must be on the PATH, and like --align-for gguf-k."""
     token_ids: bool = False
     """Write a GGUF file that takes token ids alone, where llama.cpp cannot cut text as the tokenizer does."""
 
