@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test fuzz torture test-isa test-real-shape test-lmms-eval test-transformers-4 test-vllm check fix results bench bench-search paper clean
+.PHONY: help demo test fuzz torture test-isa test-real-shape test-lmms-eval test-quantize test-transformers-4 test-vllm check fix results bench bench-search paper clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -48,6 +48,14 @@ test-lmms-eval: $(READY)  ## lmms-eval itself with our model class, offline, in 
 	$(LMMS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt loguru sacrebleu evaluate pytz tenacity pytablewriter
 	$(LMMS)/bin/pip install --quiet --disable-pip-version-check --no-deps lmms-eval==0.7.3 --editable .
 	OMP_NUM_THREADS=1 $(LMMS)/bin/python -m pytest --numprocesses 0 tests/e2e/test_lmms_eval.py
+
+QUANTIZE := build/quantize
+test-quantize: $(READY)  ## llm-compressor and bitsandbytes with our checkpoints, in an environment of its own (175 MB)
+	$(PYTHON) -m venv $(QUANTIZE)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(QUANTIZE)/lib/python*/site-packages)/shared.pth
+	$(QUANTIZE)/bin/pip install --quiet --disable-pip-version-check --no-deps llmcompressor==0.14.0.1 compressed-tensors==0.20.1 \
+		bitsandbytes==0.50.2 auto-round==0.16.1 loguru==0.7.3 nvidia-ml-py==13.615.71 py-cpuinfo==9.0.0 --editable .
+	OMP_NUM_THREADS=1 $(QUANTIZE)/bin/python -m pytest --numprocesses 0 tests/unit/export/test_quantised.py tests/e2e/test_quantise.py
 
 OLD := build/transformers-4
 test-transformers-4: $(READY)  ## our checkpoints in transformers 4.57, in an environment of its own

@@ -66,7 +66,7 @@ def test_what_only_gguf_has_is_refused_elsewhere(
     message = refused(
         ["export", finished.checkpoint, "--format", "padded", "--out", out, "--precision", "f16"]
     )
-    assert "about GGUF files, not padded" in message
+    assert "--precision is about gguf, not padded" in message
     assert not out.exists()
 
 

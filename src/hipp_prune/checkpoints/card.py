@@ -49,12 +49,13 @@ def write_card(folder: Path, name: str, remarks: Sequence[str] = ()) -> None:
     """
     config = read_config_file(folder / "config.json")
     plan = Plan.load(folder / PLAN_FILE) if (folder / PLAN_FILE).is_file() else None
-    savings = read_savings(folder)
+    savings, quantised = read_savings(folder), config.get("quantization_config")
     sections = [
         f"# {name}",
         _what(config),
         *([] if savings is None else [PRUNED_SECTION, _how(plan, savings.notes), _ledger(savings.ledger)]),
         *([] if plan is None else [_blocks(plan)]),
+        *([] if quantised is None else [_quantised(quantised)]),
         *remarks,
         "## Scores",
         f"{_BEGIN}\nNot measured yet.\n{_END}",
@@ -129,6 +130,15 @@ def _blocks(plan: Plan) -> str:
     kept = " ".join(map(str, plan.kept))
     what = "neurons" if plan.unit == "coupled" else "rows (gate and up, down)"
     return f"Kept {what} of each block: {kept}. The plan with all its masks is `{PLAN_FILE}`."
+
+
+def _quantised(settings: Mapping[str, Any]) -> str:
+    """In which format the weights are, and which package reads it."""
+    method = settings["quant_method"]
+    return (
+        f"## Quantised\n\nThe matrices of the language blocks are stored in fewer bits, in the format of {method}; "
+        f"`pip install {method}` to load it. Embeddings, head, projector and vision tower are as they were."
+    )
 
 
 def _loading(*, remote_code: bool) -> str:

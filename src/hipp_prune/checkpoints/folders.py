@@ -1,7 +1,7 @@
 """Checkpoint folders: opened, copied with changes, and written whole or not at all."""
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,7 @@ def write_folder(
     config: Mapping[str, Any],
     records: Mapping[str, str],
     dropped: Collection[str] = (),
+    check: Callable[[Path], None] | None = None,
     progress: Progress | None = None,
 ) -> tuple[int, int]:
     """Writes a checkpoint, whole or not at all; returns the bytes of tensors before and after.
@@ -97,6 +98,7 @@ def write_folder(
         config: of the new checkpoint; where it names remote code, that is written too.
         records: further files by name: what was done.
         dropped: names of tensors to leave out.
+        check: looks at the new folder, and may raise, before it takes its place.
         progress: called with (files written, files).
 
     Raises:
@@ -109,6 +111,8 @@ def write_folder(
         copy_companions(source, folder)
         write_description(folder, config, records)
         write_card(folder, out.name)
+        if check is not None:
+            check(folder)
     return sum(shard.num_bytes for shard in shards), after
 
 

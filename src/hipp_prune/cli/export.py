@@ -16,7 +16,8 @@ class Export:
     """Write a checkpoint for another runtime; docs/serving.md says what each can do.
 
     Examples: hipp-prune export smaller --format gguf --out smaller.gguf;
-    hipp-prune export smaller --format padded --out stock
+    hipp-prune export smaller --format padded --out stock;
+    hipp-prune export smaller --format gptq --questions toyworld --out four-bits
     """
 
     checkpoint: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CKPT")]
@@ -25,6 +26,9 @@ class Export:
     """gguf: a file for llama.cpp.
     padded: a stock checkpoint, its blocks filled up to the widest one.
     onnx: a folder of graphs for ONNX Runtime, with an example that runs them.
+    gptq, awq: a checkpoint of 4 bits a weight, by llm-compressor; they need --questions.
+    fp8: one of 8-bit floats, by llm-compressor.
+    bnb4: one of bitsandbytes' 4 bits.
     checkpoint: one plan of an elastic checkpoint as a checkpoint of its own."""
     out: Path
     """File or folder to make."""

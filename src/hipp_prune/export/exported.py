@@ -1,6 +1,7 @@
 """What every export returns, and what every one refuses first."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hipp_prune.checkpoints.ledger import PLAN_FILE
@@ -21,6 +22,10 @@ class Exported:
     """Of the checkpoint's weight files."""
     notes: tuple[str, ...] = ()
     """What was checked, and what to know before it is used; a sentence each."""
+
+    def noting(self, notes: Sequence[str]) -> "Exported":
+        """The same with further notes."""
+        return replace(self, notes=(*self.notes, *notes))
 
     @property
     def summary(self) -> str:

@@ -21,9 +21,11 @@ from hipp_prune.checkpoints.ledger import trained_projector
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
 from hipp_prune.export.exported import Exported, check_widths
 from hipp_prune.export.formats import GgufPrecision
+from hipp_prune.export.k_quants import K_QUANTS, find_program, quantise_file
 from hipp_prune.export.vocabulary import Vocabulary, read_vocabulary
 from hipp_prune.files.packages import require_packages
 from hipp_prune.files.progress import Progress
+from hipp_prune.files.replacing import temporary_name
 from hipp_prune.files.writing import atomic_path, check_file
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
@@ -74,36 +76,68 @@ def write_gguf(
 
     Raises:
         OutputExistsError: if ``out`` exists and ``force`` is false.
-        InputError: if the package that writes the format is missing.
+        InputError: if the package that writes the format is missing, or the program that makes K-quants.
         UnsupportedModelError: if llama.cpp has no graph or no tokenizer for such a model.
         CheckpointError: if the checkpoint is damaged, or has a width that the precision cannot take.
-        RunError: if the disk is full.
+        RunError: if the disk is full, or that program fails.
     """
     check_file(out, force=force)
     package = _package()
+    program = find_program(precision) if precision in K_QUANTS else None
     adapter = load_model(source)
     check_widths(source, adapter)
     check_graph(adapter)
     vocabulary = read_vocabulary(adapter.processor.tokenizer, _vocabulary_size(adapter), token_ids=token_ids)
     parts = list(_parts(adapter))
+    written = "f16" if program is not None else precision
     kind = package.GGMLQuantizationType[
-        _STORED[adapter.model.dtype] if precision == "stored" else precision.upper()
+        _STORED[adapter.model.dtype] if written == "stored" else written.upper()
     ]
     _check_rows(parts, kind, package)
     with atomic_path(out) as temporary:
-        writer = package.GGUFWriter(temporary, "llama" if _is_even(adapter) else "deci")
+        full = temporary if program is None else temporary_name(out)
         try:
-            _describe(writer, adapter, package, kind)
-            _add_tokenizer(writer, adapter, vocabulary)
-            _write(writer, parts, kind, package, progress)
+            _write_file(full, adapter, vocabulary, parts, kind, package, progress)
+            if program is not None:
+                quantise_file(program, full, temporary, precision)
         finally:
-            writer.close()
+            if program is not None:
+                full.unlink(missing_ok=True)
     return Exported(
         path=out,
         num_bytes=out.stat().st_size,
         bytes_before=sum(shard.num_bytes for shard in open_shards(source)),
         notes=tuple(_notes(source, parts, vocabulary)),
     )
+
+
+def _write_file(
+    path: Path,
+    adapter: Adapter,
+    vocabulary: Vocabulary,
+    parts: Sequence[_Part],
+    kind: Any,
+    package: Any,
+    progress: Progress | None,
+) -> None:
+    """The whole file, its matrices of one type.
+
+    Args:
+        path: file to write.
+        adapter: the model.
+        vocabulary: its tokenizer's.
+        parts: its tensors.
+        kind: type of the matrices.
+        package: ``gguf``.
+        progress: told (tensors written, tensors).
+    """
+    writer = package.GGUFWriter(path, "llama" if _is_even(adapter) else "deci")
+    try:
+        _describe(writer, adapter, package, kind)
+        _add_tokenizer(writer, adapter, vocabulary)
+        _write(writer, parts, kind, package, progress)
+    finally:
+        writer.close()
 
 
 def _package() -> Any:
@@ -280,7 +314,7 @@ def _notes(source: Path, parts: Sequence[_Part], vocabulary: Vocabulary) -> Iter
     if odd := sorted(row for row in rows if row % _K_BLOCK):
         yield (
             f"K-quants pack {_K_BLOCK} numbers together: llama-quantize stores rows of {', '.join(map(str, odd))} in "
-            f"larger types; query the plan with --align {_K_BLOCK} for widths they fit"
+            f"larger types; query the plan with --align {_K_BLOCK} or --align-for gguf-k for widths they fit"
         )
     if not vocabulary.cuts_text:
         yield "llama.cpp cannot cut text as this model's tokenizer does: give token ids as the prompt, never text"

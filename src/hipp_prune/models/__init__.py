@@ -33,7 +33,12 @@ __all__ = ["SUPPORTED", "TOYS", "load_model", "loaded"]
 
 
 def load_model(
-    name: str | Path, *, device: str = "cpu", dtype: str = "auto", trust_remote_code: bool = False
+    name: str | Path,
+    *,
+    device: str = "cpu",
+    dtype: str = "auto",
+    trust_remote_code: bool = False,
+    quantised: bool = False,
 ) -> Adapter:
     """Loads a model for evaluation, strictly.
 
@@ -44,6 +49,7 @@ def load_model(
             this worker's GPUs.
         dtype: ``auto`` (the checkpoint's own), ``float32``, ``bfloat16`` or ``float16``.
         trust_remote_code: whether code from the checkpoint may run; pruned checkpoints do not need it here.
+        quantised: whether a checkpoint that ``export`` has quantised will do too, which can be asked and no more.
 
     Returns:
         The family's adapter, model in evaluation mode.
@@ -60,7 +66,7 @@ def load_model(
     source = find_source(name)
     if isinstance(source, Path):
         check_all(source)
-    refuse_early(source, trust_remote_code=trust_remote_code)
+    refuse_early(source, trust_remote_code=trust_remote_code, quantised=quantised)
     config = read_config(source, trust_remote_code=trust_remote_code)
     model_class = find_class(source, config, trust_remote_code=trust_remote_code)
     beside = companions(source) if isinstance(source, Path) else source

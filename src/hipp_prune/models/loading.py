@@ -35,6 +35,9 @@ TOYS = ("toy-llava", "toy-qwen2.5-vl")
 _LARGER = 4
 """How often a model may hold the parameters of its files: a tied head counts twice before it is tied."""
 
+_PACKED = {"I32": 8, "U8": 2}
+"""Weights of 4 bits that one number of a packed type holds."""
+
 _LONGEST = 300
 """Characters quoted of what a library says."""
 
@@ -281,14 +284,18 @@ def _check_size(source: Path, described: PreTrainedModel) -> None:
 
 
 def _stored_elements(source: Path) -> int:
-    """Elements of all tensors in a folder's safetensors files; of a plan, in those of its elastic checkpoint too."""
+    """Elements of all tensors in a folder's safetensors files, those counted that are packed into others.
+
+    Of a plan, those in the files of its elastic checkpoint too.
+    """
     count = 0
     try:
         for path in (
             path for folder in {source, companions(source)} for path in folder.glob("*.safetensors")
         ):
             with safe_open(path, framework="pt") as file:
-                count += sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+                slices = [file.get_slice(name) for name in file.keys()]  # noqa: SIM118
+                count += sum(prod(each.get_shape()) * _PACKED.get(each.get_dtype(), 1) for each in slices)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{path}: the weights cannot be loaded ({error}); the file is missing or damaged, {REMEDY}"
@@ -319,7 +326,8 @@ def check_finite(source: Path | str, model: PreTrainedModel) -> None:
     for name, parameter in model.named_parameters():
         if not parameter.is_floating_point() or not parameter.numel():
             continue
-        ends = torch.stack(parameter.detach().aminmax()).float()
+        wide = parameter.detach().float() if parameter.itemsize == 1 else parameter.detach()
+        ends = torch.stack(wide.aminmax()).float()
         if not ends.isfinite().all():
             what = "NaN" if ends.isnan().any() else "infinite values"
             raise CheckpointError(

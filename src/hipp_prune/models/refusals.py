@@ -15,11 +15,14 @@ from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedConfig
 
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
+from hipp_prune.files.packages import require_packages
 from hipp_prune.files.reading import read_document
 from hipp_prune.models.declared import INDEX, REMEDY, check_index, read_index
 
 _QUANTISED = ("quantization_config", "compression_config")
 """Settings by which every quantiser marks its checkpoints, at the top or in a part of the model."""
+READABLE = {"compressed-tensors": "compressed_tensors", "bitsandbytes": "bitsandbytes"}
+"""Quantised checkpoints that can be asked, by their ``quant_method``, and the package that reads each."""
 _QUANTISER_FILES = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
 """What ModelOpt, AutoGPTQ and AutoAWQ leave beside the weights."""
 _NARROW_FLOATS = ("F8", "F4", "E8", "F6")
@@ -39,20 +42,24 @@ NO_SAFETENSORS = (
 """What to do with a checkpoint of pickled weights."""
 
 
-def refuse_early(source: Path | str, *, trust_remote_code: bool) -> None:
+def refuse_early(source: Path | str, *, trust_remote_code: bool, quantised: bool = False) -> None:
     """Refuses what cannot be pruned as it is.
 
     Args:
         source: a checkpoint folder, or a hub name, of which the configuration and the files' names are looked at.
         trust_remote_code: whether the checkpoint may bring code.
+        quantised: whether it is only to be asked, so that what ``READABLE`` names will do.
 
     Raises:
+        InputError: if the package is missing that reads a quantised checkpoint.
         CheckpointError: if the checkpoint is quantised, in its authors' own layout, or has pickled weights alone, or if
             its index is damaged or says something else than its files.
         UnsupportedModelError: if it is Pixtral under LLaVA's name, or asks for attention code from the hub.
     """
     config = _raw_config(source)
-    _refuse_quantised(source, config)
+    readable = quantised and _is_readable(source, config)
+    if not readable:
+        _refuse_quantised(source, config)
     if not trust_remote_code:
         _refuse_kernels(source, config)
     if isinstance(source, Path):
@@ -60,7 +67,8 @@ def refuse_early(source: Path | str, *, trust_remote_code: bool) -> None:
         headers = _headers(source)
         _refuse_other_places(source, headers)
         types = {name: kind for header in headers.values() for name, kind in header.items()}
-        _refuse_packed(source, types)
+        if not readable:
+            _refuse_packed(source, types)
     else:
         _refuse_listed(source)
         types = {}
@@ -86,6 +94,20 @@ def _parts(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
     for name, part in config.items():
         if name.endswith("config") and isinstance(part, dict):
             yield f"config.json's {name}", part
+
+
+def _is_readable(source: Path | str, config: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint is quantised in a way that can be asked.
+
+    Raises:
+        InputError: if it is, but the package is missing.
+    """
+    settings = config.get("quantization_config")
+    method = settings.get("quant_method") if isinstance(settings, dict) else None
+    package = READABLE.get(str(method))
+    if package is not None:
+        require_packages(f"{source}, quantised as {method},", [package], extra="quantize")
+    return package is not None
 
 
 def _refuse_quantised(source: Path | str, config: Mapping[str, Any]) -> None:

@@ -248,8 +248,20 @@ def _neuron_parameters(block: Block) -> int:
 
 
 def _count(modules: Iterable[nn.Module]) -> int:
-    sizes = {id(parameter): parameter.numel() for module in modules for parameter in module.parameters()}
+    """Parameters, shared ones once; of a quantised matrix those that it stands for."""
+    sizes: dict[int, int] = {}
+    for part in (part for module in modules for part in module.modules()):
+        own = {id(parameter): parameter.numel() for parameter in part.parameters(recurse=False)}
+        if isinstance(part, nn.Linear) and is_packed(part):
+            own = {id(part): part.in_features * part.out_features}
+        sizes |= own
     return sum(sizes.values())
+
+
+def is_packed(linear: nn.Linear) -> bool:
+    """Whether a matrix is held in another form than a weight of its shape."""
+    weight = getattr(linear, "weight", None)
+    return weight is None or weight.shape != (linear.out_features, linear.in_features)
 
 
 def _lacks(model: PreTrainedModel, what: str) -> UnsupportedModelError:

@@ -40,7 +40,7 @@ def ask(
     if not prompts or not images or not all(prompts):
         raise InputError('expected a question and a picture, found none; write --image P "What do you see?"')
     pictures = {path: read_image(path) for path in images}
-    adapter = load(model, loading)
+    adapter = load(model, loading, quantised=True)
     features = {path: adapter.encode_images([picture])[0] for path, picture in pictures.items()}
     asked = [probe(prompt, path) for path in images for prompt in prompts]
     return [

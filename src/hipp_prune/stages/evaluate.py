@@ -65,7 +65,7 @@ def evaluate(
         InputError: for bad questions, images or models; see ``errors``.
     """
     if not isinstance(model, Adapter):
-        check_model(model, loading)
+        check_model(model, loading, quantised=True)
     with cache_folder(cache) as folder:
         split, seed = settings.split, settings.seed
         asked = draw_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
@@ -77,7 +77,7 @@ def evaluate(
             Path(name_of_model(model)).name if isinstance(model, Adapter) else _label(model)
         )
         evaluation = evaluate_model(
-            load(model, loading),
+            load(model, loading, quantised=True),
             asked,
             label=label,
             model=name_of_model(model),

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from hipp_prune.errors import CheckpointError, InputError
 from hipp_prune.export.checkpoint import export_checkpoint
 from hipp_prune.export.exported import Exported, check_plan
-from hipp_prune.export.formats import ExportFormat
+from hipp_prune.export.formats import ExportFormat, QuantisedFormat
 from hipp_prune.export.gguf import write_gguf
 from hipp_prune.export.hub import push_checkpoint
 from hipp_prune.export.onnx import write_onnx
@@ -18,6 +20,7 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import find_source, local_folder
 from hipp_prune.models.uneven import is_elastic_plan
 from hipp_prune.stages.loading import Model, name_of_model, source_folder, writing
+from hipp_prune.stages.quantise import quantise
 from hipp_prune.stages.settings import ExportSettings
 
 WRITERS: dict[ExportFormat, Callable[..., Exported]] = {
@@ -25,9 +28,18 @@ WRITERS: dict[ExportFormat, Callable[..., Exported]] = {
     "gguf": write_gguf,
     "onnx": write_onnx,
     "checkpoint": export_checkpoint,
+    **{format: partial(quantise, format) for format in get_args(QuantisedFormat)},
 }
 """Who writes each format."""
 assert set(WRITERS) == set(get_args(ExportFormat)), "every format has one who writes it"
+
+_OPTIONS: dict[str, tuple[ExportFormat, ...]] = {
+    "precision": ("gguf",),
+    "token_ids": ("gguf",),
+    "group_size": ("gptq", "awq"),
+    **dict.fromkeys(("questions", "count", "limit", "seed"), get_args(QuantisedFormat)),
+}
+"""Settings that some formats have alone."""
 
 
 def export(
@@ -53,15 +65,10 @@ def export(
     Raises:
         OutputExistsError: if ``out`` is there and ``force`` is false.
         RunError: if another process is writing ``out``.
-        InputError: if the runtime cannot take such a model, a package is missing that writes its format, or another
-            format than GGUF is asked for what only that has.
+        InputError: if the runtime cannot take such a model, a package is missing that writes its format, or a format
+            is asked for what only another has.
     """
-    precision, token_ids = settings.precision, settings.token_ids
-    if format != "gguf" and (precision != "stored" or token_ids):
-        raise InputError(
-            f"--precision and --token-ids are about GGUF files, not {format}; leave them out, or give --format gguf"
-        )
-    options = {"precision": precision, "token_ids": token_ids} if format == "gguf" else {}
+    options = _options(format, settings)
     with _opened(checkpoint, format) as source, writing(out):
         check_plan(source, masked=settings.masked)
         return WRITERS[format](source, out, force=force, progress=progress, **options)
@@ -82,6 +89,22 @@ def _opened(checkpoint: Model, format: ExportFormat) -> AbstractContextManager[P
             f"{name_of_model(checkpoint)}, which is none; give another format, or use it as it is"
         )
     return nullcontext(folder)
+
+
+def _options(format: ExportFormat, settings: ExportSettings) -> dict[str, Any]:
+    """The settings that a format has.
+
+    Raises:
+        InputError: naming a setting that it has not, but that was given.
+    """
+    for field in fields(settings):
+        formats = _OPTIONS.get(field.name, (format,))
+        if format not in formats and getattr(settings, field.name) != field.default:
+            raise InputError(
+                f"--{field.name.replace('_', '-')} is about {', '.join(formats)}, not {format}; leave it out, or give "
+                f"--format {formats[0]}"
+            )
+    return {name: getattr(settings, name) for name, formats in _OPTIONS.items() if format in formats}
 
 
 def push(checkpoint: str, name: str, *, private: bool = False) -> str:

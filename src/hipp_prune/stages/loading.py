@@ -56,10 +56,11 @@ _at_first = _chosen = torch.get_num_threads()
 _log = logging.getLogger("hipp_prune")
 
 
-def load(model: Model, loading: LoadSettings = LoadSettings()) -> Adapter:
+def load(model: Model, loading: LoadSettings = LoadSettings(), *, quantised: bool = False) -> Adapter:
     """Opens a checkpoint, dense or pruned, behind the adapter of its family; a model in memory stays as it is.
 
-    Threads are set to what suits the model, and the logger ``hipp_prune`` is told which device it is on.
+    Threads are set to what suits the model, and the logger ``hipp_prune`` is told which device it is on. ``quantised``:
+    whether it is only to be asked, so that what ``export`` has quantised will do.
 
     Raises:
         UnsupportedModelError, CheckpointError: see ``load_model``.
@@ -67,7 +68,11 @@ def load(model: Model, loading: LoadSettings = LoadSettings()) -> Adapter:
     if isinstance(model, Adapter):
         return model
     adapter = load_model(
-        model, device=loading.device, dtype=loading.dtype, trust_remote_code=loading.trust_remote_code
+        model,
+        device=loading.device,
+        dtype=loading.dtype,
+        trust_remote_code=loading.trust_remote_code,
+        quantised=quantised,
     )
     set_threads(adapter.shape.language_parameters)
     devices = dict.fromkeys(parameter.device for parameter in adapter.model.parameters())
@@ -169,8 +174,12 @@ def source_names(questions: Questions) -> tuple[str, ...]:
     return (f"{len(given)}{IN_MEMORY}",) if given else tuple(named)
 
 
-def check_model(model: str | Path, loading: LoadSettings = LoadSettings()) -> Path:
+def check_model(
+    model: str | Path, loading: LoadSettings = LoadSettings(), *, quantised: bool = False
+) -> Path:
     """The folder of a model, after all that can be refused without reading a weight; a hub name is downloaded.
+
+    ``quantised``: as for ``load``.
 
     Raises:
         UnsupportedModelError, CheckpointError: see ``load_model``.
@@ -180,7 +189,7 @@ def check_model(model: str | Path, loading: LoadSettings = LoadSettings()) -> Pa
         parse_device(loading.device)
     parse_dtype(loading.dtype)
     folder = local_folder(model)
-    refuse_early(folder, trust_remote_code=loading.trust_remote_code)
+    refuse_early(folder, trust_remote_code=loading.trust_remote_code, quantised=quantised)
     return folder
 
 

@@ -10,6 +10,7 @@ from hipp_prune.files.reading import read_document
 from hipp_prune.files.run_directory import RunDirectory, SearchFolder
 from hipp_prune.files.sizes import parse_size
 from hipp_prune.files.writing import write_output
+from hipp_prune.plans.alignment import check_runtimes
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
@@ -77,7 +78,9 @@ def _answer(
     requirements: Sequence[Requirement],
     targets: Sequence[Target],
 ) -> Plan:
-    sparsity, align = settings.sparsity, settings.align
+    sparsity, align = settings.sparsity, settings.neurons
+    space = planner.space
+    check_runtimes(settings.align, settings.align_for, widths=space.widths.tolist(), r_max=space.r_max)
     archive = Archive(search.archive)
     archive.check_compensation(planner.config.mode(has_grams=False))
     if preference is not None:
@@ -199,7 +202,7 @@ def plan_name(
     parts = [] if preference is None else [str(preference)]
     parts += map(str, requirements)
     parts += [] if settings.sparsity is None else [f"s{settings.sparsity:g}"]
-    parts += [] if settings.align == 1 else [f"a{settings.align}"]
+    parts += [] if settings.neurons == 1 else [f"a{settings.neurons}"]
     parts += [] if settings.fit is None else [f"fit{settings.fit}"]
     parts += [f"kv{settings.batch}x{settings.context}"] if settings.context else []
     parts += [] if settings.speed is None else [f"x{settings.speed:g}"]

@@ -9,6 +9,7 @@ from hipp_prune.export.formats import GgufPrecision
 from hipp_prune.files.ranges import Count, Faster, Mixed, Natural, NotNegative, Positive, Seed, Share
 from hipp_prune.files.sizes import parse_size
 from hipp_prune.files.strict import check_settings
+from hipp_prune.plans.alignment import Runtime, aligned_neurons
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.splits import Split
 from hipp_prune.search.settings import DEFAULT_EVALUATIONS
@@ -92,6 +93,9 @@ class QuerySettings:
     """Leave all blocks equally wide, for runtimes that know one width only: the best single one for the preference."""
     align: Count = 1
     """Keep a multiple of this many neurons, ≥ 1, in every block (8, 64, 128 suit GPUs)."""
+    align_for: tuple[Runtime, ...] = ()
+    """Keep multiples that these take, too (docs/serving.md has the numbers): formats, kernels and tensor parallelism,
+    e.g. marlin tp2."""
     fit: str | None = None
     """The largest model that takes no more than this, met to one neuron: 8GB, 7.5GiB, 900MB, or a number of bytes.
     What counts are the weights of the whole checkpoint as stored, and the KV cache of --context tokens."""
@@ -115,6 +119,11 @@ class QuerySettings:
             raise InputError(
                 f"--sparsity fixes how much is saved, and so does {self.targets[0]}; leave out one of the two"
             )
+
+    @property
+    def neurons(self) -> int:
+        """What widths are multiples of, ≥ 1, by ``align`` and ``align_for`` together."""
+        return aligned_neurons(self.align, self.align_for)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -174,9 +183,25 @@ class EvaluateSettings:
 class ExportSettings:
     """What a checkpoint becomes in another runtime's format."""
 
+    questions: tuple[str, ...] = ()
+    """Of a quantised checkpoint: sources of questions, as calibrate takes them. Their calibration split is what gptq
+    and awq fit their rounding to; their test split is asked before and after."""
+    count: Count = 128
+    """With --questions: calibration questions that gptq and awq are shown, ≥ 1."""
+    limit: Count | None = None
+    """With --questions: at most this many test questions a benchmark, ≥ 1."""
+    group_size: Count = 128
+    """Of gptq and awq: columns that share a scale, ≥ 1; widths must be multiples of it."""
+    seed: Seed = 0
+    """With --questions: of the splits and the sample, ≥ 0; give that of the run."""
+
     masked: bool = False
     """Export a checkpoint whose rows were zeroed too; it saves nothing."""
     precision: GgufPrecision = "stored"
-    """Of the matrices in a GGUF file; stored is the checkpoint's own, q8_0 needs --align 32."""
+    """Of the matrices in a GGUF file; stored is the checkpoint's own, q8_0 and q4_0 need --align-for gguf-q8.
+    q4_k_m, q5_k_m and q6_k are made by llama-quantize, which must be on the PATH, and like --align-for gguf-k."""
     token_ids: bool = False
     """Write a GGUF file that takes token ids alone, where llama.cpp cannot cut text as the tokenizer does."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)

@@ -10,6 +10,7 @@ from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.errors import BudgetError, InputError, OutputExistsError
 from hipp_prune.files.recipes import parse_recipe, read_recipe, recipe_text
 from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.plans.alignment import check_runtimes
 from hipp_prune.plans.allocation import check_alignment, fewest_neurons
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.preference import Preference
@@ -178,7 +179,8 @@ def check_attainable(wish: Wish, footprint: Footprint) -> None:
             f"a sparsity must lie in [0, {r_max:g}], since no block may lose more of its neurons here, got "
             f"{wish.target.sparsity:g}; ask for less, or search with a larger --r-max"
         )
-    fewest, align = fewest_neurons(widths, r_max), wish.target.align
+    check_runtimes(wish.target.align, wish.target.align_for, widths=footprint.neurons, r_max=r_max)
+    fewest, align = fewest_neurons(widths, r_max), wish.target.neurons
     check_alignment(fewest, widths, align)
     if wish.target.fit is not None:
         target = fit_of(footprint, wish.target)

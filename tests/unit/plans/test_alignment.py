@@ -1,0 +1,83 @@
+"""What runtimes take, by name: the multiples, their combinations, and what is said where blocks are too narrow."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hipp_prune.errors import BudgetError
+from hipp_prune.plans.alignment import ALIGNMENTS, Runtime, aligned_neurons, check_runtimes
+from hipp_prune.stages.settings import QuerySettings
+
+RUNTIMES = st.lists(st.sampled_from(list(ALIGNMENTS)), max_size=4)
+SERVING = Path(__file__).parents[3] / "docs" / "serving.md"
+
+
+@pytest.mark.parametrize(
+    ("align", "runtimes", "expected"),
+    [
+        (1, (), 1),
+        (12, (), 12),
+        (1, ("marlin",), 128),
+        (1, ("marlin", "tp2"), 256),
+        (1, ("gguf-k", "tp4"), 1024),
+        (64, ("gguf-k", "fp8"), 256),
+        (48, ("mlx",), 192),
+        (1, ("tp2", "tp2"), 2),
+    ],
+)
+def test_combinations(align: int, runtimes: tuple[Runtime, ...], expected: int) -> None:
+    assert aligned_neurons(align, runtimes) == expected
+    assert QuerySettings(align=align, align_for=runtimes).neurons == expected
+
+
+@given(st.integers(1, 300), RUNTIMES)
+def test_every_gpu_gets_what_every_kernel_takes(align: int, runtimes: list[Runtime]) -> None:
+    neurons = aligned_neurons(align, runtimes)
+    assert neurons % align == 0
+    gpus = max((ALIGNMENTS[name].gpus for name in runtimes), default=1)
+    for name in runtimes:
+        assert neurons // gpus % ALIGNMENTS[name].neurons == 0
+
+
+@given(
+    st.integers(1, 64),
+    RUNTIMES,
+    st.lists(st.integers(1, 2000), min_size=1, max_size=3),
+    st.floats(0.05, 0.95),
+)
+def test_refused_if_and_only_if_a_block_has_no_such_width(
+    align: int, runtimes: list[Runtime], widths: list[int], r_max: float
+) -> None:
+    neurons = aligned_neurons(align, runtimes)
+    fits = all(
+        any(kept % neurons == 0 for kept in range(width - int(r_max * width + 1e-9), width + 1))
+        for width in widths
+    )
+    if fits or not runtimes:
+        check_runtimes(align, runtimes, widths=widths, r_max=r_max)
+    else:
+        with pytest.raises(BudgetError, match=f"needs multiples of {neurons} neurons"):
+            check_runtimes(align, runtimes, widths=widths, r_max=r_max)
+
+
+def test_narrow_blocks_are_told_what_can_be_had() -> None:
+    with pytest.raises(
+        BudgetError,
+        match=r"--align-for marlin tp2 needs multiples of 256 neurons, and none lies between the 7 .* block 0 .* 16; "
+        r"what can be had here is fp8 or tp2 or tp4 or tp8",
+    ):
+        check_runtimes(1, ["marlin", "tp2"], widths=[16, 16], r_max=0.6)
+    with pytest.raises(BudgetError, match="no other name can be had"):
+        check_runtimes(1, ["marlin"], widths=[129], r_max=0.001)
+
+
+def test_the_page_has_the_table() -> None:
+    rows = re.findall(
+        r"^\| `([a-z0-9-]+)` \| ([0-9]+) \| (.+) \| (.+) \|$", SERVING.read_text(), re.MULTILINE
+    )
+    assert rows == [
+        (name, str(each.neurons * each.gpus), each.why, each.source) for name, each in ALIGNMENTS.items()
+    ]
