@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test fuzz torture test-isa test-real-shape test-lmms-eval test-quantize test-transformers-4 test-vllm check fix results bench bench-search paper clean
+.PHONY: help demo test fuzz torture test-isa test-real-shape test-lmms-eval test-quantize test-transformers-4 test-vllm check fix results bench bench-outlook bench-search paper clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -92,6 +92,9 @@ results: $(READY)  ## measure the embedded models again and write docs/results.m
 bench: $(READY)  ## what evaluating, querying, pruning and ONNX Runtime cost, as ratios: writes docs/bench*.md (six minutes)
 	$(BIN)/python benchmarks/bench.py --out docs/bench.md
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/runtimes.py --rounds 9 --out docs/bench-onnx.md
+
+bench-outlook: $(READY)  ## all of auto on both embedded models beside what its dry run said (seven minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/outlook.py
 
 bench-search: $(READY)  ## compare all searchers and write docs/results/search (at most four hours; again to go on)
 	$(BIN)/hipp-prune bench-search --out build/bench-search --results docs/results/search --force --minutes 235 $(BENCH_FLAGS)

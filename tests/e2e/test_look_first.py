@@ -138,7 +138,11 @@ def test_what_show_prints_can_be_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "smaller").mkdir()
-    for path in (finished.run, finished.plan, finished.checkpoint, finished.results):
+    run = tmp_path / "run"
+    shutil.copytree(finished.run, run)
+    results = tmp_path / "dense.json"
+    shutil.copy(run / "results" / "dense.json", results)
+    for path in (run, finished.plan, finished.checkpoint, run / "results" / "dense.json", results):
         commands = next_commands(path, capsys)
         assert commands
         for words in commands:
@@ -177,6 +181,7 @@ def test_a_run_of_questions_in_memory_is_reported(
     manifest = json.loads((run / "run.json").read_text())
     manifest["questions"] = ["61 questions in memory"]
     (run / "run.json").write_text(json.dumps(manifest))
+    assert main(["check", str(run), "--accept"]) == 0
     assert next_commands(run, capsys) == [["report", str(run)]]
 
 

@@ -13,6 +13,8 @@ _TAYLOR_QUESTIONS = 10
 """Of how many questions calibration takes Taylor terms."""
 _TRAINED_PASSES = 4
 """A step of recovery in plain passes: forward, back through the whole model to the projector, and the teacher's."""
+_STEP = 0.05
+"""Seconds of losses, optimizer and schedule a step, however small the model."""
 _FITTED_PASSES = 4
 """A question of ``sequential`` compensation in plain passes: one to enter, and both streams through every block."""
 _RIDGES = 5
@@ -23,7 +25,7 @@ _TURNS = 6
 """How often both models are asked the same when they are timed against each other."""
 _MEASURED_BLOCKS, _MEASURED_ROUNDS, _MEAN_WIDTH = 4 * 9, 7, 0.5
 """MLPs that a table of latencies takes a round, the rounds, and their mean width."""
-_REPORTED = 2.0
+_REPORTED = 4.0
 """Seconds of a query and of the report."""
 _OPENED = 0.15
 """Seconds of pruning however small the checkpoint is."""
@@ -169,7 +171,7 @@ def recover_price(
         reading: seconds to read the questions.
     """
     sizes = memory.sizes
-    step = settings.batch_size * rates.searched * _TRAINED_PASSES * rates.full
+    step = _STEP + settings.batch_size * rates.searched * _TRAINED_PASSES * rates.full
     seconds = (
         2 * rates.load + reading + 2 * asked.pictures * rates.picture * rates.full + settings.steps * step
     )

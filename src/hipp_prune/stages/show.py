@@ -160,7 +160,7 @@ def _next_of_run(contents: Contents) -> Iterator[str]:
             folder = pruned_folder(run, name)
             if not folder.is_dir():
                 yield prune_command(run, name, str(folder))
-            yield evaluate_command(run, begun, name, str(folder))
+            yield evaluate_command(run, begun, folder.name, str(folder))
             break
     if contents.dense is None:
         yield evaluate_command(run, begun, "dense", begun.model)
@@ -260,8 +260,19 @@ def _show_results(path: Path) -> Shown:
         ("saves", "" if card.ledger is None else _saved(card.ledger)),
         ("scores", _scores(card.results)),
     ]
-    again = _command("evaluate", "--answers", str(path), "--questions", *card.questions)
-    return Shown(what="the results of an evaluation", facts=_known(facts), next=(again,))
+    return Shown(
+        what="the results of an evaluation", facts=_known(facts), next=(_next_of_results(card, path),)
+    )
+
+
+def _next_of_results(card: Scorecard, path: Path) -> str:
+    """The page of the run it lies in; else its answers scored again, which takes those to all questions of a source."""
+    run = path.absolute().parent.parent
+    if path.absolute().parent == RunDirectory(run).results and RunDirectory(run).manifest.is_file():
+        return _command("report", str(path.parent.parent))
+    if card.split == "all":
+        return _command("evaluate", "--answers", str(path), "--questions", *card.questions)
+    return _command("evaluate", "--model", card.model, "--questions", *card.questions, "--split", card.split)
 
 
 def _known(facts: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

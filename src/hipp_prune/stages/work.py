@@ -36,7 +36,7 @@ class Work:
     sparsity: float = 0.3
     """Fraction of the MLP parameters that is to leave, in [0, 1]."""
     compensation: Compensation = "none"
-    """Of the checkpoint."""
+    """How neurons that stay answer for those that leave, when the checkpoint is written."""
     recover: RecoverySettings | None = None
     """None where nothing is recovered."""
     evaluate: EvaluateSettings = EvaluateSettings()
