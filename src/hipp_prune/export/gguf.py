@@ -5,6 +5,7 @@ block's own, and is what a pruned Llama backbone is written as. The vision tower
 pruning does not change: take the base model's.
 """
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -162,8 +163,8 @@ def check_graph(adapter: Adapter) -> None:
         way = (
             "this checkpoint is a stock one, so convert it with llama.cpp's own convert_hf_to_gguf.py"
             if is_stock(config)
-            else "fill its blocks up with `hipp-prune export CKPT --format padded`, or prune to one width with "
-            "`hipp-prune query --uniform`, and convert that with llama.cpp's own convert_hf_to_gguf.py"
+            else f"fill its blocks up with `hipp-prune export {_name(adapter)} --format padded --out stock`, or "
+            "prune to one width with --uniform, and convert that with llama.cpp's own convert_hf_to_gguf.py"
         )
         raise UnsupportedModelError(
             f"expected a Llama backbone, as LLaVA-1.5's, found {text.model_type}, of which llama.cpp has no graph with "
@@ -173,6 +174,11 @@ def check_graph(adapter: Adapter) -> None:
         raise UnsupportedModelError(
             f"llama.cpp's graph of Llama activates by silu, this model by {text.hidden_act}"
         )
+
+
+def _name(adapter: Adapter) -> str:
+    """What the model was opened by, for a command."""
+    return shlex.quote(adapter.model.name_or_path or "CKPT")
 
 
 def _is_even(adapter: Adapter) -> bool:

@@ -5,6 +5,7 @@ A line an output, appended, in ``RUN/outputs.jsonl``: ``{"kind": "plan", "path":
 
 import json
 import os
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,8 +18,6 @@ from hipp_prune.files.strict import parse_json
 from hipp_prune.files.system import cause_and_remedy
 
 OutputKind = Literal["plan", "result"]
-
-_REMEDY = "delete that line to go on without it, and say so with `hipp-prune check RUN --accept`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +63,12 @@ def read_outputs(run: RunDirectory) -> list[Output]:
     """
     if not run.outputs.is_file():
         return []
-    lines = read_text(run.outputs, remedy=_REMEDY, error=IncompleteRunError).split("\n")[:-1]
+    accept = f"hipp-prune check {shlex.quote(str(run.root))} --accept"
+    remedy = f"delete that line to go on without it, and say so with `{accept}`"
+    lines = read_text(run.outputs, remedy=remedy, error=IncompleteRunError).split("\n")[:-1]
     return [
         parse_json(
-            line, Output, where=f"{run.outputs}, line {number}", remedy=_REMEDY, error=IncompleteRunError
+            line, Output, where=f"{run.outputs}, line {number}", remedy=remedy, error=IncompleteRunError
         )
         for number, line in enumerate(lines, start=1)
     ]

@@ -272,7 +272,7 @@ class RunDirectory:
         Raises:
             IncompleteRunError: if this is no run directory.
         """
-        remedy = "make a run with `hipp-prune calibrate … --out RUN`"
+        remedy = f"make a run with `hipp-prune calibrate --model … --questions … --out {shlex.quote(str(self.root))}`"
         if not self.manifest.exists():
             found = found_instead(self.root, remedy)
             raise IncompleteRunError(f"expected a run directory with run.json, but {found}")

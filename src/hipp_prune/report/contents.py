@@ -24,14 +24,13 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.report.commands import named_file
 from hipp_prune.search import archive as archives
-from hipp_prune.search.record import read_record
+from hipp_prune.search.record import read_record, search_again
 from hipp_prune.search.session import Step
 from hipp_prune.search.settings import SearchSettings
 
 DENSE = "dense"
 """Label of the unpruned model's evaluation."""
 
-_REMEDY = "search again with `hipp-prune search RUN --force`"
 _Part = TypeVar("_Part")
 
 
@@ -201,7 +200,7 @@ def _read_archive(path: Path, *, mode: Compensation | None) -> list[archives.Eva
 
 
 def _read_curve(path: Path) -> list[Step]:
-    return read_document(path, list[Step], remedy=_REMEDY, error=IncompleteRunError)
+    return read_document(path, list[Step], remedy=search_again(path), error=IncompleteRunError)
 
 
 def _plan_order(plan: Plan) -> tuple[tuple[float, ...], float]:

@@ -1,5 +1,6 @@
 """``search.json``: which search a folder holds, and once it is complete, of which model and for how much."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,5 +45,9 @@ def read_record(path: Path) -> SearchRecord:
     Raises:
         IncompleteRunError: if it is missing, damaged or of another version.
     """
-    remedy = "search again with `hipp-prune search RUN --force`"
-    return read_document(path, SearchRecord, remedy=remedy, error=IncompleteRunError)
+    return read_document(path, SearchRecord, remedy=search_again(path), error=IncompleteRunError)
+
+
+def search_again(path: Path) -> str:
+    """What to do where a file of a run's search is damaged."""
+    return f"search again with `hipp-prune search {shlex.quote(str(path.parent.parent))} --force`"
