@@ -137,6 +137,29 @@ def tiny_qwen2_vl(tmp: Path, *, blocks: int = 2, seed: int = 0, tied: bool = Fal
     )  # fmt: skip
 
 
+def tiny_qwen3_vl(tmp: Path, *, blocks: int = 2, seed: int = 0, tied: bool = True, **options: Any) -> Path:
+    """Builds a Qwen3-VL-like model, whose tower's first block gives features behind the first language block."""
+    tokenizer = _qwen_tokenizer()
+    text = _text_config("qwen3_vl_text", tokenizer, blocks, options, num_key_value_heads=2, head_dim=8)
+    text["rope_parameters"] = {
+        "rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 1, 1], "mrope_interleaved": True,
+    }  # fmt: skip
+    text["tie_word_embeddings"] = tied
+    vision = {
+        "depth": 3, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 14,
+        "spatial_merge_size": 2, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1],
+        "out_hidden_size": text["hidden_size"],
+    }  # fmt: skip
+    config = transformers.Qwen3VLConfig(
+        vision_config=vision, text_config=text, tie_word_embeddings=tied, **_qwen_image_ids(tokenizer)
+    )
+    options.setdefault("chat_template", _CHATML.replace("IMAGE", CHATML_IMAGE))
+    return _save(
+        tmp, "qwen3_vl", transformers.Qwen3VLForConditionalGeneration, config, tokenizer,
+        _qwen_image_processor(), seed, {}, options,
+    )  # fmt: skip
+
+
 def tiny_idefics3(
     tmp: Path, *, blocks: int = 2, seed: int = 0, smolvlm: bool = False, **options: Any
 ) -> Path:
@@ -254,6 +277,7 @@ FAMILIES: dict[str, Callable[..., Path]] = {
     "llava": tiny_llava,
     "qwen2_5_vl": tiny_qwen2_5_vl,
     "qwen2_vl": tiny_qwen2_vl,
+    "qwen3_vl": tiny_qwen3_vl,
     "idefics3": tiny_idefics3,
     "smolvlm": tiny_smolvlm,
     "internvl": tiny_internvl,

@@ -95,7 +95,6 @@ def loaded(model: PreTrainedModel, processor: Any) -> Adapter:
         )
     structure.check_class(type(model))
     structure.check_alike(model.config)
-    structure.check_shallow(model.config)
     check_finite(name, model)
     return _adapter(model, processor if isinstance(processor, Processor) else Processor.of(processor), name)
 

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
 from hipp_prune.errors import ImageError, QuestionError, UnsupportedModelError
 from hipp_prune.models import packing, structure
@@ -29,7 +30,10 @@ from hipp_prune.questions.question import Question
 __all__ = ["Adapter", "Batch", "Block", "ImageFeatures", "PackedBatch"]
 
 _IMAGE_OUTPUTS = {"last_hidden_state", "pooler_output", "hidden_states", "attentions"}
-"""What a vision tower may return: the language model gets ``pooler_output`` alone."""
+"""What a vision tower may return where the language model gets ``pooler_output`` alone."""
+DEEPER = "deepstack_features"
+"""Features that are added behind the first blocks: what a tower calls them, and the extra they are kept as, [blocks,
+image tokens, hidden]."""
 
 
 class Adapter:
@@ -88,7 +92,7 @@ class Adapter:
 
         Raises:
             ImageError: if a picture cannot be brought into the model's format.
-            UnsupportedModelError: if the model injects images deeper than at its input (Qwen3-VL's deepstack).
+            UnsupportedModelError: if the model's images carry more than features of tokens.
         """
         step = self._images_per_call
         chunks = [images[start : start + step] for start in range(0, len(images), step)]
@@ -300,7 +304,7 @@ class Adapter:
             sizes = ", ".join(f"{image.width}×{image.height}" for image in images[:4])
             what = str(error).strip().split("\n", maxsplit=1)[0]
             raise ImageError(f"the vision tower cannot encode an image of size {sizes}: {what}") from error
-        if more := set(outputs) - _IMAGE_OUTPUTS:
+        if more := set(outputs) - _IMAGE_OUTPUTS - {DEEPER}:
             raise UnsupportedModelError(
                 f"{type(self.model).__name__} is not supported: its images carry {', '.join(sorted(more))} beside one "
                 f"feature a token"
@@ -318,6 +322,9 @@ class Adapter:
             }
             for index in range(len(images))
         ]
+        for extra, *levels in zip(extras, *(outputs.get(DEEPER) or ()), strict=True):
+            if levels:
+                extra[DEEPER] = torch.stack(levels)
         return [
             ImageFeatures(tokens=tokens, extras=extra) for tokens, extra in zip(pooled, extras, strict=True)
         ]
@@ -349,17 +356,24 @@ class Adapter:
 
     def _forward_inputs(self, batch: Batch | PackedBatch, images: Sequence[ImageFeatures]) -> dict[str, Any]:
         mask = batch.tree_mask(self.model.dtype) if isinstance(batch, PackedBatch) else batch.attention_mask
-        tokens: Any = [images[index].tokens for index in batch.images]
-        if tokens and self._features_as_tensor:
-            tokens = torch.cat(tokens)[None]
-        outputs = {"image": BaseModelOutputWithPooling(pooler_output=tokens)} if batch.images else None
+        seen = [images[index] for index in batch.images]
         return {
             "input_ids": batch.input_ids,
             "attention_mask": mask,
-            "mm_encoder_outputs": outputs,
+            "mm_encoder_outputs": {"image": self._encoder_outputs(seen)} if seen else None,
             "use_cache": False,
             **batch.extras,
         }
+
+    def _encoder_outputs(self, images: Sequence[ImageFeatures]) -> BaseModelOutputWithPooling:
+        """What the stock forward would have got from its own tower and projector for these images, one after another."""
+        tokens: Any = [image.tokens for image in images]
+        if self._features_as_tensor:
+            tokens = torch.cat(tokens)[None]
+        if DEEPER not in images[0].extras:
+            return BaseModelOutputWithPooling(pooler_output=tokens)
+        levels = list(zip(*(image.extras[DEEPER] for image in images), strict=True))
+        return BaseModelOutputWithDeepstackFeatures(pooler_output=tokens, deepstack_features=levels)
 
     @property
     def _padding(self) -> int:

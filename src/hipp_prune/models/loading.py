@@ -219,7 +219,6 @@ def find_class(source: Path | str, config: PreTrainedConfig, *, trust_remote_cod
         )
     structure.check_class(stock)
     structure.check_alike(config)
-    structure.check_shallow(config)
     try:
         model_class = stock if is_stock(config) else uneven(stock)
     except ValueError as error:

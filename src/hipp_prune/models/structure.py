@@ -98,21 +98,6 @@ def check_alike(config: PreTrainedConfig) -> None:
         )
 
 
-def check_shallow(config: PreTrainedConfig) -> None:
-    """Refuses a configuration whose images enter deeper than at the input (Qwen3-VL), before any weight is read.
-
-    Raises:
-        UnsupportedModelError: if there are such blocks.
-    """
-    vision = getattr(config, "vision_config", None)
-    depths = getattr(vision, "deepstack_visual_indexes", None)
-    if depths:
-        raise UnsupportedModelError(
-            f"{config.model_type} is not supported: features of {len(depths)} of its tower's blocks enter deeper than "
-            f"at the language model's input (`deepstack_visual_indexes`), expected one feature a token"
-        )
-
-
 def check_structure(model: PreTrainedModel) -> None:
     """Refuses a model that lacks what an adapter needs; its weights need not be there.
 
