@@ -9,7 +9,7 @@ BPE), trained on a handful of sentences: every string can be encoded, and common
 import json
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +273,13 @@ def tiny_mistral3(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any) 
     )  # fmt: skip
 
 
+def _from_defaults(model_type: str, tmp: Path, **options: Any) -> Path:
+    """Builds a model from its family's own configuration made small."""
+    from tests.strangers import tiny_stranger
+
+    return tiny_stranger(tmp, model_type, **options)
+
+
 FAMILIES: dict[str, Callable[..., Path]] = {
     "llava": tiny_llava,
     "qwen2_5_vl": tiny_qwen2_5_vl,
@@ -283,6 +290,12 @@ FAMILIES: dict[str, Callable[..., Path]] = {
     "internvl": tiny_internvl,
     "llava_next": tiny_llava_next,
     "mistral3": tiny_mistral3,
+    "gemma3": partial(_from_defaults, "gemma3"),
+    "paligemma": partial(_from_defaults, "paligemma"),
+    "llava_onevision": partial(_from_defaults, "llava_onevision"),
+    "glm4v": partial(_from_defaults, "glm4v"),
+    "qwen3_5": partial(_from_defaults, "qwen3_5"),
+    "aya_vision": partial(_from_defaults, "aya_vision"),
 }
 """A builder for every family in the table of supported models."""
 

@@ -26,7 +26,7 @@ from hipp_prune.models.loading import (
 from hipp_prune.models.processor import Processor
 from hipp_prune.models.refusals import refuse_early
 from hipp_prune.models.stock import CANNOT, stock_processor
-from hipp_prune.models.unlisted import UnlistedAdapter
+from hipp_prune.models.stock_layout import StockLayoutAdapter
 
 __all__ = ["SUPPORTED", "TOYS", "load_model", "loaded"]
 
@@ -61,9 +61,11 @@ def load_model(
     refuse_early(source, trust_remote_code=trust_remote_code)
     config = read_config(source, trust_remote_code=trust_remote_code)
     model_class = find_class(source, config, trust_remote_code=trust_remote_code)
-    processor = Processor.load(source, config, trust_remote_code=trust_remote_code)
+    family = SUPPORTED.get(config.model_type)
+    template = None if family is None else family.chat_template
+    processor = Processor.load(source, config, template=template, trust_remote_code=trust_remote_code)
     model = load_weights(source, config, model_class, device=target, dtype=dtype)
-    if config.model_type not in SUPPORTED:
+    if family is None or issubclass(family.adapter, StockLayoutAdapter):
         with suppress(*CANNOT):
             processor = replace(processor, stock=stock_processor(config, processor, source))
     return _adapter(model, processor, source)
@@ -104,7 +106,7 @@ def _adapter(model: PreTrainedModel, processor: Processor, source: Path | str) -
     family = SUPPORTED.get(model.config.model_type)
     if family is not None:
         return family.adapter(model, processor)
-    adapter = (Adapter if processor.stock is None else UnlistedAdapter)(model, processor)
+    adapter = (Adapter if processor.stock is None else StockLayoutAdapter)(model, processor)
     how = (
         "its prompt could not be given the layout of transformers' processor, and has not been checked"
         if processor.stock is None

@@ -4,7 +4,7 @@ Every stage reaches a model only through an ``Adapter``. It wraps a stock ``Auto
 language blocks have gate/up/down MLPs; a family overrides only what differs (see ``models/__init__``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
 from hipp_prune.errors import ImageError, QuestionError, UnsupportedModelError
 from hipp_prune.models import packing, structure
 from hipp_prune.models.batch import Batch, ImageFeatures
+from hipp_prune.models.fused import split_fused
 from hipp_prune.models.head import logits_at
 from hipp_prune.models.packing import PackedBatch
 from hipp_prune.models.processor import Processor
@@ -31,6 +30,8 @@ __all__ = ["Adapter", "Batch", "Block", "ImageFeatures", "PackedBatch"]
 
 _IMAGE_OUTPUTS = {"last_hidden_state", "pooler_output", "hidden_states", "attentions"}
 """What a vision tower may return where the language model gets ``pooler_output`` alone."""
+_TOKEN_TYPES = {"mm_token_type_ids", "token_type_ids"}
+"""Forward arguments that are 1 at image tokens: their positions have axes (Qwen), or they see each other (Gemma 3)."""
 DEEPER = "deepstack_features"
 """Features that are added behind the first blocks: what a tower calls them, and the extra they are kept as, [blocks,
 image tokens, hidden]."""
@@ -63,6 +64,7 @@ class Adapter:
         Raises:
             UnsupportedModelError: naming what the model or its chat template lacks.
         """
+        split_fused(model)
         self.model = model.eval()
         self.processor = processor
         self.blocks = structure.find_blocks(model)
@@ -276,11 +278,11 @@ class Adapter:
         return {}
 
     @cached_property
-    def _features_as_tensor(self) -> bool:
-        """Whether the stock forward wants all image features as one tensor, not as a list: as it makes them itself."""
+    def _features_form(self) -> tuple[Callable[..., Any], bool]:
+        """How the stock forward makes image features itself: the class that holds them, and whether in one tensor."""
         with torch.no_grad():
             outputs = self._stock_features(self._pixels([Image.new("RGB", (64, 64))]))
-        return torch.is_tensor(outputs.pooler_output)
+        return type(outputs), torch.is_tensor(outputs.pooler_output)
 
     def _pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
         """What the image processor makes of pictures, on the model's device, pixels in its precision."""
@@ -348,8 +350,8 @@ class Adapter:
     def _batch_extras(self, image_mask: Tensor, images: Sequence[ImageFeatures]) -> dict[str, Tensor]:
         """Further forward arguments: token types where the model asks for them, and what images carry."""
         extras: dict[str, Tensor] = {}
-        if "mm_token_type_ids" in self._forward_arguments:
-            extras["mm_token_type_ids"] = image_mask.long()
+        for key in _TOKEN_TYPES & self._forward_arguments:
+            extras[key] = image_mask.long()
         for key in self._forward_arguments.intersection(images[0].extras if images else ()):
             extras[key] = torch.cat([image.extras[key] for image in images])
         return extras
@@ -365,15 +367,14 @@ class Adapter:
             **batch.extras,
         }
 
-    def _encoder_outputs(self, images: Sequence[ImageFeatures]) -> BaseModelOutputWithPooling:
+    def _encoder_outputs(self, images: Sequence[ImageFeatures]) -> Any:
         """What the stock forward would have got from its own tower and projector for these images, one after another."""
+        form, in_one = self._features_form
         tokens: Any = [image.tokens for image in images]
-        if self._features_as_tensor:
-            tokens = torch.cat(tokens)[None]
-        if DEEPER not in images[0].extras:
-            return BaseModelOutputWithPooling(pooler_output=tokens)
-        levels = list(zip(*(image.extras[DEEPER] for image in images), strict=True))
-        return BaseModelOutputWithDeepstackFeatures(pooler_output=tokens, deepstack_features=levels)
+        held = {"pooler_output": torch.cat(tokens)[None] if in_one else tokens}
+        if DEEPER in images[0].extras:
+            held[DEEPER] = list(zip(*(image.extras[DEEPER] for image in images), strict=True))
+        return form(**held)
 
     @property
     def _padding(self) -> int:

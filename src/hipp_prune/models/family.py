@@ -17,3 +17,5 @@ class Family:
     """How it is reached."""
     tested: str
     """What has actually been run."""
+    chat_template: str | None = None
+    """The authors' own way to write a prompt, where their checkpoints come without a template."""

@@ -25,6 +25,7 @@ from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.files.places import found_instead
 from hipp_prune.files.replacing import finish_replacement
 from hipp_prune.models import structure
+from hipp_prune.models.fused import split_fused
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
 from hipp_prune.models.refusals import NO_SAFETENSORS, refuse_early
 from hipp_prune.models.uneven import is_stock, uneven
@@ -246,6 +247,7 @@ def _without_weights(source: Path | str, config: PreTrainedConfig, model_class: 
     try:
         with torch.device("meta"), quiet():
             model: PreTrainedModel = model_class(deepcopy(config))
+            split_fused(model)
     except ImportError as error:
         raise UnsupportedModelError(
             f"{source}: {config.model_type} needs a package that is not installed ({_gist(error)}); install it, or "

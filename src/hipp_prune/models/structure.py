@@ -29,17 +29,18 @@ class Block:
     """Weights [neurons, hidden]."""
     down: nn.Linear
     """Weights [hidden, neurons]."""
-    attention: nn.Module
-    """Self-attention, whose ``config._attn_implementation`` selects the attention function."""
+    attention: nn.Module | None
+    """Self-attention, whose ``config._attn_implementation`` selects the attention function; None where a block mixes
+    its tokens otherwise (the linear attention of Qwen3.5)."""
     name: str
     """Module path of the block inside the model, e.g. ``model.language_model.layers.3``."""
 
 
 def find_blocks(model: PreTrainedModel) -> tuple[Block, ...]:
-    """The blocks of the language backbone, first to last.
+    """The blocks of the language backbone, first to last; fused projections must have been split (``fused``).
 
     Raises:
-        UnsupportedModelError: naming the first block that lacks a gate/up/down MLP or self-attention.
+        UnsupportedModelError: naming the first block that lacks a gate/up/down MLP.
     """
     layers = getattr(model.get_decoder(), "layers", None)
     if layers is None or not len(layers):
@@ -56,16 +57,12 @@ def _block(model: PreTrainedModel, layer: nn.Module, name: str) -> Block:
         raise _lacks(
             model, f"a dense MLP in {name}: it is a mixture of experts, which has no single set of neurons"
         )
-    if hasattr(mlp, "gate_up_proj"):
-        raise _lacks(model, f"separate gate and up projections in {name}: it fuses them into `gate_up_proj`")
     parts = [getattr(mlp, part, None) for part in ("gate_proj", "up_proj", "down_proj")]
     linears = [part for part in parts if isinstance(part, nn.Linear)]
     if len(linears) != 3:
         raise _lacks(model, f"a gated MLP (`gate_proj`, `up_proj`, `down_proj` as nn.Linear) in {name}")
-    attention = getattr(layer, "self_attn", None)
-    if attention is None:
-        raise _lacks(model, f"self-attention (`self_attn`) in {name}")
     gate, up, down = linears
+    attention = getattr(layer, "self_attn", None)
     return Block(mlp=mlp, gate=gate, up=up, down=down, attention=attention, name=name)
 
 
@@ -104,9 +101,10 @@ def check_structure(model: PreTrainedModel) -> None:
     Raises:
         UnsupportedModelError: naming what it lacks.
     """
-    find_blocks(model)
+    blocks = find_blocks(model)
+    if all(block.attention is None for block in blocks):
+        raise _lacks(model, f"self-attention (`self_attn`) in {blocks[0].name} and in all other blocks")
     image_token_id(model.config)
-    forward_arguments(model)
     image_arguments(model)
 
 
@@ -140,15 +138,8 @@ def image_token_id(config: PreTrainedConfig) -> int:
 
 
 def forward_arguments(model: PreTrainedModel) -> frozenset[str]:
-    """Named arguments of the forward of the model below the head.
-
-    Raises:
-        UnsupportedModelError: if image tokens attend to each other both ways (Gemma 3, PaliGemma).
-    """
-    names = frozenset(inspect.signature(model.base_model.forward).parameters)
-    if "token_type_ids" in names:
-        raise _lacks(model, "causal attention among image tokens, which plans and visual sensitivity assume")
-    return names
+    """Named arguments of the forward of the model below the head."""
+    return frozenset(inspect.signature(model.base_model.forward).parameters)
 
 
 def end_tokens(model: PreTrainedModel) -> tuple[int, ...]:
@@ -171,6 +162,7 @@ def takes_any_mask(model: PreTrainedModel) -> bool:
         whole
         and getattr(text, "sliding_window", None) is None
         and text._attn_implementation in ("sdpa", "eager")
+        and "token_type_ids" not in forward_arguments(model)
     )
 
 

@@ -1,0 +1,18 @@
+"""LLaVA-OneVision: an overview and tiles of a SigLIP tower, scaled down where they are many, a newline feature a row."""
+
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.family import Family
+
+
+class LlavaOnevisionAdapter(Adapter):
+    """``<image>`` in the prompt becomes one token per feature; how many depends on the image's shape."""
+
+    _packs = True
+
+
+FAMILY = Family(
+    name="LLaVA-OneVision",
+    model_type="llava_onevision",
+    adapter=LlavaOnevisionAdapter,
+    tested="contract tests",
+)
