@@ -46,8 +46,12 @@ _OWN: dict[str, dict[str, Any]] = {
     "paligemma": {"hidden_size": 32, "projection_dim": 32},
     "qwen3_5": {
         "text_config": {
-            **_SECTIONS, "layer_types": ["linear_attention", "full_attention"], "linear_key_head_dim": 8,
-            "linear_value_head_dim": 8, "linear_num_key_heads": 2, "linear_num_value_heads": 4,
+            **_SECTIONS,
+            "layer_types": ["linear_attention", "full_attention"],
+            "linear_key_head_dim": 8,
+            "linear_value_head_dim": 8,
+            "linear_num_key_heads": 2,
+            "linear_num_value_heads": 4,
         },
         "vision_config": {"num_position_embeddings": 64},
     },
@@ -174,6 +178,7 @@ def tiny_stranger(tmp: Path, model_type: str, **options: Any) -> Path:
         if name in settings or hasattr(config_class, name):
             settings[name] = tokenizer.convert_tokens_to_ids(image)
     settings["tie_word_embeddings"] = False
+    settings["text_config"] = {**settings["text_config"], "eos_token_id": tokenizer.eos_token_id}
     name, arguments = options.pop("processor", None) or _processor(model_type)
     template: str | None = _CHATML.replace("IMAGE", _PLACEHOLDERS.get(model_type, image))
     template = None if model_type in _WITHOUT_TEMPLATE else template

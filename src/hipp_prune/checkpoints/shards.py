@@ -359,7 +359,8 @@ def _whole(shard: Shard, values: Mapping[str, Values]) -> dict[str, Values]:
     for name, halves in fused.items():
         if any(half.name in values for half in halves):
             parts = [
-                whole.pop(half.name, None) or Values.of(read_tensor((shard, half)), half.dtype) for half in halves
+                whole.pop(half.name, None) or Values.of(read_tensor((shard, half)), half.dtype)
+                for half in halves
             ]
             rows = sum(part.shape[0] for part in parts)
             whole[name] = Values(
@@ -395,7 +396,9 @@ def _header(
     tensors += [(name, value.dtype, value.shape, len(value.content)) for name, value in values.items()]
     offset = 0
     for name, dtype, shape, size in tensors:
-        told = content.setdefault(name, {"dtype": dtype, "shape": [0, *shape[1:]], "data_offsets": [offset, 0]})
+        told = content.setdefault(
+            name, {"dtype": dtype, "shape": [0, *shape[1:]], "data_offsets": [offset, 0]}
+        )
         told["shape"] = [told["shape"][0] + shape[0], *shape[1:]] if shape else []
         offset += size
         told["data_offsets"][1] = offset

@@ -1,7 +1,7 @@
 """GLM-4.1V: images of any size and rotary positions as Qwen2.5-VL's; gate and up projections in one matrix."""
 
 from hipp_prune.models.families.qwen2_5_vl import Qwen2VLAdapter
-from hipp_prune.models.family import Family
+from hipp_prune.models.family import NO_SLICING, NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
 
 
 class Glm4vAdapter(Qwen2VLAdapter):
@@ -10,4 +10,14 @@ class Glm4vAdapter(Qwen2VLAdapter):
     _markers = ("<|begin_of_image|>", "<|end_of_image|>")
 
 
-FAMILY = Family(name="GLM-4.1V", model_type="glm4v", adapter=Glm4vAdapter, tested="contract tests")
+FAMILY = Family(
+    name="GLM-4.1V",
+    model_type="glm4v",
+    adapter=Glm4vAdapter,
+    tested="contract tests",
+    cannot={
+        "slicegpt": NO_SLICING,
+        "gguf": NO_UNEVEN_GRAPH,
+        "onnx": NO_VISION_GRAPH,
+    },
+)

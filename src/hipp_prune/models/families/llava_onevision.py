@@ -1,7 +1,7 @@
 """LLaVA-OneVision: an overview and tiles of a SigLIP tower, scaled down where they are many, a newline feature a row."""
 
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.family import Family
+from hipp_prune.models.family import NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
 
 
 class LlavaOnevisionAdapter(Adapter):
@@ -15,4 +15,9 @@ FAMILY = Family(
     model_type="llava_onevision",
     adapter=LlavaOnevisionAdapter,
     tested="contract tests",
+    cannot={
+        "slicegpt": "its images hold features that no linear writes (image_newline), which slicing does not know",
+        "gguf": NO_UNEVEN_GRAPH,
+        "onnx": NO_VISION_GRAPH,
+    },
 )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hipp_prune.models.batch import Batch, ImageFeatures
-from hipp_prune.models.family import Family
+from hipp_prune.models.family import NO_SLICING, NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
 from hipp_prune.models.stock_layout import StockLayoutAdapter
 from hipp_prune.questions.question import Question
 
@@ -38,10 +38,10 @@ class PaliGemmaAdapter(StockLayoutAdapter):
 
 _TEMPLATE = (
     "{% for message in messages %}{% for content in message['content'] %}"
-    "{{ '<image>' if content['type'] == 'image' else content['text'] }}"
-    "{% endfor %}{% endfor %}"
+    "{{ '<image>' if content['type'] == 'image' else content['text'] }}{% endfor %}"
+    "{% if message['role'] == 'user' and message['content'][0]['type'] != 'image' %}{{ '\n' }}{% endif %}{% endfor %}"
 )
-"""The picture, then the prompt; the stock processor puts ``<bos>`` between them and a newline behind."""
+"""The picture, then the prompt, then a newline, which the stock processor writes where there is a picture."""
 
 FAMILY = Family(
     name="PaliGemma",
@@ -49,4 +49,10 @@ FAMILY = Family(
     adapter=PaliGemmaAdapter,
     tested="contract tests",
     chat_template=_TEMPLATE,
+    cannot={
+        "packing": "every token of a prompt sees all of it, so prompts share nothing",
+        "slicegpt": NO_SLICING,
+        "gguf": NO_UNEVEN_GRAPH,
+        "onnx": NO_VISION_GRAPH,
+    },
 )
