@@ -26,8 +26,8 @@ from tests.try_families import STRANGERS as TRIED
 
 STRANGERS = (
     "video_llama_3", "minicpmv4_6",  # their forwards swallow `logits_to_keep`
-    "vipllava", "aya_vision", "qianfan_ocr", "deepseek_vl", "janus",  # features as one tensor
-    "lighton_ocr", "idefics2", "llava_next_video", "llava_onevision", "paddleocr_vl",
+    "vipllava", "qianfan_ocr", "deepseek_vl", "janus",  # features as one tensor
+    "lighton_ocr", "idefics2", "llava_next_video", "paddleocr_vl",
 )  # fmt: skip
 pytestmark = pytest.mark.filterwarnings("ignore:.*is not among the tested families")
 
@@ -51,7 +51,7 @@ def test_every_family_of_the_table_passes(tmp_path: Path, family: str) -> None:
     folder = FAMILIES[family](tmp_path)
     trial = try_model(load_model(folder), folder)
     assert trial.family == family
-    assert trial.packs
+    assert trial.packs == ("packing" not in SUPPORTED[family].cannot)
     assert trial.flat_pictures
 
 
@@ -219,14 +219,9 @@ def test_the_connectors_mlp_is_not_the_language_models(tmp_path: Path) -> None:
     ("family", "said"),
     [
         ("pixtral", r"Pixtral under model_type llava"),
-        ("gemma3", "causal attention among image tokens"),
         ("gemma4", "sizes of their own"),
-        ("qwen3_vl", "enter deeper than"),
-        ("paligemma", "causal attention among image tokens"),
-        ("glm4v", "separate gate and up projections"),
         ("aria", "mixture of experts"),
         ("qwen3_5_moe", "mixture of experts"),
-        ("qwen3_5", "self-attention"),
         ("blip-2", "a list of `layers`"),
         ("instructblip", "lacks an `mlp`"),
     ],
