@@ -63,7 +63,7 @@ def tiny_llava(tmp: Path, *, blocks: int = 2, seed: int = 0, tied: bool = False,
             ``chat_template`` (``None`` writes none), ``name`` (folder name), ``dtype`` (float32).
     """
     tokenizer = _llama_tokenizer(("<image>", "<pad>"))
-    text = _text_config("llama", tokenizer, blocks, options, num_key_value_heads=4)
+    text = _text_config(options.pop("backbone", "llama"), tokenizer, blocks, options, num_key_value_heads=4)
     text["mlp_bias"] = options.pop("mlp_bias", False)
     config = transformers.LlavaConfig(
         vision_config=_clip_vision(),

@@ -103,18 +103,27 @@ def write_onnx(source: Path, out: Path, *, force: bool = False, progress: Progre
 def _graphs(source: Path, adapter: Adapter) -> tuple[_Graph, ...]:
     """The three graphs of a model, with small inputs to trace them by; no axis that varies is 0 or 1 long there."""
     model = adapter.model
-    family = model.config.model_type
-    if family not in _VISIONS:
-        raise UnsupportedModelError(
-            f"{source}: expected a model of type {', '.join(_VISIONS)}, found {family}, whose vision tower has no ONNX "
-            "graph here; serve it with transformers or vLLM"
-        )
+    check_vision(source, adapter)
     if not structure.takes_any_mask(model):
         raise UnsupportedModelError(
             f"{source}: expected full attention in every block (attn_implementation sdpa), found sliding windows; the "
             "exported graph would let tokens see too far"
         )
     return (_vision(adapter), _embedding(model), _decoder(adapter))
+
+
+def check_vision(source: Path, adapter: Adapter) -> None:
+    """Refuses a family whose vision tower has no graph.
+
+    Raises:
+        UnsupportedModelError: naming those that have one.
+    """
+    family = adapter.model.config.model_type
+    if family not in _VISIONS:
+        raise UnsupportedModelError(
+            f"{source}: expected a model of type {', '.join(_VISIONS)}, found {family}, whose vision tower has no ONNX "
+            "graph here; serve it with transformers or vLLM"
+        )
 
 
 def _vision(adapter: Adapter) -> _Graph:

@@ -12,6 +12,7 @@ from hipp_prune.export.hub import push_checkpoint
 from hipp_prune.export.onnx import write_onnx
 from hipp_prune.export.pad import write_padded
 from hipp_prune.files.progress import Progress
+from hipp_prune.models.capabilities import refuse_incapable
 from hipp_prune.models.loading import find_source
 from hipp_prune.stages.loading import Model, source_folder, writing
 from hipp_prune.stages.settings import ExportSettings
@@ -57,6 +58,7 @@ def export(
         )
     options = {"precision": precision, "token_ids": token_ids} if format == "gguf" else {}
     with source_folder(checkpoint) as source, writing(out):
+        refuse_incapable(source, format)
         check_plan(source, masked=settings.masked)
         return WRITERS[format](source, out, force=force, progress=progress, **options)
 
