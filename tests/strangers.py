@@ -61,6 +61,7 @@ _OWN: dict[str, dict[str, Any]] = {
         }
     },
     "minicpmv4_6": {"text_config": {"layer_types": ["full_attention", "full_attention"]}},
+    "minicpmv4_7": {"text_config": {"layer_types": ["linear_attention", "full_attention"]}},
 }
 """What a family needs beyond smaller sizes."""
 _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -129,6 +130,11 @@ _TOKENS: dict[str, dict[str, str]] = {
     },
     "lighton_ocr": {"image_token": "[IMG]", "image_break_token": "[IMG_BREAK]", "image_end_token": "[IMG_END]"},
     "minicpmv4_6": {
+        "image_token": "<unk>", "video_token": "<video>", "image_start_token": "<image>",
+        "image_end_token": "</image>", "slice_start_token": "<slice>", "slice_end_token": "</slice>",
+        "image_id_start_token": "<image_id>", "image_id_end_token": "</image_id>",
+    },
+    "minicpmv4_7": {
         "image_token": "<unk>", "video_token": "<video>", "image_start_token": "<image>",
         "image_end_token": "</image>", "slice_start_token": "<slice>", "slice_end_token": "</slice>",
         "image_id_start_token": "<image_id>", "image_id_end_token": "</image_id>",

@@ -280,6 +280,33 @@ def _from_defaults(model_type: str, tmp: Path, **options: Any) -> Path:
     return tiny_stranger(tmp, model_type, **options)
 
 
+def tiny_pixtral(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any) -> Path:
+    """Builds a Pixtral-like model under LLaVA's name: a token a patch, a mark behind each row."""
+    tokenizer = _qwen_tokenizer(("[IMG]", "[IMG_BREAK]", "[IMG_END]"))
+    vision = {
+        "model_type": "pixtral", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "head_dim": 16, "image_size": 112, "patch_size": 14,
+    }  # fmt: skip
+    config = transformers.LlavaConfig(
+        vision_config=vision,
+        text_config=_text_config(
+            "mistral", tokenizer, blocks, options, num_key_value_heads=2, sliding_window=None
+        ),
+        image_token_index=tokenizer.convert_tokens_to_ids("[IMG]"),
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+        tie_word_embeddings=False,
+    )
+    processor = transformers.PixtralImageProcessorPil(
+        size={"longest_edge": 56}, patch_size={"height": 14, "width": 14}
+    )
+    options.setdefault("chat_template", _CHATML.replace("IMAGE", "[IMG]"))
+    return _save(
+        tmp, "pixtral", transformers.LlavaForConditionalGeneration, config, tokenizer, processor, seed,
+        {"patch_size": 14, "spatial_merge_size": 1, "processor_class": "PixtralProcessor"}, options,
+    )  # fmt: skip
+
+
 FAMILIES: dict[str, Callable[..., Path]] = {
     "llava": tiny_llava,
     "qwen2_5_vl": tiny_qwen2_5_vl,
@@ -290,6 +317,7 @@ FAMILIES: dict[str, Callable[..., Path]] = {
     "internvl": tiny_internvl,
     "llava_next": tiny_llava_next,
     "mistral3": tiny_mistral3,
+    "pixtral": tiny_pixtral,
     "gemma3": partial(_from_defaults, "gemma3"),
     "paligemma": partial(_from_defaults, "paligemma"),
     "llava_onevision": partial(_from_defaults, "llava_onevision"),

@@ -135,7 +135,7 @@ def pixtral_processor() -> Any:
 
 def stock_replacement(folder: Path, family: str, adapter: Adapter) -> Callable[[dict[str, Any]], str]:
     """The stock processor's own text for one image; its class is not initialised where that needs torchvision."""
-    name = PROCESSOR_MAPPING_NAMES[family]
+    name = "PixtralProcessor" if family == "pixtral" else PROCESSOR_MAPPING_NAMES[family]
     processor_class = pixtral_processor() if name == "PixtralProcessor" else getattr(transformers, name)
     stock = processor_class.__new__(processor_class)
     token = adapter.processor.tokenizer.convert_ids_to_tokens(adapter._image_token)
@@ -286,7 +286,7 @@ class TestAdapter:
         (image,) = torch.nonzero(batch.image_mask[0], as_tuple=True)
         assert bool(len(adapter._marker_ids)) == bool(batch.marker_mask.any())
         if adapter._markers:
-            assert batch.marker_mask[0, image[0] - 1] or family == "mistral3", (
+            assert batch.marker_mask[0, image[0] - 1] or family in ("mistral3", "pixtral"), (
                 "its rows have marks behind them only"
             )
             assert batch.marker_mask[0, image[-1] + 1]

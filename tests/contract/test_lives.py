@@ -16,6 +16,7 @@ from torch import Tensor
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.checkpoints.pruned import prune_checkpoint
+from hipp_prune.checkpoints.residual import touching
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.export.gguf import check_graph
 from hipp_prune.export.onnx import check_vision
@@ -71,7 +72,11 @@ def reload(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., T
     """Logits of a checkpoint from another process, which imports transformers alone."""
     tmp = tmp_path_factory.mktemp("reloaded")
     process = subprocess.Popen(
-        [sys.executable, "-c", RELOAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", RELOAD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -80,7 +85,15 @@ def reload(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., T
         assert process.stdin is not None
         assert process.stdout is not None
         torch.save(inputs, tmp / "inputs.pt")
-        print(folder, tmp / "inputs.pt", tmp / "logits.pt", int(trusted), sep="\t", file=process.stdin, flush=True)
+        print(
+            folder,
+            tmp / "inputs.pt",
+            tmp / "logits.pt",
+            int(trusted),
+            sep="\t",
+            file=process.stdin,
+            flush=True,
+        )
         said = process.stdout.readline().strip()
         assert said == "done", said
         result: Tensor = torch.load(tmp / "logits.pt")
@@ -88,6 +101,7 @@ def reload(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., T
 
     yield logits
     process.stdin.close()
+    process.stdout.close()
     process.wait(timeout=60)
 
 
@@ -191,6 +205,14 @@ class TestCapabilities:
     def test_onnx(self, family: str, adapter: Adapter, dense: Path) -> None:
         refused = raises(lambda: check_vision(dense, adapter))
         assert refused == ("onnx" in SUPPORTED[family].cannot)
+
+    def test_slicegpt(self, family: str, adapter: Adapter) -> None:
+        refused = raises(lambda: touching(adapter))
+        assert refused == ("slicegpt" in SUPPORTED[family].cannot)
+
+    def test_llm_pruner(self, family: str, adapter: Adapter) -> None:
+        hybrid = any(block.attention is None for block in adapter.blocks)
+        assert hybrid == ("llm-pruner" in SUPPORTED[family].cannot)
 
     def test_commands_refuse_before_a_weight_is_read(self, family: str, dense: Path, tmp_path: Path) -> None:
         (tmp_path / "config.json").write_bytes((dense / "config.json").read_bytes())

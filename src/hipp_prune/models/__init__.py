@@ -13,7 +13,7 @@ from hipp_prune.files.manifest import check_all
 from hipp_prune.models import structure
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.devices import SPLIT, parse_device
-from hipp_prune.models.families import SUPPORTED
+from hipp_prune.models.families import SUPPORTED, family_of
 from hipp_prune.models.loading import (
     TOYS,
     check_finite,
@@ -61,7 +61,7 @@ def load_model(
     refuse_early(source, trust_remote_code=trust_remote_code)
     config = read_config(source, trust_remote_code=trust_remote_code)
     model_class = find_class(source, config, trust_remote_code=trust_remote_code)
-    family = SUPPORTED.get(config.model_type)
+    family = family_of(config)
     template = None if family is None else family.chat_template
     processor = Processor.load(source, config, template=template, trust_remote_code=trust_remote_code)
     model = load_weights(source, config, model_class, device=target, dtype=dtype)
@@ -103,7 +103,7 @@ def loaded(model: PreTrainedModel, processor: Any) -> Adapter:
 
 def _adapter(model: PreTrainedModel, processor: Processor, source: Path | str) -> Adapter:
     """The adapter of a model's family; of a family nobody has tested, one by its structure, with a warning."""
-    family = SUPPORTED.get(model.config.model_type)
+    family = family_of(model.config)
     if family is not None:
         return family.adapter(model, processor)
     adapter = (Adapter if processor.stock is None else StockLayoutAdapter)(model, processor)

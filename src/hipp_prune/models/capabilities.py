@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hipp_prune.errors import UnsupportedModelError
-from hipp_prune.models.families import SUPPORTED
+from hipp_prune.models.families import family_of
 from hipp_prune.models.family import Capability
 from hipp_prune.models.loading import find_source, read_config
 
@@ -18,7 +18,7 @@ def refuse_incapable(model: str | Path, capability: Capability, *, trust_remote_
         CheckpointError: if the configuration cannot be read.
     """
     config = read_config(find_source(model), trust_remote_code=trust_remote_code)
-    family = SUPPORTED.get(config.model_type)
+    family = family_of(config)
     reason = None if family is None else family.cannot.get(capability)
     if family is not None and reason is not None:
         raise UnsupportedModelError(f"{model}: {family.name} cannot do {capability}: {reason}")

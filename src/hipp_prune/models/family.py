@@ -29,9 +29,16 @@ class Family:
     """transformers' ``model_type``."""
     adapter: type[Adapter]
     """How it is reached."""
+    tower: str | None = None
+    """The ``model_type`` of its vision tower, where that tells it from another family of its ``model_type``."""
     tested: str
     """What has actually been run."""
     cannot: Mapping[Capability, str] = field(default_factory=dict)
     """Why something is not possible, as the end of a sentence; what is not named is, as the contract tests show."""
     chat_template: str | None = None
     """The authors' own way to write a prompt, where their checkpoints come without a template."""
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others."""
+        return self.tower or self.model_type

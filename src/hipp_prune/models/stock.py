@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedConfig
-from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, processor_class_from_name
 from transformers.processing_utils import ProcessorMixin
 
 from hipp_prune.models.adapter import Adapter, Batch
@@ -35,7 +35,7 @@ def stock_processor(config: PreTrainedConfig, processor: Processor, source: Path
     Raises:
         Exception: one of ``CANNOT``, where it cannot be had.
     """
-    kind: Any = PROCESSOR_MAPPING[type(config)]
+    kind = _class(config, source)
     attributes = kind.get_attributes()
     parts = {name: processor.image_processor for name in attributes}
     parts["tokenizer"] = deepcopy(processor.tokenizer)
@@ -44,6 +44,13 @@ def stock_processor(config: PreTrainedConfig, processor: Processor, source: Path
         kind = type(kind.__name__, (kind,), {"check_argument_for_proper_class": _any_class})
     made: ProcessorMixin = kind.from_args_and_dict([parts[name] for name in attributes], stored)
     return made
+
+
+def _class(config: PreTrainedConfig, source: Path | str) -> Any:
+    """The class that the checkpoint's files name, or else its family's."""
+    named = ProcessorMixin.get_processor_dict(str(source))[0].get("processor_class")
+    kind: Any = None if named is None else processor_class_from_name(named)
+    return PROCESSOR_MAPPING[type(config)] if kind is None else kind
 
 
 def _any_class(_: ProcessorMixin, __: str, part: object) -> type:

@@ -91,7 +91,9 @@ def test_image_tokens_that_see_each_other() -> None:
         model = transformers.Gemma3ForConditionalGeneration(
             transformers.Gemma3Config(text_config=text, vision_config=vision)
         )
-    assert not structure.takes_any_mask(model), "a mask of ours would not tell which tokens are of one picture"
+    assert not structure.takes_any_mask(model), (
+        "a mask of ours would not tell which tokens are of one picture"
+    )
 
 
 def test_a_config_without_an_image_token() -> None:
