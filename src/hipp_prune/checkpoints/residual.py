@@ -111,16 +111,16 @@ def _check_blocks(adapter: Adapter) -> None:
         parts = {name for name, part in layer.named_children() if any(True for _ in part.parameters())}
         if parts != known:
             raise UnsupportedModelError(
-                f"{type(model).__name__}: expected blocks of {', '.join(sorted(known))}, found {', '.join(sorted(parts))} "
-                f"in {block.name}, which slicing does not know"
+                f"{type(model).__name__}: expected blocks of {', '.join(sorted(known))}, found "
+                f"{', '.join(sorted(parts))} in {block.name}, which slicing does not know"
             )
         for name in ("input_layernorm", "post_attention_layernorm"):
             norm: Any = layer.get_submodule(name)
             ones = torch.ones_like(norm.weight)
             if not torch.allclose(norm(ones).float(), norm.weight.float(), rtol=1e-2, atol=1e-4):
                 raise UnsupportedModelError(
-                    f"{type(model).__name__}: expected norms that multiply by their weights, found {type(norm).__name__} "
-                    f"in {block.name}, which slicing does not know"
+                    f"{type(model).__name__}: expected norms that multiply by their weights, found "
+                    f"{type(norm).__name__} in {block.name}, which slicing does not know"
                 )
     if getattr(model.config.vision_config, "deepstack_visual_indexes", None):
         raise UnsupportedModelError(

@@ -46,8 +46,8 @@ def _list() -> None:
     refused += [(each.model_type, each.reason) for each in found if each.standing == "refused"]
     print_table("refused", refused)
     console.print(
-        "Any other image-text-to-text model of transformers is taken by its structure; models --check MODEL says what is "
-        "missing. docs/families.md has this table with the reasons.",
+        "Any other image-text-to-text model of transformers is taken by its structure; models --check MODEL says what "
+        "is missing. docs/families.md has this table with the reasons.",
         highlight=False,
     )
 

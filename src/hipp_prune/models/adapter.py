@@ -368,7 +368,7 @@ class Adapter:
         }
 
     def _encoder_outputs(self, images: Sequence[ImageFeatures]) -> Any:
-        """What the stock forward would have got from its own tower and projector for these images, one after another."""
+        """What the stock forward would have got from its own tower and projector for these images in turn."""
         form, in_one = self._features_form
         tokens: Any = [image.tokens for image in images]
         held = {"pooler_output": torch.cat(tokens)[None] if in_one else tokens}

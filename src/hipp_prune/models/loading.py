@@ -25,8 +25,8 @@ from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.files.places import found_instead
 from hipp_prune.files.replacing import finish_replacement
 from hipp_prune.models import structure
-from hipp_prune.models.fused import split_fused
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
+from hipp_prune.models.fused import split_fused
 from hipp_prune.models.refusals import NO_SAFETENSORS, refuse_early
 from hipp_prune.models.uneven import is_stock, uneven
 

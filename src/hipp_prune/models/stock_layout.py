@@ -54,8 +54,8 @@ class StockLayoutAdapter(Adapter):
         """
         if processor.stock is None:
             raise UnsupportedModelError(
-                f"{model.config.model_type}: transformers' own processor, which lays out this family's pictures, cannot "
-                "be made here; install the torchvision that belongs to your torch (without a GPU: both from "
+                f"{model.config.model_type}: transformers' own processor, which lays out this family's pictures, "
+                "cannot be made here; install the torchvision that belongs to your torch (without a GPU: both from "
                 "https://download.pytorch.org/whl/cpu)"
             )
         self._stock = copy(processor.stock)

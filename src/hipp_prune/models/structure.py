@@ -85,7 +85,13 @@ def check_alike(config: PreTrainedConfig) -> None:
     Raises:
         UnsupportedModelError: naming what some blocks have of their own.
     """
-    blocks = config.get_text_config(decoder=True).to_dict().get("per_layer_config") or {}
+    text = config.get_text_config(decoder=True).to_dict()
+    if any(text.get("activation_sparsity_pattern") or ()):
+        raise UnsupportedModelError(
+            f"{config.model_type} is not supported: some of its blocks let only those neurons speak that stand out "
+            "among all of the block (`activation_sparsity_pattern`), so that none can leave without changing the others"
+        )
+    blocks = text.get("per_layer_config") or {}
     own = {name: block for block, sizes in blocks.items() for name in sizes if name != "intermediate_size"}
     if own:
         name, block = next(iter(own.items()))

@@ -1,4 +1,4 @@
-"""Aya Vision: tiles and an overview, each with its mark; a Cohere backbone, whose MLP and attention run side by side."""
+"""Aya Vision: tiles and an overview, each with its mark; in a Cohere backbone MLP and attention run side by side."""
 
 from hipp_prune.models.family import NO_SLICING, NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
 from hipp_prune.models.stock_layout import StockLayoutAdapter

@@ -1,4 +1,4 @@
-"""LLaVA-OneVision: an overview and tiles of a SigLIP tower, scaled down where they are many, a newline feature a row."""
+"""LLaVA-OneVision: an overview and tiles of a SigLIP tower, fewer features where they are many."""
 
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.family import NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
