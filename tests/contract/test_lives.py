@@ -37,6 +37,7 @@ from tests.tolerance import assert_agree
 from tests.unit.checkpoints.tiny_plans import make_plan
 from tests.unit.questions.made import pope
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*is not among the tested families")
 KEPT = (30, 21)
 BY_DISCOVERY = ("vipllava", "llava_next_video", "minicpmv4_6", "phi3")
 """Families outside the table; ``phi3`` is LLaVA with that backbone, whose gate and up are one matrix."""
@@ -156,7 +157,6 @@ def pruned(dense: Path, adapter: Adapter, tmp_path_factory: pytest.TempPathFacto
     return out
 
 
-@pytest.mark.filterwarnings("ignore:.*is not among the tested families")
 class TestLife:
     def test_pruned_and_reloaded_elsewhere_it_answers_as_the_masked_model(
         self, adapter: Adapter, pruned: Path, asked: Question, reload: Callable[..., Tensor]

@@ -26,6 +26,7 @@ from hipp_prune.files.packages import require_packages
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model, structure
 from hipp_prune.models.adapter import Adapter, Batch
+from hipp_prune.models.families import family_of
 from hipp_prune.questions.question import probe
 
 _VISIONS: dict[str, type[nn.Module]] = {
@@ -118,7 +119,9 @@ def check_vision(source: Path, adapter: Adapter) -> None:
     Raises:
         UnsupportedModelError: naming those that have one.
     """
-    family = adapter.model.config.model_type
+    config = adapter.model.config
+    row = family_of(config)
+    family = config.model_type if row is None else row.key
     if family not in _VISIONS:
         raise UnsupportedModelError(
             f"{source}: expected a model of type {', '.join(_VISIONS)}, found {family}, whose vision tower has no ONNX "
