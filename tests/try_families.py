@@ -22,7 +22,7 @@ from hipp_prune.export.onnx import check_vision
 from hipp_prune.models import SUPPORTED, load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.family import CAPABILITIES, Capability
-from hipp_prune.models.tried import FILE, Standing, Tried
+from hipp_prune.models.tried import TRIED_FILE, FamilyStanding, Tried
 from hipp_prune.stages.trial import try_model
 from tests.strangers import tiny_stranger
 from tests.tiny import FAMILIES
@@ -66,7 +66,7 @@ def try_family(family: str) -> Tried:
         remarks = [] if trial.flat_pictures else ["pictures one patch high refused"]
         remarks += [] if trial.unchecked is None else ["layout by contract tests alone"]
         cannot = _lacking(adapter, folder) if row is None else dict(row.cannot)
-        standing: Standing = "by discovery" if row is None else "tested"
+        standing: FamilyStanding = "by discovery" if row is None else "tested"
         return Tried(**named, standing=standing, remarks=tuple(remarks), cannot=cannot)
 
 
@@ -112,8 +112,8 @@ def lines(found: Sequence[Tried]) -> Iterator[str]:
 
 def main() -> None:
     found = [try_family(family) for family in (*FAMILIES, *STRANGERS)]
-    found.sort(key=lambda each: get_args(Standing).index(each.standing))
-    FILE.write_text(
+    found.sort(key=lambda each: get_args(FamilyStanding).index(each.standing))
+    TRIED_FILE.write_text(
         json.dumps([asdict(each) for each in found], indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     page = PAGE.read_text(encoding="utf-8")

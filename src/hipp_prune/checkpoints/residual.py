@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hipp_prune.checkpoints.configs import nested_config
+from hipp_prune.checkpoints.finding import find_tensors
 from hipp_prune.checkpoints.folders import check_output, open_shards
 from hipp_prune.checkpoints.ledger import Savings
 from hipp_prune.checkpoints.pruned import CheckpointReport, write_beyond_neurons
-from hipp_prune.checkpoints.shards import FLOATS, Place, Shard, Values, find_tensors, read_tensor
+from hipp_prune.checkpoints.shards import FLOATS, Place, Shard, Values, read_tensor
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import uneven

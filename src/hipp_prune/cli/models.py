@@ -25,7 +25,6 @@ class Models:
 
 
 def _list() -> None:
-    from hipp_prune.models.family import CAPABILITIES
     from hipp_prune.models.loading import TOYS
     from hipp_prune.models.tried import tried_families
     from hipp_prune.report.terminal import console, print_table
@@ -35,9 +34,9 @@ def _list() -> None:
     print_table("embedded", embedded)
     found = tried_families()
     for title, standing in (("tested", "tested"), ("work by discovery", "by discovery")):
-        rows: list[tuple[str, ...]] = [("family", "model_type", *CAPABILITIES)]
+        rows = [("family", "model_type", "not possible")]
         rows += [
-            (each.name, each.model_type, *("no" if name in each.cannot else "yes" for name in CAPABILITIES))
+            (each.name, each.model_type, ", ".join(each.cannot) or "-")
             for each in found
             if each.standing == standing
         ]
@@ -46,8 +45,9 @@ def _list() -> None:
     refused += [(each.model_type, each.reason) for each in found if each.standing == "refused"]
     print_table("refused", refused)
     console.print(
-        "Any other image-text-to-text model of transformers is taken by its structure; models --check MODEL says what "
-        "is missing. docs/families.md has this table with the reasons.",
+        "Any other image-text-to-text model of transformers is taken by its structure; models --check MODEL says what is "
+        "missing. Of what each family could do (packing, llm-pruner's heads, slicegpt, exports) the tables say what it "
+        "cannot; docs/families.md has them side by side.",
         highlight=False,
     )
 

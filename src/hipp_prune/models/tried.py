@@ -12,9 +12,9 @@ from hipp_prune.errors import CheckpointError
 from hipp_prune.files.reading import read_document
 from hipp_prune.models.family import Capability
 
-FILE = Path(__file__).with_name("tried.json")
+TRIED_FILE = Path(__file__).with_name("tried.json")
 
-Standing = Literal["tested", "by discovery", "refused"]
+FamilyStanding = Literal["tested", "by discovery", "refused"]
 """A row of the table of families; found fit by its structure; or refused before anything is written."""
 
 
@@ -26,7 +26,7 @@ class Tried:
     """transformers' name."""
     name: str
     """As its authors write it; the ``model_type`` of one outside the table."""
-    standing: Standing
+    standing: FamilyStanding
     reason: str = ""
     """Why it is refused."""
     remarks: tuple[str, ...] = ()
@@ -37,4 +37,4 @@ class Tried:
 
 def tried_families() -> tuple[Tried, ...]:
     """The table, tested families first."""
-    return read_document(FILE, tuple[Tried, ...], remedy="reinstall hipp-prune", error=CheckpointError)
+    return read_document(TRIED_FILE, tuple[Tried, ...], remedy="reinstall hipp-prune", error=CheckpointError)
