@@ -29,15 +29,39 @@ _SMALL: dict[str, Any] = {
     "pad_token_id": None, "bos_token_id": None, "eos_token_id": None, "head_size": 8,
     "mrope_section": [2, 1, 1],
 }  # fmt: skip
+_SECTIONS = {
+    "rope_parameters": {
+        "rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 1, 1], "partial_rotary_factor": 1.0,
+    }
+}  # fmt: skip
 _OWN: dict[str, dict[str, Any]] = {
     "llava_onevision": {"image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]]},
-    "gemma4": {"audio_config": None, "text_config": {"layer_types": ["sliding_attention", "full_attention"]}},
+    "gemma3": {"mm_tokens_per_image": 4},
+    "gemma4": {
+        "audio_config": None,
+        "text_config": {"layer_types": ["sliding_attention", "full_attention"]},
+        "vision_config": {"pooling_kernel_size": 2},
+    },
+    "glm4v": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
+    "paligemma": {"hidden_size": 32, "projection_dim": 32},
+    "qwen3_5": {
+        "text_config": {
+            **_SECTIONS,
+            "layer_types": ["linear_attention", "full_attention"],
+            "linear_key_head_dim": 8,
+            "linear_value_head_dim": 8,
+            "linear_num_key_heads": 2,
+            "linear_num_value_heads": 4,
+        },
+        "vision_config": {"num_position_embeddings": 64},
+    },
     "paddleocr_vl": {
         "text_config": {
             "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 1, 1]}
         }
     },
     "minicpmv4_6": {"text_config": {"layer_types": ["full_attention", "full_attention"]}},
+    "minicpmv4_7": {"text_config": {"layer_types": ["linear_attention", "full_attention"]}},
 }
 """What a family needs beyond smaller sizes."""
 _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -58,6 +82,7 @@ _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
         "PixtralImageProcessorPil",
         {"size": {"longest_edge": 84}, "patch_size": {"height": 14, "width": 14}},
     ),
+    "paligemma": ("SiglipImageProcessorPil", {"size": {"height": 56, "width": 56}, "image_seq_length": 16}),
     "vipllava": (
         "CLIPImageProcessorPil",
         {"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56}},
@@ -67,6 +92,8 @@ _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
 _SETTINGS: dict[str, dict[str, Any]] = {
     "aya_vision": {"img_size": 56, "patch_size": 28},
     "deepseek_vl": {"num_image_tokens": 16},
+    "gemma3": {"image_seq_length": 4},
+    "gemma4": {"image_seq_length": 16},
     "idefics2": {"image_seq_len": 4},
     "janus": {"num_image_tokens": 16},
     "lighton_ocr": {"patch_size": 14, "spatial_merge_size": 2},
@@ -77,6 +104,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     },
     "llava_onevision": {"num_image_tokens": 16, "vision_feature_select_strategy": "full"},
     "mistral3": {"patch_size": 14, "spatial_merge_size": 2},
+    "paligemma": {"image_seq_length": 16},
     "qianfan_ocr": {"image_seq_length": 4},
     "vipllava": {
         "patch_size": 14,
@@ -92,6 +120,11 @@ _TOKENS: dict[str, dict[str, str]] = {
         "img_line_break_token": "<|IMG_LINE_BREAK|>",
     },
     "deepseek_vl": {"image_token": "<image_placeholder>"},
+    "gemma3": {
+        "image_token": "<image_soft_token>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>",
+    },
+    "gemma4": {"image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>"},
+    "glm4v": {"image_token": "<|image|>"},
     "janus": {
         "image_token": "<image_placeholder>", "boi_token": "<begin_of_image>", "eoi_token": "<end_of_image>",
     },
@@ -101,20 +134,31 @@ _TOKENS: dict[str, dict[str, str]] = {
         "image_end_token": "</image>", "slice_start_token": "<slice>", "slice_end_token": "</slice>",
         "image_id_start_token": "<image_id>", "image_id_end_token": "</image_id>",
     },
+    "minicpmv4_7": {
+        "image_token": "<unk>", "video_token": "<video>", "image_start_token": "<image>",
+        "image_end_token": "</image>", "slice_start_token": "<slice>", "slice_end_token": "</slice>",
+        "image_id_start_token": "<image_id>", "image_id_end_token": "</image_id>",
+    },
     "mistral3": {"image_token": "[IMG]"},
     "paddleocr_vl": {"image_token": "<|IMAGE_PLACEHOLDER|>"},
     "qianfan_ocr": {
         "context_image_token": "<IMG_CONTEXT>", "start_image_token": "<img>", "end_image_token": "</img>",
     },
-    "qwen3_vl": {"image_token": "<|image_pad|>"},
+    "qwen3_5": {"image_token": "<|image_pad|>"},
     "video_llama_3": {"image_token": "<|image_pad|>"},
 }  # fmt: skip
 """Names under which a family's tokenizer has its marks, as its checkpoints on the hub say."""
-_PLACEHOLDERS = {"aya_vision": "<image>", "qianfan_ocr": "<image>"}
+_PLACEHOLDERS = {
+    "aya_vision": "<image>", "qianfan_ocr": "<image>", "gemma3": "<start_of_image>",
+    "qwen3_5": "<|vision_start|><|image_pad|><|vision_end|>",
+    "glm4v": "<|begin_of_image|><|image|><|end_of_image|>",
+}  # fmt: skip
 """What the template writes for a picture, where it is not the image token."""
+_WITHOUT_TEMPLATE = {"paligemma"}
+"""Families whose processor writes the prompt itself, and their own ``<bos>`` into it."""
 _ADDED = (
     "<image>", "[IMG]", "[IMG_BREAK]", "[IMG_END]", "<fake_token_around_image>", "<end_of_utterance>",
-    "<|START_OF_IMG|>", "<|END_OF_IMG|>", "TILE_GLOBAL", "TILE",
+    "<|START_OF_IMG|>", "<|END_OF_IMG|>", "TILE_GLOBAL", "TILE", "<|begin_of_image|>", "<|end_of_image|>",
 )  # fmt: skip
 
 
@@ -130,6 +174,8 @@ def tiny_stranger(tmp: Path, model_type: str, **options: Any) -> Path:
     tokenizer = deepcopy(_qwen_tokenizer(_ADDED))
     tokenizer.add_tokens(list(tokens.values()), special_tokens=True)
     tokenizer._set_model_specific_special_tokens(tokens)
+    if model_type in _WITHOUT_TEMPLATE:
+        tokenizer.add_special_tokens({"bos_token": "<bos>"})
     image = tokens.get("image_token") or tokens.get("context_image_token", "<image>")
     config_class: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
     settings = _merged(_shrunk(config_class().to_dict(), len(tokenizer)), _OWN.get(model_type, {}))
@@ -138,8 +184,10 @@ def tiny_stranger(tmp: Path, model_type: str, **options: Any) -> Path:
         if name in settings or hasattr(config_class, name):
             settings[name] = tokenizer.convert_tokens_to_ids(image)
     settings["tie_word_embeddings"] = False
+    settings["text_config"] = {**settings["text_config"], "eos_token_id": tokenizer.eos_token_id}
     name, arguments = options.pop("processor", None) or _processor(model_type)
-    template = _CHATML.replace("IMAGE", _PLACEHOLDERS.get(model_type, image))
+    template: str | None = _CHATML.replace("IMAGE", _PLACEHOLDERS.get(model_type, image))
+    template = None if model_type in _WITHOUT_TEMPLATE else template
     seed = options.pop("seed", 0)
     model_class = getattr(transformers, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[model_type])
     pil = name.endswith("Pil")

@@ -9,7 +9,7 @@ BPE), trained on a handful of sentences: every string can be encoded, and common
 import json
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def tiny_llava(tmp: Path, *, blocks: int = 2, seed: int = 0, tied: bool = False,
             ``chat_template`` (``None`` writes none), ``name`` (folder name), ``dtype`` (float32).
     """
     tokenizer = _llama_tokenizer(("<image>", "<pad>"))
-    text = _text_config("llama", tokenizer, blocks, options, num_key_value_heads=4)
+    text = _text_config(options.pop("backbone", "llama"), tokenizer, blocks, options, num_key_value_heads=4)
     text["mlp_bias"] = options.pop("mlp_bias", False)
     config = transformers.LlavaConfig(
         vision_config=_clip_vision(),
@@ -133,6 +133,29 @@ def tiny_qwen2_vl(tmp: Path, *, blocks: int = 2, seed: int = 0, tied: bool = Fal
     options.setdefault("chat_template", _CHATML.replace("IMAGE", CHATML_IMAGE))
     return _save(
         tmp, "qwen2_vl", transformers.Qwen2VLForConditionalGeneration, config, tokenizer,
+        _qwen_image_processor(), seed, {}, options,
+    )  # fmt: skip
+
+
+def tiny_qwen3_vl(tmp: Path, *, blocks: int = 2, seed: int = 0, tied: bool = True, **options: Any) -> Path:
+    """Builds a Qwen3-VL-like model, whose tower's first block gives features behind the first language block."""
+    tokenizer = _qwen_tokenizer()
+    text = _text_config("qwen3_vl_text", tokenizer, blocks, options, num_key_value_heads=2, head_dim=8)
+    text["rope_parameters"] = {
+        "rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 1, 1], "mrope_interleaved": True,
+    }  # fmt: skip
+    text["tie_word_embeddings"] = tied
+    vision = {
+        "depth": 3, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 14,
+        "spatial_merge_size": 2, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1],
+        "out_hidden_size": text["hidden_size"],
+    }  # fmt: skip
+    config = transformers.Qwen3VLConfig(
+        vision_config=vision, text_config=text, tie_word_embeddings=tied, **_qwen_image_ids(tokenizer)
+    )
+    options.setdefault("chat_template", _CHATML.replace("IMAGE", CHATML_IMAGE))
+    return _save(
+        tmp, "qwen3_vl", transformers.Qwen3VLForConditionalGeneration, config, tokenizer,
         _qwen_image_processor(), seed, {}, options,
     )  # fmt: skip
 
@@ -250,15 +273,57 @@ def tiny_mistral3(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any) 
     )  # fmt: skip
 
 
+def _from_defaults(model_type: str, tmp: Path, **options: Any) -> Path:
+    """Builds a model from its family's own configuration made small."""
+    from tests.strangers import tiny_stranger
+
+    return tiny_stranger(tmp, model_type, **options)
+
+
+def tiny_pixtral(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any) -> Path:
+    """Builds a Pixtral-like model under LLaVA's name: a token a patch, a mark behind each row."""
+    tokenizer = _qwen_tokenizer(("[IMG]", "[IMG_BREAK]", "[IMG_END]"))
+    vision = {
+        "model_type": "pixtral", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "head_dim": 16, "image_size": 112, "patch_size": 14,
+    }  # fmt: skip
+    config = transformers.LlavaConfig(
+        vision_config=vision,
+        text_config=_text_config(
+            "mistral", tokenizer, blocks, options, num_key_value_heads=2, sliding_window=None
+        ),
+        image_token_index=tokenizer.convert_tokens_to_ids("[IMG]"),
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+        tie_word_embeddings=False,
+    )
+    processor = transformers.PixtralImageProcessorPil(
+        size={"longest_edge": 56}, patch_size={"height": 14, "width": 14}
+    )
+    options.setdefault("chat_template", _CHATML.replace("IMAGE", "[IMG]"))
+    return _save(
+        tmp, "pixtral", transformers.LlavaForConditionalGeneration, config, tokenizer, processor, seed,
+        {"patch_size": 14, "spatial_merge_size": 1, "processor_class": "PixtralProcessor"}, options,
+    )  # fmt: skip
+
+
 FAMILIES: dict[str, Callable[..., Path]] = {
     "llava": tiny_llava,
     "qwen2_5_vl": tiny_qwen2_5_vl,
     "qwen2_vl": tiny_qwen2_vl,
+    "qwen3_vl": tiny_qwen3_vl,
     "idefics3": tiny_idefics3,
     "smolvlm": tiny_smolvlm,
     "internvl": tiny_internvl,
     "llava_next": tiny_llava_next,
     "mistral3": tiny_mistral3,
+    "pixtral": tiny_pixtral,
+    "gemma3": partial(_from_defaults, "gemma3"),
+    "paligemma": partial(_from_defaults, "paligemma"),
+    "llava_onevision": partial(_from_defaults, "llava_onevision"),
+    "glm4v": partial(_from_defaults, "glm4v"),
+    "qwen3_5": partial(_from_defaults, "qwen3_5"),
+    "aya_vision": partial(_from_defaults, "aya_vision"),
 }
 """A builder for every family in the table of supported models."""
 

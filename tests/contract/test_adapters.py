@@ -11,12 +11,14 @@ import pytest
 import torch
 import transformers
 from torch import Tensor
-from transformers import AutoImageProcessor, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
 from hipp_prune.errors import QuestionError
 from hipp_prune.models import SUPPORTED, load_model
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures, PackedBatch
+from hipp_prune.models.processor import Processor
+from hipp_prune.models.stock import stock_processor
 from hipp_prune.questions.question import Question
 from tests.tiny import FAMILIES, tiny_image
 from tests.tolerance import assert_agree, assert_clear
@@ -62,10 +64,41 @@ def _logits(adapter: Adapter, batch: Batch | PackedBatch, used: list[ImageFeatur
         return adapter.answer_logits(batch, used)
 
 
+WHOLE = ("gemma3", "paligemma", "llava_onevision", "glm4v", "qwen3_5", "aya_vision")
+"""Families whose stock processor is called the plain way; the others' parts are, since they want torchvision."""
+
+
+def whole_processor(folder: Path) -> Any:
+    """transformers' processor of a checkpoint, from its files."""
+    config = AutoConfig.from_pretrained(folder)
+    template = SUPPORTED[config.model_type].chat_template
+    return stock_processor(config, Processor.load(folder, config, template=template), folder)
+
+
+def packs(family: str) -> bool:
+    return "packing" not in SUPPORTED[family].cannot
+
+
 def stock_logits(model: Any, folder: Path, family: str, batch: Batch, image: Path | None) -> Tensor:
     """Logits after the last token of a single question, by the stock model from pixels."""
     inputs: dict[str, Any] = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    if image is not None:
+    if family == "gemma3":
+        inputs["token_type_ids"] = (batch.input_ids == model.config.image_token_id).int()
+    if family == "paligemma":
+        said = batch.forced[0] if batch.forced else 0
+        inputs["token_type_ids"] = torch.ones_like(batch.input_ids)
+        inputs["token_type_ids"][:, : batch.input_ids.shape[1] - said] = 0
+    if image is not None and family in WHOLE:
+        whole = whole_processor(folder)
+        text = whole.apply_chat_template(
+            conversation("Is it?"), chat_template=template(folder), tokenize=False
+        )
+        made = whole(images=[IMAGES[image]], text=[text], return_tensors="pt")
+        own = ("pixel_values", "image_grid_thw", "image_sizes", "batch_num_images")
+        inputs |= {key: made[key] for key in own if key in made}
+        if "image_grid_thw" in inputs:
+            inputs["mm_token_type_ids"] = (batch.input_ids == model.config.image_token_id).int()
+    elif image is not None:
         processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
         pixels = processor([IMAGES[image]], return_tensors="pt", **IMAGE_OPTIONS.get(family, {}))
         wanted = ("pixel_values", "pixel_attention_mask", "image_grid_thw", "image_sizes")
@@ -75,6 +108,17 @@ def stock_logits(model: Any, folder: Path, family: str, batch: Batch, image: Pat
     with torch.no_grad():
         logits: Tensor = model(**inputs).logits[:, -1]
     return logits
+
+
+def conversation(prompt: str) -> list[Any]:
+    return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}]
+
+
+def template(folder: Path) -> str:
+    """The checkpoint's, or where it has none its family's."""
+    config = AutoConfig.from_pretrained(folder)
+    own = SUPPORTED[config.model_type].chat_template
+    return Processor.load(folder, config, template=own).chat_template
 
 
 def pixtral_processor() -> Any:
@@ -91,7 +135,7 @@ def pixtral_processor() -> Any:
 
 def stock_replacement(folder: Path, family: str, adapter: Adapter) -> Callable[[dict[str, Any]], str]:
     """The stock processor's own text for one image; its class is not initialised where that needs torchvision."""
-    name = PROCESSOR_MAPPING_NAMES[family]
+    name = "PixtralProcessor" if family == "pixtral" else PROCESSOR_MAPPING_NAMES[family]
     processor_class = pixtral_processor() if name == "PixtralProcessor" else getattr(transformers, name)
     stock = processor_class.__new__(processor_class)
     token = adapter.processor.tokenizer.convert_ids_to_tokens(adapter._image_token)
@@ -149,6 +193,19 @@ class TestAdapter:
     def test_token_ids_equal_the_stock_processors(
         self, adapter: Adapter, folder: Path, family: str, features: dict[Path, ImageFeatures]
     ) -> None:
+        if family in WHOLE:
+            whole = whole_processor(folder)
+            for prompt, image in ((prompt, image) for prompt, image in PROMPTS if image is not None):
+                text = whole.apply_chat_template(
+                    conversation(prompt),
+                    chat_template=template(folder),
+                    add_generation_prompt=True,
+                    tokenize=False,
+                )
+                made = whole(images=[IMAGES[image]], text=[text], return_tensors="pt")
+                ours = adapter.encode([question(prompt, image)], features)[0].input_ids
+                assert torch.equal(ours, made["input_ids"])
+            return
         replacement = stock_replacement(folder, family, adapter)
         options = IMAGE_OPTIONS.get(family, {})
         if family in ("idefics3", "smolvlm"):
@@ -227,9 +284,9 @@ class TestAdapter:
     ) -> None:
         batch, _ = adapter.encode([QUESTIONS[2]], features)
         (image,) = torch.nonzero(batch.image_mask[0], as_tuple=True)
-        assert bool(adapter._markers) == bool(batch.marker_mask.any())
+        assert bool(len(adapter._marker_ids)) == bool(batch.marker_mask.any())
         if adapter._markers:
-            assert batch.marker_mask[0, image[0] - 1] or family == "mistral3", (
+            assert batch.marker_mask[0, image[0] - 1] or family in ("mistral3", "pixtral"), (
                 "its rows have marks behind them only"
             )
             assert batch.marker_mask[0, image[-1] + 1]
@@ -326,13 +383,14 @@ class TestAdapter:
         assert other.shape.fingerprint != adapter.shape.fingerprint
 
     def test_packed_answers_equal_unpacked_ones(
-        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+        self, adapter: Adapter, family: str, features: dict[Path, ImageFeatures]
     ) -> None:
         alone = torch.cat([_logits(adapter, *adapter.encode([asked], features)) for asked in SHARING])
         packed, used = adapter.pack(SHARING, features)
-        assert isinstance(packed, PackedBatch), "every family of the table packs"
-        assert len(packed.input_ids) == 4
-        assert packed.images == (0, 1)
+        assert isinstance(packed, PackedBatch) == packs(family), "a family packs, or declares that it cannot"
+        if isinstance(packed, PackedBatch):
+            assert len(packed.input_ids) == 4
+            assert packed.images == (0, 1)
         assert_agree(_logits(adapter, packed, used), alone)
 
     def test_the_order_of_packed_questions_does_not_matter(
@@ -352,13 +410,13 @@ class TestAdapter:
         assert_agree(_logits(adapter, *adapter.pack(asked, features)), expected)
 
     def test_packed_answers_under_eager_attention(
-        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+        self, adapter: Adapter, family: str, features: dict[Path, ImageFeatures]
     ) -> None:
         expected = _logits(adapter, *adapter.pack(SHARING, features))
         try:
             adapter.model.set_attn_implementation("eager")
             packed, used = adapter.pack(SHARING, features)
-            assert isinstance(packed, PackedBatch)
+            assert isinstance(packed, PackedBatch) == packs(family)
             logits = _logits(adapter, packed, used)
         finally:
             adapter.model.set_attn_implementation("sdpa")
@@ -377,7 +435,7 @@ class TestAdapter:
                 assert_agree(along[said : said + 1], stock_logits(stock, folder, family, batch, asked.image))
 
     def test_packed_forced_answers_equal_unpacked_ones(
-        self, adapter: Adapter, features: dict[Path, ImageFeatures]
+        self, adapter: Adapter, family: str, features: dict[Path, ImageFeatures]
     ) -> None:
         texts = (
             "a red cup",
@@ -398,8 +456,8 @@ class TestAdapter:
             ]
         )
         packed, used = adapter.pack(SHARING, features, forced)
-        assert isinstance(packed, PackedBatch)
-        assert len(packed.input_ids) == 4
+        assert isinstance(packed, PackedBatch) == packs(family)
+        assert len(packed.input_ids) == (4 if packs(family) else len(SHARING))
         assert len(alone) == sum(len(answer) + 1 for answer in forced)
         assert_agree(_logits(adapter, packed, used), alone)
         batch, used = adapter.encode(SHARING, features, forced)

@@ -7,6 +7,9 @@ a time, and only for rows that count: no [H, T, T] ever exists. The vision tower
 Which tokens count (a decision where the paper is silent): text tokens behind the *last* image token, so that
 each of them sees all of V and their masses can be compared, also with several images. Padding and the
 image's own start and end markers do not count.
+
+A block without softmax attention (the linear attention of Qwen3.5) pays none that could be measured: it gets the mean
+of those that have it, so that nothing is held for it or against it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -107,15 +110,18 @@ class RecordedMass:
         Raises:
             UnsupportedModelError: if a block did not attend through the registered function.
         """
-        missing = [block.name for block in self._blocks if block.attention not in self._totals]
+        attending = {block.name: block.attention for block in self._blocks if block.attention is not None}
+        missing = [name for name, attention in attending.items() if attention not in self._totals]
         if missing:
             raise UnsupportedModelError(
                 f"visual sensitivity needs attention that follows transformers' AttentionInterface, but "
                 f"{missing[0]} did not call it; use a stock implementation of the model"
             )
-        totals = [self._totals[block.attention].to("cpu", torch.float64) for block in self._blocks]
+        found = {name: self._totals[each].to("cpu", torch.float64) for name, each in attending.items()}
+        mean = torch.stack(list(found.values()), dim=-1).mean(-1)
         return VisualSensitivity(
-            total=torch.stack(totals, dim=-1), count=self._counted.any(1).sum().to("cpu", torch.float64)
+            total=torch.stack([found.get(block.name, mean) for block in self._blocks], dim=-1),
+            count=self._counted.any(1).sum().to("cpu", torch.float64),
         )
 
 
@@ -206,9 +212,9 @@ def record_visual(model: PreTrainedModel, blocks: Sequence[Block], batch: Batch)
             undo.callback(setattr, config, "_attn_implementation_internal", config._attn_implementation)
             # the public setter would also reach sub-configurations, and so perhaps the vision tower
             config._attn_implementation_internal = ATTENTION
-        for block in blocks:
-            _RECORDERS[block.attention] = recorded
-            undo.callback(_RECORDERS.pop, block.attention, None)
+        for attention in filter(None, (block.attention for block in blocks)):
+            _RECORDERS[attention] = recorded
+            undo.callback(_RECORDERS.pop, attention, None)
         yield recorded
 
 
@@ -219,5 +225,6 @@ def _language_configs(model: PreTrainedModel, blocks: Sequence[Block]) -> list[P
     for depth in range(1, len(path)):
         module = model.get_submodule(".".join(path[:depth]))
         owner = module if isinstance(module, PreTrainedModel) else owner
-    candidates = [cast(PreTrainedConfig, module.config) for module in (owner, *(b.attention for b in blocks))]
+    attentions = [block.attention for block in blocks if block.attention is not None]
+    candidates = [cast(PreTrainedConfig, module.config) for module in (owner, *attentions)]
     return list({id(config): config for config in candidates}.values())

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING_NAMES
+
 from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.checkpoints.ledger import CARD_FILE, PLAN_FILE, PRUNED_SECTION, read_savings
 from hipp_prune.errors import CheckpointError
@@ -34,6 +36,12 @@ pipeline_tag: image-text-to-text
 tags: [hipp-prune, pruning, structured-pruning]
 ---
 """
+
+_TORCHVISION = (
+    "This family's `AutoProcessor` takes videos too, and asks for torchvision: install the one that belongs to your "
+    "torch (`pip install torchvision`; without a GPU both with `--index-url https://download.pytorch.org/whl/cpu`). "
+    "hipp-prune itself does without."
+)
 
 
 def write_card(folder: Path, name: str, remarks: Sequence[str] = ()) -> None:
@@ -61,6 +69,7 @@ def write_card(folder: Path, name: str, remarks: Sequence[str] = ()) -> None:
         f"{_BEGIN}\nNot measured yet.\n{_END}",
         "## How to load it",
         _loading(remote_code="auto_map" in config),
+        *([_TORCHVISION] if config["model_type"] in VIDEO_PROCESSOR_MAPPING_NAMES else []),
     ]
     (folder / CARD_FILE).write_text(_HEAD + "\n" + "\n\n".join(sections) + "\n", encoding="utf-8")
 

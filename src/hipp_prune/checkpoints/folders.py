@@ -46,7 +46,7 @@ def open_shards(source: Path) -> list[Shard]:
     if (source / INDEX).is_file():
         index = read_index(source)
         shards = [read_shard(source / name, hub_names=hub_names) for name in index.files]
-        held = {shard.path.name: [entry.name for entry in shard.entries] for shard in shards}
+        held = {shard.path.name: [entry.original for entry in shard.entries] for shard in shards}
         check_index(source, index, held)
         missing = index.weight_map.keys() - {name for names in held.values() for name in names}
         if missing:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from hipp_prune.checkpoints.finding import find_tensors
 from hipp_prune.checkpoints.folders import check_output, open_shards
 from hipp_prune.checkpoints.ledger import Savings
 from hipp_prune.checkpoints.pruned import CheckpointReport, pruned_config, write_beyond_neurons
-from hipp_prune.checkpoints.shards import Change, Cut, Fitted, find_tensors
+from hipp_prune.checkpoints.shards import Change, Cut, Fitted
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.plans.plan import Plan

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hipp_prune.checkpoints.configs import nested_config
+from hipp_prune.checkpoints.finding import find_tensors
 from hipp_prune.checkpoints.folders import check_output, open_shards
 from hipp_prune.checkpoints.ledger import Savings
 from hipp_prune.checkpoints.pruned import CheckpointReport, write_beyond_neurons
-from hipp_prune.checkpoints.shards import FLOATS, Place, Shard, Values, find_tensors, read_tensor
+from hipp_prune.checkpoints.shards import FLOATS, Place, Shard, Values, read_tensor
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import uneven
@@ -84,6 +85,7 @@ def touching(adapter: Adapter) -> dict[str, Touch]:
             f"{type(model).__name__}: its images hold features that no linear writes (image_newline), which slicing "
             "does not know; expected images that are the projector's output, as in LLaVA-1.5 or Qwen2.5-VL"
         )
+    _check_blocks(adapter)
     embeddings = model.get_input_embeddings().weight
     found = {name: Touch(columns=0) for name, weight in parameters.items() if weight is embeddings}
     try:
@@ -95,6 +97,36 @@ def touching(adapter: Adapter) -> dict[str, Touch]:
     for index, block in enumerate(adapter.blocks):
         found |= _block_touches(block.name, 2 * index, last=index == len(adapter.blocks) - 1)
     return {name: touch for name, touch in found.items() if name in parameters}
+
+
+def _check_blocks(adapter: Adapter) -> None:
+    """Refuses what the sliced block does not compute: more norms than two, other norms, images behind later blocks.
+
+    Raises:
+        UnsupportedModelError: saying which.
+    """
+    model = adapter.model
+    known = {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"}
+    for block in adapter.blocks:
+        layer = model.get_submodule(block.name)
+        parts = {name for name, part in layer.named_children() if any(True for _ in part.parameters())}
+        if parts != known:
+            raise UnsupportedModelError(
+                f"{type(model).__name__}: expected blocks of {', '.join(sorted(known))}, found "
+                f"{', '.join(sorted(parts))} in {block.name}, which slicing does not know"
+            )
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            norm: Any = layer.get_submodule(name)
+            ones = torch.ones_like(norm.weight)
+            if not torch.allclose(norm(ones).float(), norm.weight.float(), rtol=1e-2, atol=1e-4):
+                raise UnsupportedModelError(
+                    f"{type(model).__name__}: expected norms that multiply by their weights, found "
+                    f"{type(norm).__name__} in {block.name}, which slicing does not know"
+                )
+    if getattr(model.config.vision_config, "deepstack_visual_indexes", None):
+        raise UnsupportedModelError(
+            f"{type(model).__name__}: its images are added behind the first blocks too, where slicing has another basis"
+        )
 
 
 def _block_touches(block: str, place: int, *, last: bool) -> dict[str, Touch]:

@@ -8,7 +8,7 @@ header of dtypes, shapes and offsets, and the tensors one after another.
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader, BufferedWriter
 from math import prod
 from pathlib import Path
@@ -38,6 +38,9 @@ _FLAT_TOWER = re.compile(
 )
 """Where transformers 5 leaves out a part of the names of CLIP's tensors."""
 
+_FUSED = re.compile(r"\blayers\.\d+\.mlp\.gate_up_proj\.(weight|bias)$")
+"""Gate and up projection of a dense MLP in one matrix (Phi-3, GLM-4V)."""
+
 
 def stored_name(name: str) -> str:
     """The hub's name of a tensor in a model with a CLIP or SigLIP tower, which transformers 4 and 5 both know."""
@@ -57,6 +60,26 @@ class Entry:
     begin: int
     """Offset of its first byte in the file."""
     num_bytes: int
+    fused: str | None = None
+    """The tensor of the file that this is half of (``gate_up_proj``); both halves have its ``stored`` name."""
+
+    @property
+    def original(self) -> str:
+        """The name of the file's tensor."""
+        return self.fused or self.name
+
+    def halves(self) -> tuple["Entry", ...]:
+        """A fused gate and up projection as two tensors, the gate's rows before the up's; any other as it is."""
+        if not _FUSED.search(self.name) or self.shape[0] % 2:
+            return (self,)
+        shape, size = (self.shape[0] // 2, *self.shape[1:]), self.num_bytes // 2
+        return tuple(
+            replace(
+                self, name=self.name.replace("gate_up", part), shape=shape, begin=self.begin + index * size,
+                num_bytes=size, fused=self.name,
+            )
+            for index, part in enumerate(("gate", "up"))
+        )  # fmt: skip
 
 
 class Change(Protocol):
@@ -192,8 +215,11 @@ def read_shard(path: Path, *, hub_names: bool = True) -> Shard:
     )
     tensors = check_value(header, dict[str, _Stored], where=str(path), remedy=REMEDY, error=CheckpointError)
     entries = [
-        _entry(name, stored_name(name) if hub_names else name, info, data_begin=8 + length)
+        half
         for name, info in tensors.items()
+        for half in _entry(
+            name, stored_name(name) if hub_names else name, info, data_begin=8 + length
+        ).halves()
     ]
     return Shard(path=path, entries=tuple(sorted(entries, key=lambda entry: entry.begin)), metadata=metadata)
 
@@ -214,58 +240,15 @@ Place = tuple[Shard, Entry]
 """Where a tensor lies in a checkpoint."""
 
 
-def find_tensors(shards: Sequence[Shard], tensors: Mapping[str, Tensor]) -> dict[str, Place]:
-    """Where a checkpoint holds a loaded model's tensors, whose names transformers may have changed.
-
-    Of the tensors of the same shape those are compared that share the longest end of their name; content decides.
-
-    Args:
-        shards: of the checkpoint.
-        tensors: the model's, by name, unchanged since they were loaded.
-
-    Raises:
-        CheckpointError: if a tensor is not there exactly once.
-    """
-    return {name: _find(shards, name, tensor.detach()) for name, tensor in tensors.items()}
-
-
-def _find(shards: Sequence[Shard], name: str, tensor: Tensor) -> Place:
-    places = [
-        (_common_end(name, entry.name), shard, entry)
-        for shard in shards
-        for entry in shard.entries
-        if entry.shape == tuple(tensor.shape) and entry.dtype in FLOATS
-    ]
-    most = max((common for common, _, _ in places), default=0)
-    found = [
-        (shard, entry)
-        for common, shard, entry in places
-        if common == most and torch.equal(read_tensor((shard, entry)).to(tensor.dtype), tensor.cpu())
-    ]
-    if most == 0 or len(found) != 1:
-        raise CheckpointError(
-            f"expected the checkpoint to hold the model's {name} once, found it {len(found) if most else 0} times; "
-            "give a floating-point checkpoint, before quantising or fusing it"
-        )
-    return found[0]
-
-
-def _common_end(name: str, other: str) -> int:
-    """How many dotted parts two names end with in common."""
-    count = 0
-    for mine, its in zip(reversed(name.split(".")), reversed(other.split(".")), strict=False):
-        if mine != its:
-            break
-        count += 1
-    return count
-
-
 def read_tensor(place: Place) -> Tensor:
     """One tensor of a checkpoint."""
     shard, entry = place
     with safe_open(shard.path, framework="pt") as file:
-        stored: Tensor = file.get_tensor(entry.name)
-    return stored
+        stored: Tensor = file.get_tensor(entry.original)
+    if entry.fused is None:
+        return stored
+    gate, up = stored.chunk(2)
+    return gate if entry.name.replace("gate", "gate_up") == entry.fused else up
 
 
 def write_shard(
@@ -287,7 +270,7 @@ def write_shard(
     Returns:
         Bytes of the tensors written, measured on the file, without the header.
     """
-    values = values or {}
+    values = _whole(shard, values or {})
     kept = _kept(shard, values, dropped)
     header = _header(shard.metadata, kept, _shapes(kept, changes), values)
     with shard.path.open("rb") as source, target.open("wb") as file:
@@ -313,14 +296,41 @@ def changed_bytes(
         values: as for ``write_shard``.
         dropped: as for ``write_shard``.
     """
+    values = _whole(shard, values)
     kept = _kept(shard, values, dropped)
     shapes = _shapes(kept, changes)
     copied = sum(_scaled(entry, shapes[entry.name]) for entry in kept)
     return copied + sum(len(value.content) for value in values.values())
 
 
+def _whole(shard: Shard, values: Mapping[str, Values]) -> dict[str, Values]:
+    """New values, those of the halves of a fused tensor put together; a half without one keeps its own."""
+    fused: dict[str, list[Entry]] = {}
+    for entry in shard.entries:
+        if entry.fused is not None:
+            fused.setdefault(entry.fused, []).append(entry)
+    whole = dict(values)
+    for name, halves in fused.items():
+        if any(half.name in values for half in halves):
+            parts = [
+                whole.pop(half.name, None) or Values.of(read_tensor((shard, half)), half.dtype)
+                for half in halves
+            ]
+            rows = sum(part.shape[0] for part in parts)
+            whole[name] = Values(
+                dtype=parts[0].dtype,
+                shape=(rows, *parts[0].shape[1:]),
+                content=b"".join(part.content for part in parts),
+            )
+    return whole
+
+
 def _kept(shard: Shard, values: Mapping[str, Values], dropped: Collection[str]) -> list[Entry]:
-    return [entry for entry in shard.entries if entry.name not in values and entry.name not in dropped]
+    return [
+        entry
+        for entry in shard.entries
+        if not {entry.name, entry.original} & values.keys() and entry.name not in dropped
+    ]
 
 
 def _shapes(kept: Sequence[Entry], changes: Mapping[str, Change]) -> dict[str, tuple[int, ...]]:
@@ -334,18 +344,18 @@ def _header(
     shapes: Mapping[str, tuple[int, ...]],
     values: Mapping[str, Values],
 ) -> bytes:
-    """The header's bytes, padded so that the tensors begin at a multiple of eight."""
+    """The header's bytes, padded so that the tensors begin at a multiple of eight; halves are one tensor again."""
     content: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
     tensors = [(e.stored, e.dtype, shapes[e.name], _scaled(e, shapes[e.name])) for e in entries]
     tensors += [(name, value.dtype, value.shape, len(value.content)) for name, value in values.items()]
     offset = 0
     for name, dtype, shape, size in tensors:
-        content[name] = {
-            "dtype": dtype,
-            "shape": list(shape),
-            "data_offsets": [offset, offset + size],
-        }
+        told = content.setdefault(
+            name, {"dtype": dtype, "shape": [0, *shape[1:]], "data_offsets": [offset, 0]}
+        )
+        told["shape"] = [told["shape"][0] + shape[0], *shape[1:]] if shape else []
         offset += size
+        told["data_offsets"][1] = offset
     text = json.dumps(content, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text

@@ -25,18 +25,29 @@ class Models:
 
 
 def _list() -> None:
-    from hipp_prune.models import SUPPORTED, TOYS
+    from hipp_prune.models.loading import TOYS
+    from hipp_prune.models.tried import tried_families
     from hipp_prune.report.terminal import console, print_table
 
     embedded = [("name", "what")]
     embedded += [(name, "trained by `hipp-prune toy train`, ships with the package") for name in TOYS]
     print_table("embedded", embedded)
-    families = [("family", "model_type", "tested")]
-    families += [(family.name, family.model_type, family.tested) for family in SUPPORTED.values()]
-    print_table("supported, by path or hub name", families)
+    found = tried_families()
+    for title, standing in (("tested", "tested"), ("work by discovery", "by discovery")):
+        rows = [("family", "model_type", "not possible")]
+        rows += [
+            (each.name, each.model_type, ", ".join(each.cannot) or "-")
+            for each in found
+            if each.standing == standing
+        ]
+        print_table(title, rows)
+    refused = [("model_type", "why")]
+    refused += [(each.model_type, each.reason) for each in found if each.standing == "refused"]
+    print_table("refused", refused)
     console.print(
-        "Any other image-text-to-text model of transformers loads if its language blocks have gate/up/down MLPs "
-        "and its forward takes encoded images; models --check MODEL says what is missing.",
+        "Any other image-text-to-text model of transformers is taken by its structure; models --check MODEL says what is "
+        "missing. Of what each family could do (packing, llm-pruner's heads, slicegpt, exports) the tables say what it "
+        "cannot; docs/families.md has them side by side.",
         highlight=False,
     )
 

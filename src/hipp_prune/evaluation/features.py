@@ -59,7 +59,7 @@ def encode_image_files(
         with torch.inference_mode():
             encoded = adapter.encode_images([read_image(path) for path in missing])
         for path, image in zip(missing, encoded, strict=True):
-            room -= image.tokens.nbytes
+            room -= image.nbytes
             found[path] = image if room >= 0 or folder is None else _write(image, files[path])
         features.update(found)
         if progress:

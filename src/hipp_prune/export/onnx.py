@@ -26,6 +26,7 @@ from hipp_prune.files.packages import require_packages
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model, structure
 from hipp_prune.models.adapter import Adapter, Batch
+from hipp_prune.models.families import family_of
 from hipp_prune.questions.question import probe
 
 _VISIONS: dict[str, type[nn.Module]] = {
@@ -103,18 +104,29 @@ def write_onnx(source: Path, out: Path, *, force: bool = False, progress: Progre
 def _graphs(source: Path, adapter: Adapter) -> tuple[_Graph, ...]:
     """The three graphs of a model, with small inputs to trace them by; no axis that varies is 0 or 1 long there."""
     model = adapter.model
-    family = model.config.model_type
-    if family not in _VISIONS:
-        raise UnsupportedModelError(
-            f"{source}: expected a model of type {', '.join(_VISIONS)}, found {family}, whose vision tower has no ONNX "
-            "graph here; serve it with transformers or vLLM"
-        )
+    check_vision(source, adapter)
     if not structure.takes_any_mask(model):
         raise UnsupportedModelError(
             f"{source}: expected full attention in every block (attn_implementation sdpa), found sliding windows; the "
             "exported graph would let tokens see too far"
         )
     return (_vision(adapter), _embedding(model), _decoder(adapter))
+
+
+def check_vision(source: Path, adapter: Adapter) -> None:
+    """Refuses a family whose vision tower has no graph.
+
+    Raises:
+        UnsupportedModelError: naming those that have one.
+    """
+    config = adapter.model.config
+    row = family_of(config)
+    family = config.model_type if row is None else row.key
+    if family not in _VISIONS:
+        raise UnsupportedModelError(
+            f"{source}: expected a model of type {', '.join(_VISIONS)}, found {family}, whose vision tower has no ONNX "
+            "graph here; serve it with transformers or vLLM"
+        )
 
 
 def _vision(adapter: Adapter) -> _Graph:

@@ -13,7 +13,7 @@ from hipp_prune.files.manifest import check_all
 from hipp_prune.models import structure
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.devices import SPLIT, parse_device
-from hipp_prune.models.families import SUPPORTED
+from hipp_prune.models.families import SUPPORTED, family_of
 from hipp_prune.models.loading import (
     TOYS,
     check_finite,
@@ -27,7 +27,7 @@ from hipp_prune.models.loading import (
 from hipp_prune.models.processor import Processor
 from hipp_prune.models.refusals import refuse_early
 from hipp_prune.models.stock import CANNOT, stock_processor
-from hipp_prune.models.unlisted import UnlistedAdapter
+from hipp_prune.models.stock_layout import StockLayoutAdapter
 
 __all__ = ["SUPPORTED", "TOYS", "load_model", "loaded"]
 
@@ -70,9 +70,11 @@ def load_model(
     config = read_config(source, trust_remote_code=trust_remote_code)
     model_class = find_class(source, config, trust_remote_code=trust_remote_code)
     beside = companions(source) if isinstance(source, Path) else source
-    processor = Processor.load(beside, config, trust_remote_code=trust_remote_code)
+    family = family_of(config)
+    template = None if family is None else family.chat_template
+    processor = Processor.load(beside, config, template=template, trust_remote_code=trust_remote_code)
     model = load_weights(source, config, model_class, device=target, dtype=dtype)
-    if config.model_type not in SUPPORTED:
+    if family is None or issubclass(family.adapter, StockLayoutAdapter):
         with suppress(*CANNOT):
             processor = replace(processor, stock=stock_processor(config, processor, beside))
     return _adapter(model, processor, source)
@@ -104,17 +106,16 @@ def loaded(model: PreTrainedModel, processor: Any) -> Adapter:
         )
     structure.check_class(type(model))
     structure.check_alike(model.config)
-    structure.check_shallow(model.config)
     check_finite(name, model)
     return _adapter(model, processor if isinstance(processor, Processor) else Processor.of(processor), name)
 
 
 def _adapter(model: PreTrainedModel, processor: Processor, source: Path | str) -> Adapter:
     """The adapter of a model's family; of a family nobody has tested, one by its structure, with a warning."""
-    family = SUPPORTED.get(model.config.model_type)
+    family = family_of(model.config)
     if family is not None:
         return family.adapter(model, processor)
-    adapter = (Adapter if processor.stock is None else UnlistedAdapter)(model, processor)
+    adapter = (Adapter if processor.stock is None else StockLayoutAdapter)(model, processor)
     how = (
         "its prompt could not be given the layout of transformers' processor, and has not been checked"
         if processor.stock is None

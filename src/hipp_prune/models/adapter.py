@@ -4,7 +4,7 @@ Every stage reaches a model only through an ``Adapter``. It wraps a stock ``Auto
 language blocks have gate/up/down MLPs; a family overrides only what differs (see ``models/__init__``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from hipp_prune.errors import ImageError, QuestionError, UnsupportedModelError
 from hipp_prune.models import packing, structure
 from hipp_prune.models.batch import Batch, ImageFeatures
+from hipp_prune.models.fused import split_fused
 from hipp_prune.models.head import logits_at
 from hipp_prune.models.packing import PackedBatch
 from hipp_prune.models.processor import Processor
@@ -29,7 +29,12 @@ from hipp_prune.questions.question import Question
 __all__ = ["Adapter", "Batch", "Block", "ImageFeatures", "PackedBatch"]
 
 _IMAGE_OUTPUTS = {"last_hidden_state", "pooler_output", "hidden_states", "attentions"}
-"""What a vision tower may return: the language model gets ``pooler_output`` alone."""
+"""What a vision tower may return where the language model gets ``pooler_output`` alone."""
+_TOKEN_TYPES = {"mm_token_type_ids", "token_type_ids"}
+"""Forward arguments that are 1 at image tokens: their positions have axes (Qwen), or they see each other (Gemma 3)."""
+DEEPER = "deepstack_features"
+"""Features that are added behind the first blocks: what a tower calls them, and the extra they are kept as, [blocks,
+image tokens, hidden]."""
 
 
 class Adapter:
@@ -59,6 +64,7 @@ class Adapter:
         Raises:
             UnsupportedModelError: naming what the model or its chat template lacks.
         """
+        split_fused(model)
         self.model = model.eval()
         self.processor = processor
         self.blocks = structure.find_blocks(model)
@@ -88,7 +94,7 @@ class Adapter:
 
         Raises:
             ImageError: if a picture cannot be brought into the model's format.
-            UnsupportedModelError: if the model injects images deeper than at its input (Qwen3-VL's deepstack).
+            UnsupportedModelError: if the model's images carry more than features of tokens.
         """
         step = self._images_per_call
         chunks = [images[start : start + step] for start in range(0, len(images), step)]
@@ -272,11 +278,11 @@ class Adapter:
         return {}
 
     @cached_property
-    def _features_as_tensor(self) -> bool:
-        """Whether the stock forward wants all image features as one tensor, not as a list: as it makes them itself."""
+    def _features_form(self) -> tuple[Callable[..., Any], bool]:
+        """How the stock forward makes image features itself: the class that holds them, and whether in one tensor."""
         with torch.no_grad():
             outputs = self._stock_features(self._pixels([Image.new("RGB", (64, 64))]))
-        return torch.is_tensor(outputs.pooler_output)
+        return type(outputs), torch.is_tensor(outputs.pooler_output)
 
     def _pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
         """What the image processor makes of pictures, on the model's device, pixels in its precision."""
@@ -300,7 +306,7 @@ class Adapter:
             sizes = ", ".join(f"{image.width}×{image.height}" for image in images[:4])
             what = str(error).strip().split("\n", maxsplit=1)[0]
             raise ImageError(f"the vision tower cannot encode an image of size {sizes}: {what}") from error
-        if more := set(outputs) - _IMAGE_OUTPUTS:
+        if more := set(outputs) - _IMAGE_OUTPUTS - {DEEPER}:
             raise UnsupportedModelError(
                 f"{type(self.model).__name__} is not supported: its images carry {', '.join(sorted(more))} beside one "
                 f"feature a token"
@@ -318,6 +324,9 @@ class Adapter:
             }
             for index in range(len(images))
         ]
+        for extra, *levels in zip(extras, *(outputs.get(DEEPER) or ()), strict=True):
+            if levels:
+                extra[DEEPER] = torch.stack(levels)
         return [
             ImageFeatures(tokens=tokens, extras=extra) for tokens, extra in zip(pooled, extras, strict=True)
         ]
@@ -341,25 +350,31 @@ class Adapter:
     def _batch_extras(self, image_mask: Tensor, images: Sequence[ImageFeatures]) -> dict[str, Tensor]:
         """Further forward arguments: token types where the model asks for them, and what images carry."""
         extras: dict[str, Tensor] = {}
-        if "mm_token_type_ids" in self._forward_arguments:
-            extras["mm_token_type_ids"] = image_mask.long()
+        for key in _TOKEN_TYPES & self._forward_arguments:
+            extras[key] = image_mask.long()
         for key in self._forward_arguments.intersection(images[0].extras if images else ()):
             extras[key] = torch.cat([image.extras[key] for image in images])
         return extras
 
     def _forward_inputs(self, batch: Batch | PackedBatch, images: Sequence[ImageFeatures]) -> dict[str, Any]:
         mask = batch.tree_mask(self.model.dtype) if isinstance(batch, PackedBatch) else batch.attention_mask
-        tokens: Any = [images[index].tokens for index in batch.images]
-        if tokens and self._features_as_tensor:
-            tokens = torch.cat(tokens)[None]
-        outputs = {"image": BaseModelOutputWithPooling(pooler_output=tokens)} if batch.images else None
+        seen = [images[index] for index in batch.images]
         return {
             "input_ids": batch.input_ids,
             "attention_mask": mask,
-            "mm_encoder_outputs": outputs,
+            "mm_encoder_outputs": {"image": self._encoder_outputs(seen)} if seen else None,
             "use_cache": False,
             **batch.extras,
         }
+
+    def _encoder_outputs(self, images: Sequence[ImageFeatures]) -> Any:
+        """What the stock forward would have got from its own tower and projector for these images in turn."""
+        form, in_one = self._features_form
+        tokens: Any = [image.tokens for image in images]
+        held = {"pooler_output": torch.cat(tokens)[None] if in_one else tokens}
+        if DEEPER in images[0].extras:
+            held[DEEPER] = list(zip(*(image.extras[DEEPER] for image in images), strict=True))
+        return form(**held)
 
     @property
     def _padding(self) -> int:

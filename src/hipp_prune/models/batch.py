@@ -46,3 +46,8 @@ class ImageFeatures:
     """[image tokens, hidden]."""
     extras: dict[str, Tensor]
     """What the family keeps with an image, e.g. ``image_grid_thw`` [1, 3]."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that is kept."""
+        return self.tokens.nbytes + sum(extra.nbytes for extra in self.extras.values())

@@ -1,8 +1,22 @@
 """A row of the table of supported models; see ``families``."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from hipp_prune.models.adapter import Adapter
+
+Capability = Literal["packing", "llm-pruner", "slicegpt", "padded", "gguf", "onnx"]
+"""What a family may lack: questions about one picture in one sequence; heads or residual coordinates that leave; and
+what a checkpoint is exported to."""
+CAPABILITIES: tuple[Capability, ...] = get_args(Capability)
+
+NO_VISION_GRAPH = "its vision tower has no ONNX graph here; serve it with transformers or vLLM"
+NO_UNEVEN_GRAPH = (
+    "llama.cpp has no graph of its backbone with blocks of their own width; write it with --format padded and convert "
+    "that with llama.cpp's own convert_hf_to_gguf.py"
+)
+NO_SLICING = "its blocks are more than two norms, attention and MLP, and slicing has no shortcut for the rest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,5 +29,16 @@ class Family:
     """transformers' ``model_type``."""
     adapter: type[Adapter]
     """How it is reached."""
+    tower: str | None = None
+    """The ``model_type`` of its vision tower, where that tells it from another family of its ``model_type``."""
     tested: str
     """What has actually been run."""
+    cannot: Mapping[Capability, str] = field(default_factory=dict)
+    """Why something is not possible, as the end of a sentence; what is not named is, as the contract tests show."""
+    chat_template: str | None = None
+    """The authors' own way to write a prompt, where their checkpoints come without a template."""
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others."""
+        return self.tower or self.model_type

@@ -26,6 +26,7 @@ from hipp_prune.files.places import found_instead
 from hipp_prune.files.replacing import finish_replacement
 from hipp_prune.models import structure
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
+from hipp_prune.models.fused import split_fused
 from hipp_prune.models.refusals import NO_SAFETENSORS, refuse_early
 from hipp_prune.models.uneven import PREFIXES, is_elastic_plan, is_stock, uneven
 
@@ -232,7 +233,6 @@ def find_class(source: Path | str, config: PreTrainedConfig, *, trust_remote_cod
         )
     structure.check_class(stock)
     structure.check_alike(config)
-    structure.check_shallow(config)
     try:
         model_class = stock if is_stock(config) and not is_elastic_plan(source) else uneven(stock)
     except ValueError as error:
@@ -260,6 +260,7 @@ def _without_weights(source: Path | str, config: PreTrainedConfig, model_class: 
     try:
         with torch.device("meta"), quiet():
             model: PreTrainedModel = model_class(deepcopy(config))
+            split_fused(model)
     except ImportError as error:
         raise UnsupportedModelError(
             f"{source}: {config.model_type} needs a package that is not installed ({_gist(error)}); install it, or "

@@ -38,7 +38,7 @@ class Processor:
     """Jinja template of a conversation."""
     stock: Any = None
     """transformers' own processor, where a loaded model came with it, or no adapter of ours lays out the family; see
-    ``unlisted``."""
+    ``stock_layout``."""
 
     @classmethod
     def load(
@@ -46,6 +46,7 @@ class Processor:
         source: Path | str,
         config: PreTrainedConfig,
         *,
+        template: str | None = None,
         trust_remote_code: bool = False,
     ) -> "Processor":
         """Reads a checkpoint folder or a hub name.
@@ -53,6 +54,7 @@ class Processor:
         Args:
             source: checkpoint folder or hub name.
             config: its configuration, which says what kind of image processor it wants.
+            template: the chat template of its family, for a checkpoint that has none.
             trust_remote_code: whether code from the checkpoint may run.
 
         Raises:
@@ -72,7 +74,7 @@ class Processor:
                 name, backend="pil", config=config, **options
             )
         with _loading(source, "chat template", _TEMPLATE_FILES):
-            template = _stored_template(name, tokenizer)
+            template = _stored_template(name, tokenizer) or template
         if not isinstance(source, Path):
             check_from_hub(
                 image_processor.to_json_string(), PictureSettings, where=f"{source}, image processor"

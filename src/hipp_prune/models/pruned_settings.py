@@ -24,13 +24,18 @@ def pruned_settings(
         down_bias: whether the down projections gain biases.
         heads: key/value heads that each block keeps; as before if none are given.
     """
+    own = {
+        DOWN_BIAS: True if down_bias else text.get(DOWN_BIAS),
+        KEY_VALUE_HEADS: text.get(KEY_VALUE_HEADS) if heads is None else list(heads),
+    }
+    if isinstance(text["intermediate_size"], list):  # the stock class takes a width a block (Gemma 3n)
+        return {"intermediate_size": list(widths), "per_layer_config": None, **own}
     equal = len(set(widths)) == 1
     blocks = {str(block): {"intermediate_size": width} for block, width in enumerate(widths)}
     return {
         "intermediate_size": widths[0] if equal else text["intermediate_size"],
         "per_layer_config": None if equal else blocks,
-        DOWN_BIAS: True if down_bias else text.get(DOWN_BIAS),
-        KEY_VALUE_HEADS: text.get(KEY_VALUE_HEADS) if heads is None else list(heads),
+        **own,
     }
 
 

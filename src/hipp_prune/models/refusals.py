@@ -54,7 +54,7 @@ def refuse_early(source: Path | str, *, trust_remote_code: bool, quantised: bool
         InputError: if the package is missing that reads a quantised checkpoint.
         CheckpointError: if the checkpoint is quantised, in its authors' own layout, or has pickled weights alone, or if
             its index is damaged or says something else than its files.
-        UnsupportedModelError: if it is Pixtral under LLaVA's name, or asks for attention code from the hub.
+        UnsupportedModelError: if it asks for attention code from the hub.
     """
     config = _raw_config(source)
     readable = quantised and _is_readable(source, config)
@@ -73,7 +73,6 @@ def refuse_early(source: Path | str, *, trust_remote_code: bool, quantised: bool
         _refuse_listed(source)
         types = {}
     _refuse_authors_layout(source, config, types)
-    _refuse_pixtral(source, config)
 
 
 def _raw_config(source: Path | str) -> dict[str, Any]:
@@ -217,14 +216,3 @@ def _converted(config: Mapping[str, Any]) -> str:
     if config.get("image_aspect_ratio") == "anyres":
         return f"e.g. llava-hf/llava-v1.6-vicuna-{size}-hf"
     return f"e.g. llava-hf/llava-1.5-{size}-hf"
-
-
-def _refuse_pixtral(source: Path | str, config: Mapping[str, Any]) -> None:
-    vision = config.get("vision_config")
-    tower = vision.get("model_type") if isinstance(vision, dict) else None
-    if config.get("model_type") == "llava" and tower == "pixtral":
-        raise UnsupportedModelError(
-            f"{source}: expected a LLaVA model with a CLIP or SigLIP tower, found Pixtral under model_type llava, "
-            f"whose images are rows of patches divided by [IMG_BREAK], which LLaVA's prompt does not have; Pixtral is "
-            f"not supported"
-        )

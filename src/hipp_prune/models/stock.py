@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedConfig
-from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, processor_class_from_name
 from transformers.processing_utils import ProcessorMixin
 
 from hipp_prune.models.adapter import Adapter, Batch
@@ -35,7 +35,7 @@ def stock_processor(config: PreTrainedConfig, processor: Processor, source: Path
     Raises:
         Exception: one of ``CANNOT``, where it cannot be had.
     """
-    kind: Any = PROCESSOR_MAPPING[type(config)]
+    kind = _class(config, source)
     attributes = kind.get_attributes()
     parts = {name: processor.image_processor for name in attributes}
     parts["tokenizer"] = deepcopy(processor.tokenizer)
@@ -50,6 +50,13 @@ def takes_videos(config: PreTrainedConfig) -> bool:
     """Whether transformers' processor of a family wants torchvision, for videos, and does not load without it."""
     kind: Any = PROCESSOR_MAPPING.get(type(config), None)
     return kind is not None and "video_processor" in kind.get_attributes()
+
+
+def _class(config: PreTrainedConfig, source: Path | str) -> Any:
+    """The class that the checkpoint's files name, or else its family's."""
+    named = ProcessorMixin.get_processor_dict(str(source))[0].get("processor_class")
+    kind: Any = None if named is None else processor_class_from_name(named)
+    return PROCESSOR_MAPPING[type(config)] if kind is None else kind
 
 
 def _any_class(_: ProcessorMixin, __: str, part: object) -> type:

@@ -29,17 +29,18 @@ class Block:
     """Weights [neurons, hidden]."""
     down: nn.Linear
     """Weights [hidden, neurons]."""
-    attention: nn.Module
-    """Self-attention, whose ``config._attn_implementation`` selects the attention function."""
+    attention: nn.Module | None
+    """Self-attention, whose ``config._attn_implementation`` selects the attention function; None where a block mixes
+    its tokens otherwise (the linear attention of Qwen3.5)."""
     name: str
     """Module path of the block inside the model, e.g. ``model.language_model.layers.3``."""
 
 
 def find_blocks(model: PreTrainedModel) -> tuple[Block, ...]:
-    """The blocks of the language backbone, first to last.
+    """The blocks of the language backbone, first to last; fused projections must have been split (``fused``).
 
     Raises:
-        UnsupportedModelError: naming the first block that lacks a gate/up/down MLP or self-attention.
+        UnsupportedModelError: naming the first block that lacks a gate/up/down MLP.
     """
     layers = getattr(model.get_decoder(), "layers", None)
     if layers is None or not len(layers):
@@ -56,16 +57,12 @@ def _block(model: PreTrainedModel, layer: nn.Module, name: str) -> Block:
         raise _lacks(
             model, f"a dense MLP in {name}: it is a mixture of experts, which has no single set of neurons"
         )
-    if hasattr(mlp, "gate_up_proj"):
-        raise _lacks(model, f"separate gate and up projections in {name}: it fuses them into `gate_up_proj`")
     parts = [getattr(mlp, part, None) for part in ("gate_proj", "up_proj", "down_proj")]
     linears = [part for part in parts if isinstance(part, nn.Linear)]
     if len(linears) != 3:
         raise _lacks(model, f"a gated MLP (`gate_proj`, `up_proj`, `down_proj` as nn.Linear) in {name}")
-    attention = getattr(layer, "self_attn", None)
-    if attention is None:
-        raise _lacks(model, f"self-attention (`self_attn`) in {name}")
     gate, up, down = linears
+    attention = getattr(layer, "self_attn", None)
     return Block(mlp=mlp, gate=gate, up=up, down=down, attention=attention, name=name)
 
 
@@ -88,7 +85,13 @@ def check_alike(config: PreTrainedConfig) -> None:
     Raises:
         UnsupportedModelError: naming what some blocks have of their own.
     """
-    blocks = config.get_text_config(decoder=True).to_dict().get("per_layer_config") or {}
+    text = config.get_text_config(decoder=True).to_dict()
+    if any(text.get("activation_sparsity_pattern") or ()):
+        raise UnsupportedModelError(
+            f"{config.model_type} is not supported: some of its blocks let only those neurons speak that stand out "
+            "among all of the block (`activation_sparsity_pattern`), so that none can leave without changing the others"
+        )
+    blocks = text.get("per_layer_config") or {}
     own = {name: block for block, sizes in blocks.items() for name in sizes if name != "intermediate_size"}
     if own:
         name, block = next(iter(own.items()))
@@ -98,30 +101,16 @@ def check_alike(config: PreTrainedConfig) -> None:
         )
 
 
-def check_shallow(config: PreTrainedConfig) -> None:
-    """Refuses a configuration whose images enter deeper than at the input (Qwen3-VL), before any weight is read.
-
-    Raises:
-        UnsupportedModelError: if there are such blocks.
-    """
-    vision = getattr(config, "vision_config", None)
-    depths = getattr(vision, "deepstack_visual_indexes", None)
-    if depths:
-        raise UnsupportedModelError(
-            f"{config.model_type} is not supported: features of {len(depths)} of its tower's blocks enter deeper than "
-            f"at the language model's input (`deepstack_visual_indexes`), expected one feature a token"
-        )
-
-
 def check_structure(model: PreTrainedModel) -> None:
     """Refuses a model that lacks what an adapter needs; its weights need not be there.
 
     Raises:
         UnsupportedModelError: naming what it lacks.
     """
-    find_blocks(model)
+    blocks = find_blocks(model)
+    if all(block.attention is None for block in blocks):
+        raise _lacks(model, f"self-attention (`self_attn`) in {blocks[0].name} and in all other blocks")
     image_token_id(model.config)
-    forward_arguments(model)
     image_arguments(model)
 
 
@@ -155,15 +144,8 @@ def image_token_id(config: PreTrainedConfig) -> int:
 
 
 def forward_arguments(model: PreTrainedModel) -> frozenset[str]:
-    """Named arguments of the forward of the model below the head.
-
-    Raises:
-        UnsupportedModelError: if image tokens attend to each other both ways (Gemma 3, PaliGemma).
-    """
-    names = frozenset(inspect.signature(model.base_model.forward).parameters)
-    if "token_type_ids" in names:
-        raise _lacks(model, "causal attention among image tokens, which plans and visual sensitivity assume")
-    return names
+    """Named arguments of the forward of the model below the head."""
+    return frozenset(inspect.signature(model.base_model.forward).parameters)
 
 
 def end_tokens(model: PreTrainedModel) -> tuple[int, ...]:
@@ -186,6 +168,7 @@ def takes_any_mask(model: PreTrainedModel) -> bool:
         whole
         and getattr(text, "sliding_window", None) is None
         and text._attn_implementation in ("sdpa", "eager")
+        and "token_type_ids" not in forward_arguments(model)
     )
 
 

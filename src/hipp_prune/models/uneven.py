@@ -35,8 +35,6 @@ from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel
 REMOTE_CODE = "modeling_hipp_prune.py"
 """This file's name inside a checkpoint, which ``auto_map`` refers to."""
 
-PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
-
 DOWN_BIAS = "mlp_down_bias"
 """Setting of a text config: the down projections have a bias."""
 
@@ -116,12 +114,15 @@ def set_widths(model: PreTrainedModel, widths: Sequence[int]) -> None:
         raise ValueError(f"{len(widths)} widths do not fit a model of {len(blocks)} language blocks")
     for index, (block, width) in enumerate(zip(blocks, widths, strict=True)):
         mlp: Any = getattr(block, "mlp", None)
-        if not all(isinstance(getattr(mlp, name, None), nn.Linear) for name in PROJECTIONS):
+        fused = isinstance(getattr(mlp, "gate_up_proj", None), nn.Linear)
+        rows = {"gate_up_proj": 2 * width} if fused else {"gate_proj": width, "up_proj": width}
+        if not all(isinstance(getattr(mlp, name, None), nn.Linear) for name in (*rows, "down_proj")):
             raise ValueError(f"language block {index} has no MLP with gate_proj, up_proj and down_proj")
-        if mlp.gate_proj.out_features == width:
+        if mlp.down_proj.in_features == width:
             continue
-        mlp.gate_proj = _resized(mlp.gate_proj, mlp.gate_proj.in_features, width)
-        mlp.up_proj = _resized(mlp.up_proj, mlp.up_proj.in_features, width)
+        for name, count in rows.items():
+            linear = getattr(mlp, name)
+            setattr(mlp, name, _resized(linear, linear.in_features, count))
         mlp.down_proj = _resized(mlp.down_proj, width, mlp.down_proj.out_features)
         if hasattr(mlp, "intermediate_size"):
             mlp.intermediate_size = width

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hipp_prune.checkpoints.finding import find_tensors
 from hipp_prune.checkpoints.folders import check_output, open_shards
 from hipp_prune.checkpoints.ledger import ADDED, PLAN_FILE, added_parameters
-from hipp_prune.checkpoints.shards import find_tensors
 from hipp_prune.errors import QuestionError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter

@@ -11,6 +11,8 @@ from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.checkpoints.pruned import CheckpointReport
 from hipp_prune.errors import InputError
 from hipp_prune.files.progress import Progress
+from hipp_prune.models.capabilities import refuse_incapable
+from hipp_prune.models.family import CAPABILITIES
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.records import SkipBad
@@ -79,6 +81,8 @@ def baseline(
         raise InputError("a baseline needs --run RUN, or --model MODEL and --questions SPEC to calibrate on")
     with writing(out), cache_folder(None) as cache, source_folder(model) as source:
         check_output(source, out, force=force)
+        if method in CAPABILITIES and not load_baseline(method).only_neurons(settings):
+            refuse_incapable(source, method, trust_remote_code=loading.trust_remote_code)
         adapter = load(model, loading)
         if load_baseline(method).only_neurons(settings):
             fraction = mlp_fraction(adapter.shape, sparsity, settings)

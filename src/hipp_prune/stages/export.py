@@ -17,6 +17,7 @@ from hipp_prune.export.onnx import write_onnx
 from hipp_prune.export.pad import write_padded
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.capabilities import refuse_incapable
 from hipp_prune.models.loading import find_source, local_folder
 from hipp_prune.models.uneven import is_elastic_plan
 from hipp_prune.stages.loading import Model, name_of_model, source_folder, writing
@@ -70,6 +71,7 @@ def export(
     """
     options = _options(format, settings)
     with _opened(checkpoint, format) as source, writing(out):
+        refuse_incapable(source, format)
         check_plan(source, masked=settings.masked)
         return WRITERS[format](source, out, force=force, progress=progress, **options)
 

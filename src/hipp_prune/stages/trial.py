@@ -18,8 +18,8 @@ from torch import Tensor
 
 from hipp_prune.checkpoints.reopening import cut_first_blocks, first_blocks, reopen, write_first_blocks
 from hipp_prune.errors import HippPruneError, ImageError, UnsupportedModelError
-from hipp_prune.models import SUPPORTED
 from hipp_prune.models.adapter import Adapter, ImageFeatures
+from hipp_prune.models.families import family_of
 from hipp_prune.models.loading import find_source, local_folder
 from hipp_prune.models.stock import CANNOT, own_inputs, processed_inputs, stock_logits, stock_processor
 from hipp_prune.models.structure import check_prunable
@@ -138,7 +138,7 @@ def _compare_with_stock(
         inputs = [_processed(adapter, model, prompt, pictures[path]) for prompt, path in asked]
     except CANNOT as error:
         unchecked = _gist(error)
-        if adapter.shape.family not in SUPPORTED:
+        if family_of(adapter.model.config) is None:
             raise _unsupported(
                 model,
                 f"transformers' processor, which alone knows how this family lays out a picture, fails ({unchecked})",

@@ -126,17 +126,17 @@ def test_a_trailing_space_in_the_template_does_not_hide_the_answer(tmp_path: Pat
     assert spaced.answer_tokens("Yes") == plain.answer_tokens("Yes")
 
 
-def test_images_that_enter_deeper_than_the_input_are_refused(
+def test_images_that_carry_more_than_features_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter = load_model(tiny_qwen2_5_vl(tmp_path))
     stock = adapter.model.base_model.get_image_features
 
     def with_more(**inputs: Any) -> Any:
-        return {**stock(**inputs), "deepstack_features": []}
+        return {**stock(**inputs), "visual_indicators": []}
 
     monkeypatch.setattr(adapter.model.base_model, "get_image_features", with_more)
-    with pytest.raises(UnsupportedModelError, match="images carry deepstack_features"):
+    with pytest.raises(UnsupportedModelError, match="images carry visual_indicators"):
         adapter.encode_images([tiny_image()])
 
 

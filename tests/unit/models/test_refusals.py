@@ -144,13 +144,6 @@ def test_pickles_beside_safetensors_are_left_alone(folder: Path) -> None:
     load_model(folder)
 
 
-def test_pixtral_under_llavas_name(folder: Path) -> None:
-    edit_config(folder, vision_config={"model_type": "pixtral"})
-    unreadable(folder)
-    with pytest.raises(UnsupportedModelError, match=r"Pixtral under model_type llava.*\[IMG_BREAK\]"):
-        load_model(folder)
-
-
 def test_a_hub_name_is_refused_by_its_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     told = {"model_type": "llava", "quantization_config": {"quant_method": "awq"}}
     monkeypatch.setattr(PreTrainedConfig, "get_config_dict", lambda *_, **__: (told, {}))

@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForImageTextToText
 
+from hipp_prune.checkpoints.finding import find_tensors
 from hipp_prune.checkpoints.folders import open_shards
 from hipp_prune.checkpoints.ledger import checkpoint_compensation, checkpoint_ledger
 from hipp_prune.checkpoints.pruned import prune_checkpoint
-from hipp_prune.checkpoints.shards import find_tensors
 from hipp_prune.errors import CheckpointError, OutputExistsError, QuestionError
 from hipp_prune.models import load_model
 from hipp_prune.plans.plan import Plan

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hipp_prune.models.adapter import Adapter, ImageFeatures
-from hipp_prune.models.family import Family
+from hipp_prune.models.family import NO_VISION_GRAPH, Family
 
 
 class Idefics3Adapter(Adapter):
@@ -43,4 +43,7 @@ FAMILY = Family(
     model_type="idefics3",
     adapter=Idefics3Adapter,
     tested="contract tests; inputs equal the stock processor's",
+    cannot={
+        "onnx": NO_VISION_GRAPH,
+    },
 )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hipp_prune.models.adapter import Adapter, ImageFeatures
-from hipp_prune.models.family import Family
+from hipp_prune.models.family import NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
 
 
 class InternVLAdapter(Adapter):
@@ -26,4 +26,8 @@ FAMILY = Family(
     model_type="internvl",
     adapter=InternVLAdapter,
     tested="contract tests",
+    cannot={
+        "gguf": NO_UNEVEN_GRAPH,
+        "onnx": NO_VISION_GRAPH,
+    },
 )

@@ -1,7 +1,7 @@
 """LLaVA-NeXT: LLaVA-1.5 with tiles, whose tokens arrive as one run."""
 
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.family import Family
+from hipp_prune.models.family import NO_VISION_GRAPH, Family
 
 
 class LlavaNextAdapter(Adapter):
@@ -15,4 +15,8 @@ FAMILY = Family(
     model_type="llava_next",
     adapter=LlavaNextAdapter,
     tested="contract tests; inputs equal the stock processor's",
+    cannot={
+        "slicegpt": "its images hold features that no linear writes (image_newline), which slicing does not know",
+        "onnx": NO_VISION_GRAPH,
+    },
 )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hipp_prune.models.adapter import Adapter, ImageFeatures
-from hipp_prune.models.family import Family
+from hipp_prune.models.family import NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
 
 
 class Mistral3Adapter(Adapter):
@@ -33,4 +33,8 @@ FAMILY = Family(
     model_type="mistral3",
     adapter=Mistral3Adapter,
     tested="contract tests",
+    cannot={
+        "gguf": NO_UNEVEN_GRAPH,
+        "onnx": NO_VISION_GRAPH,
+    },
 )

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from hipp_prune.models.adapter import Adapter, Batch
-from hipp_prune.models.family import Family
+from hipp_prune.models.family import NO_UNEVEN_GRAPH, Family
 
 
 class Qwen2VLAdapter(Adapter):
@@ -31,4 +31,7 @@ FAMILY = Family(
     model_type="qwen2_5_vl",
     adapter=Qwen2VLAdapter,
     tested="toy model end to end; contract tests",
+    cannot={
+        "gguf": NO_UNEVEN_GRAPH,
+    },
 )

@@ -1,4 +1,4 @@
-"""Families outside the table: transformers' own processor lays out their pictures.
+"""Families whose pictures transformers' own processor lays out: all outside the table, and some inside.
 
 Marks around a picture, tiles with their numbers, a placeholder that is not the image token: all this a stock processor
 writes into the prompt while it has the picture at hand. We encode a picture once and forget its pixels. So what its
@@ -43,21 +43,27 @@ class _Repeating:
         return getattr(self._processor, name)
 
 
-class UnlistedAdapter(Adapter):
-    """A family nobody has written an adapter for, with the stock processor of its checkpoint."""
+class StockLayoutAdapter(Adapter):
+    """A family whose layout is the stock processor's of its checkpoint; questions are asked one by one."""
 
     def __init__(self, model: PreTrainedModel, processor: Processor) -> None:
-        """Wraps a loaded model; ``processor.stock`` must be there.
+        """Wraps a loaded model, whose ``processor`` has the stock one.
 
         Raises:
-            UnsupportedModelError: naming what the model or its chat template lacks.
+            UnsupportedModelError: naming what the model or its chat template lacks, or if there is no stock processor.
         """
+        if processor.stock is None:
+            raise UnsupportedModelError(
+                f"{model.config.model_type}: transformers' own processor, which lays out this family's pictures, "
+                "cannot be made here; install the torchvision that belongs to your torch (without a GPU: both from "
+                "https://download.pytorch.org/whl/cpu)"
+            )
         self._stock = copy(processor.stock)
         self._repeating = _Repeating(processor.image_processor)
         self._stock.image_processor = self._repeating
         super().__init__(model, processor)
         marks = set(getattr(self._stock, "image_token_ids", None) or ()) - {self._image_token, None}
-        self._marker_ids = torch.tensor(sorted(marks), dtype=torch.long)
+        self._marker_ids = torch.tensor(sorted(marks | set(self._marker_ids.tolist())), dtype=torch.long)
 
     def _check_template(self) -> None:
         text = self.processor.render("Is it so?", with_image=True)

@@ -1,0 +1,23 @@
+"""LLaVA-OneVision: an overview and tiles of a SigLIP tower, fewer features where they are many."""
+
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.family import NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
+
+
+class LlavaOnevisionAdapter(Adapter):
+    """``<image>`` in the prompt becomes one token per feature; how many depends on the image's shape."""
+
+    _packs = True
+
+
+FAMILY = Family(
+    name="LLaVA-OneVision",
+    model_type="llava_onevision",
+    adapter=LlavaOnevisionAdapter,
+    tested="contract tests",
+    cannot={
+        "slicegpt": "its images hold features that no linear writes (image_newline), which slicing does not know",
+        "gguf": NO_UNEVEN_GRAPH,
+        "onnx": NO_VISION_GRAPH,
+    },
+)

@@ -1,0 +1,246 @@
+"""What every family goes through: pruned, reloaded by plain transformers elsewhere, recovered, filled up, refused.
+
+The process that reloads knows nothing of this package: it gets folders and the stock model's own inputs.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from hipp_prune.checkpoints.configs import read_config_file
+from hipp_prune.checkpoints.pruned import prune_checkpoint
+from hipp_prune.checkpoints.residual import touching
+from hipp_prune.errors import UnsupportedModelError
+from hipp_prune.export.gguf import check_graph
+from hipp_prune.export.onnx import check_vision
+from hipp_prune.export.pad import write_padded
+from hipp_prune.models import SUPPORTED, load_model
+from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.capabilities import refuse_incapable
+from hipp_prune.models.stock import own_inputs, processed_inputs
+from hipp_prune.pruning.masking import apply_masks
+from hipp_prune.questions.question import Question
+from hipp_prune.recovery.recover import recover_checkpoint
+from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.stages.baseline import baseline
+from hipp_prune.stages.export import export
+from tests.strangers import tiny_stranger
+from tests.tiny import FAMILIES, tiny_image, tiny_llava
+from tests.tolerance import assert_agree
+from tests.unit.checkpoints.tiny_plans import make_plan
+from tests.unit.questions.made import pope
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is not among the tested families")
+KEPT = (30, 21)
+BY_DISCOVERY = ("vipllava", "llava_next_video", "minicpmv4_6", "phi3")
+"""Families outside the table; ``phi3`` is LLaVA with that backbone, whose gate and up are one matrix."""
+RECOVERY = RecoverySettings(
+    steps=2, batch_size=2, per_image=2, lora_blocks=1, lora_rank=2, rate=1e-3, lora_rate=1e-2, projector=False
+)
+
+RELOAD = """
+import sys, torch
+from transformers import AutoModelForImageTextToText
+for line in sys.stdin:
+    folder, inputs, out, trusted = line.rstrip("\\n").split("\\t")
+    try:
+        model, info = AutoModelForImageTextToText.from_pretrained(
+            folder, trust_remote_code=trusted == "1", output_loading_info=True)
+        assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+        with torch.no_grad():
+            torch.save(model.eval()(**torch.load(inputs)).logits, out)
+        print("done", flush=True)
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}".replace("\\n", " "), flush=True)
+"""
+
+
+def build(family: str, tmp: Path) -> Path:
+    if family == "phi3":
+        return tiny_llava(tmp, backbone="phi3")
+    return FAMILIES[family](tmp) if family in FAMILIES else tiny_stranger(tmp, family)
+
+
+@pytest.fixture(scope="module")
+def reload(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Tensor]]:
+    """Logits of a checkpoint from another process, which imports transformers alone."""
+    tmp = tmp_path_factory.mktemp("reloaded")
+    process = subprocess.Popen(
+        [sys.executable, "-c", RELOAD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def logits(folder: Path, inputs: dict[str, Any], *, trusted: bool = True) -> Tensor:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        torch.save(inputs, tmp / "inputs.pt")
+        print(
+            folder,
+            tmp / "inputs.pt",
+            tmp / "logits.pt",
+            int(trusted),
+            sep="\t",
+            file=process.stdin,
+            flush=True,
+        )
+        said = process.stdout.readline().strip()
+        assert said == "done", said
+        result: Tensor = torch.load(tmp / "logits.pt")
+        return result[0, -1]
+
+    yield logits
+    process.stdin.close()
+    process.stdout.close()
+    process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module", params=[*FAMILIES, *BY_DISCOVERY])
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def dense(family: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(family, tmp_path_factory.mktemp(family))
+
+
+@pytest.fixture(scope="module")
+def adapter(dense: Path) -> Adapter:
+    return load_model(dense)
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Question:
+    path = tmp_path_factory.mktemp("pictures") / "picture.png"
+    tiny_image().save(path)
+    return pope(0, 0, image=path, prompt="Is there a red cup in the image?")
+
+
+def stock_inputs(adapter: Adapter, asked: Question) -> dict[str, Any]:
+    """What the stock forward takes: pixels and the prompt's tokens."""
+    if adapter.processor.stock is not None:
+        text = adapter.processor.render(asked.prompt, with_image=True)
+        special = not adapter.processor.begins_with_bos(text)
+        made = processed_inputs(adapter.processor.stock, text, tiny_image(), special_tokens=special)
+        made.pop("labels", None)
+        return made
+    batch, _ = encoded(adapter, asked)
+    return own_inputs(adapter, batch, tiny_image())
+
+
+def encoded(adapter: Adapter, asked: Question) -> Any:
+    assert asked.image is not None
+    return adapter.encode([asked], {asked.image: adapter.encode_images([tiny_image()])[0]})
+
+
+def ours(adapter: Adapter, asked: Question) -> Tensor:
+    with torch.no_grad():
+        return adapter.answer_logits(*encoded(adapter, asked))[0]
+
+
+@pytest.fixture(scope="module")
+def pruned(dense: Path, adapter: Adapter, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("pruned") / "out"
+    prune_checkpoint(dense, make_plan(adapter, "coupled", KEPT), out)
+    return out
+
+
+class TestLife:
+    def test_pruned_and_reloaded_elsewhere_it_answers_as_the_masked_model(
+        self, adapter: Adapter, pruned: Path, asked: Question, reload: Callable[..., Tensor]
+    ) -> None:
+        dense, inputs = ours(adapter, asked), stock_inputs(adapter, asked)
+        with apply_masks(adapter, make_plan(adapter, "coupled", KEPT).keep_masks()):
+            expected = ours(adapter, asked)
+        assert (dense - expected).abs().max() > 1e-3
+        assert_agree(reload(pruned, inputs), expected)
+        assert load_model(pruned).shape.neurons == KEPT
+        assert_agree(ours(load_model(pruned), asked), expected)
+
+    def test_recovered_it_keeps_its_widths_and_reloads(
+        self, adapter: Adapter, pruned: Path, asked: Question, tmp_path: Path, reload: Callable[..., Tensor]
+    ) -> None:
+        out = tmp_path / "recovered"
+        recover_checkpoint(pruned, load_model(pruned), [asked], out, RECOVERY)
+        again = load_model(out)
+        assert again.shape.neurons == KEPT
+        expected = ours(again, asked)
+        assert (ours(load_model(pruned), asked) - expected).abs().max() > 1e-5
+        assert_agree(reload(out, stock_inputs(adapter, asked)), expected)
+
+    def test_filled_up_it_is_a_stock_model(
+        self, adapter: Adapter, pruned: Path, asked: Question, tmp_path: Path, reload: Callable[..., Tensor]
+    ) -> None:
+        out = tmp_path / "padded"
+        write_padded(pruned, out)
+        assert "auto_map" not in read_config_file(out / "config.json")
+        expected = ours(load_model(pruned), asked)
+        assert_agree(reload(out, stock_inputs(adapter, asked), trusted=False), expected)
+
+
+class TestCapabilities:
+    """What a row says a family cannot do is what the code that would do it refuses, and nothing else."""
+
+    @pytest.fixture(autouse=True)
+    def listed(self, family: str) -> None:
+        if family not in SUPPORTED:
+            pytest.skip("a family outside the table declares nothing")
+
+    def test_gguf(self, family: str, adapter: Adapter) -> None:
+        refused = raises(lambda: check_graph(adapter))
+        assert refused == ("gguf" in SUPPORTED[family].cannot)
+
+    def test_onnx(self, family: str, adapter: Adapter, dense: Path) -> None:
+        refused = raises(lambda: check_vision(dense, adapter))
+        assert refused == ("onnx" in SUPPORTED[family].cannot)
+
+    def test_slicegpt(self, family: str, adapter: Adapter) -> None:
+        refused = raises(lambda: touching(adapter))
+        assert refused == ("slicegpt" in SUPPORTED[family].cannot)
+
+    def test_llm_pruner(self, family: str, adapter: Adapter) -> None:
+        hybrid = any(block.attention is None for block in adapter.blocks)
+        assert hybrid == ("llm-pruner" in SUPPORTED[family].cannot)
+
+    def test_commands_refuse_before_a_weight_is_read(self, family: str, dense: Path, tmp_path: Path) -> None:
+        (tmp_path / "config.json").write_bytes((dense / "config.json").read_bytes())
+        for capability, reason in SUPPORTED[family].cannot.items():
+            with pytest.raises(UnsupportedModelError) as refused:
+                refuse_incapable(tmp_path, capability)
+            assert str(refused.value).endswith(reason)
+
+
+def raises(work: Callable[[], object]) -> bool:
+    try:
+        work()
+    except UnsupportedModelError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("command", ["slicegpt", "gguf", "onnx"])
+def test_a_command_asks_first(command: str, tmp_path: Path) -> None:
+    folder = FAMILIES["qwen3_vl"](tmp_path)
+    for path in folder.glob("*.safetensors"):
+        path.write_bytes(b"no weights")
+    out = tmp_path / "out"
+    work = {
+        "slicegpt": partial(baseline, "slicegpt", 0.2, out, model=str(folder), questions=["toyworld"]),
+        "gguf": partial(export, str(folder), "gguf", out),
+        "onnx": partial(export, str(folder), "onnx", out),
+    }[command]
+    with pytest.raises(UnsupportedModelError, match=f"Qwen3-VL cannot do {command}: "):
+        work()
+    assert not out.exists()
