@@ -11,7 +11,7 @@ from hipp_prune.files.machine import free_disk, free_memory
 from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.described import ModelSizes, describe_sizes
 from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow_precision
-from hipp_prune.models.loading import parse_dtype
+from hipp_prune.models.loading import parse_dtype, read_config
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import cache_folder, check_model, load, set_threads
 from hipp_prune.stages.prices import Memory, Price
@@ -182,13 +182,13 @@ class _Opened:
     def of(cls, model: str, loading: LoadSettings) -> "_Opened":
         folder = check_model(model, loading)
         sizes = describe_sizes(folder, dtype=loading.dtype, trust_remote_code=loading.trust_remote_code)
-        stored = {4: torch.float32, 2: torch.bfloat16}.get(sizes.number_bytes, torch.float32)
+        stored = read_config(folder, trust_remote_code=loading.trust_remote_code).dtype
         dtype = parse_dtype(loading.dtype)
         return cls(
             folder=folder,
             sizes=sizes,
             device=parse_device("cuda" if loading.device == SPLIT else loading.device),
-            dtype=dtype if isinstance(dtype, torch.dtype) else stored,
+            dtype=next((each for each in (dtype, stored) if isinstance(each, torch.dtype)), torch.float32),
         )
 
     @property

@@ -25,6 +25,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_configuration_is_enough(tmp_path: Path) -> None:
     found = outlook(str(llava_7b(tmp_path)), work=Work(recover=RecoverySettings()))
     assert found.how == "computed from the configuration"
+    assert any("float16 is slow" in remark for remark in found.remarks)
     assert [price.stage for price in found.prices] == ["calibrate", "search", "prune", "recover", "evaluate"]
     assert all(price.cpu_bytes > 5e8 for price in found.prices)
     assert found.prices[2].disk_bytes < 14.2e9
