@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING_NAMES
+from transformers.models.auto import video_processing_auto
 
 from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.checkpoints.ledger import CARD_FILE, PLAN_FILE, PRUNED_SECTION, read_savings
@@ -69,7 +69,11 @@ def write_card(folder: Path, name: str, remarks: Sequence[str] = ()) -> None:
         f"{_BEGIN}\nNot measured yet.\n{_END}",
         "## How to load it",
         _loading(remote_code="auto_map" in config),
-        *([_TORCHVISION] if config["model_type"] in VIDEO_PROCESSOR_MAPPING_NAMES else []),
+        *(
+            [_TORCHVISION]
+            if config["model_type"] in video_processing_auto.VIDEO_PROCESSOR_MAPPING_NAMES
+            else []
+        ),
     ]
     (folder / CARD_FILE).write_text(_HEAD + "\n" + "\n\n".join(sections) + "\n", encoding="utf-8")
 

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from hipp_prune.checkpoints.configs import read_config_file
+from hipp_prune.checkpoints.finding import find_tensors
 from hipp_prune.checkpoints.folders import check_output, open_shards, write_folder
 from hipp_prune.checkpoints.ledger import LEDGER_FILE, PLAN_FILE
-from hipp_prune.checkpoints.shards import Values, find_tensors
+from hipp_prune.checkpoints.shards import Values
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
 from hipp_prune.export.exported import Exported, check_widths
 from hipp_prune.export.formats import QuantisedFormat

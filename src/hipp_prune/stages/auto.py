@@ -90,9 +90,11 @@ def auto(
             ahead = expect(wish, footprint, [], force=force, cache=run.cache, measure=False)
             announce(ahead.summary)
         pipeline.calibrate()
+        settings = _search_settings(wish, run, footprint)
+        pipeline.check_search(settings)
         remove_file(run.summary)
         write_text(run.recipe, recipe_text(wish.recipe))
-        pipeline.search(_search_settings(wish, run, footprint))
+        pipeline.search(settings)
         return _carry_out(wish, pipeline)
 
 

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from hipp_prune.errors import CheckpointError, InputError
 from hipp_prune.export.checkpoint import export_checkpoint
@@ -18,6 +18,7 @@ from hipp_prune.export.pad import write_padded
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.capabilities import refuse_incapable
+from hipp_prune.models.family import Capability
 from hipp_prune.models.loading import find_source, local_folder
 from hipp_prune.models.uneven import is_elastic_plan
 from hipp_prune.stages.loading import Model, name_of_model, source_folder, writing
@@ -71,7 +72,8 @@ def export(
     """
     options = _options(format, settings)
     with _opened(checkpoint, format) as source, writing(out):
-        refuse_incapable(source, format)
+        if format in get_args(Capability):
+            refuse_incapable(source, cast("Capability", format))
         check_plan(source, masked=settings.masked)
         return WRITERS[format](source, out, force=force, progress=progress, **options)
 
