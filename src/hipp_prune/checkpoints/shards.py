@@ -313,7 +313,9 @@ def _whole(shard: Shard, values: Mapping[str, Values]) -> dict[str, Values]:
     for name, halves in fused.items():
         if any(half.name in values for half in halves):
             parts = [
-                whole.pop(half.name, None) or Values.of(read_tensor((shard, half)), half.dtype)
+                whole.pop(half.name)
+                if half.name in whole
+                else Values.of(read_tensor((shard, half)), half.dtype)
                 for half in halves
             ]
             rows = sum(part.shape[0] for part in parts)

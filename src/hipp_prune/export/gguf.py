@@ -221,7 +221,8 @@ def _check_rows(parts: Sequence[_Part], kind: Any, package: Any) -> None:
 def _describe(writer: Any, adapter: Adapter, package: Any, kind: Any) -> None:
     """The file's hyperparameters; widths and heads are one number where blocks are alike."""
     text = adapter.model.get_decoder().config
-    head_width = adapter.blocks[0].attention.head_dim
+    attention: Any = adapter.blocks[0].attention
+    head_width = attention.head_dim
     queries, keys = map(list, zip(*map(_heads, adapter.blocks), strict=True))
     widths = list(adapter.shape.neurons)
     even = _is_even(adapter)
