@@ -4,7 +4,7 @@ A card is made from what lies in the folder. Scores are put between two marks, s
 without touching what somebody has written around them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ tags: [hipp-prune, pruning, structured-pruning]
 ---
 """
 
+_VIDEO_FAMILIES: Collection[str] = vars(video_processing_auto)["VIDEO_PROCESSOR_MAPPING_NAMES"]
+"""Model types whose stock processor takes videos."""
 _TORCHVISION = (
     "This family's `AutoProcessor` takes videos too, and asks for torchvision: install the one that belongs to your "
     "torch (`pip install torchvision`; without a GPU both with `--index-url https://download.pytorch.org/whl/cpu`). "
@@ -69,11 +71,7 @@ def write_card(folder: Path, name: str, remarks: Sequence[str] = ()) -> None:
         f"{_BEGIN}\nNot measured yet.\n{_END}",
         "## How to load it",
         _loading(remote_code="auto_map" in config),
-        *(
-            [_TORCHVISION]
-            if config["model_type"] in video_processing_auto.VIDEO_PROCESSOR_MAPPING_NAMES
-            else []
-        ),
+        *([_TORCHVISION] if config["model_type"] in _VIDEO_FAMILIES else []),
     ]
     (folder / CARD_FILE).write_text(_HEAD + "\n" + "\n\n".join(sections) + "\n", encoding="utf-8")
 

@@ -45,9 +45,9 @@ def _list() -> None:
     refused += [(each.model_type, each.reason) for each in found if each.standing == "refused"]
     print_table("refused", refused)
     console.print(
-        "Any other image-text-to-text model of transformers is taken by its structure; models --check MODEL says what "
-        "is missing. Of what each family could do (packing, llm-pruner's heads, slicegpt, exports) the tables say "
-        "what it cannot; docs/families.md has them side by side.",
+        "Any other image-text-to-text model of transformers is taken by its structure; models --check MODEL tells what "
+        "is missing. Of what a family could do (packing, llm-pruner's heads, slicegpt, exports) the tables say what it "
+        "cannot; docs/families.md has them side by side.",
         highlight=False,
     )
 
