@@ -58,6 +58,7 @@ class PruneBaseline:
             print_asked,
             print_plan,
             progress_bar,
+            remark,
             skipping,
         )
         from hipp_prune.stages.baseline import baseline
@@ -75,6 +76,7 @@ class PruneBaseline:
                 loading=self.loading,
                 force=self.force,
                 skip_bad=skip_bad,
+                announce=remark,
                 progress=progress,
             )
         if isinstance(planned, Plan):

@@ -7,7 +7,7 @@ import tyro
 from hipp_prune.questions.benchmarks import BENCHMARKS
 from hipp_prune.questions.own.data_sets import HUB
 from hipp_prune.questions.own.places import ENDINGS
-from hipp_prune.questions.sources import TOYWORLD
+from hipp_prune.questions.sources import PHOTOS, TOYWORLD
 
 
 def _forms() -> str:
@@ -17,7 +17,7 @@ def _forms() -> str:
         f"{name}:PATH" + "".join(f"[,{options.get(each, f'{each}=…')}]" for each in benchmark.source_options)
         for name, benchmark in BENCHMARKS.items()
     )
-    return ", ".join((TOYWORLD, *named, f"or a table of your own: FILE ({ENDINGS}), FOLDER, {HUB}OWNER/NAME"))
+    return ", ".join((TOYWORLD, f"{PHOTOS}:FOLDER[,prompt=…]", *named, f"or a table of your own: FILE ({ENDINGS}), FOLDER, {HUB}OWNER/NAME"))
 
 
 SOURCES = f"One or more of {_forms()} (docs/benchmarks.md)."

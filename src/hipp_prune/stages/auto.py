@@ -22,7 +22,7 @@ from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.questions.benchmark import ROLES
-from hipp_prune.questions.benchmarks import asked as asked_benchmarks
+from hipp_prune.questions.benchmarks import asked_at_last
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions, parse_source
 from hipp_prune.questions.splits import Split
@@ -37,6 +37,7 @@ from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import check_model, writing
 from hipp_prune.stages.pipeline import Headlines, Pipeline, silent
 from hipp_prune.stages.query import fit_of, plan_name, query
+from hipp_prune.stages.recover import refuse_open
 from hipp_prune.stages.report import report
 from hipp_prune.stages.search import measure_latency
 from hipp_prune.stages.settings import AskSettings, AutoSettings, LoadSettings, QuerySettings
@@ -169,6 +170,8 @@ def _check(wish: Wish, run: RunDirectory, *, force: bool) -> Footprint:
         asked = load_questions(wish.questions, split, cache=run.cache, seed=wish.settings.seed)
         if split == "search":
             _check_asked(wish, asked)
+        if split == "recovery":
+            refuse_open(asked)
     return footprint
 
 
@@ -181,7 +184,7 @@ def _cut_off(wish: Wish, run: RunDirectory) -> bool:
 
 def _check_asked(wish: Wish, asked: Sequence[Question]) -> None:
     """Refuses to want what the questions do not measure."""
-    benchmarks = asked_benchmarks(asked)
+    benchmarks = asked_at_last(asked)
     measured = [role for role in ROLES if role in {benchmark.role for benchmark in benchmarks}]
     if wish.preference is not None:
         check_preference(wish.preference, measured)

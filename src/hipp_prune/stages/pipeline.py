@@ -22,6 +22,7 @@ from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.evaluate import evaluate, speedups, update_card
+from hipp_prune.stages.loading import read_labels
 from hipp_prune.stages.prune import checkpoint_plan, prune
 from hipp_prune.stages.recover import recover
 from hipp_prune.stages.search import read_search, search
@@ -80,7 +81,8 @@ class Pipeline:
         if state == "finished":
             return
         sample = CalibrateSettings(seed=self.seed)
-        with self.bars("calibrate") as (progress,):
+        with self.bars("dense model's answers", "dense model's objects", "calibrate") as bars:
+            answering, looking, progress = bars
             calibrate(
                 self.model,
                 self.questions,
@@ -88,6 +90,7 @@ class Pipeline:
                 replace(sample, batch_size=self.batch_size or sample.batch_size),
                 loading=self.loading,
                 force=state == "anew",
+                labelling=(answering, looking),
                 progress=progress,
             )
 
@@ -208,8 +211,8 @@ class Pipeline:
                 model,
                 self.questions,
                 settings,
+                run=self.run.root,
                 loading=self.loading,
-                cache=self.run.cache,
                 progress=progress,
             )
         scorecard.save(self.results(name))
@@ -224,6 +227,8 @@ class Pipeline:
         except HippPruneError:
             return None
         asked = load_questions(self.questions, settings.split, cache=self.run.cache, seed=self.seed)
+        if any(question.is_unlabelled for question in asked):
+            asked = read_labels(self.run).complete(asked)
         asked = limit_questions(asked, settings.limit, seed=self.seed)
         same = (found.model, found.label, found.split) == (model, settings.label, settings.split)
         known = found.origin is not None and found.origin.questions == fingerprint_questions(asked)
@@ -244,6 +249,7 @@ class Pipeline:
                     [card.model for card in pruned],
                     self.questions,
                     limit=SPEED_QUESTIONS,
+                    run=self.run.root,
                     loading=self.loading,
                     cache=self.run.cache,
                     progress=progress,
