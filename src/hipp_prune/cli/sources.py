@@ -17,7 +17,14 @@ def _forms() -> str:
         f"{name}:PATH" + "".join(f"[,{options.get(each, f'{each}=…')}]" for each in benchmark.source_options)
         for name, benchmark in BENCHMARKS.items()
     )
-    return ", ".join((TOYWORLD, f"{PHOTOS}:FOLDER[,prompt=…]", *named, f"or a table of your own: FILE ({ENDINGS}), FOLDER, {HUB}OWNER/NAME"))
+    return ", ".join(
+        (
+            TOYWORLD,
+            f"{PHOTOS}:FOLDER[,prompt=…]",
+            *named,
+            f"or a table of your own: FILE ({ENDINGS}), FOLDER, {HUB}OWNER/NAME",
+        )
+    )
 
 
 SOURCES = f"One or more of {_forms()} (docs/benchmarks.md)."

@@ -51,7 +51,13 @@ def load_own(place: Path, how: Loading, kind: Kind | None = None, role: Role | N
     """
     if how.images is not None and how.need_images and not how.images.is_dir():
         raise QuestionError(f"{how.images}: expected a folder with pictures, found none; check images=")
-    table = find_table(str(place), how.options, how.skip_bad)
+    return load_table(find_table(str(place), how.options, how.skip_bad), how, kind, role)
+
+
+def load_table(
+    table: QuestionTable, how: Loading, kind: Kind | None = None, role: Role | None = None
+) -> list[Question]:
+    """Every question of a table that has been found; the same arguments and errors as for ``load_own``."""
     asked = _read(table, how)
     if kind is not None or any(each.row.answer is not None for each in asked):
         asked = _answered(asked, how.skip_bad)
@@ -86,7 +92,9 @@ def _answered(asked: Sequence[_Asked], skip_bad: SkipBad | None) -> list[_Asked]
     empty = [each for each in asked if each.row.answer is None]
     for each in empty:
         wanted = "an answer in every row, or in none for agreement with the dense model"
-        found = f"none here and in {len(empty) - 1} of {len(asked) - 1} others" if len(empty) > 1 else "none here"
+        found = (
+            f"none here and in {len(empty) - 1} of {len(asked) - 1} others" if len(empty) > 1 else "none here"
+        )
         skip_or_raise(row_error(each.where, wanted, found), skip_bad)
     return [each for each in asked if each.row.answer is not None]
 

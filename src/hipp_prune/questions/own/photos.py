@@ -24,7 +24,9 @@ def load_photos(folder: Path, how: Loading) -> list[Question]:
     """
     if not folder.is_dir():
         found = "a file" if folder.is_file() else "nothing"
-        raise QuestionError(f"{folder}: expected a folder with pictures, found {found}; give that, as in photos:FOLDER")
+        raise QuestionError(
+            f"{folder}: expected a folder with pictures, found {found}; give that, as in photos:FOLDER"
+        )
     questions = []
     for path in sorted(_pictures(folder)):
         id = f"photos/{path.relative_to(folder).as_posix()}"

@@ -104,7 +104,9 @@ def read_row(cells: Cells, columns: Columns, where: str) -> QuestionRow:
             )
         said["choices"] = lettered
     if "question" not in said:
-        raise row_error(where, f"a cell in column {columns.names['question']}", "an empty one")
+        raise row_error(
+            where, f"a cell in column {columns.names.get('question', 'question')}", "an empty one"
+        )
     return check_value(
         _plain(said, where),
         QuestionRow,
@@ -202,7 +204,9 @@ def make_unlabelled(row: QuestionRow, where: str, *, id: str, image: Path | None
         QuestionError: it is to count for robustness, which objects in pictures do that are asked about besides.
     """
     if row.role == "robustness":
-        raise row_error(where, "an answer, or role utility, which agreement with the dense model counts for", "neither")
+        raise row_error(
+            where, "an answer, or role utility, which agreement with the dense model counts for", "neither"
+        )
     text = row.question.strip()
     if row.choices is not None:
         text = text.removesuffix(INSTRUCTIONS_OF_KINDS["choices"])

@@ -55,7 +55,9 @@ def test_a_csv_of_prompts_alone_is_read(tmp_path: Path) -> None:
 def test_some_answers_are_none_at_all(tmp_path: Path) -> None:
     rows = [{"question": f"{number}?", "answer": "yes" if number < 2 else ""} for number in range(4)]
     path = table(tmp_path, *rows)
-    wrong = r"mine\.jsonl:3: expected an answer in every row, or in none .* found none here and in 1 of 3 others"
+    wrong = (
+        r"mine\.jsonl:3: expected an answer in every row, or in none .* found none here and in 1 of 3 others"
+    )
     with pytest.raises(QuestionError, match=wrong):
         load(path, tmp_path)
     skipped = SkipBad()
