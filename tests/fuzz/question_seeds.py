@@ -60,7 +60,7 @@ def _write_tables(folder: Path) -> None:
     rows = [
         ("image", "Question", "answer", "choices", "id", "group", "role"),
         ("", "Is there a cup?", "yes", "", "1", "a", ""),
-        ("", "Which, then?", "B", "cup|dog", "2", "b", "robustness"),
+        ("", "Which?", "B", "cup|dog", "2", "b", "robustness"),
         ("", "What is it?", "a dog", "", "3", "", "utility"),
     ]
     for name, separator in (("comma.csv", ","), ("semicolon.csv", ";"), ("tab.tsv", "\t")):

@@ -58,7 +58,6 @@ class PruneBaseline:
             print_asked,
             print_plan,
             progress_bar,
-            remark,
             skipping,
         )
         from hipp_prune.stages.baseline import baseline
@@ -76,7 +75,6 @@ class PruneBaseline:
                 loading=self.loading,
                 force=self.force,
                 skip_bad=skip_bad,
-                announce=remark,
                 progress=progress,
             )
         if isinstance(planned, Plan):

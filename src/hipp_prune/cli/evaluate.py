@@ -118,7 +118,6 @@ class Evaluate:
                 run=self.recorded,
                 loading=self.loading,
                 skip_bad=skip_bad,
-                announce=remark,
                 surveyed=warn_of,
                 progress=progress,
             )

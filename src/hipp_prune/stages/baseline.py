@@ -1,6 +1,5 @@
 """A smaller checkpoint by a heuristic instead of a search: what the searched plans are compared with."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from hipp_prune.baselines.methods import Baseline, load_baseline
@@ -42,7 +41,6 @@ def baseline(
     loading: LoadSettings = LoadSettings(),
     force: bool = False,
     skip_bad: SkipBad | None = None,
-    announce: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> tuple[Planned, CheckpointReport]:
     """Plans with a named method and writes the checkpoint; the plan, or the ledger of what is none, lies inside it.
@@ -59,7 +57,6 @@ def baseline(
         loading: how the model is loaded.
         force: replaces a checkpoint that is there.
         skip_bad: as in ``calibrate``.
-        announce: as in ``calibrate``, where questions come without an answer.
         progress: told (questions done, questions in all) while the model is calibrated, and (blocks done, blocks in
             all) while they are fitted one after the other.
 
@@ -93,7 +90,7 @@ def baseline(
         else:
             seed = settings.seed
             asked = draw_questions(questions, "calibration", cache=cache, seed=seed, skip_bad=skip_bad)
-            sample = calibration_sample(labelled(adapter, asked, announce=announce), count, seed=seed)
+            sample = calibration_sample(labelled(adapter, asked), count, seed=seed)
             calibration = measure(adapter, sample, batch_size=settings.batch_size, progress=progress)
         setting = Setting(
             adapter=adapter,

@@ -47,7 +47,6 @@ def evaluate(
     loading: LoadSettings = LoadSettings(),
     cache: Path | None = None,
     skip_bad: SkipBad | None = None,
-    announce: Callable[[str], None] | None = None,
     surveyed: Callable[[Survey], None] | None = None,
     progress: Progress | None = None,
 ) -> Scorecard:
@@ -62,7 +61,6 @@ def evaluate(
         loading: how the models are loaded.
         cache: where the embedded world is drawn; the run's, or a temporary folder by default.
         skip_bad: as in ``calibrate``.
-        announce: as in ``calibrate``, where the dense model is asked.
         surveyed: told what the questions can tell, before any is asked.
         progress: told (questions done, questions in all).
 
@@ -77,7 +75,7 @@ def evaluate(
     with cache_folder(cache) as folder:
         split, seed = settings.split, settings.seed
         asked = draw_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
-        asked = _labelled(asked, directory, dense, loading, announce)
+        asked = _labelled(asked, directory, dense, loading)
         asked = limit_questions(asked, settings.limit, seed=seed)
         if surveyed is not None:
             surveyed(survey({split: asked}))
@@ -114,7 +112,6 @@ def _labelled(
     directory: RunDirectory | None,
     dense: Model | None,
     loading: LoadSettings,
-    announce: Callable[[str], None] | None,
 ) -> list[Question]:
     """Questions as they are, or with the dense model's answers where they come without one.
 
@@ -123,7 +120,6 @@ def _labelled(
         directory: of a run that may have these answers.
         dense: the model that is asked if it has not.
         loading: how it is loaded.
-        announce: see ``evaluate``.
 
     Raises:
         QuestionError: if there is neither.
@@ -141,10 +137,10 @@ def _labelled(
     if dense is None:
         raise QuestionError(
             f"{unlabelled} of the {len(questions)} questions come without an answer, so that only agreement with the "
-            f"dense model can be measured; add --dense MODEL, --run RUN, or give the answers that calibrate wrote, as in "
-            f"--questions agreement:RUN/agreement.jsonl agreement-objects:RUN/agreement-objects.jsonl"
+            f"dense model can be measured; add --dense MODEL, --run RUN, or give the answers that calibrate "
+            f"wrote, as in --questions agreement:RUN/agreement.jsonl agreement-objects:RUN/agreement-objects.jsonl"
         )
-    return labelled(load(dense, loading), questions, announce=announce)
+    return labelled(load(dense, loading), questions)
 
 
 def speedups(
@@ -175,7 +171,7 @@ def speedups(
         asked = limit_questions(drawn, max(1, limit // len(asked_benchmarks(drawn))))
         adapters = [load(model, loading) for model in (dense, *pruned)]
         directory = None if run is None else RunDirectory(run)
-        asked = _labelled(asked, directory, adapters[0], loading, None)[:limit]
+        asked = _labelled(asked, directory, adapters[0], loading)[:limit]
         return measure_speedups(adapters[0], adapters[1:], asked, progress=progress)
 
 

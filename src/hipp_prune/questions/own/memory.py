@@ -1,4 +1,4 @@
-"""Questions in memory: a mapping a row, as in ``[{"image": picture, "question": "Is there a cup?", "answer": "yes"}]``."""
+"""Questions in memory: a mapping a row, as in ``[{"image": picture, "question": "Is it?", "answer": "yes"}]``."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
