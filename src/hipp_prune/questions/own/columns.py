@@ -138,7 +138,8 @@ def _told(table: QuestionTable, names: Mapping[str, str], missing: Sequence[str]
     """What is missing, what was found, and the very option to add."""
     mapped = {ours: theirs for ours, theirs in names.items() if ours != theirs.casefold() != _FILE_NAME}
     free = [column for column in table.columns if column not in names.values()]
-    for ours in missing:
+    unasked = [] if "answer" in {*names, *missing} else ["answer"]  # in the only other column, it may be
+    for ours in (*missing, *unasked):
         guess = _looking_like(ours, table, names) or next(iter(free), None)
         if guess is not None:
             mapped[ours] = guess

@@ -1,10 +1,11 @@
 """A cell that holds a picture: the path of a file, or its bytes, which are written into the cache once."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PureWindowsPath
 
 from PIL import Image
 
@@ -69,6 +70,8 @@ class PictureCells:
             )
         if len(text) > _LONGEST_PATH or "\0" in text:
             raise row_error(where, "the path of a picture", shown(text))
+        if PureWindowsPath(text).drive and os.sep == "/":
+            raise row_error(where, "the path of a picture on this computer", f"one of Windows, {shown(text)}")
         path = Path(text)
         if not path.is_absolute():
             if self.home is None:
@@ -77,6 +80,8 @@ class PictureCells:
                     f"its pictures lie with images=DIR, or {CORRECT_OR_SKIP}"
                 )
             path = self.home / path
+            if "\\" in text and not _is_file(path):  # written on Windows
+                path = self.home / PureWindowsPath(text).as_posix()
         if self.need_images and not _is_file(path):
             raise ImageError(
                 f"{where}: expected a picture at {path}, found none; {CORRECT_OR_SKIP}, or say where pictures lie "
