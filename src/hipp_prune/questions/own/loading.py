@@ -57,7 +57,17 @@ def load_own(place: Path, how: Loading, kind: Kind | None = None, role: Role | N
 def load_table(
     table: QuestionTable, how: Loading, kind: Kind | None = None, role: Role | None = None
 ) -> list[Question]:
-    """Every question of a table that has been found; the same arguments and errors as for ``load_own``."""
+    """Every question of a table that has been found.
+
+    Args:
+        table: its rows.
+        how: options, and where pictures are kept.
+        kind: what every row must ask for; None leaves it to the row.
+        role: what every row must count for; None leaves it to the row.
+
+    Raises:
+        QuestionError, ImageError: see ``load_own``.
+    """
     asked = _read(table, how)
     if kind is not None or any(each.row.answer is not None for each in asked):
         asked = _answered(asked, how.skip_bad)

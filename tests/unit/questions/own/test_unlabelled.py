@@ -52,6 +52,21 @@ def test_a_csv_of_prompts_alone_is_read(tmp_path: Path) -> None:
     assert [each.prompt for each in load(path, tmp_path)] == ["What is love?", "And hate?"]
 
 
+def test_windows_paths_lead_to_pictures_below_the_table(tmp_path: Path) -> None:
+    picture(tmp_path / "sea" / "a.png")
+    [question] = load(table(tmp_path, {"question": "What?", "image": "sea\\a.png"}), tmp_path)
+    assert question.image == tmp_path / "sea" / "a.png"
+    with pytest.raises(
+        QuestionError, match="expected the path of a picture on this computer, found one of Windows"
+    ):
+        load(table(tmp_path, {"question": "What?", "image": "C:\\a.png"}), tmp_path)
+
+
+def test_an_answer_under_a_foreign_header_is_offered_with_the_rest(tmp_path: Path) -> None:
+    with pytest.raises(QuestionError, match=r"columns=question:Frage\+answer:Antwort"):
+        load(table(tmp_path, {"Frage": "Is it?", "Antwort": "yes"}), tmp_path)
+
+
 def test_some_answers_are_none_at_all(tmp_path: Path) -> None:
     rows = [{"question": f"{number}?", "answer": "yes" if number < 2 else ""} for number in range(4)]
     path = table(tmp_path, *rows)
