@@ -30,7 +30,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_photos_without_labels_become_a_smaller_model(photos: Path, tmp_path: Path) -> None:
-    source, said = f"agreement:{photos}", list[str]()
+    source, said = f"photos:{photos}", list[str]()
     settings = CalibrateSettings(count=8, answer_tokens=6)
     run = calibrate("toy-llava", [source], tmp_path / "run", settings, announce=said.append)
     assert any("agreement with the dense model" in line for line in said)

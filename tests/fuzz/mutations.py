@@ -18,11 +18,11 @@ def mutate(content: bytes, rng: random.Random, *, lines: bool = False) -> bytes:
     """One to three changes to a file.
 
     Args:
-        content: a valid JSON file.
+        content: a valid file, of JSON or a table of text.
         rng: source of randomness.
         lines: whether it holds one JSON value a line.
     """
-    if rng.random() < 0.25:
+    if rng.random() < 0.25 or not content.startswith((b"[", b"{")):
         return _mutate_bytes(content, rng)
     if not lines:
         return _mutate_json(content, rng)

@@ -19,7 +19,16 @@ from hipp_prune.files.reading import read_text
 from hipp_prune.files.writing import write_text
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmark import Score
-from hipp_prune.questions.benchmarks import amber, dash_b, hallusionbench, lmms_eval, pope, scienceqa
+from hipp_prune.questions.benchmarks import (
+    agreement,
+    agreement_objects,
+    amber,
+    dash_b,
+    hallusionbench,
+    lmms_eval,
+    pope,
+    scienceqa,
+)
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
@@ -34,9 +43,39 @@ _FLATTENED = "flattened/test.jsonl"
 _OWN = {f"{name}/{name}.jsonl": None for name in ("yes-no", "choices", "short-answers")}
 
 
+_LABELS = {
+    "agreement/agreement.jsonl": agreement._Record,
+    "agreement-objects/objects.jsonl": agreement_objects._Record,
+}
+_TABLES = {
+    name: None for name in ("tables/comma.csv", "tables/semicolon.csv", "tables/tab.tsv", "tables/list.json")
+}
+_PROMPTS = "tables/prompts.jsonl"
+
+
+def _write_tables(folder: Path) -> None:
+    """Every form of a table: of each kind of question, and of prompts that nobody has answered."""
+    tables = folder / "tables"
+    tables.mkdir()
+    rows = [
+        ("image", "Question", "answer", "choices", "id", "group", "role"),
+        ("", "Is there a cup?", "yes", "", "1", "a", ""),
+        ("", "Which?", "B", "cup|dog", "2", "b", "robustness"),
+        ("", "What is it?", "a dog", "", "3", "", "utility"),
+    ]
+    for name, separator in (("comma.csv", ","), ("semicolon.csv", ";"), ("tab.tsv", "\t")):
+        (tables / name).write_text("".join(separator.join(row) + "\n" for row in rows))
+    asked = [{"question": "Is it?", "answer": "no", "group": 1}, {"question": "Why?", "answer": 3, "id": 4}]
+    (tables / "list.json").write_text(json.dumps(asked))
+    write_lines(
+        folder / _PROMPTS, [{"question": "What is it?", "id": "a"}, {"question": "Why?", "answer": ""}]
+    )
+
+
 def _write_questions(folder: Path) -> None:
     for name, write in WRITERS.items():
         write(folder / name)
+    _write_tables(folder)
     (folder / "flattened").mkdir()
     lines = [
         {
@@ -56,7 +95,10 @@ def _read_questions(folder: Path, name: str) -> list[Question]:
         spec = f"scienceqa:{folder / name}"
     else:
         benchmark = name.partition("/")[0]
-        spec = f"{benchmark}:{folder / name if name in {*_POPE, *_OWN} else folder / benchmark}"
+        alone = name in {*_POPE, *_OWN, *_LABELS}
+        spec = f"{benchmark}:{folder / name if alone else folder / benchmark}"
+    if name in {*_TABLES, _PROMPTS}:
+        spec = str(folder / name)
     with suppress(HippPruneError):
         load_questions([spec], "all", cache=folder, skip_bad=SkipBad())
     questions = load_questions([spec], "all", cache=folder)
@@ -77,6 +119,9 @@ _KINDS = {
     "scienceqa/pid_splits.json": dict[str, list[str]],
     _FLATTENED: scienceqa._Flattened,
     **_OWN,
+    **_LABELS,
+    **_TABLES,
+    _PROMPTS: None,
 }
 
 QUESTIONS = Seed(
@@ -86,7 +131,7 @@ QUESTIONS = Seed(
     read=_read_questions,
     result=list[Question],
     foreign=_KINDS.keys(),
-    lines={name: True for name in (*_POPE, *_OWN, _FLATTENED)},
+    lines={name: True for name in (*_POPE, *_OWN, *_LABELS, _FLATTENED, _PROMPTS)},
 )
 
 

@@ -26,7 +26,9 @@ class Seed:
     """The files that hold a JSON value a line, and whether a last line without its end counts."""
 
     def values(self, name: str, content: bytes) -> list[str]:
-        """The JSON values of a file that was accepted."""
+        """The JSON values of a file that was accepted; a table of text has none."""
+        if name.endswith((".csv", ".tsv")):
+            return []
         if name not in self.lines:
             return [content.decode("utf-8-sig")]
         rows = content.removeprefix(BOM_UTF8).split(b"\n")

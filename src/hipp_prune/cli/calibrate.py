@@ -31,13 +31,14 @@ class Calibrate:
 
     def run(self) -> None:
         """Calls ``stages.calibrate``."""
-        from hipp_prune.report.terminal import next_steps, print_survey, progress_bar, remark, skipping
+        from hipp_prune.report.terminal import next_steps, print_survey, progress_bars, remark, skipping
         from hipp_prune.stages.calibrate import calibrate
 
         if self.dry_run:
             self._look_ahead()
             return
-        with skipping(self.skip_bad) as skip_bad, progress_bar("calibrating") as progress:
+        bars = progress_bars("dense model's answers", "dense model's objects", "calibrating")
+        with skipping(self.skip_bad) as skip_bad, bars as (answering, looking, progress):
             calibrate(
                 self.model,
                 self.questions,
@@ -48,6 +49,7 @@ class Calibrate:
                 skip_bad=skip_bad,
                 surveyed=print_survey,
                 announce=remark,
+                labelling=(answering, looking),
                 progress=progress,
             )
         next_steps(f"hipp-prune search {shlex.quote(str(self.out))}")

@@ -34,7 +34,8 @@ class Evaluate:
     dense: str | None = None
     """The dense model, whose own answers score questions that come without one."""
     recorded: Annotated[Path | None, tyro.conf.arg(name="run", metavar="RUN")] = None
-    """With --model: the run directory whose report is to show the results."""
+    """With --model: the run directory whose report is to show the results, and whose dense model's answers score
+    questions that come without one."""
     out: Path | None = None
     """Where the results are written as JSON; with --run, RUN/results/… by default."""
     force: bool = False
@@ -114,6 +115,7 @@ class Evaluate:
                 self.questions,
                 self.settings,
                 dense=self.dense,
+                run=self.recorded,
                 loading=self.loading,
                 skip_bad=skip_bad,
                 surveyed=warn_of,

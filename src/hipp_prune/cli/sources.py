@@ -7,7 +7,7 @@ import tyro
 from hipp_prune.questions.benchmarks import BENCHMARKS
 from hipp_prune.questions.own.data_sets import HUB
 from hipp_prune.questions.own.places import ENDINGS
-from hipp_prune.questions.sources import TOYWORLD
+from hipp_prune.questions.sources import PHOTOS, TOYWORLD
 
 
 def _forms() -> str:
@@ -18,7 +18,7 @@ def _forms() -> str:
         for name, benchmark in BENCHMARKS.items()
     )
     own = f"a table of your own (FILE {ENDINGS}, FOLDER or {HUB}OWNER/NAME)"
-    return ", ".join((own, TOYWORLD, *named))
+    return ", ".join((own, f"{PHOTOS}:FOLDER[,prompt=…]", TOYWORLD, *named))
 
 
 SOURCES = f"One or more of {_forms()} (docs/benchmarks.md)."

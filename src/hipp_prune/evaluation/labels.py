@@ -1,7 +1,7 @@
 """The dense model's own answers as labels: made once, kept in files, and put in the place of unlabelled questions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hipp_prune.evaluation.asserted_objects import SURE, ask_objects
@@ -28,11 +28,11 @@ class Labels:
 
         An unlabelled question to which the dense model said nothing is left out.
         """
-        wanted = {question.id for question in questions if question.is_unlabelled}
+        weights = {question.id: question.weight for question in questions if question.is_unlabelled}
         pictures = {_place(question) for question in questions if question.is_unlabelled}
         return [
             *(question for question in questions if not question.is_unlabelled),
-            *(question for question in self.answers if question.id in wanted),
+            *(replace(each, weight=weights[each.id]) for each in self.answers if each.id in weights),
             *(question for question in self.objects if _place(question) in pictures),
         ]
 
@@ -65,7 +65,8 @@ def make_labels(
     *,
     max_tokens: int = ANSWER_TOKENS,
     sure: float = SURE,
-    progress: Progress | None = None,
+    answering: Progress | None = None,
+    looking: Progress | None = None,
 ) -> Labels:
     """Asks the dense model what nobody has answered: the questions, and which objects are in their pictures.
 
@@ -74,14 +75,15 @@ def make_labels(
         questions: those that are labelled are passed over.
         max_tokens: tokens of an answer that are kept, ≥ 1.
         sure: see ``ask_objects``.
-        progress: told (questions done, questions), of the free answers and then of the objects.
+        answering: told (questions done, questions) of the free answers.
+        looking: told (questions done, questions) of the objects.
 
     Raises:
         ImageError: if a picture is missing or cannot be decoded.
     """
     unlabelled = [question for question in questions if question.is_unlabelled]
-    answers = answer_freely(adapter, unlabelled, max_tokens=max_tokens, progress=progress)
-    objects = ask_objects(adapter, unlabelled, sure=sure, progress=progress)
+    answers = answer_freely(adapter, unlabelled, max_tokens=max_tokens, progress=answering)
+    objects = ask_objects(adapter, unlabelled, sure=sure, progress=looking)
     return Labels(answers=tuple(label(unlabelled, answers)), objects=tuple(objects))
 
 

@@ -104,6 +104,9 @@ class Benchmark:
     """Other ids under which stored answers name these questions."""
     of_dense: bool = False
     """Whether its answers are the dense model's own: what is scored is agreement with that, and its title says so."""
+    brings: str | None = None
+    """Name of the benchmark of yes/no questions that the dense model is asked too, about the pictures of unlabelled
+    questions of this one."""
     corrects: str | None = None
     """Name of the benchmark of which this is a corrected edition: the same questions, fewer and with other labels, so
     that answers to the one score the other. Its sources take ``asked=PATH``, the edition that was asked."""

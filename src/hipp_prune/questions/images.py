@@ -55,9 +55,7 @@ def read_image(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()
-            if image.mode == "P" and "transparency" in image.info:
-                return image.convert("RGBA").convert("RGB")
-            return _eight_bits(image, path).convert("RGB")
+            return in_rgb(image, path)
     except _DECODING_ERRORS as error:
         raise ImageError(
             f"{path}: expected a complete image, found one that cannot be decoded ({error}); "
@@ -65,7 +63,22 @@ def read_image(path: Path) -> Image.Image:
         ) from error
 
 
-def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
+def in_rgb(image: Image.Image, where: object) -> Image.Image:
+    """A decoded picture in RGB; see ``read_image``.
+
+    Args:
+        image: in any mode.
+        where: it is from, for a sentence.
+
+    Raises:
+        ImageError: it has grey values on no known scale.
+    """
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA").convert("RGB")
+    return _eight_bits(image, where).convert("RGB")
+
+
+def _eight_bits(image: Image.Image, where: object) -> Image.Image:
     """A grey picture of more than 8 bits in 8; any other as it is."""
     if not image.mode.startswith(("I", "F")):
         return image
@@ -74,7 +87,7 @@ def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
     white = _white(image, most)
     if not 0 <= least <= most <= white:  # false for NaN too
         raise ImageError(
-            f"{path}: expected grey values in [0, {white:g}], found {least:g} to {most:g}, whose scale nothing tells; "
+            f"{where}: expected grey values in [0, {white:g}], found {least:g} to {most:g}, whose scale nothing tells; "
             "save the picture with 8 bits a channel"
         )
     return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))

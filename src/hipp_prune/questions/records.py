@@ -57,9 +57,11 @@ def on_one_line(text: str) -> bool:
     return _CONTROL.search(text) is None
 
 
-Name = Annotated[str, MaxLen(255), Predicate(on_one_line)]
+LONGEST_NAME = 255
+"""Characters of a name or an id, at most."""
+Name = Annotated[str, MaxLen(LONGEST_NAME), Predicate(on_one_line)]
 """At most 255 characters on one line: an id, the name of a picture or of a part; sentences and tables show it."""
-Identifier = Annotated[str, Len(1, 255), Predicate(on_one_line)] | int
+Identifier = Annotated[str, Len(1, LONGEST_NAME), Predicate(on_one_line)] | int
 """An id as files of benchmarks have them."""
 
 

@@ -3,6 +3,7 @@
 =============================================== ==========================================================
 ``toyworld``                                    the embedded world, drawn once into the cache
 ``toyworld:DIR``                                the same in a folder of your own, drawn if missing
+``photos:FOLDER[,prompt=…]``                    pictures without labels: what the dense model says is the target
 ``NAME:PATH[,images=DIR][,OPTION=VALUE]``       a benchmark's official file or folder
 ``FILE``, ``FOLDER`` or ``hf:OWNER/NAME``        a table of questions of your own (``questions.own``), with the options
                                                 ``images``, ``columns``, ``split`` and ``config``
@@ -36,6 +37,7 @@ from hipp_prune.questions.images import check_images
 from hipp_prune.questions.own.benchmarks import OPTIONS
 from hipp_prune.questions.own.data_sets import HUB
 from hipp_prune.questions.own.loading import load_own
+from hipp_prune.questions.own.photos import load_photos
 from hipp_prune.questions.own.places import ENDINGS, instead
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
@@ -43,6 +45,9 @@ from hipp_prune.questions.splits import SPLITS, Split, at_most, divide
 
 TOYWORLD = "toyworld"
 """The source that is no benchmark: it draws the official files of several."""
+
+PHOTOS = "photos"
+"""The source of pictures that nobody has labelled."""
 
 OWN = ""
 """The source without a name: a table, whose rows are questions of several benchmarks."""
@@ -58,7 +63,7 @@ class Source:
     """A source of questions, as ``--questions`` names it: ``NAME:PATH,option=value``."""
 
     name: str
-    """A benchmark, the embedded world, or ``OWN``."""
+    """A benchmark, the embedded world, ``PHOTOS``, or ``OWN``."""
     path: Path | None = None
     """The file or folder, or ``hf:owner/name``; None means the toyworld in the cache."""
     options: Mapping[str, str]
@@ -77,7 +82,7 @@ def parse_source(text: str) -> Source:
     """
     place, *pairs = text.split(",")
     name, colon, path = place.partition(":")
-    if name != TOYWORLD and name not in BENCHMARKS:
+    if place == PHOTOS or name not in (TOYWORLD, PHOTOS, *BENCHMARKS):
         name, path = OWN, _own_place(text, place)
     options = _options(text, pairs, _allowed(name))
     weight, count = _weight(text, options.pop(_WEIGHT, "1")), _count(text, options.pop(_COUNT, None))
@@ -127,8 +132,8 @@ def _own_place(text: str, place: str) -> str:
 
 def _allowed(name: str) -> tuple[str, ...]:
     """The options of a source."""
-    if name == TOYWORLD:
-        return _OF_ANY
+    if name in (TOYWORLD, PHOTOS):
+        return ("prompt", *_OF_ANY) if name == PHOTOS else _OF_ANY
     return (*((*OPTIONS, "images") if name == OWN else BENCHMARKS[name].source_options), *_OF_ANY)
 
 
@@ -176,7 +181,7 @@ def _forms() -> str:
         if not {*OPTIONS} <= {*benchmark.options}
     ]
     own = f"a table of your own ({ENDINGS}), a FOLDER with one, or {HUB}OWNER/NAME"
-    return f"{TOYWORLD}, {TOYWORLD}:DIR, {', '.join(forms)}, {own}"
+    return f"{TOYWORLD}, {TOYWORLD}:DIR, {PHOTOS}:FOLDER[,prompt=…], {', '.join(forms)}, {own}"
 
 
 def load_questions(
@@ -354,5 +359,7 @@ def _load_files(
         need_images=need_images,
         cache=cache,
     )
+    if source.name == PHOTOS:
+        return load_photos(source.path, how)
     load = load_own if source.name == OWN else BENCHMARKS[source.name].load
     return load(source.path, how)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hipp_prune.questions.benchmark import ROLES
-from hipp_prune.questions.benchmarks import asked, role_of
+from hipp_prune.questions.benchmarks import asked, asked_at_last
 from hipp_prune.questions.intervals import expected_half_width
 from hipp_prune.questions.question import Question
 
@@ -72,7 +72,10 @@ def _by_benchmark(
 
 def _unmeasured(splits: Mapping[Any, Sequence[Question]]) -> list[str]:
     """Roles without a question, in some splits or in all."""
-    served = {split: {role_of(question) for question in questions} for split, questions in splits.items()}
+    served = {
+        split: {benchmark.role for benchmark in asked_at_last(questions)}
+        for split, questions in splits.items()
+    }
     sentences = []
     for role in ROLES:
         without = [split for split, roles in served.items() if role not in roles]

@@ -37,7 +37,7 @@ notes = Console(stderr=True, quiet=not speaks())
 def progress_bars(*descriptions: str) -> Iterator[list[ProgressCallback]]:
     """Yields a callback (done, total) for each of several bars, with the time spent and the time left.
 
-    They are drawn from the first call of one of them: what is refused before any work draws none.
+    Each is drawn from its first call: what is refused before any work draws none, nor does work that is not needed.
     """
     columns = (
         TextColumn("{task.description:<28}"),
@@ -49,7 +49,7 @@ def progress_bars(*descriptions: str) -> Iterator[list[ProgressCallback]]:
         TimeRemainingColumn(),
     )
     bar = Progress(*columns, console=notes)
-    tasks = [bar.add_task(description, total=None) for description in descriptions]
+    tasks = [bar.add_task(description, total=None, visible=False) for description in descriptions]
     try:
         yield [_advance(bar, task) for task in tasks]
     finally:
@@ -67,7 +67,7 @@ def progress_bar(description: str) -> Iterator[ProgressCallback]:
 def _advance(bar: Progress, task: TaskID) -> ProgressCallback:
     def advance(done: int, total: int) -> None:
         bar.start()
-        bar.update(task, completed=done, total=total)
+        bar.update(task, completed=done, total=total, visible=True)
 
     return advance
 

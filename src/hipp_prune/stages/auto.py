@@ -26,6 +26,7 @@ from hipp_prune.stages.ahead import expect
 from hipp_prune.stages.loading import check_model, writing
 from hipp_prune.stages.pipeline import Headlines, Pipeline, silent
 from hipp_prune.stages.query import plan_name, query
+from hipp_prune.stages.recover import refuse_open
 from hipp_prune.stages.report import report
 from hipp_prune.stages.search import measure_latency
 from hipp_prune.stages.settings import AskSettings
@@ -118,6 +119,7 @@ def _check(
     if surveyed is not None:
         surveyed(survey(found))
     check_asked(wish, found["search"])
+    refuse_open(found.get("recovery", []))
     return footprint
 
 

@@ -16,6 +16,7 @@ from hipp_prune.models.family import CAPABILITIES
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.records import SkipBad
+from hipp_prune.stages.labelling import labelled
 from hipp_prune.stages.loading import (
     CalibratedRun,
     Model,
@@ -93,7 +94,7 @@ def baseline(
         else:
             seed = settings.seed
             asked = draw_questions(questions, "calibration", cache=cache, seed=seed, skip_bad=skip_bad)
-            sample = calibration_sample(asked, count, seed=seed)
+            sample = calibration_sample(labelled(adapter, asked), count, seed=seed)
             calibration = measure(adapter, sample, batch_size=settings.batch_size, progress=progress)
         setting = Setting(
             adapter=adapter,

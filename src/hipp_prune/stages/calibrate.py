@@ -14,7 +14,7 @@ from hipp_prune.calibration.grams import GramLayout, fit_layout, gather_grams, p
 from hipp_prune.calibration.measurement import Calibration, batches
 from hipp_prune.calibration.measurement import calibrate as measure
 from hipp_prune.checkpoints.footprint import measure_footprint
-from hipp_prune.evaluation.labels import Labels, make_labels
+from hipp_prune.evaluation.labels import Labels
 from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import MixedText, Provenance, RunDirectory
@@ -30,6 +30,7 @@ from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import is_drawn, load_splits
 from hipp_prune.questions.survey import Survey, survey
 from hipp_prune.questions.texts import draw_windows, fingerprint_text, read_general_text
+from hipp_prune.stages.labelling import NO_BARS, Bars, ask_dense
 from hipp_prune.stages.loading import (
     Model,
     Questions,
@@ -61,6 +62,7 @@ def calibrate(
     skip_bad: SkipBad | None = None,
     announce: Callable[[str], None] | None = None,
     surveyed: Callable[[Survey], None] | None = None,
+    labelling: Bars = NO_BARS,
     progress: Progress | None = None,
 ) -> RunDirectory:
     """Starts a run: measures the dense model on the calibration split (activations, Eq. 5–6, Taylor, Gram matrices).
@@ -75,9 +77,10 @@ def calibrate(
         loading: how the model is loaded.
         force: replaces an existing run.
         skip_bad: counts bad questions and pictures and leaves them out; None makes them errors.
-        announce: told, before anything is measured, how many questions the dense model has answered itself, how large
-            the Gram matrices are going to be, and how long they take beside the rest.
+        announce: told, before anything is measured, how many questions the dense model answers itself, how large the
+            Gram matrices are going to be, and how long they take beside the rest.
         surveyed: told, before anything is measured, what every split holds.
+        labelling: how far the dense model has got with questions that come without an answer.
         progress: told (questions done, questions in all).
 
     Raises:
@@ -103,7 +106,7 @@ def calibrate(
             _survey(sources, run, seed, surveyed, skip_bad)
         labels = None
         if any(question.is_unlabelled for question in asked):
-            labels = _labels(adapter, questions, run, settings, skip_bad, announce)
+            labels = _labels(adapter, questions, run, settings, skip_bad, announce, labelling)
             asked = labels.complete(asked)
         sample = calibration_sample(asked, settings.count, seed=seed)
         layout = None
@@ -159,17 +162,22 @@ def _labels(
     settings: CalibrateSettings,
     skip_bad: SkipBad | None,
     announce: Callable[[str], None] | None,
+    bars: Bars,
 ) -> Labels:
-    """The dense model's own answers to all questions that come without one, whatever their split."""
+    """The dense model's own answers to all questions that come without one, whatever their split.
+
+    Args:
+        adapter: the dense model.
+        questions: of every split.
+        run: in whose cache pictures lie.
+        settings: how it is asked.
+        skip_bad: as in ``calibrate``.
+        announce: as in ``calibrate``.
+        bars: how far it has got.
+    """
     with distributed.first():
         everything = draw_questions(questions, "all", cache=run.cache, seed=settings.seed, skip_bad=skip_bad)
-    labels = make_labels(adapter, everything, max_tokens=settings.answer_tokens, sure=settings.object_margin)
-    if announce is not None:
-        announce(
-            f"the dense model's own answers are the target of {len(labels.answers)} questions without one, and of "
-            f"{len(labels.objects)} about objects in their pictures: what they score is agreement with the dense model"
-        )
-    return labels
+    return ask_dense(adapter, everything, settings, announce=announce, bars=bars)
 
 
 def _survey(

@@ -8,11 +8,11 @@ from hipp_prune.checkpoints.card import write_scores
 from hipp_prune.checkpoints.footprint import weight_bytes
 from hipp_prune.checkpoints.ledger import checkpoint_compensation, checkpoint_ledger, lost_savings
 from hipp_prune.errors import QuestionError
-from hipp_prune.evaluation.labels import make_labels
 from hipp_prune.evaluation.results import Results, score_answers_file
 from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions
 from hipp_prune.evaluation.speed import measure_speedups
 from hipp_prune.files.progress import Progress
+from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import local_folder
 from hipp_prune.questions.benchmark import Rule
@@ -22,6 +22,7 @@ from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_asked, load_questions
 from hipp_prune.questions.survey import Survey, survey
 from hipp_prune.report.grids import markdown_table
+from hipp_prune.stages.labelling import labelled
 from hipp_prune.stages.loading import (
     Model,
     Questions,
@@ -30,6 +31,7 @@ from hipp_prune.stages.loading import (
     draw_questions,
     load,
     name_of_model,
+    read_labels,
     source_names,
 )
 from hipp_prune.stages.prune import checkpoint_plan
@@ -41,7 +43,8 @@ def evaluate(
     questions: Questions,
     settings: EvaluateSettings = EvaluateSettings(),
     *,
-    dense: str | None = None,
+    dense: Model | None = None,
+    run: Path | None = None,
     loading: LoadSettings = LoadSettings(),
     cache: Path | None = None,
     skip_bad: SkipBad | None = None,
@@ -55,8 +58,9 @@ def evaluate(
         questions: sources, or questions.
         settings: which questions are asked, and how they are scored.
         dense: the dense model, whose own answers score questions that come without one.
+        run: a calibrated run, in which these answers are looked for first.
         loading: how the models are loaded.
-        cache: where the embedded world is drawn; a temporary folder by default.
+        cache: where the embedded world is drawn; the run's, or a temporary folder by default.
         skip_bad: as in ``calibrate``.
         surveyed: told what the questions can tell, before any is asked.
         progress: told (questions done, questions in all).
@@ -66,10 +70,13 @@ def evaluate(
     """
     if not isinstance(model, Adapter):
         check_model(model, loading, quantised=True)
+    directory = None if run is None else RunDirectory(run)
+    if cache is None and directory is not None:
+        cache = directory.cache
     with cache_folder(cache) as folder:
         split, seed = settings.split, settings.seed
         asked = draw_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
-        asked = _labelled(asked, dense, loading)
+        asked = _labelled(asked, directory, dense, loading)
         asked = limit_questions(asked, settings.limit, seed=seed)
         if surveyed is not None:
             surveyed(survey({split: asked}))
@@ -101,22 +108,40 @@ def evaluate(
     )
 
 
-def _labelled(questions: list[Question], dense: str | None, loading: LoadSettings) -> list[Question]:
+def _labelled(
+    questions: list[Question],
+    directory: RunDirectory | None,
+    dense: Model | None,
+    loading: LoadSettings,
+) -> list[Question]:
     """Questions as they are, or with the dense model's answers where they come without one.
 
+    Args:
+        questions: what is asked.
+        directory: of a run that may have these answers.
+        dense: the model that is asked if it has not.
+        loading: how it is loaded.
+
     Raises:
-        QuestionError: if there is no dense model to ask.
+        QuestionError: if there is neither.
     """
     unlabelled = sum(question.is_unlabelled for question in questions)
     if not unlabelled:
         return questions
+    if directory is not None and directory.labels.exists():
+        if completed := read_labels(directory).complete(questions):
+            return completed
+        raise QuestionError(
+            f"the run {directory.root} has no answer of the dense model to these {len(questions)} questions; give the "
+            "questions that it was calibrated on, or leave --run out and add --dense MODEL"
+        )
     if dense is None:
         raise QuestionError(
             f"{unlabelled} of the {len(questions)} questions come without an answer, so that only agreement with the "
-            f"dense model can be measured; add --dense MODEL, or give the answers that calibrate wrote, as in "
-            f"--questions agreement:RUN/agreement.jsonl agreement-objects:RUN/agreement-objects.jsonl"
+            f"dense model can be measured; add --dense MODEL, --run RUN, or give the answers that calibrate "
+            f"wrote, as in --questions agreement:RUN/agreement.jsonl agreement-objects:RUN/agreement-objects.jsonl"
         )
-    return make_labels(load(dense, loading), questions).complete(questions)
+    return labelled(load(dense, loading), questions)
 
 
 def speedups(
@@ -125,6 +150,7 @@ def speedups(
     questions: Questions,
     *,
     limit: int = 256,
+    run: Path | None = None,
     loading: LoadSettings = LoadSettings(),
     cache: Path | None = None,
     skip_bad: SkipBad | None = None,
@@ -137,6 +163,7 @@ def speedups(
         pruned: the models that are compared with it.
         questions: sources, or questions.
         limit: questions asked in all, shared evenly by the benchmarks.
+        run: a calibrated run with the dense model's answers to questions that come without one; else it is asked.
         loading: how the models are loaded.
         cache: where the embedded world is drawn; a temporary folder by default.
         skip_bad: as in ``calibrate``.
@@ -146,6 +173,8 @@ def speedups(
         drawn = draw_questions(questions, "test", cache=folder, skip_bad=skip_bad)
         asked = limit_questions(drawn, max(1, limit // len(asked_benchmarks(drawn))))
         adapters = [load(model, loading) for model in (dense, *pruned)]
+        directory = None if run is None else RunDirectory(run)
+        asked = _labelled(asked, directory, adapters[0], loading)[:limit]
         return measure_speedups(adapters[0], adapters[1:], asked, progress=progress)
 
 

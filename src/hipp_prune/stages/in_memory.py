@@ -19,17 +19,31 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.modes import CompensationChoice
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
-from hipp_prune.questions.question import Question
 from hipp_prune.report.terminal import progress_bars
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.query.roles import measured_part, measured_roles
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.calibrate import calibrate
-from hipp_prune.stages.loading import CalibratedRun, Questions, cache_folder, given_questions
+from hipp_prune.stages.loading import (
+    CalibratedRun,
+    Questions,
+    QuestionsInMemory,
+    cache_folder,
+    given_questions,
+)
 from hipp_prune.stages.prune import cut
 from hipp_prune.stages.query import query
 from hipp_prune.stages.search import search
 from hipp_prune.stages.settings import CalibrateSettings, QuerySettings
+
+_BARS = (
+    "dense model's answers",
+    "dense model's objects",
+    "calibrating",
+    "encoding pictures",
+    "searching",
+    "fitting blocks",
+)
 
 
 def prune_in_memory(
@@ -55,7 +69,8 @@ def prune_in_memory(
     Args:
         model: a vision-language model of transformers, floating point, wherever it lies.
         processor: transformers' processor of it (``AutoProcessor``).
-        questions: sources, as ``--questions`` names them (``["pope:POPE/coco"]``); or questions.
+        questions: sources, as ``--questions`` names them (``["pope:POPE/coco"]``); or questions, or rows of them, as in
+            ``[{"image": picture, "question": "Is there a cup?", "answer": "yes"}]``.
         sparsity: fraction of the MLP parameters to remove, in [0, 1]; a search may leave it to its policy.
         preference: R,U,C, of a search; what the questions measure, all alike, by default.
         method: ``search``, or one of ``baselines.methods.BASELINES``, which needs a sparsity.
@@ -82,13 +97,15 @@ def prune_in_memory(
     with (
         _as_it_was(model),
         cache_folder(None) if run is None else nullcontext(Path(run)) as folder,
-        progress_bars("calibrating", "encoding pictures", "searching", "fitting blocks") as bars,
+        progress_bars(*_BARS) as (answering, looking, *bars),
     ):
         adapter, root = loaded(model, processor), folder / "run" if run is None else folder
         directory = RunDirectory(root)
         if not (directory.manifest.is_file() and directory.calibration.is_file()):
             sample = CalibrateSettings(count=count, seed=seed)
-            calibrate(adapter, questions, root, sample, progress=bars[0])
+            calibrate(
+                adapter, given or questions, root, sample, labelling=(answering, looking), progress=bars[0]
+            )
         if method == "search":
             plan = _searched(
                 adapter,
@@ -113,7 +130,7 @@ def prune_in_memory(
 def _searched(
     adapter: Adapter,
     root: Path,
-    given: list[Question],
+    given: QuestionsInMemory,
     settings: SearchSettings,
     sparsity: float | None,
     preference: str | Preference | None,
@@ -140,7 +157,7 @@ def _searched(
 
 
 def _planned(
-    adapter: Adapter, root: Path, given: list[Question], method: Baseline, sparsity: float, seed: int
+    adapter: Adapter, root: Path, given: QuestionsInMemory, method: Baseline, sparsity: float, seed: int
 ) -> Plan:
     """What a baseline removes.
 

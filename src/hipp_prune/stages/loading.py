@@ -3,13 +3,13 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -18,8 +18,9 @@ from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.checkpoints.saving import save_model
 from hipp_prune.checkpoints.separate import separate_plan
-from hipp_prune.errors import QuestionError, RunError
+from hipp_prune.errors import InputError, QuestionError, RunError
 from hipp_prune.evaluation.labels import Labels
+from hipp_prune.files.faults import shown
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.machine import usable_cpus
 from hipp_prune.files.replacing import is_alive
@@ -30,19 +31,24 @@ from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow
 from hipp_prune.models.loading import local_folder, parse_dtype
 from hipp_prune.models.refusals import refuse_early
 from hipp_prune.models.uneven import is_elastic_plan
+from hipp_prune.questions.benchmark import Loading
 from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.images import check_images
 from hipp_prune.questions.minibatches import calibration_sample
+from hipp_prune.questions.own.memory import load_rows
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
-from hipp_prune.questions.splits import Split, assign
+from hipp_prune.questions.splits import Split, divide
 from hipp_prune.stages.settings import LoadSettings
 
 Model = str | Path | Adapter
 """A model's name or folder; or one that is in memory already, as ``models.loaded`` returns it."""
 
-Questions = Sequence[str] | Sequence[Question]
+QuestionsInMemory = Sequence[Question] | Sequence[Mapping[str, Any]]
+"""Questions, or rows of them as a table of one's own has them: ``{"image": picture, "question": …, "answer": …}``."""
+
+Questions = Sequence[str] | QuestionsInMemory
 """Sources of questions, as ``--questions`` names them; or the questions themselves."""
 
 IN_MEMORY = " questions in memory"
@@ -147,11 +153,11 @@ def draw_questions(
         QuestionError: if there are none, or as ``load_questions`` says.
         ImageError: pictures that are missing or cannot be decoded.
     """
-    given, sources = given_questions(questions), source_names(questions)
+    given = _loaded(given_questions(questions), cache, skip_bad)
     if not given:
-        return load_questions(sources, split, cache=cache, seed=seed, skip_bad=skip_bad)
+        return load_questions(source_names(questions), split, cache=cache, seed=seed, skip_bad=skip_bad)
     shares: dict[str, list[Question]] = {"all": given}
-    shares |= {name: members for name, members in assign(given, seed=seed).items()}
+    shares |= {name: members for name, members in divide(given, seed=seed).items()}
     if not shares[split]:
         counts = ", ".join(f"{name} {len(members)}" for name, members in shares.items())
         raise QuestionError(
@@ -161,17 +167,39 @@ def draw_questions(
     return check_images(shares[split], skip_bad)
 
 
-def given_questions(questions: Questions) -> list[Question]:
-    """The questions among what was given; none where sources were."""
-    return [each for each in questions if isinstance(each, Question)]
+def given_questions(questions: Questions) -> QuestionsInMemory:
+    """Questions or rows that are in memory; none where sources were given.
+
+    Raises:
+        InputError: if they are something else, or of several types.
+    """
+    for kind in (str, Question, Mapping):
+        if not isinstance(questions, str) and all(isinstance(each, kind) for each in questions):
+            return () if kind is str else list(questions)  # type: ignore[return-value]
+    found = (
+        shown(questions)
+        if isinstance(questions, str)
+        else type(next(iter(questions))).__name__ + " and others"
+    )
+    raise InputError(
+        f"expected questions as a list of sources, of Question, or of rows such as {{'image': …, 'question': …, "
+        f"'answer': …}}, and not of several of these, found {found}; give such a list"
+    )
+
+
+def _loaded(given: QuestionsInMemory, cache: Path, skip_bad: SkipBad | None) -> list[Question]:
+    """Questions as they are, and what rows ask."""
+    rows = [each for each in given if not isinstance(each, Question)]
+    if rows:
+        return load_rows(rows, Loading(options={}, skip_bad=skip_bad, cache=cache))
+    return [each for each in given if isinstance(each, Question)]
 
 
 def source_names(questions: Questions) -> tuple[str, ...]:
     """What a run says of where its questions come from."""
-    given = given_questions(questions)
-    named = [each for each in questions if isinstance(each, str)]
-    assert not (given and named), "sources or questions, not both"
-    return (f"{len(given)}{IN_MEMORY}",) if given else tuple(named)
+    if given := given_questions(questions):
+        return (f"{len(given)}{IN_MEMORY}",)
+    return tuple(each for each in questions if isinstance(each, str))
 
 
 def check_model(
@@ -199,11 +227,11 @@ class CalibratedRun:
 
     directory: RunDirectory
     provenance: Provenance
-    given: tuple[Question, ...] = ()
+    given: QuestionsInMemory = ()
     """Its questions, where it has no sources of them."""
 
     @classmethod
-    def open(cls, root: Path, questions: Sequence[Question] = ()) -> "CalibratedRun":
+    def open(cls, root: Path, questions: QuestionsInMemory = ()) -> "CalibratedRun":
         """Finds out what a run is of; one that was calibrated on questions in memory has to be given them.
 
         Raises:
@@ -212,7 +240,7 @@ class CalibratedRun:
         directory = RunDirectory(root)
         provenance = directory.provenance()
         directory.require(directory.calibration, made_by=directory.calibrate_again())
-        return cls(directory, provenance, tuple(questions))
+        return cls(directory, provenance, given_questions(questions))
 
     def calibration(self, adapter: Adapter) -> Calibration:
         """The statistics of the dense model, which ``adapter`` must be.

@@ -23,6 +23,7 @@ from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.evaluate import evaluate, speedups, update_card
+from hipp_prune.stages.loading import read_labels
 from hipp_prune.stages.prune import checkpoint_plan, prune
 from hipp_prune.stages.recover import recover
 from hipp_prune.stages.search import read_search, search
@@ -86,7 +87,8 @@ class Pipeline:
         if state == "finished":
             return
         sample = CalibrateSettings(seed=self.seed)
-        with self.bars("calibrate") as (progress,):
+        with self.bars("dense model's answers", "dense model's objects", "calibrate") as bars:
+            answering, looking, progress = bars
             calibrate(
                 self.model,
                 self.questions,
@@ -95,6 +97,7 @@ class Pipeline:
                 loading=self.loading,
                 force=state == "anew",
                 skip_bad=self._skipping,
+                labelling=(answering, looking),
                 progress=progress,
             )
 
@@ -230,8 +233,8 @@ class Pipeline:
                 model,
                 self.questions,
                 settings,
+                run=self.run.root,
                 loading=self.loading,
-                cache=self.run.cache,
                 skip_bad=self._skipping,
                 progress=progress,
             )
@@ -249,6 +252,8 @@ class Pipeline:
         asked = load_questions(
             self.questions, settings.split, cache=self.run.cache, seed=self.seed, skip_bad=self._skipping
         )
+        if any(question.is_unlabelled for question in asked):
+            asked = read_labels(self.run).complete(asked)
         asked = limit_questions(asked, settings.limit, seed=self.seed)
         same = (found.model, found.label, found.split) == (model, settings.label, settings.split)
         known = found.origin is not None and found.origin.questions == fingerprint_questions(asked)
@@ -269,6 +274,7 @@ class Pipeline:
                     [card.model for card in pruned],
                     self.questions,
                     limit=SPEED_QUESTIONS,
+                    run=self.run.root,
                     loading=self.loading,
                     cache=self.run.cache,
                     skip_bad=self._skipping,

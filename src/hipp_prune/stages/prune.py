@@ -1,6 +1,5 @@
 """From a plan to a smaller checkpoint."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +24,7 @@ from hipp_prune.pruning.compensated import DownWeight, down_biases, fitted_downs
 from hipp_prune.pruning.cutting import cut_neurons
 from hipp_prune.pruning.reconstruction import gates_and_ups
 from hipp_prune.pruning.sequential import fit_sequentially
-from hipp_prune.questions.question import Question
-from hipp_prune.stages.loading import CalibratedRun, Model, load, writing
+from hipp_prune.stages.loading import CalibratedRun, Model, QuestionsInMemory, load, writing
 from hipp_prune.stages.query import query
 from hipp_prune.stages.settings import LoadSettings, QuerySettings
 
@@ -104,7 +102,7 @@ def cut(
     compensation: CompensationChoice = "auto",
     reconstruct: float = 0.0,
     run: Path | None = None,
-    questions: Sequence[Question] = (),
+    questions: QuestionsInMemory = (),
     in_place: bool = False,
     progress: Progress | None = None,
 ) -> tuple[PreTrainedModel, Plan]:
@@ -173,7 +171,7 @@ def find_downs(
     reconstruct: float,
     loading: LoadSettings,
     progress: Progress | None,
-    questions: Sequence[Question] = (),
+    questions: QuestionsInMemory = (),
 ) -> Downs:
     """What compensates for the neurons that leave.
 

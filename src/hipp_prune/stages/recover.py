@@ -80,7 +80,7 @@ def recover(
     ):
         check_output(checkpoint, out, force=force)
         asked = draw_questions(questions, "recovery", cache=folder, seed=settings.seed, skip_bad=skip_bad)
-        _refuse_open(asked)
+        refuse_open(asked)
         return recover_on(
             asked,
             checkpoint,
@@ -97,7 +97,7 @@ def recover(
         )
 
 
-def _refuse_open(questions: Sequence[Question]) -> None:
+def refuse_open(questions: Sequence[Question]) -> None:
     """Refuses what the loss cannot read, before a weight is.
 
     Raises:

@@ -35,7 +35,7 @@ from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.record import SearchRecord, Spent, read_record
 from hipp_prune.search.searchers import require_method
 from hipp_prune.search.settings import SearchSettings
-from hipp_prune.stages.loading import CalibratedRun, load, meet, writing
+from hipp_prune.stages.loading import CalibratedRun, QuestionsInMemory, load, meet, writing
 from hipp_prune.stages.settings import AskSettings, LoadSettings
 
 
@@ -44,7 +44,7 @@ def search(
     settings: SearchSettings | None = None,
     *,
     model: Adapter | None = None,
-    questions: Sequence[Question] = (),
+    questions: QuestionsInMemory = (),
     asking: AskSettings = AskSettings(),
     loading: LoadSettings = LoadSettings(),
     force: bool = False,
@@ -85,14 +85,14 @@ def search(
         meet(directory)
         if not force:
             read_search(folder, settings, remedy="add --force to start over", may_grow=True)
-        questions = calibrated.questions("search", skip_bad=skip_bad)
+        asked = calibrated.questions("search", skip_bad=skip_bad)
         if surveyed is not None:
-            surveyed(survey({"search": questions}))
+            surveyed(survey({"search": asked}))
         adapter = load(model or calibrated.provenance.model, loading)
         return search_model(
             adapter,
             calibrated.calibration(adapter),
-            questions,
+            asked,
             folder,
             settings,
             asking=asking,

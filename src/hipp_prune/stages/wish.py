@@ -15,7 +15,7 @@ from hipp_prune.plans.allocation import check_alignment, fewest_neurons
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.preference import Preference
 from hipp_prune.questions.benchmark import ROLES
-from hipp_prune.questions.benchmarks import asked as asked_benchmarks
+from hipp_prune.questions.benchmarks import asked_at_last
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import parse_source, with_count
 from hipp_prune.questions.splits import Split
@@ -154,7 +154,7 @@ def _cut_off(wish: Wish, run: RunDirectory) -> bool:
 
 def check_asked(wish: Wish, asked: Sequence[Question]) -> None:
     """Refuses to want what the questions do not measure."""
-    benchmarks = asked_benchmarks(asked)
+    benchmarks = asked_at_last(asked)
     measured = [role for role in ROLES if role in {benchmark.role for benchmark in benchmarks}]
     if wish.preference is not None:
         check_preference(wish.preference, measured)

@@ -20,6 +20,7 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.objectives.returns import log_margins
 from hipp_prune.questions.benchmark import Loading
 from hipp_prune.questions.benchmarks import agreement, agreement_objects
+from hipp_prune.questions.own.photos import PROMPT
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
 from tests.tiny import tiny_image, tiny_llava
@@ -40,23 +41,23 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def questions(photos: Path) -> list[Question]:
-    return load_questions([f"agreement:{photos}"], "all", cache=photos)
+    return load_questions([f"photos:{photos}"], "all", cache=photos)
 
 
 def test_a_folder_of_pictures_is_asked_about_and_comes_without_answers(
     photos: Path, questions: list[Question]
 ):
-    assert [question.id for question in questions] == [f"agreement/{number}.png" for number in range(4)]
+    assert [question.id for question in questions] == [f"photos/{number}.png" for number in range(4)]
     assert all(question.is_unlabelled and not question.is_open for question in questions)
-    assert {question.prompt for question in questions} == {agreement.PROMPT}
-    (first, *_) = load_questions([f"agreement:{photos},prompt=What is it?"], "all", cache=photos)
+    assert {question.prompt for question in questions} == {PROMPT}
+    (first, *_) = load_questions([f"photos:{photos},prompt=What is it?"], "all", cache=photos)
     assert first.prompt == "What is it?"
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path):
     with pytest.raises(QuestionError, match="expected pictures"):
-        load_questions([f"agreement:{tmp_path}"], "all", cache=tmp_path)
-    with pytest.raises(QuestionError, match=r"give agreement:.*calibrate asks about objects by itself"):
+        load_questions([f"photos:{tmp_path}"], "all", cache=tmp_path)
+    with pytest.raises(QuestionError, match=r"give photos:.*calibrate asks about objects by itself"):
         load_questions([f"agreement-objects:{tmp_path}"], "all", cache=tmp_path)
 
 
@@ -90,8 +91,8 @@ def test_who_says_nothing_labels_nothing(questions: list[Question]):
     answers = [FreeAnswer(text=text, cut=cut) for text, cut in (("a cup", False), ("", True), ("a", True))]
     labelled = label(questions[:3], answers)
     assert [(question.id, question.answers, question.cut) for question in labelled] == [
-        ("agreement/0.png", ("a cup",), False),
-        ("agreement/2.png", ("a",), True),
+        ("photos/0.png", ("a cup",), False),
+        ("photos/2.png", ("a",), True),
     ]
 
 

@@ -78,13 +78,13 @@ def test_a_picture_is_written_once_by_its_content(monkeypatch: pytest.MonkeyPatc
     documents = [{"visual": [tiny_image(number % 2)]} for number in range(4)]
     questions = load(monkeypatch, tmp_path, *documents)
     assert [question.image for question in questions[:2]] == [question.image for question in questions[2:]]
-    assert {question.image for question in questions} == {*(tmp_path / "pictures").iterdir()}
+    assert {question.image for question in questions} == {*(tmp_path / "pictures").glob("*.png")}
     for number, question in enumerate(questions[:2]):
         assert question.image is not None
         assert read_image(question.image).tobytes() == tiny_image(number).convert("RGB").tobytes()
-    written = [path.stat().st_mtime_ns for path in sorted((tmp_path / "pictures").iterdir())]
+    written = [path.stat().st_mtime_ns for path in sorted((tmp_path / "pictures").glob("*.png"))]
     assert load(monkeypatch, tmp_path, *documents) == questions
-    assert [path.stat().st_mtime_ns for path in sorted((tmp_path / "pictures").iterdir())] == written
+    assert [path.stat().st_mtime_ns for path in sorted((tmp_path / "pictures").glob("*.png"))] == written
 
 
 def test_a_text_must_be_an_answer() -> None:

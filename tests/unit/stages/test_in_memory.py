@@ -16,7 +16,7 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.questions.sources import load_questions
 from tests.e2e.conftest import write_pope
-from tests.tiny import tiny_llava
+from tests.tiny import tiny_image, tiny_llava
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,28 @@ def test_a_baseline_too_and_a_checkpoint_of_it(tmp_path: Path, source: str) -> N
     assert load_model(tmp_path / "smaller").shape.neurons == report.widths == plan.kept
     scores = [api.evaluate(each, [source]).answers for each in (dense, str(tmp_path / "smaller"))]
     assert len(scores[0]) == len(scores[1])
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_rows_with_pictures_in_memory_are_questions(tmp_path: Path, answered: bool) -> None:
+    dense = load_model(tiny_llava(tmp_path))
+    rows = [
+        {"image": tiny_image(number), "question": "Is it red?"}
+        | ({"answer": ("yes", "no")[number % 2]} if answered else {})
+        for number in range(16)
+    ]
+    smaller = hipp_prune.prune(
+        dense.model,
+        dense.processor,
+        questions=rows,
+        sparsity=0.3,
+        evaluations=12,
+        count=4,
+        run=tmp_path / "run",
+    )
+    assert api.loaded(smaller, dense.processor).shape.neurons < dense.shape.neurons
+    scored = api.evaluate(dense, rows, run=tmp_path / "run")
+    assert set(scored.results.scores) == ({"yes-no"} if answered else {"agreement", "agreement-objects"})
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.checkpoints.ledger import checkpoint_ledger
-from hipp_prune.errors import IncompleteRunError, RunError
+from hipp_prune.errors import IncompleteRunError, QuestionError, RunError
 from hipp_prune.evaluation.scorecard import answer_questions, limit_questions
 from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
 from hipp_prune.experiments.compare.cells import DENSE, CalibrationJob, Cell, Contender, Job, SearchJob
@@ -238,7 +239,9 @@ class Worker:
         """Those of a split, which no seed changes."""
         if split not in self._questions:
             specs = self.settings.questions
-            self._questions[split] = load_questions(specs, split, cache=self.root / "cache")
+            questions = load_questions(specs, split, cache=self.root / "cache")
+            _refuse_unlabelled(questions)
+            self._questions[split] = questions
         return self._questions[split]
 
     @cached_property
@@ -281,6 +284,21 @@ class Worker:
             raise RunError(
                 f"{path} is of a model with fingerprint {stored}, {model} now has {fingerprint}; choose another --out"
             )
+
+
+def _refuse_unlabelled(questions: Sequence[Question]) -> None:
+    """Refuses questions to which every dense model would have another answer, before a weight is read.
+
+    Raises:
+        QuestionError: saying how they get one.
+    """
+    number = sum(question.is_unlabelled for question in questions)
+    if number:
+        raise QuestionError(
+            f"compare judges all contenders by the same answers, but {number} of the {len(questions)} questions come "
+            "without one; run `hipp-prune calibrate` on them first, and give agreement:RUN/agreement.jsonl and "
+            "agreement-objects:RUN/agreement-objects.jsonl instead"
+        )
 
 
 def _remove(folder: Path) -> None:

@@ -4,7 +4,7 @@ A module here defines ``BENCHMARK``. Nothing outside this folder names a benchma
 find in ``BENCHMARKS``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -27,6 +27,9 @@ def _load() -> dict[str, Benchmark]:
         assert benchmark.corrects is None or benchmark.corrects in found, (
             f"{benchmark.name}: expected to correct a benchmark, found {benchmark.corrects!r}, which is none"
         )
+        assert benchmark.brings is None or benchmark.brings in found, (
+            f"{benchmark.name}: expected to bring a benchmark, found {benchmark.brings!r}, which is none"
+        )
     return found
 
 
@@ -37,6 +40,14 @@ BENCHMARKS: Mapping[str, Benchmark] = _load()
 def asked(questions: Iterable[Question]) -> list[Benchmark]:
     """The benchmarks that questions are of, in the order of names."""
     names = {question.benchmark for question in questions}
+    return [benchmark for name, benchmark in BENCHMARKS.items() if name in names]
+
+
+def asked_at_last(questions: Sequence[Question]) -> list[Benchmark]:
+    """The benchmarks that questions are going to be of, once the dense model has answered those without a label."""
+    about_pictures = [each for each in questions if each.is_unlabelled and each.image is not None]
+    brought = {benchmark.brings for benchmark in asked(about_pictures)}
+    names = {benchmark.name for benchmark in asked(questions)} | brought
     return [benchmark for name, benchmark in BENCHMARKS.items() if name in names]
 
 

@@ -1,9 +1,9 @@
-"""Agreement with the dense model: questions that come without an answer, to which its own is the one wanted.
+"""Agreement with the dense model: questions that came without an answer, to which its own is the one wanted.
 
-A source is a folder of pictures, about each of which one prompt asks (``prompt=``), or a file of questions with the
-dense model's answers, as ``calibrate`` leaves it in the run: JSON lines with ``id``, ``prompt``, ``answer``, ``image``
-(a path, or none) and ``cut`` (whether the answer goes on). A pruned model's return is −KL(dense ∥ pruned) over the
-answer's tokens, its score the share of questions that it answers in the same words.
+A source is a file of questions with the dense model's answers, as ``calibrate`` leaves it in the run: JSON lines with
+``id``, ``prompt``, ``answer``, ``image`` (a path, or none) and ``cut`` (whether the answer goes on). A pruned model's
+return is −KL(dense ∥ pruned) over the answer's tokens, its score the share of questions that it answers in the same
+words.
 """
 
 import json
@@ -19,12 +19,9 @@ from hipp_prune.questions.benchmark import Benchmark, Loading, Rule
 from hipp_prune.questions.multiple_choice import ChoiceScore, Tally, plain_mean, restore_choice
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import Identifier, read_records
+from hipp_prune.questions.unlabelled import AGREEMENT
 
 _TITLE = "agreement with the dense model"
-PROMPT = "Describe the image in one sentence."
-"""What is asked about a picture if the source says nothing else."""
-
-_PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +37,16 @@ class _Record:
 
 
 def load(path: Path, how: Loading) -> list[Question]:
-    """A question about every picture of a folder, without an answer; or those of a file, with the dense model's.
+    """The questions of a file, with the dense model's answers.
 
     Raises:
-        QuestionError: no picture in the folder, or a record of the file is none.
+        QuestionError: it is a folder, or a record of it is none.
     """
     if path.is_dir():
-        return _about_pictures(path, how.options.get("prompt", PROMPT))
+        raise QuestionError(
+            f"{path}: expected a file of the dense model's answers, found a folder; for pictures without answers give "
+            f"photos:{path}"
+        )
     questions = [_question(record, where) for where, record in read_records(path, _Record, how.skip_bad)]
     if not questions:
         raise QuestionError(f"{path}: expected questions with the dense model's answers, found none")
@@ -57,7 +57,7 @@ def _question(record: _Record, where: str) -> Question:
     if not record.answer.strip():
         raise QuestionError(f"{where}: expected an answer, found white space; calibrate again")
     return Question(
-        benchmark=BENCHMARK.name,
+        benchmark=AGREEMENT,
         id=str(record.id),
         prompt=record.prompt,
         image=None if record.image is None else Path(record.image),
@@ -67,27 +67,6 @@ def _question(record: _Record, where: str) -> Question:
         group=record.group or record.image or record.prompt,
         cut=record.cut,
     )
-
-
-def _about_pictures(folder: Path, prompt: str) -> list[Question]:
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PICTURES and path.is_file())
-    if not found:
-        raise QuestionError(
-            f"{folder}: expected pictures ({', '.join(sorted(_PICTURES))}), found none; give the folder with them"
-        )
-    return [
-        Question(
-            benchmark=BENCHMARK.name,
-            id=f"agreement/{path.relative_to(folder).as_posix()}",
-            prompt=prompt,
-            image=path,
-            answers=(),
-            gold=0,
-            subset="all",
-            group=str(path),
-        )
-        for path in found
-    ]
 
 
 def answer_line(question: Question) -> str:
@@ -135,10 +114,9 @@ def aliases(questions: Sequence[Question]) -> Mapping[str, Question]:  # noqa: A
 
 
 BENCHMARK = Benchmark(
-    name="agreement",
+    name=AGREEMENT,
     title=_TITLE,
     role="utility",
-    options=("prompt",),
     instruction="",
     load=load,
     parse=parse,
@@ -148,4 +126,5 @@ BENCHMARK = Benchmark(
     stratum=stratum,
     aliases=aliases,
     of_dense=True,
+    brings="agreement-objects",
 )

@@ -88,7 +88,7 @@ def load(path: Path, how: Loading) -> list[Question]:
     if path.is_dir():
         raise QuestionError(
             f"{path}: expected a file of objects that the dense model asserts or denies, found a folder; for pictures "
-            f"without answers give agreement:{path}, and calibrate asks about objects by itself"
+            f"without answers give photos:{path}, and calibrate asks about objects by itself"
         )
     questions = [
         Question(

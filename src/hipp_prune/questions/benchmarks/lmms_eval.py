@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.files.faults import shown
+from hipp_prune.files.manifest import start_list
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.questions.benchmark import Benchmark, Loading, Rule
 from hipp_prune.questions.multiple_choice import ChoiceScore, Tally, plain_mean, restore_choice
@@ -175,6 +176,7 @@ def _kept(picture: "Image.Image", how: Loading) -> Path:
     content = sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
     path = how.cache / PICTURES / f"{content}.png"
     if how.need_images and not path.is_file():
+        start_list(path.parent)  # of its own, so that they outlive what a run removes when it starts
         with atomic_path(path) as partial:
             picture.save(partial, format="PNG")
     return path

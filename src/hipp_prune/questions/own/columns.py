@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from string import ascii_uppercase
 
+from PIL import Image
+
 from hipp_prune.errors import QuestionError
 from hipp_prune.files.faults import name
 from hipp_prune.questions.own.table import QuestionTable
@@ -127,14 +129,17 @@ def _looking_like(ours: str, table: QuestionTable, names: Mapping[str, str]) -> 
 def _is_picture(cell: object) -> bool:
     if isinstance(cell, str):
         return PurePath(cell).suffix.lower() in PICTURE_ENDINGS
-    return isinstance(cell, bytes) or (isinstance(cell, Mapping) and cell.keys() >= {"bytes", "path"})
+    return isinstance(cell, bytes | Image.Image) or (
+        isinstance(cell, Mapping) and cell.keys() >= {"bytes", "path"}
+    )
 
 
 def _told(table: QuestionTable, names: Mapping[str, str], missing: Sequence[str]) -> str:
     """What is missing, what was found, and the very option to add."""
     mapped = {ours: theirs for ours, theirs in names.items() if ours != theirs.casefold() != _FILE_NAME}
     free = [column for column in table.columns if column not in names.values()]
-    for ours in missing:
+    unasked = [] if "answer" in {*names, *missing} else ["answer"]  # in the only other column, it may be
+    for ours in (*missing, *unasked):
         guess = _looking_like(ours, table, names) or next(iter(free), None)
         if guess is not None:
             mapped[ours] = guess

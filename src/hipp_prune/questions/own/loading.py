@@ -16,6 +16,7 @@ from hipp_prune.questions.own.rows import (
     benchmark_name,
     index_beyond,
     make_question,
+    make_unlabelled,
     read_row,
 )
 from hipp_prune.questions.own.table import QuestionTable, row_error
@@ -44,15 +45,33 @@ def load_own(place: Path, how: Loading, kind: Kind | None = None, role: Role | N
         role: what every row must count for; None leaves it to the row.
 
     Raises:
-        QuestionError: there is no table, or one without our columns, or a row is no question, repeats an id, or has
-            another group than one about the same picture (skippable).
+        QuestionError: there is no table, or one without our columns, or a row is no question, lacks the answer that
+            others have, repeats an id, or has another group than one about the same picture (skippable).
         ImageError: a picture is not there (skippable).
     """
     if how.images is not None and how.need_images and not how.images.is_dir():
         raise QuestionError(f"{how.images}: expected a folder with pictures, found none; check images=")
-    table = find_table(str(place), how.options, how.skip_bad)
+    return load_table(find_table(str(place), how.options, how.skip_bad), how, kind, role)
+
+
+def load_table(
+    table: QuestionTable, how: Loading, kind: Kind | None = None, role: Role | None = None
+) -> list[Question]:
+    """Every question of a table that has been found.
+
+    Args:
+        table: its rows.
+        how: options, and where pictures are kept.
+        kind: what every row must ask for; None leaves it to the row.
+        role: what every row must count for; None leaves it to the row.
+
+    Raises:
+        QuestionError, ImageError: see ``load_own``.
+    """
     asked = _read(table, how)
-    _refuse_numbers(table, asked, free=kind == "short-answers")
+    if kind is not None or any(each.row.answer is not None for each in asked):
+        asked = _answered(asked, how.skip_bad)
+        _refuse_numbers(table, asked, free=kind == "short-answers")
     questions = _make(table, asked, how.skip_bad, kind, role)
     if not questions:
         raise QuestionError(f"{table.place}: expected a row for each question, found none; add some")
@@ -72,6 +91,22 @@ def _read(table: QuestionTable, how: Loading) -> list[_Asked]:
             continue
         asked.append(_Asked(where=where, number=number, row=row, image=image))
     return asked
+
+
+def _answered(asked: Sequence[_Asked], skip_bad: SkipBad | None) -> list[_Asked]:
+    """Rows with an answer; those without one are bad, where others have one or a kind is asked for.
+
+    Raises:
+        QuestionError: naming the first without one (skippable).
+    """
+    empty = [each for each in asked if each.row.answer is None]
+    for each in empty:
+        wanted = "an answer in every row, or in none for agreement with the dense model"
+        found = (
+            f"none here and in {len(empty) - 1} of {len(asked) - 1} others" if len(empty) > 1 else "none here"
+        )
+        skip_or_raise(row_error(each.where, wanted, found), skip_bad)
+    return [each for each in asked if each.row.answer is not None]
 
 
 def _refuse_numbers(table: QuestionTable, asked: Sequence[_Asked], *, free: bool) -> None:
@@ -132,6 +167,9 @@ def _make(
 
 def _question(table: QuestionTable, asked: _Asked, kind: Kind | None, role: Role | None) -> Question:
     row, where = asked.row, asked.where
+    id = f"{table.name}/{asked.number if row.id is None else row.id}"
+    if row.answer is None:
+        return make_unlabelled(row, where, id=id, image=asked.image)
     told = row.kind
     if kind == "short-answers" and told == "yes-no":  # in words too, where the source says so
         told = kind
@@ -145,7 +183,7 @@ def _question(table: QuestionTable, asked: _Asked, kind: Kind | None, role: Role
         row,
         told,
         where,
-        id=f"{table.name}/{asked.number if row.id is None else row.id}",
+        id=id,
         subset=table.name,
         image=asked.image,
     )

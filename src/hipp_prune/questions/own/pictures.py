@@ -1,13 +1,19 @@
 """A cell that holds a picture: the path of a file, or its bytes, which are written into the cache once."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from io import BytesIO
+from pathlib import Path, PurePath, PureWindowsPath
+
+from PIL import Image
 
 from hipp_prune.errors import ImageError, QuestionError
 from hipp_prune.files.faults import shown
+from hipp_prune.files.manifest import start_list
 from hipp_prune.files.writing import atomic_path
+from hipp_prune.questions.images import in_rgb
 from hipp_prune.questions.own.columns import PICTURE_ENDINGS
 from hipp_prune.questions.own.table import empty, row_error
 from hipp_prune.questions.records import CORRECT_OR_SKIP
@@ -32,7 +38,7 @@ class PictureCells:
         """The file of a picture; None for an empty cell.
 
         Args:
-            cell: a path, bytes, or what a data set has for a picture: a mapping of ``bytes`` and ``path``.
+            cell: a path, bytes, a picture of PIL, or what a data set has for one: a mapping of ``bytes`` and ``path``.
             where: the row, for a sentence.
 
         Raises:
@@ -50,8 +56,10 @@ class PictureCells:
             return None
         if isinstance(cell, bytes):
             return self._kept(cell, name)
-        if isinstance(cell, str):
-            return self._file(cell, where)
+        if isinstance(cell, Image.Image):
+            return self._kept(_encoded(cell, where), "memory.png")
+        if isinstance(cell, str | Path):
+            return self._file(str(cell), where)
         raise row_error(where, "one picture, as a path or as bytes", shown(cell))
 
     def _file(self, text: str, where: str) -> Path:
@@ -62,6 +70,8 @@ class PictureCells:
             )
         if len(text) > _LONGEST_PATH or "\0" in text:
             raise row_error(where, "the path of a picture", shown(text))
+        if PureWindowsPath(text).drive and os.sep == "/":
+            raise row_error(where, "the path of a picture on this computer", f"one of Windows, {shown(text)}")
         path = Path(text)
         if not path.is_absolute():
             if self.home is None:
@@ -70,6 +80,8 @@ class PictureCells:
                     f"its pictures lie with images=DIR, or {CORRECT_OR_SKIP}"
                 )
             path = self.home / path
+            if "\\" in text and not _is_file(path):  # written on Windows
+                path = self.home / PureWindowsPath(text).as_posix()
         if self.need_images and not _is_file(path):
             raise ImageError(
                 f"{where}: expected a picture at {path}, found none; {CORRECT_OR_SKIP}, or say where pictures lie "
@@ -83,9 +95,17 @@ class PictureCells:
         suffix = suffix if suffix in PICTURE_ENDINGS else ""
         path = self.cache / FOLDER / f"{hashlib.sha256(content).hexdigest()}{suffix}"
         if self.need_images and not path.is_file():
+            start_list(path.parent)  # of its own, so that they outlive what a run removes when it starts
             with atomic_path(path) as temporary:
                 temporary.write_bytes(content)
         return path
+
+
+def _encoded(picture: Image.Image, where: str) -> bytes:
+    """A picture in memory as the bytes of a file."""
+    file = BytesIO()
+    in_rgb(picture, where).save(file, "png", compress_level=1)
+    return file.getvalue()
 
 
 def _is_file(path: Path) -> bool:

@@ -62,7 +62,7 @@ def _reader(file: Path) -> Reader:
     if ending in PICTURE_ENDINGS:
         raise QuestionError(
             f"{file}: expected a table of questions, found a picture; write a table {_example(file.parent)}, and give "
-            "that alone"
+            f"that alone, or photos:{file.parent} where nobody has answers"
         )
     remedy = (
         f"save it as {file.with_suffix('.csv').name}"
@@ -99,8 +99,8 @@ def _inside(folder: Path) -> Path:
     pictures = [entry for entry in entries if entry.suffix.lower() in PICTURE_ENDINGS]
     found = f"{len(pictures)} pictures, such as {pictures[0].name}," if pictures else _listed(entries)
     raise QuestionError(
-        f"{folder}: expected a table of questions, found {found} and none; write one {_example(folder)}, or give yours "
-        f"as TABLE,images={shlex.quote(str(folder))}"
+        f"{folder}: expected a table of questions, found {found} and none; write one {_example(folder)}, give yours as "
+        f"TABLE,images={shlex.quote(str(folder))}, or photos:{folder} for pictures without labels"
     )
 
 

@@ -2,7 +2,8 @@
 
 - an answer that is yes or no (or true or false) in any capitals makes a question for **Yes or No**;
 - choices make a question for the **letter** of one, whatever the answer looks like;
-- any other answer is a **short** one, in the model's own words.
+- any other answer is a **short** one, in the model's own words;
+- where no row of a table has an answer, all are **unlabelled**, and the dense model's own answers are wanted.
 """
 
 import json
@@ -22,6 +23,7 @@ from hipp_prune.questions.own.columns import Columns
 from hipp_prune.questions.own.table import Cells, empty, row_error
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import CORRECT_OR_SKIP, Identifier
+from hipp_prune.questions.unlabelled import unlabelled
 from hipp_prune.questions.yes_no import YES_NO
 
 Kind = Literal["yes-no", "choices", "short-answers"]
@@ -50,7 +52,8 @@ class QuestionRow:
     """What a row says, but for its picture."""
 
     question: Annotated[str, Len(1, 2**16)]
-    answer: bool | int | str
+    answer: bool | int | str | None = None
+    """None where it is yet to be asked of the dense model."""
     choices: Annotated[list[str | int], Len(2, len(MOST_LETTERS))] | None = None
     id: Identifier | None = None
     group: Annotated[str, Len(1, 2**16)] | int | None = None
@@ -77,7 +80,7 @@ class QuestionRow:
 
 
 def read_row(cells: Cells, columns: Columns, where: str) -> QuestionRow:
-    """The row that cells make.
+    """The row that cells make; its answer may be missing.
 
     Args:
         cells: by the table's names.
@@ -100,9 +103,10 @@ def read_row(cells: Cells, columns: Columns, where: str) -> QuestionRow:
                 where, "choices either in one column or in columns A, B …, not in both", "both filled"
             )
         said["choices"] = lettered
-    for ours in ("question", "answer"):
-        if ours not in said:
-            raise row_error(where, f"a cell in column {columns.names.get(ours, ours)}", "an empty one")
+    if "question" not in said:
+        raise row_error(
+            where, f"a cell in column {columns.names.get('question', 'question')}", "an empty one"
+        )
     return check_value(
         _plain(said, where),
         QuestionRow,
@@ -185,6 +189,29 @@ def make_question(
         subset=subset,
         group=str(row.group) if row.group is not None else text if image is None else str(image),
     )
+
+
+def make_unlabelled(row: QuestionRow, where: str, *, id: str, image: Path | None) -> Question:
+    """The question that a row without an answer asks: in its own words, and choices on lines of their own.
+
+    Args:
+        row: what it says.
+        where: the row, for a sentence.
+        id: unique among questions.
+        image: its picture.
+
+    Raises:
+        QuestionError: it is to count for robustness, which objects in pictures do that are asked about besides.
+    """
+    if row.role == "robustness":
+        raise row_error(
+            where, "an answer, or role utility, which agreement with the dense model counts for", "neither"
+        )
+    text = row.question.strip()
+    if row.choices is not None:
+        text = text.removesuffix(INSTRUCTIONS_OF_KINDS["choices"])
+        text += option_lines(row.texts) + INSTRUCTIONS_OF_KINDS["choices"]
+    return unlabelled(text, id=id, image=image, group=None if row.group is None else str(row.group))
 
 
 def benchmark_name(kind: Kind, role: Role | None) -> str:

@@ -40,7 +40,7 @@ def read_csv(path: Path, skip_bad: SkipBad | None = None) -> QuestionTable:
         QuestionError: it is missing, not UTF-8, empty, names a column twice, or a row has more or fewer cells than
             there are columns (skippable).
     """
-    text = read_text(path, remedy="check the path", error=QuestionError)
+    text = read_text(path, remedy="check the path, and save it as UTF-8 text", error=QuestionError)
     lines = _csv_lines(path, text)
     _, columns = next(lines, (1, []))
     columns = [column.strip() for column in columns]

@@ -149,7 +149,7 @@ def meet_requirements(
     found = _candidates(planner, forecast, archive, requirements, preference, targets, align)
     meets = np.logical_and.reduce([found.meet(requirement) for requirement in requirements])
     if not meets.any():
-        raise RequirementError(_attainable(found, requirements, targets))
+        raise RequirementError(_attainable(found, requirements, targets) + _instead(requirements))
     values = predicted_returns(planner, forecast.whole.surrogate, found.kept) @ preference.vector
     best = int(np.where(meets, values, -np.inf).argmax())
     return planner.plan(
@@ -271,6 +271,17 @@ def _attainable(
         return f"{sentence}; ask for {', or '.join(offers)}"
     alone = ", ".join(_at_most(requirement, found.sure(requirement.name)) for requirement in requirements)
     return f"{sentence}; each alone could be {alone}, so ask for less of several"
+
+
+def _instead(requirements: Sequence[Requirement]) -> str:
+    """What to require rather than whole answers of the dense model, which seldom stay the same word by word."""
+    brings = {each.name: BENCHMARKS[each.name].brings for each in requirements if each.name in BENCHMARKS}
+    return "".join(
+        f"; {name} counts answers that are the dense model's word by word, so require {other}, or calibrate with a "
+        "prompt= that wants one word"
+        for name, other in brings.items()
+        if other is not None
+    )
 
 
 def _most_accurate(found: _Candidates, requirements: Sequence[Requirement]) -> list[str]:

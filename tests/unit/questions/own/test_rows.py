@@ -79,7 +79,7 @@ def test_choices_may_stand_in_columns_of_their_own(tmp_path: Path) -> None:
         ({"choices": ["cup", "dog"], "answer": True}, "expected the answer to be a letter"),
         ({"answer": "1"}, "expected answers that say what they mean, found only 1; write Yes and No"),
         ({"answer": 1.5}, "expected field 'answer' to be"),
-        ({"answer": None}, "expected a cell in column answer, found an empty one"),
+        ({"answer": None, "role": "robustness"}, "expected an answer, or role utility"),
         ({"answer": "yes", "role": "both"}, "expected field 'role' to be 'robustness' or 'utility'"),
         (
             {"answer": "yes", "image": ["a", "b"]},
