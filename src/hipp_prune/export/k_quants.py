@@ -12,7 +12,7 @@ K_QUANTS = ("q4_k_m", "q5_k_m", "q6_k")
 
 
 def find_program(precision: str) -> str:
-    """Where the program is.
+    """The path of llama.cpp's ``llama-quantize``.
 
     Raises:
         InputError: if it is not on the PATH.
