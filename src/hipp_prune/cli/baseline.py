@@ -89,5 +89,17 @@ class PruneBaseline:
         sources = self.questions
         if self.calibrated is not None:
             sources = RunDirectory(self.calibrated).provenance().questions
-        words = ["evaluate", "--model", str(self.out), "--questions", *sources, "--label", self.method]
+        dense = (
+            ["--run", str(self.calibrated)] if self.calibrated is not None else ["--dense", str(self.model)]
+        )
+        words = [
+            "evaluate",
+            "--model",
+            str(self.out),
+            "--questions",
+            *sources,
+            *dense,
+            "--label",
+            self.method,
+        ]
         next_steps(shlex.join(["hipp-prune", *words]))

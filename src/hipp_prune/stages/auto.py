@@ -312,7 +312,8 @@ def _summary(wish: Wish, plan: Plan, dense: Scorecard, pruned: Scorecard) -> str
         f"serve:    vllm serve {out}{served}\n"
         f"compare:  hipp-prune baseline --run {run} --method wanda-coupled "
         f"--sparsity {plan.ledger.mlp:.4f} --out {rival}\n"
-        f"          hipp-prune evaluate --model {rival} --questions {questions} --seed {wish.settings.seed}\n"
+        f"          hipp-prune evaluate --model {rival} --questions {questions} --seed {wish.settings.seed} "
+        f"--run {run}\n"
         f"again:    hipp-prune auto --recipe {shlex.quote(str(wish.run / 'recipe.toml'))} --force\n"
     )
     return text.getvalue()
