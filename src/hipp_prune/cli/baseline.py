@@ -90,5 +90,6 @@ class PruneBaseline:
         sources = self.questions
         if self.calibrated is not None:
             sources = RunDirectory(self.calibrated).provenance().questions
+        answers = ["--dense", str(self.model)] if self.calibrated is None else into_report(self.calibrated)
         words = ["evaluate", "--model", str(self.out), "--questions", *sources, "--label", self.method]
-        next_steps(shlex.join(["hipp-prune", *words, *into_report(self.calibrated)]))
+        next_steps(shlex.join(["hipp-prune", *words, *answers]))
