@@ -4,8 +4,8 @@ Run: PYTHONPATH=. python benchmarks/elastic.py   (minutes; --models qwen2.5-vl-3
 
 Both are opened by plain transformers with the code beside the weights, in a process of its own for each model, and
 every page of the weights is touched. Memory is the process's most resident bytes while it loads, mapped files included,
-above what it had before. Plans remove 30%, 50% and 70% of the neurons, unevenly. With compensation they have down projections
-of their own; what these hold is random, since bytes and seconds do not depend on it.
+above what it had before. Plans remove 30%, 50% and 70% of the neurons, unevenly. With compensation they have down
+projections of their own; what these hold is random, since bytes and seconds do not depend on it.
 """
 
 import json
