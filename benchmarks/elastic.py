@@ -2,17 +2,17 @@
 
 Run: PYTHONPATH=. python benchmarks/elastic.py   (minutes; --models qwen2.5-vl-3b --dtype bfloat16 needs 25 GB of disk)
 
-Both are opened by plain transformers with the code beside the weights, in a process of its own for each plan, and every
-page of the weights is touched. Memory is the process's most resident bytes while it loads, mapped files included, above
-what it had before. Plans remove 30%, 50% and 70% of the neurons, unevenly. With compensation they have down projections
-of their own; what these hold is random, since bytes and seconds do not depend on it.
+Both are opened by plain transformers with the code beside the weights, in a process of its own for each model, and
+every page of the weights is touched. Memory is the process's most resident bytes while it loads, mapped files included,
+above what it had before. Plans remove 30%, 50% and 70% of the neurons, unevenly. With compensation they have down
+projections of their own; what these hold is random, since bytes and seconds do not depend on it.
 """
 
 import json
 import platform
-import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
@@ -25,7 +25,7 @@ import tyro
 from shapes import SHAPES, Shape, build
 from torch import Tensor
 
-from hipp_prune.checkpoints.elastic import CarriedOut, ElasticReport, write_elastic
+from hipp_prune.checkpoints.elastic import CarriedOut, write_elastic
 from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models import TOYS, load_model
@@ -43,11 +43,11 @@ COLUMNS = (
     "memory: own, elastic", "logits differ by",
 )  # fmt: skip
 _LOAD = """
-import ctypes, gc, json, sys, time, torch
+import ctypes, gc, json, statistics, sys, time, torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.utils.logging import disable_progress_bar
 disable_progress_bar()
-own, elastic, plan, times = sys.argv[1:]
+elastic, times, *plans = sys.argv[1:]
 def resident(line):
     return next(1024 * int(each.split()[1]) for each in open("/proc/self/status") if each.startswith(line))
 config = AutoConfig.from_pretrained(elastic)
@@ -55,8 +55,7 @@ with torch.device("meta"):  # what the classes import is not what loading takes
     AutoModelForImageTextToText.from_config(config)
 images = [getattr(config, f"image_token_{end}", None) for end in ("id", "index")]
 ids = torch.tensor([[token for token in range(3, 35) if token not in images]])
-said, logits = {}, {}
-for name, folder, options in (("own", own, {}), ("elastic", elastic, {"plan": plan})):
+def load(folder, **options):
     seconds, memory = [], []
     for _ in range(int(times)):
         model = None
@@ -68,14 +67,19 @@ for name, folder, options in (("own", own, {}), ("elastic", elastic, {"plan": pl
         sum(parameter.detach().flatten()[::512].float().sum() for parameter in model.parameters())
         seconds.append(time.perf_counter() - start)
         memory.append(resident("VmHWM") - before)
-    said[name] = [sorted(seconds)[len(seconds) // 2], max(memory)]
     with torch.no_grad():
-        logits[name] = model(input_ids=ids, use_cache=False).logits.float()
-said["difference"] = float((logits["own"] - logits["elastic"]).abs().max() / logits["own"].abs().max())
+        logits = model(input_ids=ids, use_cache=False).logits.float()
+    return statistics.median(seconds), statistics.median(memory), logits
+load(elastic)
+said = {}
+for plan in plans:
+    (*own, expected), (*prefixes, found) = load(elastic + "-" + plan), load(elastic, plan=plan)
+    difference = float((expected - found).abs().max() / expected.abs().max())
+    said[plan] = {"seconds": [own[0], prefixes[0]], "memory": [own[1], prefixes[1]], "difference": difference}
 assert not [name for name in sys.modules if name.startswith("hipp_prune.")]
 print(json.dumps(said))
 """
-"""Seconds are the median of several loads, memory is the most of them."""
+"""Both are medians of several loads, after some of the dense model; checkpoints of plans lie beside the elastic one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +92,7 @@ class Settings:
     """none: without down projections of their own."""
     dtype: str = "float32"
     """Of the weights of shapes."""
-    times: int = 5
+    times: int = 3
     """Loads that a time is the median of."""
     seed: int = 0
     folder: Path | None = None
@@ -127,18 +131,21 @@ def measure(
     report = write_elastic(
         source, folder / "elastic", plans, nested_orders(plans), lambda plan: by_plan[id(plan)]
     )
-    rows = []
-    apart = report.dense
-    for plan, done in carried.items():
-        own = folder / f"own-{plan}"
-        size = prune_checkpoint(
-            source, done.plan, own, shape=shape, down_weights=done.down_weights
+    own = {
+        plan: prune_checkpoint(
+            source, done.plan, folder / f"elastic-{plan}", shape=shape, down_weights=done.down_weights
         ).bytes_after
-        apart += size
-        rows.append(compare(name, mode, plan, own, report, size, settings))
-        shutil.rmtree(own)
+        for plan, done in carried.items()
+    }
+    loads = load_apart(report.path, list(plans), settings.times)
+    rows = [
+        (name, mode, plan, format_bytes(own[plan]), format_bytes(report.plans[plan].loaded),
+         format_bytes(report.plans[plan].own), *loads[plan])
+        for plan in plans
+    ]  # fmt: skip
     together = report.dense + sum(size.own for size in report.plans.values())
-    return rows, (name, mode, *map(format_bytes, (report.dense, together, apart)))
+    sizes = (report.dense, together, report.dense + sum(own.values()))
+    return rows, (name, mode, *map(format_bytes, sizes))
 
 
 def find_model(name: str, folder: Path, settings: Settings) -> Path:
@@ -152,22 +159,20 @@ def find_model(name: str, folder: Path, settings: Settings) -> Path:
     return folder / "dense"
 
 
-def compare(
-    name: str, mode: Compensation, plan: str, own: Path, report: ElasticReport, size: int, settings: Settings
-) -> tuple[str, ...]:
-    """A row: the plan's own checkpoint beside the plan in the elastic one."""
-    words = [sys.executable, "-c", _LOAD, str(own), str(report.path), plan, str(settings.times)]
+def load_apart(elastic: Path, plans: Sequence[str], times: int) -> dict[str, tuple[str, str, str]]:
+    """Seconds, memory and difference of each plan, measured in a process of its own."""
+    words = [sys.executable, "-c", _LOAD, str(elastic), str(times), *plans]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
-    said = json.loads(done.stdout.splitlines()[-1])
-    seconds, memory = zip(said["own"], said["elastic"], strict=True)
-    sizes = report.plans[plan]
-    return (
-        name, mode, plan, format_bytes(size), format_bytes(sizes.loaded), format_bytes(sizes.own),
-        ", ".join(f"{each:.3f}" for each in seconds), ", ".join(format_bytes(int(each)) for each in memory),
-        f"{said['difference']:.1e}",
-    )  # fmt: skip
+    return {
+        plan: (
+            ", ".join(f"{seconds:.3f}" for seconds in said["seconds"]),
+            ", ".join(format_bytes(int(memory)) for memory in said["memory"]),
+            f"{said['difference']:.1e}",
+        )
+        for plan, said in json.loads(done.stdout.splitlines()[-1]).items()
+    }
 
 
 def draw_plans(shape: ModelShape, seed: int) -> dict[str, Plan]:

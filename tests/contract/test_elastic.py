@@ -1,4 +1,4 @@
-"""An elastic checkpoint of every family: the dense model, and each plan the checkpoint that is pruned by it alone."""
+"""An elastic checkpoint of every family: it is the dense model, and each plan what is pruned by it alone."""
 
 from pathlib import Path
 
