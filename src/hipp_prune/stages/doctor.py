@@ -151,8 +151,8 @@ def _devices(loading: LoadSettings) -> Iterator[Finding]:
 
 def _model(model: str, loading: LoadSettings) -> Iterator[Finding]:
     """Whether a model's family, its processor and its weights are what pruning needs."""
-    from hipp_prune.models import SUPPORTED
     from hipp_prune.models.described import describe_sizes
+    from hipp_prune.models.families import family_of
     from hipp_prune.models.loading import read_config
     from hipp_prune.models.processor import Processor
     from hipp_prune.models.stock import takes_videos
@@ -161,7 +161,7 @@ def _model(model: str, loading: LoadSettings) -> Iterator[Finding]:
     trust = loading.trust_remote_code
     folder = check_model(model, loading)
     sizes = describe_sizes(folder, dtype=loading.dtype, trust_remote_code=trust)
-    family = SUPPORTED.get(sizes.family)
+    family = family_of(read_config(folder, trust_remote_code=trust))
     tested = (
         "found by its structure; `hipp-prune models --check` tries it" if family is None else family.tested
     )
