@@ -102,6 +102,11 @@ VERBS: Mapping[str, Verb] = {
         "ShowState",
         "Say what a run, a checkpoint, a plan or a file of results is, how far it got, and what to run next.",
     ),
+    "questions": Verb(
+        "hipp_prune.cli.questions",
+        "Questions",
+        "Make question files of annotated pictures: POPE's random, popular and adversarial polls.",
+    ),
     "export": Verb(
         "hipp_prune.cli.export",
         "Export",
