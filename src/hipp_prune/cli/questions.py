@@ -11,7 +11,7 @@ from hipp_prune.files.strict import check_settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Questions:
+class MakeQuestions:
     """Make question files of annotated pictures: POPE's random, popular and adversarial polls.
 
     Example: hipp-prune questions pope --annotations instances_val2017.json --images val2017 --out my-pope

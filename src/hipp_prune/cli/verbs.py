@@ -104,7 +104,7 @@ VERBS: Mapping[str, Verb] = {
     ),
     "questions": Verb(
         "hipp_prune.cli.questions",
-        "Questions",
+        "MakeQuestions",
         "Make question files of annotated pictures: POPE's random, popular and adversarial polls.",
     ),
     "export": Verb(

@@ -19,7 +19,7 @@ Object = Annotated[Name, Len(1)]
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotatedPicture:
-    """A picture and what is in it."""
+    """What somebody says is in a picture, by hand or by a detector."""
 
     image: Name
     """The name of its file."""

@@ -31,6 +31,7 @@ REQUIRED = {
     "calibrate": ["--model", "m", "--questions", "toyworld", "--out", "o"],
     "search": ["run"],
     "query": ["run"],
+    "questions": ["pope", "--annotations", "objects.json", "--images", "images", "--out", "polls"],
     "prune": ["--out", "o"],
     "recover": ["ckpt", "--out", "o", "--questions", "toyworld"],
     "evaluate": ["--questions", "toyworld"],
