@@ -132,6 +132,11 @@ VERBS: Mapping[str, Verb] = {
         "Paper",
         "Make every table and figure of the paper, and what the paper lacks, on the embedded models or your own.",
     ),
+    "photo": Verb(
+        "hipp_prune.experiments.photo.verb",
+        "Photo",
+        "Build a vision-language model on SmolLM2-135M, with question files that need what pruning removes.",
+    ),
     "report": Verb(
         "hipp_prune.cli.report",
         "Report",

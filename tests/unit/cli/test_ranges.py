@@ -42,6 +42,7 @@ REQUIRED = {
     "compare": ["--out", "o"],
     "bench-search": ["--out", "o"],
     "paper": ["--out", "o", "--results", "r"],
+    "photo": ["build", "--out", "o"],
     "report": ["run"],
     "toy make": ["--out", "o"],
     "toy train": ["--model", "toy-llava", "--out", "o"],
