@@ -92,7 +92,7 @@ def _assemble(out: Path, settings: PhotoSettings, language: Language, narrate: S
 
 def _teach(out: Path, settings: PhotoSettings, blocks: int, narrate: Say, progress: Progress | None) -> None:
     sources = [str(out / "training" / f"{task}.jsonl") for task in TASKS]
-    asked = load_questions(sources, "all")
+    asked = load_questions(sources, "all", cache=out)
     report = recover_on(
         asked,
         out / "untrained",

@@ -58,7 +58,7 @@ def test_a_rung_is_built_once_and_loads_like_any_model(tmp_path: Path) -> None:
     adapter = load_model(model)
     assert adapter.shape.num_blocks == 2
     files = [str(tmp_path / "rung" / "questions" / f"{task}.jsonl") for task in TASKS]
-    kinds = Counter(question.benchmark for question in load_questions(files, "all"))
+    kinds = Counter(question.benchmark for question in load_questions(files, "all", cache=tmp_path))
     assert set(kinds) == {"yes-no", "choices", "yes-no-utility"}
     weights = (model / "model.safetensors").read_bytes()
     assert build(tmp_path / "rung", settings, language=tiny, share=0.01) == model
