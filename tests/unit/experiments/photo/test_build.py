@@ -18,6 +18,7 @@ from hipp_prune.questions.toyworld.scenes import rng_for, scenes
 
 def tiny() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     tokenizer = build_tokenizer(LLAVA)
+    tokenizer.add_tokens(["F", "G"])  # counts go up to six, the embedded exam to five options
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=16, num_hidden_layers=2,
