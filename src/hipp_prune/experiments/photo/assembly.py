@@ -57,7 +57,7 @@ def assemble(
     config = LlavaConfig(
         vision_config=eyes.config.vision_config,
         text_config=language.config,
-        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
+        image_token_index=tokenizer.get_vocab()[IMAGE],
         image_seq_length=GRID**2,
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
@@ -130,7 +130,7 @@ def _words(
     model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, shown: Sequence[Scene]
 ) -> Tensor:
     """The embedding of the word each patch stands for, the mean of its tokens', [scenes · patches, hidden]."""
-    embeddings = model.get_input_embeddings().weight
+    embeddings: Any = model.get_input_embeddings().weight
     words = [word for scene in shown for word in scene.words]
     of_word = {
         word: embeddings[tokenizer(f" {word}", add_special_tokens=False)["input_ids"]].mean(0)
@@ -139,7 +139,9 @@ def _words(
     return torch.stack([of_word[word] for word in words])
 
 
-def save(model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def save_assembled(
+    model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, folder: Path
+) -> None:
     """Writes what stock ``from_pretrained`` reads, the processor beside the weights."""
     tokenizer.padding_side = "left"
     model.save_pretrained(folder)

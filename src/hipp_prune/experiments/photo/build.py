@@ -19,7 +19,7 @@ from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 from hipp_prune.experiments.photo import assembly
 from hipp_prune.experiments.photo.drawn import COLLECTIONS, write_collection
 from hipp_prune.experiments.photo.settings import PhotoSettings
-from hipp_prune.experiments.photo.tasks import TASKS
+from hipp_prune.experiments.photo.tasks import PHOTO_TASKS
 from hipp_prune.experiments.smollm2 import load_smollm2
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.progress import Progress, Say
@@ -36,7 +36,7 @@ Language = Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]]
 """Gives the language model and its tokenizer."""
 
 
-def build(
+def build_rung(
     out: Path,
     settings: PhotoSettings = PhotoSettings(),
     *,
@@ -68,7 +68,7 @@ def build(
         if not (out / name).is_dir():
             with sole_writer(out / name), new_folder(out / name) as folder:
                 counts = write_collection(folder, name, settings.seed, share=share)
-            narrate(f"{name}: " + ", ".join(f"{task} {counts[task]:,}" for task in TASKS))
+            narrate(f"{name}: " + ", ".join(f"{task} {counts[task]:,}" for task in PHOTO_TASKS))
     blocks = _assemble(out, settings, language or (lambda: load_smollm2(out)), narrate)
     if not (out / "model").is_dir():
         _teach(out, settings, blocks, narrate, progress)
@@ -85,13 +85,13 @@ def _assemble(out: Path, settings: PhotoSettings, language: Language, narrate: S
         explained = assembly.fit_projector(made, tokenizer, shown)
         narrate(f"projector: explains {explained:.3f} of its words' variance over {_FITTED} scenes")
         with sole_writer(place), new_folder(place) as folder:
-            assembly.save(made, tokenizer, folder)
+            assembly.save_assembled(made, tokenizer, folder)
     config = AutoConfig.from_pretrained(place, local_files_only=True)
     return int(config.get_text_config(decoder=True).num_hidden_layers)
 
 
 def _teach(out: Path, settings: PhotoSettings, blocks: int, narrate: Say, progress: Progress | None) -> None:
-    sources = [str(out / "training" / f"{task}.jsonl") for task in TASKS]
+    sources = [str(out / "training" / f"{task}.jsonl") for task in PHOTO_TASKS]
     asked = load_questions(sources, "all", cache=out)
     report = recover_on(
         asked,

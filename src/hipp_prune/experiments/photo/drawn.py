@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from hipp_prune.experiments.photo.rows import PICTURES, write_rows
+from hipp_prune.experiments.photo.rows import PICTURE_FOLDER, write_rows
 from hipp_prune.experiments.photo.tasks import FACTS, IN_PICTURES, facts
 from hipp_prune.questions.toyworld.drawing import draw
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for, scenes
@@ -16,7 +16,7 @@ class Collection:
     """How much there is of one."""
 
     scenes: int
-    """Pictures."""
+    """Each is drawn, and asked about in every task but ``facts``."""
     times: int
     """How often a fact is asked in the wordings of the collection."""
     taught: bool
@@ -45,9 +45,9 @@ def write_collection(folder: Path, name: str, seed: int, *, share: float = 1.0) 
     size = COLLECTIONS[name]
     drawn = list(islice(scenes(seed, f"photo {name}"), max(1, round(share * size.scenes))))
     pictures = [f"{number:06d}.png" for number in range(len(drawn))]
-    (folder / PICTURES).mkdir(parents=True)
+    (folder / PICTURE_FOLDER).mkdir(parents=True)
     for scene, picture in zip(drawn, pictures, strict=True):
-        draw(scene).save(folder / PICTURES / picture)
+        draw(scene).save(folder / PICTURE_FOLDER / picture)
     counts = {
         task: _write_task(folder / f"{task}.jsonl", dict(zip(pictures, drawn, strict=True)), seed)
         for task in IN_PICTURES

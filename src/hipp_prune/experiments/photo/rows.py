@@ -7,12 +7,12 @@ from pathlib import Path
 
 from hipp_prune.questions.benchmark import Role
 
-PICTURES = "pictures"
+PICTURE_FOLDER = "pictures"
 """The folder with the pictures, beside the files."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class OwnRow:
     """A question as a table of one's own holds it; what is None is left out."""
 
     question: str
@@ -22,12 +22,12 @@ class Row:
     group: str | None = None
     role: Role | None = None
 
-    def about(self, picture: str) -> "Row":
+    def about(self, picture: str) -> "OwnRow":
         """The same about a picture of this name."""
-        return replace(self, image=f"{PICTURES}/{picture}")
+        return replace(self, image=f"{PICTURE_FOLDER}/{picture}")
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> int:
+def write_rows(path: Path, rows: Iterable[OwnRow]) -> int:
     """Writes a file and returns how many rows it has; each gets its number as its id."""
     lines = [
         json.dumps({"id": f"{path.stem}-{number}"} | {k: v for k, v in asdict(row).items() if v is not None})

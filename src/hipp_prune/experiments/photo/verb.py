@@ -27,18 +27,18 @@ class Photo:
         check_settings(self)
 
     def run(self) -> None:
-        """Calls ``photo.build``.
+        """Calls ``photo.build_rung``.
 
         Raises:
             InputError: if an optional package is not installed.
         """
-        from hipp_prune.experiments.photo.build import build
+        from hipp_prune.experiments.photo.build import build_rung
         from hipp_prune.files.packages import require_packages
         from hipp_prune.report.terminal import next_steps, progress_bar, remark
 
         require_packages("photo", ("gguf",), extra="photo")
         with progress_bar("learning") as progress:
-            model = build(self.out, self.settings, say=remark, progress=progress)
+            model = build_rung(self.out, self.settings, say=remark, progress=progress)
         questions = self.out / "questions"
         next_steps(
             f"hipp-prune evaluate --model {model} --questions {questions}/presence.jsonl {questions}/facts.jsonl"

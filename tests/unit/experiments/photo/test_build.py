@@ -6,9 +6,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from hipp_prune.experiments.photo.assembly import ridge
-from hipp_prune.experiments.photo.build import build
+from hipp_prune.experiments.photo.build import build_rung
 from hipp_prune.experiments.photo.settings import PhotoSettings
-from hipp_prune.experiments.photo.tasks import IN_PICTURES, TASKS, facts
+from hipp_prune.experiments.photo.tasks import IN_PICTURES, PHOTO_TASKS, facts
 from hipp_prune.experiments.toy.families import LLAVA
 from hipp_prune.experiments.toy.tokenizer import build as build_tokenizer
 from hipp_prune.models import load_model
@@ -54,13 +54,13 @@ def test_facts_are_asked_in_other_words_than_they_are_taught() -> None:
 def test_a_rung_is_built_once_and_loads_like_any_model(tmp_path: Path) -> None:
     said: list[str] = []
     settings = PhotoSettings(steps=2, batch_size=4, lora_rank=2)
-    model = build(tmp_path / "rung", settings, language=tiny, share=0.01, say=said.append)
+    model = build_rung(tmp_path / "rung", settings, language=tiny, share=0.01, say=said.append)
     assert any("projector: explains" in line for line in said)
     adapter = load_model(model)
     assert adapter.shape.num_blocks == 2
-    files = [str(tmp_path / "rung" / "questions" / f"{task}.jsonl") for task in TASKS]
+    files = [str(tmp_path / "rung" / "questions" / f"{task}.jsonl") for task in PHOTO_TASKS]
     kinds = Counter(question.benchmark for question in load_questions(files, "all", cache=tmp_path))
     assert set(kinds) == {"yes-no", "choices", "yes-no-utility"}
     weights = (model / "model.safetensors").read_bytes()
-    assert build(tmp_path / "rung", settings, language=tiny, share=0.01) == model
+    assert build_rung(tmp_path / "rung", settings, language=tiny, share=0.01) == model
     assert (model / "model.safetensors").read_bytes() == weights
