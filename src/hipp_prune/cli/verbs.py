@@ -102,6 +102,11 @@ VERBS: Mapping[str, Verb] = {
         "ShowState",
         "Say what a run, a checkpoint, a plan or a file of results is, how far it got, and what to run next.",
     ),
+    "questions": Verb(
+        "hipp_prune.cli.questions",
+        "MakeQuestions",
+        "Make question files of annotated pictures: POPE's random, popular and adversarial polls.",
+    ),
     "export": Verb(
         "hipp_prune.cli.export",
         "Export",
@@ -126,6 +131,11 @@ VERBS: Mapping[str, Verb] = {
         "hipp_prune.experiments.paper.verb",
         "Paper",
         "Make every table and figure of the paper, and what the paper lacks, on the embedded models or your own.",
+    ),
+    "photo": Verb(
+        "hipp_prune.experiments.photo.verb",
+        "Photo",
+        "Build a vision-language model on SmolLM2-135M, with question files that need what pruning removes.",
     ),
     "report": Verb(
         "hipp_prune.cli.report",

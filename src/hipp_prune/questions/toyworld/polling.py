@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from itertools import permutations
 from random import Random
 
+from hipp_prune.questions.poll_making import POSITIVES
 from hipp_prune.questions.toyworld.scenes import Scene
 from hipp_prune.questions.toyworld.things import THINGS, article
 
 _NAMES = tuple(thing.name for thing in THINGS)
-POSITIVES = 3
-"""Present things asked about in a scene; each is followed by one absent thing."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,119 @@
+"""Builds a rung: question files, the untrained model, the trained one; what is there already is not made again.
+
+::
+
+    OUT/training/           what is taught: a file a task, and pictures
+    OUT/questions/          what is asked: the same tasks about other pictures, facts in other words
+    OUT/untrained/          the assembled model before it learnt anything
+    OUT/model/              the trained one
+    OUT/build.log           every line that was said
+"""
+
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from hipp_prune.experiments.photo import assembly
+from hipp_prune.experiments.photo.drawn import COLLECTIONS, write_collection
+from hipp_prune.experiments.photo.settings import PhotoSettings
+from hipp_prune.experiments.photo.tasks import PHOTO_TASKS
+from hipp_prune.experiments.smollm2 import load_smollm2
+from hipp_prune.files.locking import sole_writer
+from hipp_prune.files.progress import Progress, Say
+from hipp_prune.files.replacing import new_folder
+from hipp_prune.files.run_directory import Provenance
+from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.toyworld.scenes import scenes
+from hipp_prune.stages.recover import recover_on
+
+_FITTED = 400
+"""Scenes the projector is fitted on."""
+
+Language = Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]]
+"""Gives the language model and its tokenizer."""
+
+
+def build_rung(
+    out: Path,
+    settings: PhotoSettings = PhotoSettings(),
+    *,
+    language: Language | None = None,
+    share: float = 1.0,
+    say: Say | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Makes what is missing in ``out``, and goes on with a training that was cut off.
+
+    Args:
+        out: folder of the rung; SmolLM2 is unpacked into it too.
+        settings: what is built, and how long it learns.
+        language: gives another language model, e.g. for a test.
+        share: of the pictures, in (0, 1], e.g. for a test.
+        say: told a line about every part.
+        progress: told (steps done, steps).
+
+    Returns:
+        The folder of the trained model.
+
+    Raises:
+        InputError: if SmolLM2's package is not installed.
+        RunError: if the disk is full, or an interrupted training had other settings.
+    """
+    narrate = _Narrator(out / "build.log", say)
+    narrate(f"hipp-prune photo build --out {out}: {settings}")
+    for name in COLLECTIONS:
+        if not (out / name).is_dir():
+            with sole_writer(out / name), new_folder(out / name) as folder:
+                counts = write_collection(folder, name, settings.seed, share=share)
+            narrate(f"{name}: " + ", ".join(f"{task} {counts[task]:,}" for task in PHOTO_TASKS))
+    blocks = _assemble(out, settings, language or (lambda: load_smollm2(out)), narrate)
+    if not (out / "model").is_dir():
+        _teach(out, settings, blocks, narrate, progress)
+    return out / "model"
+
+
+def _assemble(out: Path, settings: PhotoSettings, language: Language, narrate: Say) -> int:
+    """Writes the untrained model unless it is there; returns how many language blocks it has."""
+    place = out / "untrained"
+    if not place.is_dir():
+        model, tokenizer = language()
+        made = assembly.assemble(model, tokenizer, seed=settings.seed)
+        shown = list(islice(scenes(settings.seed, "photo projector"), _FITTED))
+        explained = assembly.fit_projector(made, tokenizer, shown)
+        narrate(f"projector: explains {explained:.3f} of its words' variance over {_FITTED} scenes")
+        with sole_writer(place), new_folder(place) as folder:
+            assembly.save_assembled(made, tokenizer, folder)
+    config = AutoConfig.from_pretrained(place, local_files_only=True)
+    return int(config.get_text_config(decoder=True).num_hidden_layers)
+
+
+def _teach(out: Path, settings: PhotoSettings, blocks: int, narrate: Say, progress: Progress | None) -> None:
+    sources = [str(out / "training" / f"{task}.jsonl") for task in PHOTO_TASKS]
+    asked = load_questions(sources, "all", cache=out)
+    report = recover_on(
+        asked,
+        out / "untrained",
+        out / "model",
+        settings.recovery(blocks),
+        provenance=Provenance.now(model=str(out / "untrained"), questions=tuple(sources), seed=settings.seed),
+        progress=progress,
+    )
+    narrate(f"trained {report.steps} steps: loss {report.loss_before:.3f} → {report.loss_after:.3f}")
+
+
+class _Narrator:
+    """Adds timed lines to a file, and tells a callback."""
+
+    def __init__(self, log: Path, say: Say | None) -> None:
+        self._log, self._say, self._begin = log, say, time.perf_counter()
+        log.parent.mkdir(parents=True, exist_ok=True)
+
+    def __call__(self, text: str) -> None:
+        line = f"{(time.perf_counter() - self._begin) / 60:6.2f} min  {text}"
+        with self._log.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        if self._say is not None:
+            self._say(line)

@@ -1,0 +1,51 @@
+"""Settings of ``photo build``; free of torch, so that the command line can read them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hipp_prune.files.ranges import Count, Mixed, Seed
+from hipp_prune.files.strict import check_settings
+from hipp_prune.recovery.settings import RecoverySettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoSettings:
+    """What is built, and how long it learns."""
+
+    rung: Literal["drawn"] = "drawn"
+    """What the pictures are: drawn scenes of the embedded world."""
+    steps: Count = 300
+    """Updates of LoRA's factors, ≥ 1."""
+    batch_size: Count = 16
+    """Questions an update, ≥ 1."""
+    lora_rank: Count = 16
+    """Rank of LoRA's factors, on every projection of every block, ≥ 1."""
+    rate: Mixed = 5e-4
+    """Peak learning rate, in (0, 1)."""
+    seed: Seed = 0
+    """Of scenes, questions, projector and LoRA, ≥ 0."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def recovery(self, blocks: int) -> RecoverySettings:
+        """The recipe as our own fine-tuning takes it: LoRA on all ``blocks``, merged; nothing else is trained."""
+        return RecoverySettings(
+            steps=self.steps,
+            batch_size=self.batch_size,
+            pass_size=self.batch_size,
+            per_image=self.batch_size // 4 or 1,
+            mixture="0.25",
+            head=False,
+            norm=False,
+            projector=False,
+            lora_blocks=blocks,
+            lora_rank=self.lora_rank,
+            lora_alpha=2 * self.lora_rank,
+            lora_rate=self.rate,
+            hinge=0.0,
+            yes_rate=0.0,
+            yes_no=0.0,
+            seed=self.seed,
+            save_every=20,
+        )

@@ -1,0 +1,45 @@
+"""The verb that builds a vision-language model on a real pretrained language model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from hipp_prune.experiments.photo.settings import PhotoSettings
+from hipp_prune.files.strict import check_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """Build a vision-language model on SmolLM2-135M, with question files that need what pruning removes.
+
+    Example: hipp-prune photo build --out photo-vlm
+    """
+
+    action: tyro.conf.Positional[Literal["build"]]
+    """Makes what is missing in OUT, and goes on with a training that was cut off."""
+    out: Path
+    """Folder of the models and their question files."""
+    settings: PhotoSettings = PhotoSettings()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def run(self) -> None:
+        """Calls ``photo.build_rung``.
+
+        Raises:
+            InputError: if an optional package is not installed.
+        """
+        from hipp_prune.experiments.photo.build import build_rung
+        from hipp_prune.files.packages import require_packages
+        from hipp_prune.report.terminal import next_steps, progress_bar, remark
+
+        require_packages("photo", ("gguf",), extra="photo")
+        with progress_bar("learning") as progress:
+            model = build_rung(self.out, self.settings, say=remark, progress=progress)
+        questions = self.out / "questions"
+        next_steps(
+            f"hipp-prune evaluate --model {model} --questions {questions}/presence.jsonl {questions}/facts.jsonl"
+        )

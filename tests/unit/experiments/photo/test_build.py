@@ -1,0 +1,66 @@
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from hipp_prune.experiments.photo.assembly import ridge
+from hipp_prune.experiments.photo.build import build_rung
+from hipp_prune.experiments.photo.settings import PhotoSettings
+from hipp_prune.experiments.photo.tasks import IN_PICTURES, PHOTO_TASKS, facts
+from hipp_prune.experiments.toy.families import LLAVA
+from hipp_prune.experiments.toy.tokenizer import build as build_tokenizer
+from hipp_prune.models import load_model
+from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.toyworld.scenes import rng_for, scenes
+
+
+def tiny() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    tokenizer = build_tokenizer(LLAVA)
+    tokenizer.add_tokens(["F", "G"])  # counts go up to six, the embedded exam to five options
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=16, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=True,
+    )  # fmt: skip
+    return LlamaForCausalLM(config), tokenizer
+
+
+def test_ridge_finds_a_linear_map() -> None:
+    inputs, truth = torch.randn(200, 5), torch.randn(3, 5)
+    weight, bias = ridge(inputs, inputs @ truth.T + 2)
+    assert torch.allclose(weight, truth, atol=0.02)
+    assert torch.allclose(bias, torch.full((3,), 2.0), atol=0.02)
+
+
+@pytest.mark.parametrize("task", IN_PICTURES)
+def test_questions_about_a_scene_are_different(task: str) -> None:
+    stream = scenes(0, "test")
+    for number in range(20):
+        texts = [row.question for row in IN_PICTURES[task](next(stream), rng_for(number))]
+        assert len(texts) == len(set(texts))
+
+
+def test_facts_are_asked_in_other_words_than_they_are_taught() -> None:
+    taught, asked = (
+        {row.question for row in facts(rng_for(0), taught=taught, times=1)} for taught in (True, False)
+    )
+    assert taught
+    assert asked
+    assert not taught & asked
+
+
+def test_a_rung_is_built_once_and_loads_like_any_model(tmp_path: Path) -> None:
+    said: list[str] = []
+    settings = PhotoSettings(steps=2, batch_size=4, lora_rank=2)
+    model = build_rung(tmp_path / "rung", settings, language=tiny, share=0.01, say=said.append)
+    assert any("projector: explains" in line for line in said)
+    adapter = load_model(model)
+    assert adapter.shape.num_blocks == 2
+    files = [str(tmp_path / "rung" / "questions" / f"{task}.jsonl") for task in PHOTO_TASKS]
+    kinds = Counter(question.benchmark for question in load_questions(files, "all", cache=tmp_path))
+    assert set(kinds) == {"yes-no", "choices", "yes-no-utility"}
+    weights = (model / "model.safetensors").read_bytes()
+    assert build_rung(tmp_path / "rung", settings, language=tiny, share=0.01) == model
+    assert (model / "model.safetensors").read_bytes() == weights
