@@ -115,6 +115,10 @@ STAGES = (
         command=_words(f"auto toy-llava {_ASKED} --sparsity 0.3 --evaluations 16 --limit 8 --out small"),
     ),
     Stage(
+        name="prune --elastic", after="query", leaves=("elastic",),
+        command=_words("prune --run run --plan plan.json --elastic --out elastic"),
+    ),
+    Stage(
         name="ask", after="prune", leaves=("smaller",), repeats=True,
         command=_words("ask smaller What? --dense toy-llava"),
     ),

@@ -45,6 +45,7 @@ from hipp_prune.checkpoints.shards import (
     read_shard,
     write_shard,
 )
+from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.pruned_settings import auto_map
@@ -158,6 +159,7 @@ def write_elastic(
     check_output(source, out, force=force)
     shards = open_shards(source)
     entries = mlp_entries(shards, next(iter(plans.values())).shape)
+    _refuse_fused(source, entries)
     dense = sum(shard.num_bytes for shard in shards)
     most = sum(_most_bytes(entries, plan) for plan in plans.values())
     config = pruned_config(source, next(iter(plans.values())).shape.neurons)
@@ -183,6 +185,20 @@ def write_elastic(
         sizes = {name: measure_plan(folder / name) for name in plans}
         write_card(folder, out.name, [_card_of_plans(plans, sizes)])
     return ElasticReport(path=out, dense=dense, plans=sizes)
+
+
+def _refuse_fused(source: Path, entries: Entries) -> None:
+    """Refuses projections that are stored as one tensor.
+
+    Raises:
+        UnsupportedModelError: naming that tensor.
+    """
+    fused = next((entry.fused for entry in entries.values() if entry.fused is not None), None)
+    if fused is not None:
+        raise UnsupportedModelError(
+            f"{source}: gate and up are stored as one tensor ({fused}), of which no prefix holds the first neurons of "
+            "both; write a checkpoint for each plan, without --elastic"
+        )
 
 
 def plan_folders(folder: Path) -> list[Path]:

@@ -324,8 +324,7 @@ def elastic_tensors(folder: Path) -> dict[str, Tensor]:
 
     Prefixes are copied, each from a mapping of its own: no page stays in memory that the plan has no use for.
     """
-    prefixes = read_prefixes(folder)
-    tensors: dict[str, Tensor] = {}
+    prefixes, tensors = read_prefixes(folder), dict[str, Tensor]()
     for path in (*weight_files(folder), *weight_files(folder.parent)):
         with safe_open(path, framework="pt") as file:
             names = file.keys() - tensors.keys()

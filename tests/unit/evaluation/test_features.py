@@ -61,7 +61,7 @@ def test_features_from_disk_are_those_from_memory(adapter, questions, tmp_path, 
 
 
 def test_what_exceeds_the_limit_and_nothing_else_lies_on_disk(adapter, questions, tmp_path):
-    sizes = [image.tokens.nbytes for image in encode_image_files(adapter, questions).values()]
+    sizes = [image.nbytes for image in encode_image_files(adapter, questions).values()]
     folder = tmp_path / "cache"
     encode_image_files(adapter, questions, folder=folder, memory=sum(sizes))
     assert not folder.exists()

@@ -89,7 +89,7 @@ def test_query() -> None:
 
 def test_prune() -> None:
     command = parsed(commands.prune_command(RUN, "mine", "out"))
-    assert command == Prune(searched=RUN.root, plan=RUN.plans / "mine.json", out=Path("out"))
+    assert command == Prune(searched=RUN.root, plan=(RUN.plans / "mine.json",), out=Path("out"))
 
 
 def test_calibrate_gathers_gram_matrices_where_the_run_has_them(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 """Which column is which: by its own name, or by the option ``columns=``."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from string import ascii_uppercase
-
-from PIL import Image
+from typing import TYPE_CHECKING, TypeGuard
 
 from hipp_prune.errors import QuestionError
 from hipp_prune.files.faults import name
 from hipp_prune.questions.own.table import QuestionTable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 """What the names of pictures end with."""
@@ -129,9 +132,15 @@ def _looking_like(ours: str, table: QuestionTable, names: Mapping[str, str]) -> 
 def _is_picture(cell: object) -> bool:
     if isinstance(cell, str):
         return PurePath(cell).suffix.lower() in PICTURE_ENDINGS
-    return isinstance(cell, bytes | Image.Image) or (
-        isinstance(cell, Mapping) and cell.keys() >= {"bytes", "path"}
-    )
+    if isinstance(cell, Mapping):
+        return cell.keys() >= {"bytes", "path"}
+    return isinstance(cell, bytes) or in_memory(cell)
+
+
+def in_memory(cell: object) -> "TypeGuard[Image]":
+    """Whether a cell is a picture of PIL's, which is slow to import and therefore only looked for where it is."""
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(cell, module.Image)
 
 
 def _told(table: QuestionTable, names: Mapping[str, str], missing: Sequence[str]) -> str:

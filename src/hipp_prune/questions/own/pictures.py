@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePath, PureWindowsPath
-
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from hipp_prune.errors import ImageError, QuestionError
 from hipp_prune.files.faults import shown
 from hipp_prune.files.manifest import start_list
 from hipp_prune.files.writing import atomic_path
-from hipp_prune.questions.images import in_rgb
-from hipp_prune.questions.own.columns import PICTURE_ENDINGS
+from hipp_prune.questions.own.columns import PICTURE_ENDINGS, in_memory
 from hipp_prune.questions.own.table import empty, row_error
 from hipp_prune.questions.records import CORRECT_OR_SKIP
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 FOLDER = "pictures"
 """Below the cache."""
@@ -56,7 +57,7 @@ class PictureCells:
             return None
         if isinstance(cell, bytes):
             return self._kept(cell, name)
-        if isinstance(cell, Image.Image):
+        if in_memory(cell):
             return self._kept(_encoded(cell, where), "memory.png")
         if isinstance(cell, str | Path):
             return self._file(str(cell), where)
@@ -101,8 +102,10 @@ class PictureCells:
         return path
 
 
-def _encoded(picture: Image.Image, where: str) -> bytes:
+def _encoded(picture: "Image", where: str) -> bytes:
     """A picture in memory as the bytes of a file."""
+    from hipp_prune.questions.images import in_rgb
+
     file = BytesIO()
     in_rgb(picture, where).save(file, "png", compress_level=1)
     return file.getvalue()
