@@ -20,7 +20,7 @@ demo: $(READY)  ## the whole method on an embedded model, in minutes (DEMO_FLAGS
 	$(BIN)/hipp-prune quickstart --out demo --force $(DEMO_FLAGS)
 
 test: $(READY)  ## the whole suite
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 fuzz: $(READY)  ## feed every reader of files with damaged ones for MINUTES each
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.readers --minutes $(or $(MINUTES),3)
@@ -36,7 +36,7 @@ NUMERIC := tests/contract tests/distributed tests/unit/experiments/toy \
 	$(addprefix tests/unit/,baselines calibration checkpoints evaluation export models objectives pruning recovery search)
 OTHER := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem OMP_WAIT_POLICY=passive
 test-isa: $(READY)  ## the numeric tests as another processor would round them: older instructions, two threads
-	$(OTHER) OMP_NUM_THREADS=2 $(BIN)/pytest --numprocesses 2 --dist loadfile $(NUMERIC)
+	$(OTHER) OMP_NUM_THREADS=2 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(NUMERIC)
 
 test-real-shape: $(READY)  ## every step of benchmarks/real_shape.py on a small shape (two minutes)
 	REAL_SHAPE=1 OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 0 tests/e2e/test_real_shape.py
