@@ -91,6 +91,10 @@ def test_killed_it_goes_on_and_what_is_done_stays(
         (["--sparsity", "0.3", "--require", "pope=0.8"], "leave out --sparsity"),
         (["--require", "amber=0.8"], "the questions are of pope, scienceqa alone"),
         (["--require", "latency=0.1"], "give --speed"),
+        (
+            ["--require", "pope=0.8", "--evaluations", "23"],
+            "needs at least 24 evaluations, got --evaluations 23",
+        ),
         (["--sparsity", "0.3", "--device", "nowhere"], "not available"),
         (["--sparsity", "0.3", "--questions", "nowhere"], "expected"),
     ],

@@ -20,6 +20,7 @@ from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import parse_source, with_count
 from hipp_prune.questions.splits import Split
 from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.search.query.forecast import FEWEST_EVALUATIONS
 from hipp_prune.search.query.requirements import SAVINGS, Requirement
 from hipp_prune.search.query.roles import check_preference
 from hipp_prune.search.query.targets import check_targets
@@ -64,6 +65,11 @@ class Wish:
         if any(each.name == "latency" for each in self.requirements):
             raise InputError(
                 "auto measures seconds for --speed alone; give --speed 1.3 instead of --require latency"
+            )
+        if self.requirements and self.settings.evaluations < FEWEST_EVALUATIONS:
+            raise InputError(
+                f"--require takes a forecast, which needs at least {FEWEST_EVALUATIONS} evaluations, got --evaluations "
+                f"{self.settings.evaluations}; allow it that many, or give --sparsity, --fit or --speed alone"
             )
         if self.run.resolve() == self.out.resolve():
             raise InputError(f"--out and --run are both {self.out}; give two folders")
