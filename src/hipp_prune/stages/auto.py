@@ -21,6 +21,7 @@ from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.splits import Split
 from hipp_prune.questions.survey import Survey, survey
 from hipp_prune.report.contents import DENSE
+from hipp_prune.search.query.targets import shown_speed
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.ahead import expect
 from hipp_prune.stages.loading import check_model, writing
@@ -157,9 +158,11 @@ def _fastest(wish: Wish, run: RunDirectory, r_max: float) -> float:
     most = float(table.saved(np.full(len(table.units), r_max)))
     assert wish.target.speed is not None
     if 1 - 1 / wish.target.speed > most:
+        reached = shown_speed(1 / (1 - most))
+        remedy = "ask for no more than that" if float(reached) > 1 else "give --sparsity or --fit instead"
         raise BudgetError(
-            f"--speed {wish.target.speed:g} is out of reach: with {r_max:.0%} of every block's neurons gone the "
-            f"language model is {1 / (1 - most):.3f} × as fast here; ask for no more than that"
+            f"--speed {wish.target.speed:.12g} is out of reach: with {r_max:.0%} of every block's neurons gone the "
+            f"language model is {reached} × as fast here; {remedy}"
         )
     return most
 
