@@ -133,3 +133,42 @@ def test_pictures_without_labels_measure_robustness_too(tmp_path: Path) -> None:
     prompts = load(table(tmp_path, {"question": "What is love?"}), tmp_path)
     said = survey({"search": prompts, "test": prompts}).warnings
     assert any("no question measures robustness" in each for each in said)
+
+
+def test_pictures_that_nothing_reads_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"")
+    with pytest.raises(
+        QuestionError, match=r"found a picture in HEIC, such as 'IMG_1.HEIC'; convert it to JPEG"
+    ):
+        load(f"photos:{tmp_path}", tmp_path)
+    (tmp_path / "sea").mkdir()
+    (tmp_path / "sea" / "IMG_2.heif").write_bytes(b"")
+    picture(tmp_path / "a.png")
+    for _ in range(2):
+        assert len(load(f"photos:{tmp_path}", tmp_path)) == 1
+    [said] = caplog.messages
+    assert said == (
+        f"warning: {tmp_path}: leaves out 2 pictures in HEIC, HEIF, such as 'IMG_1.HEIC'; convert them to JPEG"
+    )
+
+
+@pytest.mark.parametrize("spec", ["photos:{}", "{}/mine.jsonl", "yes-no:{}/mine.jsonl"])
+def test_pictures_that_exif_would_turn_are_counted(
+    spec: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, orientation in {"a": None, "b": 1, "c": 6, "d": 3}.items():
+        exif = Image.Exif()
+        if orientation is not None:
+            exif[0x0112] = orientation
+        Image.new("RGB", (16, 8)).save(tmp_path / f"{name}.jpg", exif=exif)
+    picture(tmp_path / "e.png")
+    table(
+        tmp_path,
+        *({"question": "Is it?", "image": f"{name}.jpg", "answer": "yes"} for name in "abcd"),
+        {"question": "Is it?", "image": "e.png", "answer": "no"},
+    )
+    load(spec.format(tmp_path), tmp_path)
+    [said] = caplog.messages
+    assert (
+        f"2 of 5 pictures carry an EXIF rotation, which is not applied, such as {tmp_path / 'c.jpg'};" in said
+    )
