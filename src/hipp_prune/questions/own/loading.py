@@ -19,9 +19,10 @@ from hipp_prune.questions.own.rows import (
     make_unlabelled,
     read_row,
 )
+from hipp_prune.questions.own.short_answers import normalised
 from hipp_prune.questions.own.table import QuestionTable, row_error
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import SkipBad, skip_or_raise
+from hipp_prune.questions.records import SkipBad, skip_or_raise, warn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,8 @@ def load_own(place: Path, how: Loading, kind: Kind | None = None, role: Role | N
 
     Raises:
         QuestionError: there is no table, or one without our columns, or a row is no question, lacks the answer that
-            others have, repeats an id, or has another group than one about the same picture (skippable).
+            others have, repeats an id, has another group than one about the same picture, or another answer to the same
+            question about it (skippable).
         ImageError: a picture is not there (skippable).
     """
     if how.images is not None and how.need_images and not how.images.is_dir():
@@ -144,6 +146,8 @@ def _make(
 ) -> list[Question]:
     questions: dict[str, Question] = {}
     groups: dict[Path, str] = {}
+    first: dict[tuple[Path | None, str], tuple[str, Question]] = {}
+    again = []
     for each in asked:
         try:
             question = _question(table, each, kind, role)
@@ -156,13 +160,42 @@ def _make(
                     "questions about one picture in one group",
                     f"{shown(question.group)} and {shown(group)}",
                 )
+            place, before = first.setdefault((question.image, question.prompt), (each.where, question))
+            _refuse_contradiction(before, place, question, each.where)
         except InputError as error:
             skip_or_raise(error, skip_bad)
             continue
         questions[question.id] = question
+        if before is not question and before.benchmark == question.benchmark:
+            again.append(each.where)
         if question.image is not None:
             groups[question.image] = question.group
+    if again:
+        rows = "a row asks" if len(again) == 1 else f"{len(again)} rows ask"
+        warn(
+            f"{table.place}: {rows} again what an earlier one asks about the same picture, and counts again, such as "
+            f"{again[0]}; remove what is there twice"
+        )
     return list(questions.values())
+
+
+def _refuse_contradiction(before: Question, place: str, question: Question, where: str) -> None:
+    """Refuses a row that answers otherwise what another one asks about the same picture.
+
+    Args:
+        before: the other row's question.
+        place: where that stands.
+        question: the row's.
+        where: it stands.
+
+    Raises:
+        QuestionError: naming both rows.
+    """
+    told, answered = ("" if each.is_unlabelled else each.answer for each in (before, question))
+    if normalised(told) != normalised(answered):
+        raise row_error(
+            where, f"the answer that the same question has at {place}, {shown(told)}", shown(answered)
+        )
 
 
 def _question(table: QuestionTable, asked: _Asked, kind: Kind | None, role: Role | None) -> Question:
