@@ -67,6 +67,34 @@ def test_an_answer_under_a_foreign_header_is_offered_with_the_rest(tmp_path: Pat
         load(table(tmp_path, {"Frage": "Is it?", "Antwort": "yes"}), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("rows", "hidden"),
+    [
+        (["Is it?,,yes,x", "Or not?,,No,y"], True),
+        (["Is it?,,yes,x", "Or not?,,,yes"], True),
+        (["Is it?,,yes,x", "Or not?,,perhaps,y"], False),
+        (["Is it?,,,x", "Or not?,,,y"], False),
+        (["Which?,cup|dog,dog,x", "Or?,cat|car,A,y"], True),
+        (["Which?,cup|dog,1,x", "Or?,cat|car,0,y"], True),
+        (["Which?,cup|dog,dog,x", "Or?,cat|car,dog,y"], False),
+        (["Which?,cup|dog,dog,x", "Or?,,yes,y"], True),
+    ],
+)
+def test_answers_under_an_unknown_header_are_not_taken_for_none(
+    rows: list[str], hidden: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["q,choices,verdict,note", *rows]))
+    if not hidden:
+        assert all(each.is_unlabelled for each in load(f"{path},columns=question:q", tmp_path))
+        return
+    with pytest.raises(QuestionError, match="expected a column answer, found none") as refused:
+        load(f"{path},columns=question:q", tmp_path)
+    option = f"{path},columns=question:q+answer:verdict"
+    assert f"found none, but verdict looks like it; write {option}, or remove" in str(refused.value)
+    assert not any(each.is_unlabelled for each in load(option, tmp_path, SkipBad()))
+
+
 def test_some_answers_are_none_at_all(tmp_path: Path) -> None:
     rows = [{"question": f"{number}?", "answer": "yes" if number < 2 else ""} for number in range(4)]
     path = table(tmp_path, *rows)
