@@ -37,6 +37,7 @@ from hipp_prune.stages.wish import (
     check_asked,
     check_attainable,
     check_wish,
+    is_cut_off,
     search_settings,
     wanted_share,
 )
@@ -68,7 +69,7 @@ def auto(
     """Calibrates, searches, queries, prunes, recovers if asked to, evaluates and reports; killed, it goes on.
 
     What an earlier start of the same wish has finished is found and not done again. A run may serve several wishes:
-    another target within what it searched is a query of it.
+    another target within what it searched is a query of it, and more evaluations make its search grow.
 
     Args:
         wish: what is to be made of which model.
@@ -86,6 +87,7 @@ def auto(
     """
     run = RunDirectory(wish.run)
     with writing(wish.run), writing(wish.out):
+        resumed = is_cut_off(wish)
         footprint = _check(wish, run, force=force, skip_bad=skip_bad, surveyed=surveyed)
         pipeline = wish.pipeline(force=force, bars=bars)
         if announce is not None:
@@ -93,11 +95,14 @@ def auto(
             announce(ahead.summary)
         pipeline.calibrate()
         settings = _search_settings(wish, run, footprint)
-        pipeline.check_search(settings)
+        if pipeline.check_search(settings) == "grows" or resumed:
+            pipeline = replace(
+                pipeline, anew="changed"
+            )  # the run's plan of that name is of fewer evaluations
         remove_file(run.summary)
         write_text(run.recipe, recipe_text(wish.recipe))
         pipeline.search(settings)
-        return _carry_out(wish, pipeline)
+        return _carry_out(wish, pipeline, force=force)
 
 
 def _check(
@@ -167,10 +172,17 @@ def _fastest(wish: Wish, run: RunDirectory, r_max: float) -> float:
     return most
 
 
-def _carry_out(wish: Wish, pipeline: Pipeline) -> Outcome:
-    """From a searched run to the checkpoint, its scores and the page."""
-    run, settings, force = pipeline.run, wish.settings, pipeline.anew != "never"
-    plan = query(run.root, wish.preference, wish.target, requirements=wish.requirements, force=force)
+def _carry_out(wish: Wish, pipeline: Pipeline, *, force: bool) -> Outcome:
+    """From a searched run to the checkpoint, its scores and the page.
+
+    Args:
+        wish: what is to be made.
+        pipeline: the stages.
+        force: replaces a page that somebody changed.
+    """
+    run, settings = pipeline.run, wish.settings
+    replaces = pipeline.anew != "never"
+    plan = query(run.root, wish.preference, wish.target, requirements=wish.requirements, force=replaces)
     name = plan_name(wish.preference, wish.target, wish.requirements)
     folder = run.root / "checkpoints" / name if settings.recover else wish.out
     pipeline.prune(plan, folder, name=name, compensation=settings.compensation)

@@ -143,7 +143,7 @@ def check_wish(wish: Wish, folder: Path, *, force: bool) -> None:
     run = RunDirectory(wish.run)
     for source in wish.asked:
         parse_source(source)
-    if wish.out.exists() and not force and not _cut_off(wish, run):
+    if wish.out.exists() and not force and not is_cut_off(wish):
         raise OutputExistsError(
             f"{wish.out} already exists; choose another --out or add --force to replace it"
         )
@@ -151,8 +151,9 @@ def check_wish(wish: Wish, folder: Path, *, force: bool) -> None:
     run.check(force=True)
 
 
-def _cut_off(wish: Wish, run: RunDirectory) -> bool:
+def is_cut_off(wish: Wish) -> bool:
     """Whether this very wish was begun and has not ended, so that what lies in OUT is its own."""
+    run = RunDirectory(wish.run)
     if run.summary.exists() or not run.recipe.is_file():
         return False
     return read_recipe(run.recipe) == parse_recipe(recipe_text(wish.recipe), where="the flags")
