@@ -37,7 +37,7 @@ from hipp_prune.stages.settings import (
 )
 
 SPEED_QUESTIONS = 256
-"""Test questions, at most, by which models are timed against each other."""
+"""Test questions, at most, by which models are timed against each other; fewer of slow ones."""
 
 State = Literal["finished", "begun", "grows", "anew"]
 """Whether a stage is done, is to be gone on with, perhaps to more than it was begun for, or is to be started over."""
