@@ -156,7 +156,11 @@ def is_cut_off(wish: Wish) -> bool:
     run = RunDirectory(wish.run)
     if run.summary.exists() or not run.recipe.is_file():
         return False
-    return read_recipe(run.recipe) == parse_recipe(recipe_text(wish.recipe), where="the flags")
+    try:
+        begun = read_recipe(run.recipe)
+    except InputError:  # damaged, so nobody knows which wish it was
+        return False
+    return begun == parse_recipe(recipe_text(wish.recipe), where="the flags")
 
 
 def check_asked(wish: Wish, asked: Sequence[Question]) -> None:
