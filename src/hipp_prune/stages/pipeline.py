@@ -77,6 +77,8 @@ class Pipeline:
     bars: Headlines = silent
     skip_bad: bool = False
     """Whether broken questions and pictures are left out."""
+    may_grow: bool = False
+    """Whether more evaluations make a search grow, instead of being other settings."""
 
     def calibrate(self) -> None:
         """Measures the dense model, unless that has been done with the same settings.
@@ -125,9 +127,9 @@ class Pipeline:
         """Whether the search is done, is to be gone on with or to grow, or is to be started over.
 
         Raises:
-            RunError: if it was begun with other settings, but for fewer evaluations.
+            RunError: if it was begun with other settings, but for fewer evaluations where it may grow.
         """
-        grows = self._is_smaller(settings)
+        grows = self.may_grow and self._is_smaller(settings)
         state = self._state(
             lambda: read_search(self.run.search, settings, remedy=self.otherwise, may_grow=grows) is not None
         )

@@ -103,6 +103,7 @@ class Wish:
             otherwise="choose another --run, or add --force to start over",
             bars=bars,
             skip_bad=self.settings.skip_bad,
+            may_grow=True,
         )
 
     @property

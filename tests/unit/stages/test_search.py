@@ -62,7 +62,7 @@ def test_other_settings_are_refused_but_for_more_evaluations_where_a_search_may_
 def test_a_pipelines_search_may_grow_but_not_shrink(
     evaluations: int, done: bool, state: str, tmp_path: Path
 ) -> None:
-    pipeline = Pipeline(run=RunDirectory(tmp_path), model="toy-llava", questions=())
+    pipeline = Pipeline(run=RunDirectory(tmp_path), model="toy-llava", questions=(), may_grow=True)
     folder = pipeline.run.search
     folder.root.mkdir()
     assert pipeline.check_search(SETTINGS) == "begun"
