@@ -34,8 +34,8 @@ torture: $(READY)  ## kill, double and damage what writes, then fuzz what reads 
 
 NUMERIC := tests/contract tests/distributed tests/unit/experiments/toy \
 	$(addprefix tests/unit/,baselines calibration checkpoints evaluation export models objectives pruning recovery search)
-OTHER := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem OMP_WAIT_POLICY=passive
-test-isa: $(READY)  ## the numeric tests as another processor would round them: older instructions, two threads
+OTHER := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem OMP_WAIT_POLICY=passive ROUND_BY_SHAPE=1
+test-isa: $(READY)  ## the numeric tests as another processor would round them: older instructions, two threads, sums in another order for every shape
 	$(OTHER) OMP_NUM_THREADS=2 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(NUMERIC)
 
 test-real-shape: $(READY)  ## every step of benchmarks/real_shape.py on a small shape (two minutes)

@@ -1,9 +1,11 @@
 """Shapes are checked; property tests draw the same examples everywhere and do not fail because a machine is busy."""
 
+import os
+
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
-from tests import shapes
+from tests import rounding, shapes
 
 MATHS = (
     "hipp_prune.plans.allocation",
@@ -23,3 +25,6 @@ settings.register_profile(
     "house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("house")
+
+if os.environ.get("ROUND_BY_SHAPE"):
+    rounding.round_by_shape()
