@@ -131,7 +131,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Question:
 def stock_inputs(adapter: Adapter, asked: Question) -> dict[str, Any]:
     """What the stock forward takes: pixels and the prompt's tokens."""
     if adapter.processor.stock is not None:
-        text = adapter.processor.render(asked.prompt, with_image=True)
+        text = adapter.processor.render(asked.prompt, images=1)
         special = not adapter.processor.begins_with_bos(text)
         made = processed_inputs(adapter.processor.stock, text, tiny_image(), special_tokens=special)
         made.pop("labels", None)
@@ -141,8 +141,8 @@ def stock_inputs(adapter: Adapter, asked: Question) -> dict[str, Any]:
 
 
 def encoded(adapter: Adapter, asked: Question) -> Any:
-    assert asked.image is not None
-    return adapter.encode([asked], {asked.image: adapter.encode_images([tiny_image()])[0]})
+    assert asked.images
+    return adapter.encode([asked], {asked.images[0]: adapter.encode_images([tiny_image()])[0]})
 
 
 def ours(adapter: Adapter, asked: Question) -> Tensor:

@@ -53,6 +53,8 @@ class Adapter:
     """Outputs of the image processor that ``_image_tokens`` needs, beside those the forward takes."""
     _packs: ClassVar[bool] = False
     """Whether ``_positions`` are the stock model's own, so that questions can share a sequence (contract tests)."""
+    _takes_several: ClassVar[bool] = True
+    """Whether a question may have several images, each encoded as if it were alone (contract tests)."""
 
     def __init__(self, model: PreTrainedModel, processor: Processor) -> None:
         """Wraps a loaded model.
@@ -72,7 +74,7 @@ class Adapter:
         self._forward_arguments = structure.forward_arguments(model)
         self._image_arguments = structure.image_arguments(model)
         self.spelling = Spelling(processor, structure.end_tokens(model))
-        self._prompts: dict[tuple[str, bool], list[int]] = {}
+        self._prompts: dict[tuple[str, int], list[int]] = {}
         vocabulary = processor.tokenizer.get_vocab()
         markers = [vocabulary[token] for token in self._markers if token in vocabulary]
         self._marker_ids = torch.tensor(markers, dtype=torch.long)
@@ -120,17 +122,16 @@ class Adapter:
             QuestionError: if a prompt or an answer contains the model's image token itself.
         """
         assert questions, "a batch needs at least one question"
-        paths = [question.image for question in questions if question.image is not None]
+        paths = [path for question in questions for path in question.images]
         order = {path: index for index, path in enumerate(dict.fromkeys(paths))}
         used = [features[path] for path in order]
         rows = [self._token_ids(question, features) for question in questions]
         images = tuple(order[path] for path in paths)
-        if not any(forced):
-            return self._batch(rows, images, [features[path] for path in paths]), used
-        self._check_forced(questions, forced)
-        rows = [row + list(answer) for row, answer in zip(rows, forced, strict=True)]
+        if any(forced):
+            self._check_forced(questions, forced)
+            rows = [row + list(answer) for row, answer in zip(rows, forced, strict=True)]
         batch = self._batch(rows, images, [features[path] for path in paths])
-        return replace(batch, forced=tuple(map(len, forced))), used
+        return (replace(batch, forced=tuple(map(len, forced))) if any(forced) else batch), used
 
     def encode_texts(self, texts: Sequence[str], *, most: int) -> Batch:
         """Right-pads plain texts (no prompt, no image), each cut to ``most`` tokens; see ``Processor.plain_ids``."""
@@ -165,7 +166,7 @@ class Adapter:
         features: Mapping[Path, ImageFeatures],
         forced: Sequence[Sequence[int]] = (),
     ) -> tuple[Batch | PackedBatch, list[ImageFeatures]]:
-        """As ``encode``, but questions about one image stand behind it in one sequence, with the same answers.
+        """As ``encode``, but questions about the same images stand behind them in one sequence, with the same answers.
 
         Where that would not be exact (an untested family, sliding windows, an attention function that takes no mask)
         the questions are encoded one a row.
@@ -181,10 +182,10 @@ class Adapter:
         batch, used = self.encode(questions, features, forced)
         if not (self._packs and structure.takes_any_mask(self.model)):
             return batch, used
-        paths = [question.image for question in questions]
-        layout = packing.lay_out(batch.input_ids, batch.predicts, batch.image_mask, paths)
-        order = dict(zip([path for path in paths if path is not None], batch.images, strict=True))
-        images = [order[path] for members in layout.members if (path := paths[members[0]]) is not None]
+        shown = [question.images for question in questions]
+        layout = packing.lay_out(batch.input_ids, batch.predicts, batch.image_mask, shown)
+        order = dict(zip([path for paths in shown for path in paths], batch.images, strict=True))
+        images = [order[path] for members in layout.members for path in shown[members[0]]]
         extras = {
             **self._batch_extras(layout.take(batch.image_mask, 0), [used[index] for index in images]),
             "position_ids": layout.take(self._positions(batch), 0),
@@ -316,14 +317,9 @@ class Adapter:
             pooled = [torch.cat([part.reshape(-1, part.shape[-1]) for part in pooled])]
         assert len(pooled) == len(images), "the vision tower did not return one entry an image"
         kept = (self._forward_arguments | self._kept_outputs) - {"pixel_values", "pixel_attention_mask"}
-        extras = [
-            {
-                key: value if len(images) == 1 else value[index : index + 1]
-                for key, value in inputs.items()
-                if key in kept
-            }
-            for index in range(len(images))
-        ]
+        own = {key: value for key, value in inputs.items() if key in kept}
+        extras = [{key: own[key][index : index + 1] for key in own} for index in range(len(images))]
+        extras = [own] if len(images) == 1 else extras
         for extra, *levels in zip(extras, *(outputs.get(DEEPER) or ()), strict=True):
             if levels:
                 extra[DEEPER] = torch.stack(levels)
@@ -332,20 +328,30 @@ class Adapter:
         ]
 
     def _token_ids(self, question: Question, features: Mapping[Path, ImageFeatures]) -> list[int]:
-        prompt = question.prompt, question.image is not None
+        prompt = question.prompt, len(question.images)
         if prompt not in self._prompts:
-            ids = self.processor.token_ids(self.processor.render(question.prompt, with_image=prompt[1]))
+            self._check_number(question)
+            ids = self.processor.token_ids(self.processor.render(question.prompt, images=prompt[1]))
             if ids.count(self._image_token) != prompt[1]:
                 raise QuestionError(
                     f"question {question.id}: the prompt contains the model's own image token; remove it, the image "
                     f"is placed by the chat template"
                 )
             self._prompts[prompt] = ids
-        ids = self._prompts[prompt]
-        if question.image is None:
-            return ids
-        at = ids.index(self._image_token)
-        return ids[:at] + self._image_tokens(features[question.image]) + ids[at + 1 :]
+        shown = iter(question.images)
+        tokens: list[int] = []
+        for token in self._prompts[prompt]:
+            tokens += self._image_tokens(features[next(shown)]) if token == self._image_token else [token]
+        return tokens
+
+    def _check_number(self, question: Question) -> None:
+        number = len(question.images)
+        if number > 1 and not self._takes_several:
+            raise UnsupportedModelError(
+                f"question {question.id}: expected one picture, the most this model takes here, found {number}"
+            )
+        if number > 1:
+            self._check_template(number)
 
     def _batch_extras(self, image_mask: Tensor, images: Sequence[ImageFeatures]) -> dict[str, Tensor]:
         """Further forward arguments: token types where the model asks for them, and what images carry."""
@@ -384,12 +390,12 @@ class Adapter:
             padding = self.processor.tokenizer.eos_token_id
         return 0 if padding is None else int(padding)
 
-    def _check_template(self) -> None:
-        text = self.processor.render("Is it so?", with_image=True)
+    def _check_template(self, images: int = 1) -> None:
+        text = self.processor.render("Is it so?", images=images)
         count = self.processor.token_ids(text).count(self._image_token)
-        if count != 1:
+        if count != images:
             token = self.processor.tokenizer.convert_ids_to_tokens(self._image_token)
             raise UnsupportedModelError(
-                f"the chat template places {count} image tokens ({token}) for one image, expected exactly one; the "
+                f"the chat template places {count} image tokens ({token}) for {images} images, expected one each; the "
                 f"checkpoint needs the chat template of its vision-language model, not a text-only one"
             )

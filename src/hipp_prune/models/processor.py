@@ -106,9 +106,9 @@ class Processor:
                 )
         return cls(**parts, chat_template=str(template), stock=stock)
 
-    def render(self, prompt: str, *, with_image: bool) -> str:
-        """The conversation up to the point where the assistant answers, image placeholder before the text."""
-        content = [{"type": "image"}] if with_image else []
+    def render(self, prompt: str, *, images: int) -> str:
+        """The conversation up to the point where the assistant answers, placeholders of its images before the text."""
+        content = [{"type": "image"}] * images
         conversation: list[Any] = [{"role": "user", "content": [*content, {"type": "text", "text": prompt}]}]
         text = self.tokenizer.apply_chat_template(
             conversation, chat_template=self.chat_template, add_generation_prompt=True, tokenize=False
@@ -133,7 +133,7 @@ class Processor:
             )
         except (TemplateError, TypeError, ValueError):
             return ""
-        prompt = self.render("Is it so?", with_image=False)
+        prompt = self.render("Is it so?", images=0)
         lead, found, _ = written.removeprefix(prompt).partition(marker)
         return lead if found and written.startswith(prompt) and not lead.strip() else ""
 

@@ -107,7 +107,7 @@ def _white(image: Image.Image, most: float) -> float:
 
 
 def check_images(questions: Iterable[Question], skip_bad: SkipBad | None = None) -> list[Question]:
-    """The questions whose picture exists and decodes; those without a picture pass.
+    """The questions whose pictures exist and decode; those without a picture pass.
 
     Each file is decoded once, however many questions ask about it. Left-out *questions* are counted.
 
@@ -117,12 +117,10 @@ def check_images(questions: Iterable[Question], skip_bad: SkipBad | None = None)
     verdicts: dict[Path, ImageError | None] = {}
     kept = []
     for question in questions:
-        if question.image is None:
-            kept.append(question)
-            continue
-        if question.image not in verdicts:
-            verdicts[question.image] = _image_error(question.image)
-        error = verdicts[question.image]
+        for path in question.images:
+            if path not in verdicts:
+                verdicts[path] = _image_error(path)
+        error = next((wrong for path in question.images if (wrong := verdicts[path])), None)
         if error is None:
             kept.append(question)
         else:

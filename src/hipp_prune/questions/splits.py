@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from hipp_prune.errors import InputError
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, group_of
 
 Split = Literal["calibration", "search", "validation", "recovery", "test"]
 """calibration: sensitivity and importance; search: rewards; validation: held out while searching;
@@ -36,6 +36,8 @@ def assign(
 ) -> dict[Split, list[Question]]:
     """Every question in exactly one split, all of one group in the same; order is kept within a split.
 
+    Questions that share a picture are of one group, directly or through others, however many pictures they have.
+
     A group's split is a hash of ``seed`` and the group alone, so it depends neither on the order nor on
     which other questions are loaded: half a benchmark splits as it does within the whole.
 
@@ -48,11 +50,10 @@ def assign(
         InputError: ``fractions`` lacks a split, has a negative share, or does not sum to one.
     """
     _check_fractions(fractions)
-    digests: dict[Path, str] = {}
-    assigned: dict[Split, list[Question]] = {split: [] for split in SPLITS}
-    for question in questions:
-        assigned[_draw(seed, _key(question, digests), fractions)].append(question)
-    return assigned
+    return {
+        split: [question for _, question in dealt]
+        for split, dealt in _deal(questions, seed, fractions).items()
+    }
 
 
 def divide(questions: Iterable[Question], *, seed: int = 0) -> dict[Split, list[Question]]:
@@ -60,20 +61,19 @@ def divide(questions: Iterable[Question], *, seed: int = 0) -> dict[Split, list[
 
     A split that the draw left empty takes one group of the split that has most, always the same one.
     """
-    assigned = assign(questions, seed=seed)
-    digests: dict[Path, str] = {}
-    groups = {split: {_key(question, digests) for question in members} for split, members in assigned.items()}
+    dealt = _deal(questions, seed, FRACTIONS)
+    groups = {split: {key for key, _ in members} for split, members in dealt.items()}
     for empty in SPLITS:
         fullest = max(SPLITS, key=lambda split: len(groups[split]))
-        if assigned[empty] or len(groups[fullest]) < 2:
+        if dealt[empty] or len(groups[fullest]) < 2:
             continue
         moved = min(groups[fullest], key=lambda key: hashlib.sha256(f"{seed}\n{key}".encode()).digest())
         groups[fullest].remove(moved)
         groups[empty].add(moved)
-        members = assigned[fullest]
-        assigned[empty] = [question for question in members if _key(question, digests) == moved]
-        assigned[fullest] = [question for question in members if _key(question, digests) != moved]
-    return assigned
+        members = dealt[fullest]
+        dealt[empty] = [each for each in members if each[0] == moved]
+        dealt[fullest] = [each for each in members if each[0] != moved]
+    return {split: [question for _, question in members] for split, members in dealt.items()}
 
 
 def at_most(questions: Sequence[Question], count: int | None, *, seed: int = 0) -> list[Question]:
@@ -101,11 +101,45 @@ def _check_fractions(fractions: Mapping[Split, float]) -> None:
         )
 
 
-def _key(question: Question, digests: dict[Path, str]) -> str:
-    """What the split is drawn from: equal for equal groups, and for groups that are the same picture."""
-    image = question.image
-    if image is None or question.group != str(image):
-        return "text:" + " ".join(question.group.split()).casefold()
+def _deal(
+    questions: Iterable[Question], seed: int, fractions: Mapping[Split, float]
+) -> dict[Split, list[tuple[str, Question]]]:
+    """Every question in its split, beside the name of its group."""
+    questions = list(questions)
+    dealt: dict[Split, list[tuple[str, Question]]] = {split: [] for split in SPLITS}
+    for key, question in zip(_groups(questions), questions, strict=True):
+        dealt[_draw(seed, key, fractions)].append((key, question))
+    return dealt
+
+
+def _groups(questions: Sequence[Question]) -> list[str]:
+    """What the split of each is drawn from: the least of all names that its group has, over shared pictures."""
+    digests: dict[Path, str] = {}
+    names = [_names(question, digests) for question in questions]
+    above: dict[str, str] = {}
+
+    def least(name: str) -> str:
+        while name in above:
+            name = above[name]
+        return name
+
+    for first, *others in names:
+        for other in others:
+            low, high = sorted((least(first), least(other)))
+            if low != high:
+                above[high] = low
+    return [least(first) for first, *_ in names]
+
+
+def _names(question: Question, digests: dict[Path, str]) -> list[str]:
+    """Names of a question's group: its own, or one a picture, equal for equal pictures."""
+    if not question.images or question.group != group_of(question.images, ""):
+        return ["text:" + " ".join(question.group.split()).casefold()]
+    return [_digest(image, digests) for image in question.images]
+
+
+def _digest(image: Path, digests: dict[Path, str]) -> str:
+    """What tells a picture from others: its bytes, or where it cannot be read its path."""
     if image not in digests:
         try:
             digests[image] = "bytes:" + hashlib.sha256(image.read_bytes()).hexdigest()

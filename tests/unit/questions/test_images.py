@@ -27,7 +27,7 @@ def asking(name: str, image: Path | None) -> Question:
         benchmark="pope",
         id=name,
         prompt="Is there a cup?",
-        image=image,
+        images=(image,) if image else (),
         answers=("Yes", "No"),
         gold=0,
         subset="random",

@@ -96,7 +96,7 @@ def test_all_is_the_whole_file_and_the_splits_are_its_parts(tmp_path: Path) -> N
     assert len(everything) == 60
     parts = [load_questions([spec], split, cache=tmp_path) for split in SPLITS]
     assert sorted(q.id for part in parts for q in part) == sorted(q.id for q in everything)
-    pictures = [{question.image for question in part} for part in parts]
+    pictures = [{question.images for question in part} for part in parts]
     assert sum(map(len, pictures)) == 30
     assert load_questions([spec], "search", cache=tmp_path, seed=1) != parts[SPLITS.index("search")]
 
@@ -175,7 +175,7 @@ def test_the_toyworld_is_drawn_in_the_cache_and_has_its_own_splits(
                 benchmark="pope",
                 id=f"{root.name}/{split}",
                 prompt="Cup?",
-                image=None,
+                images=(),
                 answers=("Yes", "No"),
                 gold=0,
                 subset="random",

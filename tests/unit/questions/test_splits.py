@@ -21,7 +21,7 @@ def asking(number: int, group: str, image: Path | None = None) -> Question:
         benchmark="pope",
         id=str(number),
         prompt="Is there a cup?",
-        image=image,
+        images=(image,) if image else (),
         answers=("Yes", "No"),
         gold=0,
         subset="random",
@@ -93,10 +93,10 @@ def test_copies_of_a_picture_stay_together_wherever_they_lie(tmp_path: Path) -> 
     moved = tmp_path / "moved"
     moved.mkdir()
     for question in questions:
-        assert question.image is not None
-        question.image.rename(moved / question.image.name)
+        assert question.images
+        question.images[0].rename(moved / question.images[0].name)
     images = [moved / f"{number}.png" for number in range(60)]
-    again = [replace(q, image=i, group=str(i)) for q, i in zip(questions, images, strict=True)]
+    again = [replace(q, images=(i,), group=str(i)) for q, i in zip(questions, images, strict=True)]
     assert split_of(assign(again)) == splits
 
 
@@ -132,10 +132,10 @@ def test_a_share_of_one_takes_everything_and_wrong_shares_are_refused() -> None:
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the official ScienceQA files are not here")
 def test_copied_test_pictures_of_scienceqa_never_cross_splits() -> None:
-    questions = [q for q in scienceqa.load(REAL / "test_llava.jsonl") if q.image is not None]
+    questions = [q for q in scienceqa.load(REAL / "test_llava.jsonl") if q.images]
     contents: dict[bytes, Split] = {}
     for split, members in assign(questions).items():
         for question in members:
-            assert question.image is not None
-            assert contents.setdefault(question.image.read_bytes(), split) == split
+            assert question.images
+            assert contents.setdefault(question.images[0].read_bytes(), split) == split
     assert len(contents) == 1790

@@ -80,7 +80,7 @@ def test_a_long_prompt_keeps_its_options(questions: list[Question]) -> None:
 
 @pytest.mark.parametrize("content", [None, b"not a picture"])
 def test_a_picture_that_cannot_be_shown_says_so(questions: list[Question], content: bytes | None) -> None:
-    image = questions[1].image
+    (image,) = questions[1].images
     assert image is not None
     image.unlink()
     if content is not None:

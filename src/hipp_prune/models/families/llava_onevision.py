@@ -8,6 +8,7 @@ class LlavaOnevisionAdapter(Adapter):
     """``<image>`` in the prompt becomes one token per feature; how many depends on the image's shape."""
 
     _packs = True
+    _takes_several = False
 
 
 FAMILY = Family(
@@ -16,6 +17,7 @@ FAMILY = Family(
     adapter=LlavaOnevisionAdapter,
     tested="contract tests",
     cannot={
+        "several pictures": "alone a picture is cut into tiles, among several it is not, and it is encoded once here",
         "slicegpt": "its images hold features that no linear writes (image_newline), which slicing does not know",
         "gguf": NO_UNEVEN_GRAPH,
         "onnx": NO_VISION_GRAPH,

@@ -26,13 +26,13 @@ from hipp_prune.questions.records import SkipBad, skip_or_raise
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """A row, where it stands, and its picture."""
+    """A row, where it stands, and its pictures."""
 
     where: str
     number: int
     """From 1, bad rows counted."""
     row: QuestionRow
-    image: Path | None
+    images: tuple[Path, ...]
 
 
 def load_own(place: Path, how: Loading, kind: Kind | None = None, role: Role | None = None) -> list[Question]:
@@ -85,11 +85,11 @@ def _read(table: QuestionTable, how: Loading) -> list[_Asked]:
     for number, (where, cells) in enumerate(table.rows, start=1):
         try:
             row = read_row(cells, columns, where)
-            image = pictures.find(cells.get(columns.names.get("image", "")), where)
+            images = pictures.find(cells.get(columns.names.get("image", "")), where)
         except InputError as error:
             skip_or_raise(error, how.skip_bad)
             continue
-        asked.append(_Asked(where=where, number=number, row=row, image=image))
+        asked.append(_Asked(where=where, number=number, row=row, images=images))
     return asked
 
 
@@ -143,25 +143,26 @@ def _make(
     role: Role | None,
 ) -> list[Question]:
     questions: dict[str, Question] = {}
-    groups: dict[Path, str] = {}
+    groups: dict[Path, tuple[str | None, str]] = {}
     for each in asked:
         try:
             question = _question(table, each, kind, role)
             if question.id in questions:
                 raise row_error(each.where, "every id once", f"{question.id} again")
-            group = question.group if question.image is None else groups.get(question.image, question.group)
-            if group != question.group:
-                raise row_error(
-                    each.where,
-                    "questions about one picture in one group",
-                    f"{shown(question.group)} and {shown(group)}",
-                )
+            group = None if each.row.group is None else question.group
+            for path in question.images:
+                other, named = groups.get(path, (group, question.group))
+                if other != group:
+                    raise row_error(
+                        each.where,
+                        "questions about one picture in one group",
+                        f"{shown(question.group)} and {shown(named)}",
+                    )
         except InputError as error:
             skip_or_raise(error, skip_bad)
             continue
         questions[question.id] = question
-        if question.image is not None:
-            groups[question.image] = question.group
+        groups |= dict.fromkeys(question.images, (group, question.group))
     return list(questions.values())
 
 
@@ -169,7 +170,7 @@ def _question(table: QuestionTable, asked: _Asked, kind: Kind | None, role: Role
     row, where = asked.row, asked.where
     id = f"{table.name}/{asked.number if row.id is None else row.id}"
     if row.answer is None:
-        return make_unlabelled(row, where, id=id, image=asked.image)
+        return make_unlabelled(row, where, id=id, images=asked.images)
     told = row.kind
     if kind == "short-answers" and told == "yes-no":  # in words too, where the source says so
         told = kind
@@ -185,5 +186,5 @@ def _question(table: QuestionTable, asked: _Asked, kind: Kind | None, role: Role
         where,
         id=id,
         subset=table.name,
-        image=asked.image,
+        images=asked.images,
     )

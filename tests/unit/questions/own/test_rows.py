@@ -157,7 +157,7 @@ TEXTS = st.text(min_size=1, max_size=3)
 def test_an_answer_means_one_choice_or_is_refused(choices: list[str], answer: Any) -> None:
     row = QuestionRow(question="Which?", answer=answer, choices=list(choices))
     try:
-        question = make_question(row, "choices", "here", id="1", subset="mine", image=None)
+        question = make_question(row, "choices", "here", id="1", subset="mine", images=())
     except QuestionError:
         return
     text = str(answer).strip()

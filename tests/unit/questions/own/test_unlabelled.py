@@ -33,7 +33,7 @@ def picture(path: Path) -> None:
 
 @pytest.mark.parametrize("answers", [({}, {}), ({"answer": ""}, {"answer": None}), ({"answer": " "}, {})])
 def test_rows_without_any_answer_are_prompts(answers: tuple[dict[str, Any], ...], tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
+    picture((tmp_path / "a.png",))
     path = table(
         tmp_path,
         {"question": "What is it?", "image": "a.png", **answers[0]},
@@ -41,7 +41,7 @@ def test_rows_without_any_answer_are_prompts(answers: tuple[dict[str, Any], ...]
     )
     first, second = load(path, tmp_path)
     assert all(each.is_unlabelled and each.benchmark == "agreement" for each in (first, second))
-    assert (first.id, first.prompt, first.image) == ("mine/1", "What is it?", tmp_path / "a.png")
+    assert (first.id, first.prompt, first.images) == ("mine/1", "What is it?", (tmp_path / "a.png",))
     assert second.prompt.startswith("Which?\nA. cup\nB. dog\nAnswer with the option's letter")
     assert (first.group, second.group) == (str(tmp_path / "a.png"), "7")
 
@@ -55,7 +55,7 @@ def test_a_csv_of_prompts_alone_is_read(tmp_path: Path) -> None:
 def test_windows_paths_lead_to_pictures_below_the_table(tmp_path: Path) -> None:
     picture(tmp_path / "sea" / "a.png")
     [question] = load(table(tmp_path, {"question": "What?", "image": "sea\\a.png"}), tmp_path)
-    assert question.image == tmp_path / "sea" / "a.png"
+    assert question.images == (tmp_path / "sea" / "a.png",)
     with pytest.raises(
         QuestionError, match="expected the path of a picture on this computer, found one of Windows"
     ):
@@ -96,7 +96,7 @@ def test_pictures_are_found_below_a_folder_whatever_their_capitals(tmp_path: Pat
 
 @pytest.mark.parametrize("name", ["line\nbreak.png", "x" * 250 + ".png", "byte\udcff.png"])
 def test_names_that_no_file_of_answers_can_hold_are_refused(name: str, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
+    picture((tmp_path / "a.png",))
     picture(tmp_path / name)
     with pytest.raises(QuestionError, match="rename it or skip bad records"):
         load(f"photos:{tmp_path}", tmp_path)
