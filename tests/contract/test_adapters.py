@@ -144,8 +144,8 @@ def pixtral_processor() -> Any:
             return importlib.import_module(f"{package}.processing_pixtral").PixtralProcessor
 
 
-def stock_replacement(folder: Path, family: str, adapter: Adapter) -> Callable[[dict[str, Any]], str]:
-    """The stock processor's own text for one image; its class is not initialised where that needs torchvision."""
+def stock_replacement(folder: Path, family: str, adapter: Adapter) -> Callable[[dict[str, Any], int], str]:
+    """The stock processor's own text for one image of several; its class is not initialised where that needs torchvision."""
     name = "PixtralProcessor" if family == "pixtral" else PROCESSOR_MAPPING_NAMES[family]
     processor_class = pixtral_processor() if name == "PixtralProcessor" else getattr(transformers, name)
     stock = processor_class.__new__(processor_class)
@@ -162,7 +162,7 @@ def stock_replacement(folder: Path, family: str, adapter: Adapter) -> Callable[[
     settings |= json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}
     for key, value in settings.items():
         setattr(stock, key, value)
-    return lambda image_inputs: str(stock.replace_image_token(image_inputs, 0))
+    return lambda image_inputs, index: str(stock.replace_image_token(image_inputs, index))
 
 
 @pytest.fixture(scope="module", params=list(FAMILIES))
@@ -204,30 +204,33 @@ class TestAdapter:
     def test_token_ids_equal_the_stock_processors(
         self, adapter: Adapter, folder: Path, family: str, features: dict[Path, ImageFeatures]
     ) -> None:
+        several = [] if "several pictures" in SUPPORTED[family].cannot else COMPARING
+        shown = [asked for asked in (*QUESTIONS, *several) if asked.images]
         if family in WHOLE:
             whole = whole_processor(folder)
-            for prompt, image in ((prompt, image) for prompt, image in PROMPTS if image is not None):
+            for asked in shown:
                 text = whole.apply_chat_template(
-                    conversation(prompt),
+                    conversation(asked.prompt, len(asked.images)),
                     chat_template=template(folder),
                     add_generation_prompt=True,
                     tokenize=False,
                 )
-                made = whole(images=[IMAGES[image]], text=[text], return_tensors="pt")
-                ours = adapter.encode([question(prompt, image)], features)[0].input_ids
+                made = whole(images=[IMAGES[path] for path in asked.images], text=[text], return_tensors="pt")
+                ours = adapter.encode([asked], features)[0].input_ids
                 assert torch.equal(ours, made["input_ids"])
             return
         replacement = stock_replacement(folder, family, adapter)
         options = IMAGE_OPTIONS.get(family, {})
         if family in ("idefics3", "smolvlm"):
             options = {"return_row_col_info": True}
-        for asked in (asked for asked in QUESTIONS if asked.images):
-            pixels = adapter.processor.image_processor(
-                [IMAGES[asked.images[0]]], return_tensors="pt", **options
-            )
-            text = adapter.processor.render(asked.prompt, images=1)
-            token = adapter.processor.tokenizer.convert_ids_to_tokens(adapter._image_token)
-            expected = adapter.processor.token_ids(text.replace(token, replacement(pixels)))
+        token = adapter.processor.tokenizer.convert_ids_to_tokens(adapter._image_token)
+        for asked in shown:
+            pictures = [IMAGES[path] for path in asked.images]
+            pixels = adapter.processor.image_processor(pictures, return_tensors="pt", **options)
+            text, *parts = adapter.processor.render(asked.prompt, images=len(pictures)).split(token)
+            for index, part in enumerate(parts):
+                text += replacement(pixels, index) + part
+            expected = adapter.processor.token_ids(text)
             assert adapter.encode([asked], features)[0].input_ids[0].tolist() == expected
 
     def test_several_pictures_equal_the_stock_model_packed_or_one_a_row(

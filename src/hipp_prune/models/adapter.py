@@ -313,13 +313,12 @@ class Adapter:
                 f"feature a token"
             )
         pooled = list(outputs.pooler_output)
-        if len(images) == 1:
+        if alone := len(images) == 1:
             pooled = [torch.cat([part.reshape(-1, part.shape[-1]) for part in pooled])]
         assert len(pooled) == len(images), "the vision tower did not return one entry an image"
         kept = (self._forward_arguments | self._kept_outputs) - {"pixel_values", "pixel_attention_mask"}
         own = {key: value for key, value in inputs.items() if key in kept}
-        extras = [{key: own[key][index : index + 1] for key in own} for index in range(len(images))]
-        extras = [own] if len(images) == 1 else extras
+        extras = [own] if alone else [{key: own[key][i : i + 1] for key in own} for i in range(len(images))]
         for extra, *levels in zip(extras, *(outputs.get(DEEPER) or ()), strict=True):
             if levels:
                 extra[DEEPER] = torch.stack(levels)
