@@ -57,10 +57,21 @@ def read_image(path: Path) -> Image.Image:
             image.load()
             return in_rgb(image, path)
     except _DECODING_ERRORS as error:
+        if _is_video(path):
+            raise ImageError(
+                f"{path}: expected an image, found a video; videos are not taken, give some of its frames as pictures"
+            ) from error
         raise ImageError(
             f"{path}: expected a complete image, found one that cannot be decoded ({error}); "
             "copy it again or skip bad records"
         ) from error
+
+
+def _is_video(path: Path) -> bool:
+    """Whether a file that holds no picture begins as those of MP4 and QuickTime, WebM and Matroska, or AVI do."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    return start[4:8] in (b"ftyp", b"moov") or start[:4] == b"\x1a\x45\xdf\xa3" or start[8:] == b"AVI "
 
 
 def in_rgb(image: Image.Image, where: object) -> Image.Image:

@@ -45,7 +45,8 @@ def test_order_and_place_do_not_matter(questions: list[Question], tmp_path: Path
         {"prompt": "Is there a dog?"},
         {"id": "random/9"},
         {"answers": ("No", "Yes")},
-        {"image": None},
+        {"images": ()},
+        {"images": (Path("a.png"), Path("a.png"))},
     ],
     ids=str,
 )

@@ -106,6 +106,34 @@ def test_a_missing_picture_is_represented_by_its_path(tmp_path: Path) -> None:
     assert len(set(split_of(assigned).values())) == 1
 
 
+@given(
+    shown=st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=3), max_size=12), seed=st.integers(0, 9)
+)
+def test_questions_that_share_a_picture_stay_together(shown: list[list[int]], seed: int) -> None:
+    questions = [
+        replace(
+            asking(number, "|".join(map(str, images))), images=tuple(Path(str(image)) for image in images)
+        )
+        for number, images in enumerate(shown)
+    ]
+    for split in (assign, divide):
+        owners = split_of(split(questions, seed=seed))
+        for one in questions:
+            for other in questions:
+                assert not set(one.images) & set(other.images) or owners[one.id] == owners[other.id]
+
+
+def test_questions_that_share_pictures_through_a_third_stay_together() -> None:
+    about = [("a",), ("b",), ("a", "b")]
+    questions = [
+        replace(asking(number, "|".join(names)), images=tuple(map(Path, names)))
+        for number, names in enumerate(about)
+    ]
+    apart = [seed for seed in range(20) if len(set(split_of(assign(questions[:2], seed=seed)).values())) > 1]
+    assert apart, "without the third they may part"
+    assert all(len(set(split_of(assign(questions, seed=seed)).values())) == 1 for seed in apart)
+
+
 def test_texts_that_differ_in_case_and_spacing_stay_together() -> None:
     for number in range(20):
         pair = [asking(1, f"Which  runs {number}?\n"), asking(2, f"which runs {number}?")]

@@ -8,7 +8,7 @@ from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.files.faults import shown
 from hipp_prune.questions.benchmark import Loading, Role
 from hipp_prune.questions.own.columns import match_columns
-from hipp_prune.questions.own.pictures import PictureCells
+from hipp_prune.questions.own.pictures import PICTURES_ONLY, PictureCells
 from hipp_prune.questions.own.places import find_table
 from hipp_prune.questions.own.rows import (
     Kind,
@@ -19,7 +19,7 @@ from hipp_prune.questions.own.rows import (
     make_unlabelled,
     read_row,
 )
-from hipp_prune.questions.own.table import QuestionTable, row_error
+from hipp_prune.questions.own.table import QuestionTable, empty, row_error
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad, skip_or_raise
 
@@ -85,6 +85,8 @@ def _read(table: QuestionTable, how: Loading) -> list[_Asked]:
     for number, (where, cells) in enumerate(table.rows, start=1):
         try:
             row = read_row(cells, columns, where)
+            if video := next((name for name in columns.videos if not empty(cells.get(name))), None):
+                raise row_error(where, PICTURES_ONLY, f"a video in column {video}")
             images = pictures.find(cells.get(columns.names.get("image", "")), where)
         except InputError as error:
             skip_or_raise(error, how.skip_bad)

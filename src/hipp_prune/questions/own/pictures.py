@@ -13,7 +13,7 @@ from hipp_prune.files.faults import shown
 from hipp_prune.files.manifest import start_list
 from hipp_prune.files.strict import sound_json
 from hipp_prune.files.writing import atomic_path
-from hipp_prune.questions.own.columns import PICTURE_ENDINGS, in_memory
+from hipp_prune.questions.own.columns import PICTURE_ENDINGS, VIDEO_ENDINGS, in_memory
 from hipp_prune.questions.own.table import SEPARATOR, empty, row_error
 from hipp_prune.questions.records import CORRECT_OR_SKIP
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FOLDER = "pictures"
 """Below the cache."""
 _LONGEST_PATH = 1024
+PICTURES_ONLY = "pictures, of a video a list of some of its frames"
+"""What a question may be about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,11 @@ class PictureCells:
             cell = cell.get("bytes") or name
         if empty(cell):
             return None
+        if (
+            PurePath(name or (str(cell) if isinstance(cell, str | Path) else "")).suffix.lower()
+            in VIDEO_ENDINGS
+        ):
+            raise row_error(where, PICTURES_ONLY, f"the video {shown(name or str(cell))}")
         if isinstance(cell, bytes):
             return self._kept(cell, name)
         if in_memory(cell):

@@ -64,7 +64,7 @@ def test_paths_and_bytes_are_pictures_too(tmp_path: Path) -> None:
     ("row", "error", "said"),
     [
         ({"image": "missing.png", "question": "Is it?"}, ImageError, "questions[0]: expected a picture at"),
-        ({"image": 7, "question": "Is it?"}, QuestionError, "expected one picture"),
+        ({"image": 7, "question": "Is it?"}, QuestionError, "expected a picture"),
         ({"photo": Image.new("RGB", (4, 4)), "question": "Is it?"}, QuestionError, "columns=image:photo"),
         ({"question": "Is it?", 3: "x"}, QuestionError, "expected names of columns, found 3"),
         ({"answer": "yes"}, QuestionError, "expected a column question"),

@@ -33,7 +33,7 @@ def picture(path: Path) -> None:
 
 @pytest.mark.parametrize("answers", [({}, {}), ({"answer": ""}, {"answer": None}), ({"answer": " "}, {})])
 def test_rows_without_any_answer_are_prompts(answers: tuple[dict[str, Any], ...], tmp_path: Path) -> None:
-    picture((tmp_path / "a.png",))
+    picture(tmp_path / "a.png")
     path = table(
         tmp_path,
         {"question": "What is it?", "image": "a.png", **answers[0]},
@@ -96,7 +96,7 @@ def test_pictures_are_found_below_a_folder_whatever_their_capitals(tmp_path: Pat
 
 @pytest.mark.parametrize("name", ["line\nbreak.png", "x" * 250 + ".png", "byte\udcff.png"])
 def test_names_that_no_file_of_answers_can_hold_are_refused(name: str, tmp_path: Path) -> None:
-    picture((tmp_path / "a.png",))
+    picture(tmp_path / "a.png")
     picture(tmp_path / name)
     with pytest.raises(QuestionError, match="rename it or skip bad records"):
         load(f"photos:{tmp_path}", tmp_path)
