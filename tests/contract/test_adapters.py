@@ -145,7 +145,7 @@ def pixtral_processor() -> Any:
 
 
 def stock_replacement(folder: Path, family: str, adapter: Adapter) -> Callable[[dict[str, Any], int], str]:
-    """The stock processor's own text for one image of several; its class is not initialised where that needs torchvision."""
+    """The stock processor's own text for one image; its class is not initialised where that needs torchvision."""
     name = "PixtralProcessor" if family == "pixtral" else PROCESSOR_MAPPING_NAMES[family]
     processor_class = pixtral_processor() if name == "PixtralProcessor" else getattr(transformers, name)
     stock = processor_class.__new__(processor_class)

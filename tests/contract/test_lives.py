@@ -30,7 +30,10 @@ from hipp_prune.questions.question import Question
 from hipp_prune.recovery.recover import recover_checkpoint
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.stages.baseline import baseline
+from hipp_prune.stages.calibrate import calibrate
+from hipp_prune.stages.evaluate import evaluate
 from hipp_prune.stages.export import export
+from hipp_prune.stages.recover import recover
 from tests.strangers import tiny_stranger
 from tests.tiny import FAMILIES, tiny_image, tiny_llava
 from tests.tolerance import assert_agree
@@ -228,6 +231,26 @@ def raises(work: Callable[[], object]) -> bool:
     except UnsupportedModelError:
         return True
     return False
+
+
+@pytest.mark.parametrize("command", ["calibrate", "evaluate", "recover"])
+def test_several_pictures_are_refused_before_a_weight_is_read(command: str, tmp_path: Path) -> None:
+    folder = FAMILIES["gemma3"](tmp_path)
+    for path in folder.glob("*.safetensors"):
+        path.write_bytes(b"no weights")
+    for name in range(40):
+        tiny_image(name).save(tmp_path / f"{name}.png")
+    rows = [f"{name}.png|{name}.png,Alike {name}?,{('yes', 'no')[name % 2]}\n" for name in range(40)]
+    table, out = tmp_path / "mine.csv", tmp_path / "out"
+    table.write_text("".join(["image,question,answer\n", *rows]), encoding="utf-8")
+    work = {
+        "calibrate": partial(calibrate, str(folder), [str(table)], out),
+        "evaluate": partial(evaluate, str(folder), [str(table)]),
+        "recover": partial(recover, str(folder), [str(table)], out),
+    }[command]
+    with pytest.raises(UnsupportedModelError, match="Gemma 3 cannot do several pictures: "):
+        work()
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("command", ["slicegpt", "gguf", "onnx"])

@@ -39,6 +39,7 @@ from hipp_prune.stages.loading import (
     load,
     meet,
     name_of_model,
+    refuse_several,
     source_names,
     writing,
 )
@@ -94,7 +95,7 @@ def calibrate(
         sources = () if given_questions(questions) else source_names(questions)
         early = not any(map(is_drawn, sources))
         if sources and early:  # what can be counted without drawing a picture
-            _survey(sources, run, seed, surveyed, skip_bad)
+            refuse_several(model, _survey(sources, run, seed, surveyed, skip_bad), loading)
         adapter = load(model, loading)
         if distributed.is_first():
             try_model(adapter, model)
@@ -186,13 +187,14 @@ def _survey(
     seed: int,
     surveyed: Callable[[Survey], None] | None,
     skip_bad: SkipBad | None,
-) -> None:
-    """Counts the questions of every split, which all must have some."""
+) -> list[Question]:
+    """Counts the questions of every split, which all must have some, and returns them all."""
     splits = load_splits(
         questions, cache=run.cache, seed=seed, skip_bad=None if skip_bad is None else SkipBad()
     )
     if surveyed is not None:
         surveyed(survey(splits))
+    return [question for members in splits.values() for question in members]
 
 
 def calibrate_model(

@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -27,6 +27,7 @@ from hipp_prune.files.replacing import is_alive
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.capabilities import refuse_incapable
 from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow_precision, useful_threads
 from hipp_prune.models.loading import local_folder, parse_dtype
 from hipp_prune.models.refusals import refuse_early
@@ -200,6 +201,20 @@ def source_names(questions: Questions) -> tuple[str, ...]:
     if given := given_questions(questions):
         return (f"{len(given)}{IN_MEMORY}",)
     return tuple(each for each in questions if isinstance(each, str))
+
+
+def refuse_several(
+    model: Model, questions: Iterable[Question], loading: LoadSettings = LoadSettings()
+) -> None:
+    """Refuses questions about several pictures where the model's family takes one, before a weight is read.
+
+    A model in memory refuses them itself, when it is asked.
+
+    Raises:
+        UnsupportedModelError: with the family's reason.
+    """
+    if not isinstance(model, Adapter) and any(len(question.images) > 1 for question in questions):
+        refuse_incapable(model, "several pictures", trust_remote_code=loading.trust_remote_code)
 
 
 def check_model(
