@@ -16,7 +16,10 @@ NO_UNEVEN_GRAPH = (
     "llama.cpp has no graph of its backbone with blocks of their own width; write it with --format padded and convert "
     "that with llama.cpp's own convert_hf_to_gguf.py"
 )
-ONE_PICTURE = "transformers' own processor lays out its prompt here, with one picture at a time; leave out questions about several"
+ONE_PICTURE = (
+    "transformers' own processor lays out its prompt here, with one picture at a time; leave out questions about "
+    "several"
+)
 NO_SLICING = "its blocks are more than two norms, attention and MLP, and slicing has no shortcut for the rest"
 
 
