@@ -237,7 +237,7 @@ class TestAdapter:
         self, adapter: Adapter, folder: Path, family: str, features: dict[Path, ImageFeatures]
     ) -> None:
         if "several pictures" in SUPPORTED[family].cannot:
-            with pytest.raises(UnsupportedModelError, match="question .* expected one picture"):
+            with pytest.raises(UnsupportedModelError, match=r"question .* expected one picture"):
                 adapter.encode(COMPARING, features)
             return
         stock = AutoModelForImageTextToText.from_pretrained(folder)

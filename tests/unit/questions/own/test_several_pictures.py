@@ -83,7 +83,7 @@ def test_groups_hold_for_every_picture(home: Path) -> None:
 )
 def test_videos_are_refused_and_may_be_skipped(home: Path, row: dict[str, Any]) -> None:
     with pytest.raises(
-        QuestionError, match="expected pictures, of a video a list of some of its frames, found .*vid"
+        QuestionError, match=r"expected pictures, of a video a list of some of its frames, found .*vid"
     ):
         load(home, {**ASKED, **row})
     skipped = SkipBad()
