@@ -103,7 +103,7 @@ def stock_logits(model: Any, folder: Path, family: str, batch: Batch, images: Se
         text = whole.apply_chat_template(
             conversation("Is it?", len(pictures)), chat_template=template(folder), tokenize=False
         )
-        made = whole(images=pictures, text=[text], return_tensors="pt")
+        made = whole(images=[pictures], text=[text], return_tensors="pt")
         own = ("pixel_values", "image_grid_thw", "image_sizes", "batch_num_images")
         inputs |= {key: made[key] for key in own if key in made}
         if "image_grid_thw" in inputs:
@@ -215,7 +215,9 @@ class TestAdapter:
                     add_generation_prompt=True,
                     tokenize=False,
                 )
-                made = whole(images=[IMAGES[path] for path in asked.images], text=[text], return_tensors="pt")
+                made = whole(
+                    images=[[IMAGES[path] for path in asked.images]], text=[text], return_tensors="pt"
+                )
                 ours = adapter.encode([asked], features)[0].input_ids
                 assert torch.equal(ours, made["input_ids"])
             return

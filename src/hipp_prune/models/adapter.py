@@ -54,7 +54,7 @@ class Adapter:
     _packs: ClassVar[bool] = False
     """Whether ``_positions`` are the stock model's own, so that questions can share a sequence (contract tests)."""
     _takes_several: ClassVar[bool] = True
-    """Whether a question may have several images, each encoded as if it were alone (contract tests)."""
+    """Whether a question may have several images (contract tests)."""
 
     def __init__(self, model: PreTrainedModel, processor: Processor) -> None:
         """Wraps a loaded model.
@@ -73,6 +73,7 @@ class Adapter:
         self._image_token = structure.image_token_id(model.config)
         self._forward_arguments = structure.forward_arguments(model)
         self._image_arguments = structure.image_arguments(model)
+        self._padding = processor.padding(self._image_token)
         self.spelling = Spelling(processor, structure.end_tokens(model))
         self._prompts: dict[tuple[str, int], list[int]] = {}
         vocabulary = processor.tokenizer.get_vocab()
@@ -116,21 +117,21 @@ class Adapter:
             forced: what the model is made to have answered so far: tokens behind each prompt, or none at all.
 
         Returns:
-            The batch and the features it uses (each once), which ``batch.images`` points into.
+            The batch and the features it uses (each once, alone or among others), which ``batch.images`` points into.
 
         Raises:
             QuestionError: if a prompt or an answer contains the model's image token itself.
         """
         assert questions, "a batch needs at least one question"
-        paths = [path for question in questions for path in question.images]
-        order = {path: index for index, path in enumerate(dict.fromkeys(paths))}
-        used = [features[path] for path in order]
+        shown = [(path, len(question.images) > 1) for question in questions for path in question.images]
+        order = {each: index for index, each in enumerate(dict.fromkeys(shown))}
+        used = [self._among(features[path]) if several else features[path] for path, several in order]
         rows = [self._token_ids(question, features) for question in questions]
-        images = tuple(order[path] for path in paths)
+        images = tuple(order[each] for each in shown)
         if any(forced):
             self._check_forced(questions, forced)
             rows = [row + list(answer) for row, answer in zip(rows, forced, strict=True)]
-        batch = self._batch(rows, images, [features[path] for path in paths])
+        batch = self._batch(rows, images, [used[index] for index in images])
         return (replace(batch, forced=tuple(map(len, forced))) if any(forced) else batch), used
 
     def encode_texts(self, texts: Sequence[str], *, most: int) -> Batch:
@@ -184,8 +185,9 @@ class Adapter:
             return batch, used
         shown = [question.images for question in questions]
         layout = packing.lay_out(batch.input_ids, batch.predicts, batch.image_mask, shown)
-        order = dict(zip([path for paths in shown for path in paths], batch.images, strict=True))
-        images = [order[path] for members in layout.members for path in shown[members[0]]]
+        order = iter(batch.images)
+        own = [[next(order) for _ in paths] for paths in shown]
+        images = [index for members in layout.members for index in own[members[0]]]
         extras = {
             **self._batch_extras(layout.take(batch.image_mask, 0), [used[index] for index in images]),
             "position_ids": layout.take(self._positions(batch), 0),
@@ -337,11 +339,16 @@ class Adapter:
                     f"is placed by the chat template"
                 )
             self._prompts[prompt] = ids
-        shown = iter(question.images)
+        shown = [features[path] for path in question.images]
+        images = iter(shown if len(shown) < 2 else map(self._among, shown))
         tokens: list[int] = []
         for token in self._prompts[prompt]:
-            tokens += self._image_tokens(features[next(shown)]) if token == self._image_token else [token]
+            tokens += self._image_tokens(next(images)) if token == self._image_token else [token]
         return tokens
+
+    def _among(self, features: ImageFeatures) -> ImageFeatures:
+        """What is seen of an image that is one of several."""
+        return features
 
     def _check_number(self, question: Question) -> None:
         number = len(question.images)
@@ -380,14 +387,6 @@ class Adapter:
         if DEEPER in images[0].extras:
             held[DEEPER] = list(zip(*(image.extras[DEEPER] for image in images), strict=True))
         return form(**held)
-
-    @property
-    def _padding(self) -> int:
-        """A token to fill rows with; never attended to, and never the image token."""
-        padding = self.processor.tokenizer.pad_token_id
-        if padding is None or padding == self._image_token:
-            padding = self.processor.tokenizer.eos_token_id
-        return 0 if padding is None else int(padding)
 
     def _check_template(self, images: int = 1) -> None:
         text = self.processor.render("Is it so?", images=images)

@@ -148,6 +148,13 @@ class Processor:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return self.token_ids("") + [token for token in ids if token not in control]
 
+    def padding(self, image_token: int) -> int:
+        """A token to fill rows with; never attended to, and never the image token."""
+        padding = self.tokenizer.pad_token_id
+        if padding is None or padding == image_token:
+            padding = self.tokenizer.eos_token_id
+        return 0 if padding is None else int(padding)
+
     def begins_with_bos(self, text: str) -> bool:
         """Whether the template wrote the BOS itself."""
         bos = self.tokenizer.bos_token
