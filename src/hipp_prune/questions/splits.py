@@ -36,7 +36,8 @@ def assign(
 ) -> dict[Split, list[Question]]:
     """Every question in exactly one split, all of one group in the same; order is kept within a split.
 
-    Questions that share a picture are of one group, directly or through others, however many pictures they have.
+    Questions that share a picture are of one group, directly or through others, however many pictures they have: that
+    group's split is drawn from one of its pictures, and may be another where fewer of its questions are loaded.
 
     A group's split is a hash of ``seed`` and the group alone, so it depends neither on the order nor on
     which other questions are loaded: half a benchmark splits as it does within the whole.
