@@ -1,5 +1,7 @@
 """Model cards: what they say, and that scores are renewed without touching the rest."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,10 @@ def test_it_says_what_was_pruned_for_whom_and_how_to_load_it(pruned: Path) -> No
     assert "Kept neurons of each block: 30 21." in card
     assert "trust_remote_code=True" in card
     assert str(pruned.parent) not in card
+
+
+def test_it_can_be_imported_before_anything_else() -> None:
+    subprocess.run([sys.executable, "-c", "import hipp_prune.checkpoints.card"], check=True)
 
 
 def test_a_stock_model_needs_no_remote_code(tmp_path: Path) -> None:
