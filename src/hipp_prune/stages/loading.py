@@ -34,6 +34,7 @@ from hipp_prune.models.refusals import refuse_early
 from hipp_prune.models.uneven import is_elastic_plan
 from hipp_prune.questions.benchmark import Loading
 from hipp_prune.questions.fingerprint import fingerprint_questions
+from hipp_prune.questions.groups import merge_groups
 from hipp_prune.questions.images import check_images
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.own.memory import load_rows
@@ -165,7 +166,7 @@ def draw_questions(
             f"expected questions in split {split}, found none: the {len(given)} given are split into {counts}; give "
             "more questions, about more pictures"
         )
-    return check_images(shares[split], skip_bad)
+    return merge_groups(check_images(shares[split], skip_bad))
 
 
 def given_questions(questions: Questions) -> QuestionsInMemory:
