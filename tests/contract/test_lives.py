@@ -3,6 +3,7 @@
 The process that reloads knows nothing of this package: it gets folders and the stock model's own inputs.
 """
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -233,20 +234,36 @@ def raises(work: Callable[[], object]) -> bool:
     return False
 
 
-@pytest.mark.parametrize("command", ["calibrate", "evaluate", "recover"])
-def test_several_pictures_are_refused_before_a_weight_is_read(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", ["in a file", "in memory", "beside a world"])
+@pytest.mark.parametrize("command", ["calibrate", "baseline", "evaluate", "recover"])
+def test_several_pictures_are_refused_before_a_weight_is_read(
+    command: str, rows: str, tmp_path: Path
+) -> None:
     folder = FAMILIES["gemma3"](tmp_path)
     for path in folder.glob("*.safetensors"):
         path.write_bytes(b"no weights")
     for name in range(40):
         tiny_image(name).save(tmp_path / f"{name}.png")
-    rows = [f"{name}.png|{name}.png,Alike {name}?,{('yes', 'no')[name % 2]}\n" for name in range(40)]
-    table, out = tmp_path / "mine.csv", tmp_path / "out"
-    table.write_text("".join(["image,question,answer\n", *rows]), encoding="utf-8")
+    about = [
+        {
+            "image": [f"{tmp_path / str(name)}.png"] * 2,
+            "question": f"Alike {name}?",
+            "answer": ("yes", "no")[name % 2],
+        }
+        for name in range(40)
+    ]
+    table, out = tmp_path / "mine.jsonl", tmp_path / "out"
+    table.write_text("".join(json.dumps(row) + "\n" for row in about), encoding="utf-8")
+    asked: Any = {"in a file": [str(table)], "in memory": about, "beside a world": ["toyworld", str(table)]}[
+        rows
+    ]
+    if rows == "beside a world" and command != "calibrate":
+        pytest.skip("drawn before it is asked of the family")
     work = {
-        "calibrate": partial(calibrate, str(folder), [str(table)], out),
-        "evaluate": partial(evaluate, str(folder), [str(table)]),
-        "recover": partial(recover, str(folder), [str(table)], out),
+        "calibrate": partial(calibrate, str(folder), asked, out),
+        "baseline": partial(baseline, "magnitude", 0.2, out, model=str(folder), questions=asked),
+        "evaluate": partial(evaluate, str(folder), asked),
+        "recover": partial(recover, str(folder), asked, out),
     }[command]
     with pytest.raises(UnsupportedModelError, match="Gemma 3 cannot do several pictures: "):
         work()

@@ -331,7 +331,7 @@ class Adapter:
     def _token_ids(self, question: Question, features: Mapping[Path, ImageFeatures]) -> list[int]:
         prompt = question.prompt, len(question.images)
         if prompt not in self._prompts:
-            self._check_number(question)
+            self.check_number(question)
             ids = self.processor.token_ids(self.processor.render(question.prompt, images=prompt[1]))
             if ids.count(self._image_token) != prompt[1]:
                 raise QuestionError(
@@ -350,7 +350,12 @@ class Adapter:
         """What is seen of an image that is one of several."""
         return features
 
-    def _check_number(self, question: Question) -> None:
+    def check_number(self, question: Question) -> None:
+        """Refuses a question about more pictures than the model takes, or its chat template has places for.
+
+        Raises:
+            UnsupportedModelError: with both numbers.
+        """
         number = len(question.images)
         if number > 1 and not self._takes_several:
             raise UnsupportedModelError(

@@ -103,7 +103,7 @@ class StockLayoutAdapter(Adapter):
         return [replace(features, extras={**features.extras, **_kept(made)})]
 
     def _token_ids(self, question: Question, features: Mapping[Path, ImageFeatures]) -> list[int]:
-        self._check_number(question)
+        self.check_number(question)
         if not question.images:
             return super()._token_ids(question, features)
         text = self.processor.render(question.prompt, images=1)

@@ -39,6 +39,7 @@ from hipp_prune.stages.loading import (
     load,
     meet,
     name_of_model,
+    read_ahead,
     refuse_several,
     source_names,
     writing,
@@ -95,8 +96,12 @@ def calibrate(
         sources = () if given_questions(questions) else source_names(questions)
         early = not any(map(is_drawn, sources))
         if sources and early:  # what can be counted without drawing a picture
-            refuse_several(model, _survey(sources, run, seed, surveyed, skip_bad), loading)
+            ahead = _survey(sources, run, seed, surveyed, skip_bad)
+        else:
+            ahead = read_ahead(questions, run.cache, skip_bad)
+        refuse_several(model, ahead, loading)
         adapter = load(model, loading)
+        refuse_several(adapter, ahead)
         if distributed.is_first():
             try_model(adapter, model)
             footprint = _footprint(model, loading)

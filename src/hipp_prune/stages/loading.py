@@ -40,7 +40,7 @@ from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.own.memory import load_rows
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.sources import is_drawn, load_questions
 from hipp_prune.questions.splits import Split, divide
 from hipp_prune.stages.settings import LoadSettings
 
@@ -189,12 +189,32 @@ def given_questions(questions: Questions) -> QuestionsInMemory:
     )
 
 
-def _loaded(given: QuestionsInMemory, cache: Path, skip_bad: SkipBad | None) -> list[Question]:
+def _loaded(
+    given: QuestionsInMemory, cache: Path, skip_bad: SkipBad | None, *, need_images: bool = True
+) -> list[Question]:
     """Questions as they are, and what rows ask."""
     rows = [each for each in given if not isinstance(each, Question)]
     if rows:
-        return load_rows(rows, Loading(options={}, skip_bad=skip_bad, cache=cache))
+        return load_rows(rows, Loading(options={}, skip_bad=skip_bad, cache=cache, need_images=need_images))
     return [each for each in given if isinstance(each, Question)]
+
+
+def read_ahead(questions: Questions, cache: Path, skip_bad: SkipBad | None = None) -> list[Question]:
+    """What is asked in any split, as far as that is known before a picture is drawn or opened.
+
+    Args:
+        questions: sources, or questions.
+        cache: where pictures are going to be.
+        skip_bad: bad questions are left out, and counted later; None makes them errors.
+
+    Raises:
+        QuestionError: a source or row that cannot be read.
+    """
+    skip_bad = None if skip_bad is None else SkipBad()
+    if given := given_questions(questions):
+        return _loaded(given, cache, skip_bad, need_images=False)
+    files = [source for source in source_names(questions) if not is_drawn(source)]
+    return load_questions(files, "all", cache=cache, skip_bad=skip_bad, need_images=False)
 
 
 def source_names(questions: Questions) -> tuple[str, ...]:
@@ -209,12 +229,15 @@ def refuse_several(
 ) -> None:
     """Refuses questions about several pictures where the model's family takes one, before a weight is read.
 
-    A model in memory refuses them itself, when it is asked.
-
     Raises:
-        UnsupportedModelError: with the family's reason.
+        UnsupportedModelError: with the family's reason, or of a model in memory with the numbers.
     """
-    if not isinstance(model, Adapter) and any(len(question.images) > 1 for question in questions):
+    most = max(questions, key=lambda question: len(question.images), default=None)
+    if most is None or len(most.images) < 2:
+        return
+    if isinstance(model, Adapter):
+        model.check_number(most)
+    else:
         refuse_incapable(model, "several pictures", trust_remote_code=loading.trust_remote_code)
 
 
