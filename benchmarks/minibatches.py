@@ -24,7 +24,7 @@ from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.pruning.prefix_views import sort_neurons
 from hipp_prune.questions.minibatches import draw_minibatch
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, pictures_of
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.yes_no import class_balanced_mean
 
@@ -82,7 +82,7 @@ def objectives(questions: Sequence[Question], returns: Floats, chosen: Ints) -> 
 
 def tokens(questions: Sequence[Question], own: Sequence[int], chosen: Ints) -> int:
     """What a packed minibatch feeds a model whose pictures are ``IMAGE_TOKENS`` long."""
-    pictures = {questions[index].image for index in chosen} - {None}
+    pictures = pictures_of([questions[index] for index in chosen])
     return len(pictures) * IMAGE_TOKENS + sum(own[index] for index in chosen)
 
 

@@ -201,9 +201,9 @@ def write_questions(path: Path, seed: int) -> None:
     asked = load_questions(("toyworld",), "search", cache=path.parent / "world", seed=seed)
     about: dict[Any, list[str]] = {}
     for question in asked:
-        if question.is_yes_no and question.image is not None:
-            row = {"image": str(question.image), "question": question.prompt, "answer": question.answer}
-            about.setdefault(question.image, []).append(json.dumps(row))
+        if question.is_yes_no and len(question.images) == 1:
+            row = {"image": str(question.images[0]), "question": question.prompt, "answer": question.answer}
+            about.setdefault(question.images, []).append(json.dumps(row))
     rows = [row for rows in list(about.values())[:_PICTURES] for row in rows]
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
 

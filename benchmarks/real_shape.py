@@ -252,9 +252,9 @@ def _logits(adapter: Adapter, questions: list[Question]) -> Tensor:
 
 def _ask_stock(adapter: Adapter, question: Question, root: Path, mode: str) -> None:
     """Keeps what the stock model is given, and what ours says to it."""
-    assert question.image is not None
-    picture = read_image(question.image)
-    features = {question.image: adapter.encode_images([picture])[0]}
+    (path,) = question.images
+    picture = read_image(path)
+    features = {path: adapter.encode_images([picture])[0]}
     batch, images = adapter.encode([question], features)
     pixels = adapter.processor.pixels([picture])["pixel_values"].to(adapter.model.dtype)
     inputs: dict[str, Any] = {

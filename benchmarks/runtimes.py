@@ -55,7 +55,7 @@ def ways(checkpoint: Path, graphs: Path) -> Ways:
     tensors = adapter.processor.pixels([picture])
     pixels = {name: value.numpy() for name, value in tensors.items()}
     features = exported.look(pixels)
-    text = adapter.processor.render("Is there a red cup in the image?", with_image=True)
+    text = adapter.processor.render("Is there a red cup in the image?", images=1)
     prompt = expand(adapter.processor.token_ids(text), exported.image_token, len(features))
     embedded = exported.embed.run(None, {"input_ids": prompt[None]})[0]
     embedded[0, prompt == exported.image_token] = features

@@ -184,9 +184,7 @@ def calibrate(adapter: TextAdapter, ids: Tensor, size: int) -> tuple[Calibration
 
 def _named(row: int) -> Question:
     """What Gram matrices know a window by."""
-    return replace(
-        probe("", None), id=str(row), group="held out" if row % _HELD_OUT == _HELD_OUT - 1 else "fitted"
-    )
+    return replace(probe(""), id=str(row), group="held out" if row % _HELD_OUT == _HELD_OUT - 1 else "fitted")
 
 
 class Judge:

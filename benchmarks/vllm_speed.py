@@ -21,7 +21,7 @@ from workload import clock
 from hipp_prune import api
 from hipp_prune.checkpoints.folders import open_shards
 from hipp_prune.models import load_model
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, pictures_of
 from hipp_prune.report.grids import markdown_table
 from tests.e2e.vllm_answers import Answers, ask
 
@@ -44,7 +44,7 @@ def draw_questions(name: ShapeName, root: Path) -> list[Question]:
         Image.fromarray(np.random.default_rng(index).integers(0, 256, shape, dtype=np.uint8)).save(path)
         questions.append(
             Question(
-                benchmark="pope", id=str(index), prompt="Is there a red cup in the image?", image=path,
+                benchmark="pope", id=str(index), prompt="Is there a red cup in the image?", images=(path,),
                 answers=("Yes", "No"), gold=0, subset="", group="",
             )
         )  # fmt: skip
@@ -54,11 +54,11 @@ def draw_questions(name: ShapeName, root: Path) -> list[Question]:
 def speeds(checkpoint: Path, questions: list[Question]) -> tuple[Answers, float]:
     """What vLLM did, and how many tokens a second transformers generates, pictures included."""
     adapter = load_model(checkpoint)
-    pictures = {question.image: Image.open(question.image) for question in questions if question.image}
+    pictures = {path: Image.open(path) for path in pictures_of(questions)}
     prompts = [
-        (adapter.processor.render(question.prompt, with_image=True), question.image)
+        (adapter.processor.render(question.prompt, images=1), path)
         for question in questions
-        if question.image is not None
+        for path in question.images
     ]
 
     def generate() -> None:

@@ -101,7 +101,7 @@ class Workload:
             asked = self.questions[start : start + size]
             batch, _ = self.adapter.encode(asked, self.features)
             pixels = self.adapter.processor.pixels(
-                [read_image(question.image) for question in asked if question.image]
+                [read_image(path) for question in asked for path in question.images]
             )
             inputs.append(
                 {

@@ -21,7 +21,7 @@ from hipp_prune.export.gguf import check_graph
 from hipp_prune.export.onnx import check_vision
 from hipp_prune.models import SUPPORTED, load_model
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.family import CAPABILITIES, Capability
+from hipp_prune.models.family import CAPABILITIES, ONE_PICTURE, Capability
 from hipp_prune.models.tried import TRIED_FILE, FamilyStanding, Tried
 from hipp_prune.stages.trial import try_model
 from tests.strangers import tiny_stranger
@@ -79,7 +79,8 @@ def _lacking(adapter: Adapter, folder: Path) -> dict[Capability, str]:
         "onnx": lambda: check_vision(folder, adapter),
     }
     lacking: dict[Capability, str] = {
-        "packing": "transformers' own processor lays out its prompts, one by one"
+        "packing": "transformers' own processor lays out its prompts, one by one",
+        "several pictures": ONE_PICTURE,
     }
     for capability, ask in asked.items():
         try:

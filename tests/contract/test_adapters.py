@@ -3,7 +3,8 @@
 import importlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
-from hipp_prune.errors import QuestionError
+from hipp_prune.errors import QuestionError, UnsupportedModelError
 from hipp_prune.models import SUPPORTED, load_model
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures, PackedBatch
 from hipp_prune.models.processor import Processor
@@ -39,7 +40,8 @@ IMAGE_OPTIONS: dict[str, dict[str, Any]] = {
 
 def question(prompt: str, image: Path | None) -> Question:
     return Question(
-        benchmark="pope", id=prompt, prompt=prompt, image=image, answers=("Yes", "No"), gold=0, subset="random",
+        benchmark="pope", id=prompt, prompt=prompt, images=(image,) if image else (), answers=("Yes", "No"), gold=0,
+        subset="random",
         group="g",
     )  # fmt: skip
 
@@ -57,6 +59,13 @@ SHARING = [
     )
 ]
 """Five questions about one image, two about the other, two without: several of a sort, some alike."""
+
+
+COMPARING = [
+    replace(question("Are these two alike?", WIDE), images=images)
+    for images in ((WIDE, TALL), (TALL,), (TALL, WIDE), (WIDE, TALL, WIDE))
+] + [replace(question("Which one has a dog?", WIDE), images=(WIDE, TALL))]
+"""About several pictures in one order or another, two about the same ones."""
 
 
 def _logits(adapter: Adapter, batch: Batch | PackedBatch, used: list[ImageFeatures]) -> Tensor:
@@ -79,8 +88,9 @@ def packs(family: str) -> bool:
     return "packing" not in SUPPORTED[family].cannot
 
 
-def stock_logits(model: Any, folder: Path, family: str, batch: Batch, image: Path | None) -> Tensor:
+def stock_logits(model: Any, folder: Path, family: str, batch: Batch, images: Sequence[Path]) -> Tensor:
     """Logits after the last token of a single question, by the stock model from pixels."""
+    pictures = [IMAGES[path] for path in images]
     inputs: dict[str, Any] = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
     if family == "gemma3":
         inputs["token_type_ids"] = (batch.input_ids == model.config.image_token_id).int()
@@ -88,19 +98,19 @@ def stock_logits(model: Any, folder: Path, family: str, batch: Batch, image: Pat
         said = batch.forced[0] if batch.forced else 0
         inputs["token_type_ids"] = torch.ones_like(batch.input_ids)
         inputs["token_type_ids"][:, : batch.input_ids.shape[1] - said] = 0
-    if image is not None and family in WHOLE:
+    if pictures and family in WHOLE:
         whole = whole_processor(folder)
         text = whole.apply_chat_template(
-            conversation("Is it?"), chat_template=template(folder), tokenize=False
+            conversation("Is it?", len(pictures)), chat_template=template(folder), tokenize=False
         )
-        made = whole(images=[IMAGES[image]], text=[text], return_tensors="pt")
+        made = whole(images=[pictures], text=[text], return_tensors="pt")
         own = ("pixel_values", "image_grid_thw", "image_sizes", "batch_num_images")
         inputs |= {key: made[key] for key in own if key in made}
         if "image_grid_thw" in inputs:
             inputs["mm_token_type_ids"] = (batch.input_ids == model.config.image_token_id).int()
-    elif image is not None:
+    elif pictures:
         processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
-        pixels = processor([IMAGES[image]], return_tensors="pt", **IMAGE_OPTIONS.get(family, {}))
+        pixels = processor(pictures, return_tensors="pt", **IMAGE_OPTIONS.get(family, {}))
         wanted = ("pixel_values", "pixel_attention_mask", "image_grid_thw", "image_sizes")
         inputs |= {key: pixels[key] for key in wanted if key in pixels}
         if "image_grid_thw" in inputs:
@@ -110,8 +120,9 @@ def stock_logits(model: Any, folder: Path, family: str, batch: Batch, image: Pat
     return logits
 
 
-def conversation(prompt: str) -> list[Any]:
-    return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}]
+def conversation(prompt: str, images: int = 1) -> list[Any]:
+    content = [{"type": "image"}] * images
+    return [{"role": "user", "content": [*content, {"type": "text", "text": prompt}]}]
 
 
 def template(folder: Path) -> str:
@@ -133,7 +144,7 @@ def pixtral_processor() -> Any:
             return importlib.import_module(f"{package}.processing_pixtral").PixtralProcessor
 
 
-def stock_replacement(folder: Path, family: str, adapter: Adapter) -> Callable[[dict[str, Any]], str]:
+def stock_replacement(folder: Path, family: str, adapter: Adapter) -> Callable[[dict[str, Any], int], str]:
     """The stock processor's own text for one image; its class is not initialised where that needs torchvision."""
     name = "PixtralProcessor" if family == "pixtral" else PROCESSOR_MAPPING_NAMES[family]
     processor_class = pixtral_processor() if name == "PixtralProcessor" else getattr(transformers, name)
@@ -151,7 +162,7 @@ def stock_replacement(folder: Path, family: str, adapter: Adapter) -> Callable[[
     settings |= json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}
     for key, value in settings.items():
         setattr(stock, key, value)
-    return lambda image_inputs: str(stock.replace_image_token(image_inputs, 0))
+    return lambda image_inputs, index: str(stock.replace_image_token(image_inputs, index))
 
 
 @pytest.fixture(scope="module", params=list(FAMILIES))
@@ -188,34 +199,61 @@ class TestAdapter:
             batch, used = adapter.encode([asked], features)
             with torch.no_grad():
                 ours = adapter.answer_logits(batch, used)
-            assert_agree(ours, stock_logits(stock, folder, family, batch, asked.image))
+            assert_agree(ours, stock_logits(stock, folder, family, batch, asked.images))
 
     def test_token_ids_equal_the_stock_processors(
         self, adapter: Adapter, folder: Path, family: str, features: dict[Path, ImageFeatures]
     ) -> None:
+        several = [] if "several pictures" in SUPPORTED[family].cannot else COMPARING
+        shown = [asked for asked in (*QUESTIONS, *several) if asked.images]
         if family in WHOLE:
             whole = whole_processor(folder)
-            for prompt, image in ((prompt, image) for prompt, image in PROMPTS if image is not None):
+            for asked in shown:
                 text = whole.apply_chat_template(
-                    conversation(prompt),
+                    conversation(asked.prompt, len(asked.images)),
                     chat_template=template(folder),
                     add_generation_prompt=True,
                     tokenize=False,
                 )
-                made = whole(images=[IMAGES[image]], text=[text], return_tensors="pt")
-                ours = adapter.encode([question(prompt, image)], features)[0].input_ids
+                made = whole(
+                    images=[[IMAGES[path] for path in asked.images]], text=[text], return_tensors="pt"
+                )
+                ours = adapter.encode([asked], features)[0].input_ids
                 assert torch.equal(ours, made["input_ids"])
             return
         replacement = stock_replacement(folder, family, adapter)
         options = IMAGE_OPTIONS.get(family, {})
         if family in ("idefics3", "smolvlm"):
             options = {"return_row_col_info": True}
-        for asked in (asked for asked in QUESTIONS if asked.image is not None):
-            pixels = adapter.processor.image_processor([IMAGES[asked.image]], return_tensors="pt", **options)
-            text = adapter.processor.render(asked.prompt, with_image=True)
-            token = adapter.processor.tokenizer.convert_ids_to_tokens(adapter._image_token)
-            expected = adapter.processor.token_ids(text.replace(token, replacement(pixels)))
+        token = adapter.processor.tokenizer.convert_ids_to_tokens(adapter._image_token)
+        for asked in shown:
+            pictures = [IMAGES[path] for path in asked.images]
+            pixels = adapter.processor.image_processor(pictures, return_tensors="pt", **options)
+            text, *parts = adapter.processor.render(asked.prompt, images=len(pictures)).split(token)
+            for index, part in enumerate(parts):
+                text += replacement(pixels, index) + part
+            expected = adapter.processor.token_ids(text)
             assert adapter.encode([asked], features)[0].input_ids[0].tolist() == expected
+
+    def test_several_pictures_equal_the_stock_model_packed_or_one_a_row(
+        self, adapter: Adapter, folder: Path, family: str, features: dict[Path, ImageFeatures]
+    ) -> None:
+        if "several pictures" in SUPPORTED[family].cannot:
+            with pytest.raises(UnsupportedModelError, match=r"question .* expected one picture"):
+                adapter.encode(COMPARING, features)
+            return
+        stock = AutoModelForImageTextToText.from_pretrained(folder)
+        wanted = []
+        for asked in COMPARING:
+            batch, used = adapter.encode([asked], features)
+            assert len(batch.images) == len(asked.images)
+            wanted.append(stock_logits(stock, folder, family, batch, asked.images))
+            assert_agree(_logits(adapter, batch, used), wanted[-1])
+        assert_agree(_logits(adapter, *adapter.encode(COMPARING, features)), torch.cat(wanted))
+        packed, used = adapter.pack(COMPARING, features)
+        assert_agree(_logits(adapter, packed, used), torch.cat(wanted))
+        assert (len(packed.input_ids) < len(COMPARING)) == packs(family)
+        assert (wanted[0] - wanted[2]).abs().max() > 1e-4, "the order of pictures matters"
 
     def test_padding_and_neighbours_do_not_change_answers(
         self, adapter: Adapter, features: dict[Path, ImageFeatures]
@@ -272,7 +310,7 @@ class TestAdapter:
         batch, used = adapter.encode(QUESTIONS, features)
         assert batch.images == (0, 1, 0)
         assert [len(used[index].tokens) for index in batch.images] == [
-            int(row.sum()) for row, asked in zip(batch.image_mask, QUESTIONS, strict=True) if asked.image
+            int(row.sum()) for row, asked in zip(batch.image_mask, QUESTIONS, strict=True) if asked.images
         ]
         assert torch.equal(batch.last, batch.attention_mask.sum(1) - 1)
         ends = batch.input_ids.gather(1, batch.last[:, None])
@@ -331,7 +369,7 @@ class TestAdapter:
         flat = [token for answer in answers for token in tokens[answer]]
         assert len(flat) == len(set(flat))
         assert len(tokens["Yes"]) == 4
-        context = adapter.processor.render("Is it?", with_image=False)
+        context = adapter.processor.render("Is it?", images=0)
         for answer in answers:
             for written in (answer, f" {answer}"):
                 assert adapter.processor.token_ids(context + written)[-1] in tokens[answer]
@@ -433,7 +471,7 @@ class TestAdapter:
             assert len(along) == len(answer) + 1
             for said in range(len(along)):
                 batch, _ = adapter.encode([asked], features, [answer[:said]])
-                assert_agree(along[said : said + 1], stock_logits(stock, folder, family, batch, asked.image))
+                assert_agree(along[said : said + 1], stock_logits(stock, folder, family, batch, asked.images))
 
     def test_packed_forced_answers_equal_unpacked_ones(
         self, adapter: Adapter, family: str, features: dict[Path, ImageFeatures]
@@ -474,7 +512,7 @@ class TestAdapter:
             conversation, chat_template=adapter.processor.chat_template, tokenize=False
         )
         whole = adapter.processor.token_ids(written)
-        prompt = adapter.processor.token_ids(adapter.processor.render("What is it?", with_image=False))
+        prompt = adapter.processor.token_ids(adapter.processor.render("What is it?", images=0))
         spelled = adapter.spelling.sequence(answer)
         assert whole[: len(prompt) + len(spelled)] == [*prompt, *spelled]
         assert tokenizer.decode(spelled).strip() == answer
@@ -526,12 +564,12 @@ def test_rotary_positions_are_those_of_each_question_alone(name: str, tmp_path: 
     (positions,) = seen
     for row, asked in enumerate(QUESTIONS):
         length = int(batch.last[row]) + 1
-        if asked.image is None:
+        if not asked.images:
             expected = torch.arange(length).expand(3, -1)
         else:
             (image,) = torch.nonzero(batch.image_mask[row], as_tuple=True)
             _, height, width = (
-                encoded[asked.image].extras["image_grid_thw"][0] // torch.tensor([1, 2, 2])
+                encoded[asked.images[0]].extras["image_grid_thw"][0] // torch.tensor([1, 2, 2])
             ).tolist()
             start, count = int(image[0]), len(image)
             assert count == height * width
@@ -571,10 +609,10 @@ def test_ids_and_pixels_equal_the_whole_stock_processors(name: str, tmp_path: Pa
     )
     encoded = dict(zip(IMAGES, adapter.encode_images(list(IMAGES.values())), strict=True))
     for asked in QUESTIONS:
-        content = [{"type": "image"}] if asked.image else []
+        content = [{"type": "image"}] if asked.images else []
         conversation = [{"role": "user", "content": [*content, {"type": "text", "text": asked.prompt}]}]
         text = stock.apply_chat_template(conversation, add_generation_prompt=True)
-        images = [IMAGES[asked.image]] if asked.image else None
+        images = [IMAGES[asked.images[0]]] if asked.images else None
         expected = stock(images=images, text=[text], return_tensors="pt")
         assert torch.equal(adapter.encode([asked], encoded)[0].input_ids, expected["input_ids"])
         if images:

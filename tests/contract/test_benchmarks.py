@@ -113,7 +113,7 @@ def test_a_question_says_all_that_others_read(case: Case) -> None:
         assert question.benchmark == case.benchmark.name
         assert question.prompt.endswith(case.benchmark.instruction)
         assert question.prompt != case.benchmark.instruction
-        assert question.image is None or question.image.is_file()
+        assert all(path.is_file() for path in question.images)
         assert question.subset
         assert question.group
         assert hash(case.benchmark.stratum(question)) == hash(case.benchmark.stratum(question))

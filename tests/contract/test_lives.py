@@ -3,6 +3,7 @@
 The process that reloads knows nothing of this package: it gets folders and the stock model's own inputs.
 """
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -30,7 +31,10 @@ from hipp_prune.questions.question import Question
 from hipp_prune.recovery.recover import recover_checkpoint
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.stages.baseline import baseline
+from hipp_prune.stages.calibrate import calibrate
+from hipp_prune.stages.evaluate import evaluate
 from hipp_prune.stages.export import export
+from hipp_prune.stages.recover import recover
 from tests.strangers import tiny_stranger
 from tests.tiny import FAMILIES, tiny_image, tiny_llava
 from tests.tolerance import assert_agree
@@ -131,7 +135,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Question:
 def stock_inputs(adapter: Adapter, asked: Question) -> dict[str, Any]:
     """What the stock forward takes: pixels and the prompt's tokens."""
     if adapter.processor.stock is not None:
-        text = adapter.processor.render(asked.prompt, with_image=True)
+        text = adapter.processor.render(asked.prompt, images=1)
         special = not adapter.processor.begins_with_bos(text)
         made = processed_inputs(adapter.processor.stock, text, tiny_image(), special_tokens=special)
         made.pop("labels", None)
@@ -141,8 +145,8 @@ def stock_inputs(adapter: Adapter, asked: Question) -> dict[str, Any]:
 
 
 def encoded(adapter: Adapter, asked: Question) -> Any:
-    assert asked.image is not None
-    return adapter.encode([asked], {asked.image: adapter.encode_images([tiny_image()])[0]})
+    assert asked.images
+    return adapter.encode([asked], {asked.images[0]: adapter.encode_images([tiny_image()])[0]})
 
 
 def ours(adapter: Adapter, asked: Question) -> Tensor:
@@ -228,6 +232,42 @@ def raises(work: Callable[[], object]) -> bool:
     except UnsupportedModelError:
         return True
     return False
+
+
+@pytest.mark.parametrize("rows", ["in a file", "in memory", "beside a world"])
+@pytest.mark.parametrize("command", ["calibrate", "baseline", "evaluate", "recover"])
+def test_several_pictures_are_refused_before_a_weight_is_read(
+    command: str, rows: str, tmp_path: Path
+) -> None:
+    folder = FAMILIES["gemma3"](tmp_path)
+    for path in folder.glob("*.safetensors"):
+        path.write_bytes(b"no weights")
+    for name in range(40):
+        tiny_image(name).save(tmp_path / f"{name}.png")
+    about = [
+        {
+            "image": [f"{tmp_path / str(name)}.png"] * 2,
+            "question": f"Alike {name}?",
+            "answer": ("yes", "no")[name % 2],
+        }
+        for name in range(40)
+    ]
+    table, out = tmp_path / "mine.jsonl", tmp_path / "out"
+    table.write_text("".join(json.dumps(row) + "\n" for row in about), encoding="utf-8")
+    asked: Any = {"in a file": [str(table)], "in memory": about, "beside a world": ["toyworld", str(table)]}[
+        rows
+    ]
+    if rows == "beside a world" and command != "calibrate":
+        pytest.skip("drawn before it is asked of the family")
+    work = {
+        "calibrate": partial(calibrate, str(folder), asked, out),
+        "baseline": partial(baseline, "magnitude", 0.2, out, model=str(folder), questions=asked),
+        "evaluate": partial(evaluate, str(folder), asked),
+        "recover": partial(recover, str(folder), asked, out),
+    }[command]
+    with pytest.raises(UnsupportedModelError, match="Gemma 3 cannot do several pictures: "):
+        work()
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("command", ["slicegpt", "gguf", "onnx"])

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*is not among the tested famili
 
 def question(prompt: str) -> Question:
     return Question(
-        benchmark="pope", id=prompt, prompt=prompt, image=Path("a"), answers=("Yes", "No"), gold=0, subset="random",
+        benchmark="pope", id=prompt, prompt=prompt, images=(Path("a"),), answers=("Yes", "No"), gold=0, subset="random",
         group="g",
     )  # fmt: skip
 

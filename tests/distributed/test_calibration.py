@@ -23,7 +23,8 @@ def ask(folder: Path, count: int) -> list[Question]:
         questions.append(
             Question(
                 benchmark="pope", id=f"random/{index}", prompt=f"Is there a red cup in the image number {index}?",
-                image=image, answers=("Yes", "No"), gold=index % 2, subset="random", group=str(image or index),
+                images=(image,) if image else (), answers=("Yes", "No"), gold=index % 2, subset="random",
+                group=str(image or index),
             )
         )  # fmt: skip
     return questions

@@ -72,10 +72,10 @@ def write_tasks(folder: Path, pope: list[Question], scienceqa: list[Question]) -
             "question_id": question.id,
             "question": question.prompt.split("\n")[0],
             "answer": question.answer.lower(),
-            "image": picture(question.image),
+            "image": picture(question.images[0]),
         }
         for question in pope
-        if question.image is not None
+        if question.images
     ]
     choices = [science_document(question) for question in scienceqa]
     for name, documents in (("pope", yes_no), ("scienceqa", choices)):
@@ -116,7 +116,7 @@ def science_document(question: Question) -> dict[str, Any]:
         "question": asked,
         "choices": options,
         "answer": question.gold,
-        "image": None if question.image is None else picture(question.image),
+        "image": None if not question.images else picture(question.images[0]),
     }
 
 
@@ -200,6 +200,6 @@ def test_its_tasks_ask_what_our_own_files_ask(tmp_path: Path) -> None:
         assert [question.answer for question in theirs] == [question.answer for question in ours]
         assert [question.answers for question in theirs] == [question.answers for question in ours]
         for mine, other in zip(ours, theirs, strict=True):
-            assert (mine.image is None) is (other.image is None)
-            if mine.image is not None and other.image is not None:
-                assert read_image(other.image).tobytes() == read_image(mine.image).tobytes()
+            assert len(mine.images) == len(other.images)
+            for his, ours in zip(other.images, mine.images, strict=True):
+                assert read_image(his).tobytes() == read_image(ours).tobytes()

@@ -37,7 +37,7 @@ then differ by up to 1.0e-4, and transformers in 32 bits from itself in 64 by 1.
 
 def questions_with_pictures(cache: Path) -> list[Question]:
     world = load_questions(["toyworld"], "test", cache=cache, seed=0)
-    seen = [question for question in world if question.image is not None]
+    seen = [question for question in world if question.images]
     return [
         question
         for name in ("pope", "scienceqa")
@@ -58,9 +58,9 @@ def write_pruned(model: str, folder: Path) -> Path:
 @torch.inference_mode()
 def score(adapter: Adapter, question: Question, tokens: NDArray[np.int64]) -> tuple[list[int], Any]:
     """The prompt's ids, and transformers' log-probabilities of what follows it and those tokens [TOKENS, V]."""
-    assert question.image is not None
-    picture = read_image(question.image)
-    batch, _ = adapter.encode([question], {question.image: adapter.encode_images([picture])[0]})
+    assert question.images
+    picture = read_image(question.images[0])
+    batch, _ = adapter.encode([question], {question.images[0]: adapter.encode_images([picture])[0]})
     ids = torch.cat([batch.input_ids, torch.from_numpy(tokens[None, :-1])], dim=1)
     extras = {**batch.extras, **adapter.processor.pixels([picture])}
     if "mm_token_type_ids" in extras:
@@ -78,9 +78,9 @@ def test_vllm_says_what_transformers_says(
     pruned = load_model(checkpoint)
     questions = questions_with_pictures(tmp_path / "world")
     prompts = [
-        (pruned.processor.render(question.prompt, with_image=True), question.image)
+        (pruned.processor.render(question.prompt, images=1), question.images[0])
         for question in questions
-        if question.image is not None
+        if question.images
     ]
     answers = ask(PYTHON, checkpoint, impl, prompts, tokens=TOKENS)
     assert len(set(answers.tokens[:, 0])) > 1

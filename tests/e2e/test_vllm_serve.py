@@ -111,9 +111,9 @@ def test_a_served_checkpoint_answers_as_transformers_does(model: str, impl: str,
     said = set()
     with serving(checkpoint, impl, tmp_path) as address:
         for question in asked:
-            assert question.image is not None
-            text = pruned.processor.render(question.prompt, with_image=True)
-            answer = ask(address, text, question.image)
+            assert question.images
+            text = pruned.processor.render(question.prompt, images=1)
+            answer = ask(address, text, question.images[0])
             (token,) = answer["choices"][0]["logprobs"]["content"]
             number = int(token["token"].removeprefix("token_id:"))
             ids, logprobs = score(pruned, question, torch.tensor([number, 0]).numpy())

@@ -32,7 +32,7 @@ from hipp_prune.questions.benchmarks import (
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
-from tests.contract.tiny_benchmarks import WRITERS, write_lines
+from tests.contract.tiny_benchmarks import WRITERS, write_lines, write_pictures
 from tests.contract.tiny_task import tiny_task
 from tests.fuzz.conformity import misfit
 from tests.fuzz.seed import Seed
@@ -56,16 +56,18 @@ _PROMPTS = "tables/prompts.jsonl"
 def _write_tables(folder: Path) -> None:
     """Every form of a table: of each kind of question, and of prompts that nobody has answered."""
     tables = folder / "tables"
-    tables.mkdir()
+    first, second, *_ = write_pictures(tables)
     rows = [
         ("image", "Question", "answer", "choices", "id", "group", "role"),
         ("", "Is there a cup?", "yes", "", "1", "a", ""),
         ("", "Which?", "B", "cup|dog", "2", "b", "robustness"),
         ("", "What is it?", "a dog", "", "3", "", "utility"),
+        (f"{first}|{second}", "Are they alike?", "no", "", "4", "", ""),
     ]
     for name, separator in (("comma.csv", ","), ("semicolon.csv", ";"), ("tab.tsv", "\t")):
         (tables / name).write_text("".join(separator.join(row) + "\n" for row in rows))
     asked = [{"question": "Is it?", "answer": "no", "group": 1}, {"question": "Why?", "answer": 3, "id": 4}]
+    asked += [{"question": "Alike?", "answer": "no", "image": [second, first]}]
     (tables / "list.json").write_text(json.dumps(asked))
     write_lines(
         folder / _PROMPTS, [{"question": "What is it?", "id": "a"}, {"question": "Why?", "answer": ""}]
@@ -141,7 +143,7 @@ def _questions() -> list[Question]:
             benchmark="pope",
             id=f"random/{number}",
             prompt=f"Is there a cup {number}?{pope.INSTRUCTION}",
-            image=None,
+            images=(),
             answers=("Yes", "No"),
             gold=number % 2,
             subset="random",
@@ -157,7 +159,7 @@ def _answers() -> tuple[Answer, ...]:
             benchmark=question.benchmark,
             id=question.id,
             prompt=question.prompt,
-            image=None,
+            images=(),
             gold=question.answer,
             given="Yes",
             margin=0.5,

@@ -118,11 +118,9 @@ def answer_loss(adapter: Adapter, question: Question) -> Tensor:
 def encode_alone(
     adapter: Adapter, question: Question, forced: Sequence[int] = ()
 ) -> tuple[Batch, list[ImageFeatures]]:
-    """A batch of one question and its picture's features, through which no gradient flows; see ``Adapter.encode``."""
-    features = {}
-    if question.image is not None:
-        with torch.no_grad():
-            features[question.image] = adapter.encode_images([read_image(question.image)])[0]
+    """A batch of one question and its pictures' features, through which no gradient flows; see ``Adapter.encode``."""
+    with torch.no_grad():
+        features = {path: adapter.encode_images([read_image(path)])[0] for path in question.images}
     return adapter.encode([question], features, [forced])
 
 

@@ -28,7 +28,7 @@ from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
 from hipp_prune.models.structure import check_prunable
 from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
 from hipp_prune.questions.images import read_image
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, group_of, pictures_of
 
 CALIBRATION_FORMAT = "hipp-prune calibration 2"
 """What a calibration file says it is; a reader refuses any other."""
@@ -329,7 +329,7 @@ def batches(
     features: dict[Path, ImageFeatures] = {}
     for start in range(0, len(questions), batch_size):
         part = questions[start : start + batch_size]
-        paths = dict.fromkeys(question.image for question in part if question.image is not None)
+        paths = pictures_of(part)
         new = [path for path in paths if path not in features]
         known = {path: features[path] for path in paths if path in features}
         encoded = adapter.encode_images([read_image(path) for path in new]) if new else []
@@ -339,7 +339,7 @@ def batches(
 
 def _by_image(question: Question) -> tuple[str, str, str]:
     """Questions about one image next to each other, those without one first."""
-    return str(question.image or ""), question.benchmark, question.id
+    return group_of(question.images, ""), question.benchmark, question.id
 
 
 def _digest(question: Question) -> bytes:

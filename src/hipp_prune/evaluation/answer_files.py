@@ -186,7 +186,7 @@ class _Given:
     id: Identifier
     given: str
     prompt: str
-    image: str | None
+    images: list[str]
 
 
 def _of_a_scorecard(path: Path, whole: Mapping[str, Any]) -> list[StoredAnswer]:
@@ -194,7 +194,7 @@ def _of_a_scorecard(path: Path, whole: Mapping[str, Any]) -> list[StoredAnswer]:
     for number, content in enumerate(whole["answers"]):
         where = f"{path}, answer {number}"
         record = _checked(content, _Given, where, "evaluate again")
-        image = PurePosixPath(record.image or "").name or None
+        image = PurePosixPath(record.images[0]).name if record.images else None
         answers.append(
             StoredAnswer(id=str(record.id), text=record.given, prompt=record.prompt, image=image, where=where)
         )

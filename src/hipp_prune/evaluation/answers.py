@@ -84,7 +84,7 @@ def unasked(questions: Sequence[Question], texts: Mapping[str, str]) -> dict[str
 
 def _shown(stored: Sequence[StoredAnswer], questions: Sequence[Question]) -> Sequence[Question]:
     """The questions that answers are to: those with a picture, where answers without ids are as many as these."""
-    pictured = [question for question in questions if question.image is not None]
+    pictured = [question for question in questions if question.images]
     named = any(answer.id is not None or answer.number is not None for answer in stored)
     return pictured if not named and len(stored) == len(pictured) else questions
 
@@ -226,8 +226,8 @@ def _due(questions: Sequence[Question], editions: Mapping[str, Sequence[Question
 
 
 def _key(question: Question) -> _Key:
-    """What a question asks, in every edition: subset, name of the picture, text."""
-    return question.subset, question.image.name if question.image else "", _body(question)
+    """What a question asks, in every edition: subset, name of the first picture, text."""
+    return question.subset, question.images[0].name if question.images else "", _body(question)
 
 
 def _body(question: Question) -> str:

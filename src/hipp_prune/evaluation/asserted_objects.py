@@ -46,7 +46,7 @@ def ask_objects(
     Raises:
         ImageError: if a picture is missing or cannot be decoded.
     """
-    pictures = list({q.image: q for q in reversed(questions) if q.image is not None}.values())[::-1]
+    pictures = list({q.images: q for q in reversed(questions) if len(q.images) == 1}.values())[::-1]
     asked = [ask_about(question, name) for question in pictures for name in objects]
     evaluator = Evaluator(adapter, asked, batch_size=batch_size)
     scores = evaluator.scores(evaluator.prepare(), progress=progress)

@@ -271,10 +271,10 @@ class Evaluator:
 
     def _shares(self, chosen: Ints) -> list[list[int]]:
         """Rows of ``chosen`` that are to share a sequence, at most a batch of them."""
-        about: dict[Path | int, list[int]] = defaultdict(list)
+        about: dict[tuple[Path, ...] | int, list[int]] = defaultdict(list)
         for row, index in enumerate(chosen):
-            image = self.questions[index].image if self.packed else None
-            about[row if image is None else image].append(row)
+            images = self.questions[index].images if self.packed else ()
+            about[images or row].append(row)
         shares: list[list[int]] = []
         for rows in about.values():
             room = 0
@@ -289,8 +289,7 @@ class Evaluator:
 
     def _length(self, share: Ints) -> int:
         """How many tokens a sequence has, the conversation's own aside."""
-        image = self.questions[share[0]].image
-        tokens = 0 if image is None else len(self._features[image].tokens)
+        tokens = sum(len(self._features[path].tokens) for path in self.questions[share[0]].images)
         for index in share:
             if index not in self._lengths:
                 prompt = self.questions[index].prompt

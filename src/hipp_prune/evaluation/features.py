@@ -19,7 +19,7 @@ from hipp_prune.files.progress import Progress
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Adapter, ImageFeatures
 from hipp_prune.questions.images import read_image
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, pictures_of
 
 IMAGE_MEMORY = 2**30
 """Bytes of features that stay in memory where there is a folder for the rest: 227 pictures of LLaVA-1.5-7B."""
@@ -48,7 +48,7 @@ def encode_image_files(
         ImageError: if a picture is missing or cannot be decoded.
         RunError: if the disk is full.
     """
-    paths = list(dict.fromkeys(question.image for question in questions if question.image is not None))
+    paths = pictures_of(questions)
     features: dict[Path, ImageFeatures] = {}
     room = memory
     for start in range(0, len(paths), batch_size):

@@ -29,11 +29,11 @@ class Labels:
         An unlabelled question to which the dense model said nothing is left out.
         """
         weights = {question.id: question.weight for question in questions if question.is_unlabelled}
-        pictures = {_place(question) for question in questions if question.is_unlabelled}
+        pictures = {_places(question) for question in questions if question.is_unlabelled}
         return [
             *(question for question in questions if not question.is_unlabelled),
             *(replace(each, weight=weights[each.id]) for each in self.answers if each.id in weights),
-            *(question for question in self.objects if _place(question) in pictures),
+            *(question for question in self.objects if _places(question) in pictures),
         ]
 
     def save(self, answers: Path, objects: Path) -> None:
@@ -87,5 +87,5 @@ def make_labels(
     return Labels(answers=tuple(label(unlabelled, answers)), objects=tuple(objects))
 
 
-def _place(question: Question) -> Path | None:
-    return None if question.image is None else question.image.absolute()
+def _places(question: Question) -> tuple[Path, ...]:
+    return tuple(path.absolute() for path in question.images)

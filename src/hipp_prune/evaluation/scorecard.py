@@ -24,7 +24,7 @@ from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.benchmarks import asked
 from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, pictures_of
 
 _REMEDY = "evaluate again with `hipp-prune evaluate … --out results.json`"
 
@@ -37,8 +37,8 @@ class Answer:
     """Name of the question's benchmark."""
     id: str
     prompt: str
-    image: str | None
-    """Path of the picture."""
+    images: tuple[str, ...]
+    """Paths of the pictures."""
     gold: str
     given: str
     """The most probable of the allowed answers; what the model says in its own words, where any text is allowed."""
@@ -136,7 +136,7 @@ def answer_questions(
     Raises:
         ImageError: if a picture is missing or cannot be decoded.
     """
-    pictures = len({question.image for question in questions} - {None})
+    pictures = len(pictures_of(questions))
     encoding, asking = _two_parts(progress, pictures, len(questions))
     evaluator = Evaluator(adapter, questions, batch_size=batch_size, progress=encoding)
     prepared = evaluator.prepare()
@@ -153,7 +153,7 @@ def answer_questions(
             benchmark=question.benchmark,
             id=question.id,
             prompt=question.prompt,
-            image=None if question.image is None else str(question.image),
+            images=tuple(map(str, question.images)),
             gold=question.answer,
             given=own[question.id] if question.id in own else question.answers[int(given)],
             margin=round(float(margin), 4),

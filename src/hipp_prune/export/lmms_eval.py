@@ -158,7 +158,7 @@ def _question(name: str, text: str, image: Path | None) -> Question:
         benchmark="",
         id=name,
         prompt=text,
-        image=image,
+        images=() if image is None else (image,),
         answers=("Yes", "No"),
         gold=0,
         subset="",

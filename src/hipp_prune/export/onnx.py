@@ -218,11 +218,11 @@ def _check(adapter: Adapter, folder: Path) -> float:
 def _difference(adapter: Adapter, exported: Any, picture: Image.Image | None) -> float:
     """As ``_check``, for one question: the exported model generates, torch reads what it said."""
     path = None if picture is None else Path("picture")
-    question = probe("Is there a dog in the image?", path)
+    question = probe("Is there a dog in the image?", *([] if path is None else [path]))
     pixels = None if picture is None else adapter.processor.pixels([picture])
     features = {} if path is None or picture is None else {path: adapter.encode_images([picture])[0]}
     batch, images = adapter.encode([question], features)
-    ids = adapter.processor.token_ids(adapter.processor.render(question.prompt, with_image=path is not None))
+    ids = adapter.processor.token_ids(adapter.processor.render(question.prompt, images=len(question.images)))
     arrays = None if pixels is None else {name: value.numpy() for name, value in pixels.items()}
     answer, scores = exported.generate(ids, arrays, stop=(), limit=_STEPS)
     states = adapter.hidden_states(_continued(batch, answer[:-1]), images)[0, -_STEPS:]

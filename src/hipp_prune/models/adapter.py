@@ -53,6 +53,8 @@ class Adapter:
     """Outputs of the image processor that ``_image_tokens`` needs, beside those the forward takes."""
     _packs: ClassVar[bool] = False
     """Whether ``_positions`` are the stock model's own, so that questions can share a sequence (contract tests)."""
+    _takes_several: ClassVar[bool] = True
+    """Whether a question may have several images (contract tests)."""
 
     def __init__(self, model: PreTrainedModel, processor: Processor) -> None:
         """Wraps a loaded model.
@@ -71,8 +73,9 @@ class Adapter:
         self._image_token = structure.image_token_id(model.config)
         self._forward_arguments = structure.forward_arguments(model)
         self._image_arguments = structure.image_arguments(model)
+        self._padding = processor.padding(self._image_token)
         self.spelling = Spelling(processor, structure.end_tokens(model))
-        self._prompts: dict[tuple[str, bool], list[int]] = {}
+        self._prompts: dict[tuple[str, int], list[int]] = {}
         vocabulary = processor.tokenizer.get_vocab()
         markers = [vocabulary[token] for token in self._markers if token in vocabulary]
         self._marker_ids = torch.tensor(markers, dtype=torch.long)
@@ -114,23 +117,22 @@ class Adapter:
             forced: what the model is made to have answered so far: tokens behind each prompt, or none at all.
 
         Returns:
-            The batch and the features it uses (each once), which ``batch.images`` points into.
+            The batch and the features it uses (each once, alone or among others), which ``batch.images`` points into.
 
         Raises:
             QuestionError: if a prompt or an answer contains the model's image token itself.
         """
         assert questions, "a batch needs at least one question"
-        paths = [question.image for question in questions if question.image is not None]
-        order = {path: index for index, path in enumerate(dict.fromkeys(paths))}
-        used = [features[path] for path in order]
+        shown = [(path, len(question.images) > 1) for question in questions for path in question.images]
+        order = {each: index for index, each in enumerate(dict.fromkeys(shown))}
+        used = [self._among(features[path]) if several else features[path] for path, several in order]
         rows = [self._token_ids(question, features) for question in questions]
-        images = tuple(order[path] for path in paths)
-        if not any(forced):
-            return self._batch(rows, images, [features[path] for path in paths]), used
-        self._check_forced(questions, forced)
-        rows = [row + list(answer) for row, answer in zip(rows, forced, strict=True)]
-        batch = self._batch(rows, images, [features[path] for path in paths])
-        return replace(batch, forced=tuple(map(len, forced))), used
+        images = tuple(order[each] for each in shown)
+        if any(forced):
+            self._check_forced(questions, forced)
+            rows = [row + list(answer) for row, answer in zip(rows, forced, strict=True)]
+        batch = self._batch(rows, images, [used[index] for index in images])
+        return (replace(batch, forced=tuple(map(len, forced))) if any(forced) else batch), used
 
     def encode_texts(self, texts: Sequence[str], *, most: int) -> Batch:
         """Right-pads plain texts (no prompt, no image), each cut to ``most`` tokens; see ``Processor.plain_ids``."""
@@ -165,7 +167,7 @@ class Adapter:
         features: Mapping[Path, ImageFeatures],
         forced: Sequence[Sequence[int]] = (),
     ) -> tuple[Batch | PackedBatch, list[ImageFeatures]]:
-        """As ``encode``, but questions about one image stand behind it in one sequence, with the same answers.
+        """As ``encode``, but questions about the same images stand behind them in one sequence, with the same answers.
 
         Where that would not be exact (an untested family, sliding windows, an attention function that takes no mask)
         the questions are encoded one a row.
@@ -181,10 +183,11 @@ class Adapter:
         batch, used = self.encode(questions, features, forced)
         if not (self._packs and structure.takes_any_mask(self.model)):
             return batch, used
-        paths = [question.image for question in questions]
-        layout = packing.lay_out(batch.input_ids, batch.predicts, batch.image_mask, paths)
-        order = dict(zip([path for path in paths if path is not None], batch.images, strict=True))
-        images = [order[path] for members in layout.members if (path := paths[members[0]]) is not None]
+        shown = [question.images for question in questions]
+        layout = packing.lay_out(batch.input_ids, batch.predicts, batch.image_mask, shown)
+        order = iter(batch.images)
+        own = [[next(order) for _ in paths] for paths in shown]
+        images = [index for members in layout.members for index in own[members[0]]]
         extras = {
             **self._batch_extras(layout.take(batch.image_mask, 0), [used[index] for index in images]),
             "position_ids": layout.take(self._positions(batch), 0),
@@ -312,18 +315,12 @@ class Adapter:
                 f"feature a token"
             )
         pooled = list(outputs.pooler_output)
-        if len(images) == 1:
+        if alone := len(images) == 1:
             pooled = [torch.cat([part.reshape(-1, part.shape[-1]) for part in pooled])]
         assert len(pooled) == len(images), "the vision tower did not return one entry an image"
         kept = (self._forward_arguments | self._kept_outputs) - {"pixel_values", "pixel_attention_mask"}
-        extras = [
-            {
-                key: value if len(images) == 1 else value[index : index + 1]
-                for key, value in inputs.items()
-                if key in kept
-            }
-            for index in range(len(images))
-        ]
+        own = {key: value for key, value in inputs.items() if key in kept}
+        extras = [own] if alone else [{key: own[key][i : i + 1] for key in own} for i in range(len(images))]
         for extra, *levels in zip(extras, *(outputs.get(DEEPER) or ()), strict=True):
             if levels:
                 extra[DEEPER] = torch.stack(levels)
@@ -332,20 +329,40 @@ class Adapter:
         ]
 
     def _token_ids(self, question: Question, features: Mapping[Path, ImageFeatures]) -> list[int]:
-        prompt = question.prompt, question.image is not None
+        prompt = question.prompt, len(question.images)
         if prompt not in self._prompts:
-            ids = self.processor.token_ids(self.processor.render(question.prompt, with_image=prompt[1]))
+            self.check_number(question)
+            ids = self.processor.token_ids(self.processor.render(question.prompt, images=prompt[1]))
             if ids.count(self._image_token) != prompt[1]:
                 raise QuestionError(
                     f"question {question.id}: the prompt contains the model's own image token; remove it, the image "
                     f"is placed by the chat template"
                 )
             self._prompts[prompt] = ids
-        ids = self._prompts[prompt]
-        if question.image is None:
-            return ids
-        at = ids.index(self._image_token)
-        return ids[:at] + self._image_tokens(features[question.image]) + ids[at + 1 :]
+        shown = [features[path] for path in question.images]
+        images = iter(shown if len(shown) < 2 else map(self._among, shown))
+        tokens: list[int] = []
+        for token in self._prompts[prompt]:
+            tokens += self._image_tokens(next(images)) if token == self._image_token else [token]
+        return tokens
+
+    def _among(self, features: ImageFeatures) -> ImageFeatures:
+        """What is seen of an image that is one of several."""
+        return features
+
+    def check_number(self, question: Question) -> None:
+        """Refuses a question about more pictures than the model takes, or its chat template has places for.
+
+        Raises:
+            UnsupportedModelError: with both numbers.
+        """
+        number = len(question.images)
+        if number > 1 and not self._takes_several:
+            raise UnsupportedModelError(
+                f"question {question.id}: expected one picture, the most this model takes here, found {number}"
+            )
+        if number > 1:
+            self._check_template(number)
 
     def _batch_extras(self, image_mask: Tensor, images: Sequence[ImageFeatures]) -> dict[str, Tensor]:
         """Further forward arguments: token types where the model asks for them, and what images carry."""
@@ -376,20 +393,12 @@ class Adapter:
             held[DEEPER] = list(zip(*(image.extras[DEEPER] for image in images), strict=True))
         return form(**held)
 
-    @property
-    def _padding(self) -> int:
-        """A token to fill rows with; never attended to, and never the image token."""
-        padding = self.processor.tokenizer.pad_token_id
-        if padding is None or padding == self._image_token:
-            padding = self.processor.tokenizer.eos_token_id
-        return 0 if padding is None else int(padding)
-
-    def _check_template(self) -> None:
-        text = self.processor.render("Is it so?", with_image=True)
+    def _check_template(self, images: int = 1) -> None:
+        text = self.processor.render("Is it so?", images=images)
         count = self.processor.token_ids(text).count(self._image_token)
-        if count != 1:
+        if count != images:
             token = self.processor.tokenizer.convert_ids_to_tokens(self._image_token)
             raise UnsupportedModelError(
-                f"the chat template places {count} image tokens ({token}) for one image, expected exactly one; the "
+                f"the chat template places {count} image tokens ({token}) for {images} images, expected one each; the "
                 f"checkpoint needs the chat template of its vision-language model, not a text-only one"
             )

@@ -131,7 +131,7 @@ def prompt_tokens(folder: Path, prompts: Sequence[str]) -> float:
         processor = Processor.load(folder, read_config(folder))
     except HippPruneError:
         return _TEMPLATE + mean(len(prompt) / _CHARACTERS for prompt in prompts)
-    return mean(len(processor.token_ids(processor.render(prompt, with_image=True))) for prompt in prompts)
+    return mean(len(processor.token_ids(processor.render(prompt, images=1))) for prompt in prompts)
 
 
 def _matrices(modules: Sequence[nn.Module]) -> int:

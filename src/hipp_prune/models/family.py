@@ -6,15 +6,19 @@ from typing import Literal, get_args
 
 from hipp_prune.models.adapter import Adapter
 
-Capability = Literal["packing", "llm-pruner", "slicegpt", "padded", "gguf", "onnx"]
-"""What a family may lack: questions about one picture in one sequence; heads or residual coordinates that leave; and
-what a checkpoint is exported to."""
+Capability = Literal["packing", "llm-pruner", "slicegpt", "padded", "gguf", "onnx", "several pictures"]
+"""What a family may lack: questions about one picture in one sequence; heads or residual coordinates that leave; what
+a checkpoint is exported to; and questions about several pictures."""
 CAPABILITIES: tuple[Capability, ...] = get_args(Capability)
 
 NO_VISION_GRAPH = "its vision tower has no ONNX graph here; serve it with transformers or vLLM"
 NO_UNEVEN_GRAPH = (
     "llama.cpp has no graph of its backbone with blocks of their own width; write it with --format padded and convert "
     "that with llama.cpp's own convert_hf_to_gguf.py"
+)
+ONE_PICTURE = (
+    "transformers' own processor lays out its prompt here, with one picture at a time; leave out questions about "
+    "several"
 )
 NO_SLICING = "its blocks are more than two norms, attention and MLP, and slicing has no shortcut for the rest"
 

@@ -1,9 +1,9 @@
-"""Many questions behind one image in one sequence, each seeing the image and itself only.
+"""Many questions behind the same images in one sequence, each seeing the images and itself only.
 
-Most tokens of a prompt are its image's. A packed sequence holds what the prompts about one image begin with (at least
-the image) once, and behind it the rest of every prompt, the answer that is forced on it included. A tree mask hides the
-other questions, and every token keeps the position it has in a prompt of its own, so that the last token of every
-prompt, and of every answer behind it, computes what it computes alone.
+Most tokens of a prompt are its images'. A packed sequence holds what the prompts about the same images begin with (at
+least the images) once, and behind it the rest of every prompt, the answer that is forced on it included. A tree mask
+hides the other questions, and every token keeps the position it has in a prompt of its own, so that the last token of
+every prompt, and of every answer behind it, computes what it computes alone.
 """
 
 from collections import defaultdict
@@ -75,7 +75,7 @@ def lay_out(
     input_ids: Tensor,
     predicts: Tensor,
     image_mask: Tensor,
-    images: Sequence[Hashable | None],
+    images: Sequence[Hashable],
 ) -> Layout:
     """Decides which questions share a sequence, and where their tokens go.
 
@@ -83,14 +83,14 @@ def lay_out(
         input_ids: right-padded prompts and what is forced behind them, [B, length].
         predicts: True at each prompt's last token and at all that follow it up to the padding, [B, length].
         image_mask: True at image tokens, [B, length].
-        images: what tells the questions' images apart; a question without one gets a sequence of its own.
+        images: what tells the questions' images apart, false for none: such a question gets a sequence of its own.
     """
     input_ids, predicts, image_mask = input_ids.cpu(), predicts.cpu(), image_mask.cpu()
     prompts = predicts.long().argmax(1)
     lengths = prompts + predicts.sum(1)
     about = defaultdict(list)
     for index, image in enumerate(images):
-        about[(index,) if image is None else image].append(index)
+        about[image or (index,)].append(index)
     shares = [
         tuple(share)
         for members in about.values()
@@ -128,7 +128,7 @@ def _prefix(input_ids: Tensor, prompts: Tensor, members: Sequence[int]) -> int:
 
 
 def _split(members: Sequence[int], prefix: int, lengths: Tensor, image_mask: Tensor) -> list[list[int]]:
-    """Cuts the questions about one image into sequences; where a prompt puts the image last, nothing is shared."""
+    """Cuts the questions about the same images into sequences; where a prompt puts an image last, nothing is shared."""
     if image_mask[list(members), prefix:].any():
         return [[index] for index in members]
     shares: list[list[int]] = []

@@ -106,9 +106,9 @@ class Processor:
                 )
         return cls(**parts, chat_template=str(template), stock=stock)
 
-    def render(self, prompt: str, *, with_image: bool) -> str:
-        """The conversation up to the point where the assistant answers, image placeholder before the text."""
-        content = [{"type": "image"}] if with_image else []
+    def render(self, prompt: str, *, images: int) -> str:
+        """The conversation up to the point where the assistant answers, placeholders of its images before the text."""
+        content = [{"type": "image"}] * images
         conversation: list[Any] = [{"role": "user", "content": [*content, {"type": "text", "text": prompt}]}]
         text = self.tokenizer.apply_chat_template(
             conversation, chat_template=self.chat_template, add_generation_prompt=True, tokenize=False
@@ -133,7 +133,7 @@ class Processor:
             )
         except (TemplateError, TypeError, ValueError):
             return ""
-        prompt = self.render("Is it so?", with_image=False)
+        prompt = self.render("Is it so?", images=0)
         lead, found, _ = written.removeprefix(prompt).partition(marker)
         return lead if found and written.startswith(prompt) and not lead.strip() else ""
 
@@ -147,6 +147,13 @@ class Processor:
         control = set(self.tokenizer.all_special_ids) - {self.tokenizer.unk_token_id}
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return self.token_ids("") + [token for token in ids if token not in control]
+
+    def padding(self, image_token: int) -> int:
+        """A token to fill rows with; never attended to, and never the image token."""
+        padding = self.tokenizer.pad_token_id
+        if padding is None or padding == image_token:
+            padding = self.tokenizer.eos_token_id
+        return 0 if padding is None else int(padding)
 
     def begins_with_bos(self, text: str) -> bool:
         """Whether the template wrote the BOS itself."""

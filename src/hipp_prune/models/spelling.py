@@ -67,7 +67,7 @@ class Spelling:
 
     @property
     def _context(self) -> str:
-        return self._processor.render(_PROMPT, with_image=False)
+        return self._processor.render(_PROMPT, images=0)
 
     def _alone(self, text: str) -> list[int]:
         ids: list[int] = self._processor.tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -46,6 +46,8 @@ class _Repeating:
 class StockLayoutAdapter(Adapter):
     """A family whose layout is the stock processor's of its checkpoint; questions are asked one by one."""
 
+    _takes_several = False
+
     def __init__(self, model: PreTrainedModel, processor: Processor) -> None:
         """Wraps a loaded model, whose ``processor`` has the stock one.
 
@@ -65,10 +67,10 @@ class StockLayoutAdapter(Adapter):
         marks = set(getattr(self._stock, "image_token_ids", None) or ()) - {self._image_token, None}
         self._marker_ids = torch.tensor(sorted(marks | set(self._marker_ids.tolist())), dtype=torch.long)
 
-    def _check_template(self) -> None:
-        text = self.processor.render("Is it so?", with_image=True)
+    def _check_template(self, images: int = 1) -> None:
+        text = self.processor.render("Is it so?", images=images)
         count = text.count(self._placeholder)
-        if count != 1:
+        if count != images:
             raise UnsupportedModelError(
                 f"the chat template places {count} images ({self._placeholder}) for one, expected exactly one; the "
                 f"checkpoint needs the chat template of its vision-language model, not a text-only one"
@@ -101,15 +103,16 @@ class StockLayoutAdapter(Adapter):
         return [replace(features, extras={**features.extras, **_kept(made)})]
 
     def _token_ids(self, question: Question, features: Mapping[Path, ImageFeatures]) -> list[int]:
-        if question.image is None:
+        self.check_number(question)
+        if not question.images:
             return super()._token_ids(question, features)
-        text = self.processor.render(question.prompt, with_image=True)
+        text = self.processor.render(question.prompt, images=1)
         if text.count(self._placeholder) != 1:
             raise QuestionError(
                 f"question {question.id}: the prompt contains the model's own image token; remove it, the image is "
                 f"placed by the chat template"
             )
-        self._repeating.outputs = _repeated(features[question.image].extras)
+        self._repeating.outputs = _repeated(features[question.images[0]].extras)
         special = not self.processor.begins_with_bos(text)
         made = self._stock(
             images=[Image.new("RGB", (64, 64))], text=[text], return_tensors="pt", add_special_tokens=special

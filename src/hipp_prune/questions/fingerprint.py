@@ -42,7 +42,7 @@ class Origin:
 
 
 def fingerprint_questions(questions: Iterable[Question]) -> str:
-    """16 hex digits over every question: benchmark, id, prompt, allowed answers, label, and the picture's bytes.
+    """16 hex digits over every question: benchmark, id, prompt, allowed answers, label, and the pictures' bytes.
 
     A weight other than 1 counts too. Neither the order of the questions nor where their pictures lie matters. A picture
     that cannot be read counts as none; ``check_images`` is for that.
@@ -53,17 +53,18 @@ def fingerprint_questions(questions: Iterable[Question]) -> str:
 
 
 def _one(question: Question, pictures: dict[Path, str]) -> str:
-    image = question.image
-    if image is not None and image not in pictures:
-        content = image.read_bytes() if image.is_file() else b""
-        pictures[image] = hashlib.sha256(content).hexdigest()
+    for image in question.images:
+        if image not in pictures:
+            content = image.read_bytes() if image.is_file() else b""
+            pictures[image] = hashlib.sha256(content).hexdigest()
+    shown = tuple(pictures[image] for image in question.images)
     fields = (
         question.benchmark,
         question.id,
         question.prompt,
         question.answers,
         question.gold,
-        None if image is None else pictures[image],
+        shown if len(shown) > 1 else next(iter(shown), None),
         *(["cut"] if question.cut else []),
         *([question.weight] if question.weight != 1 else []),
     )

@@ -58,10 +58,21 @@ def read_image(path: Path) -> Image.Image:
             image.load()
             return in_rgb(image, path)
     except _DECODING_ERRORS as error:
+        if _is_video(path):
+            raise ImageError(
+                f"{path}: expected an image, found a video; videos are not taken, give some of its frames as pictures"
+            ) from error
         raise ImageError(
             f"{path}: expected a complete image, found one that cannot be decoded ({error}); "
             "copy it again or skip bad records"
         ) from error
+
+
+def _is_video(path: Path) -> bool:
+    """Whether a file that holds no picture begins as those of MP4 and QuickTime, WebM and Matroska, or AVI do."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    return start[4:8] in (b"ftyp", b"moov") or start[:4] == b"\x1a\x45\xdf\xa3" or start[8:] == b"AVI "
 
 
 def in_rgb(image: Image.Image, where: object) -> Image.Image:
@@ -108,7 +119,7 @@ def _white(image: Image.Image, most: float) -> float:
 
 
 def check_images(questions: Iterable[Question], skip_bad: SkipBad | None = None) -> list[Question]:
-    """The questions whose picture exists and decodes; those without a picture pass.
+    """The questions whose pictures exist and decode; those without a picture pass.
 
     Each file is decoded once, however many questions ask about it. Left-out *questions* are counted.
 
@@ -118,12 +129,10 @@ def check_images(questions: Iterable[Question], skip_bad: SkipBad | None = None)
     verdicts: dict[Path, ImageError | None] = {}
     kept = []
     for question in questions:
-        if question.image is None:
-            kept.append(question)
-            continue
-        if question.image not in verdicts:
-            verdicts[question.image] = _image_error(question.image)
-        error = verdicts[question.image]
+        for path in question.images:
+            if path not in verdicts:
+                verdicts[path] = _image_error(path)
+        error = next((wrong for path in question.images if (wrong := verdicts[path])), None)
         if error is None:
             kept.append(question)
         else:

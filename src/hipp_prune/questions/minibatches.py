@@ -27,7 +27,7 @@ class Minibatches:
         Args:
             questions: what to draw from.
         """
-        self.pictures = _numbered(question.image or index for index, question in enumerate(questions))
+        self.pictures = _numbered(question.images or index for index, question in enumerate(questions))
         self.prompts = _numbered(question.prompt for question in questions)
         self.robust = np.array([role_of(question) == "robustness" for question in questions], dtype=bool)
         self.strata = _numbered((q.benchmark, BENCHMARKS[q.benchmark].stratum(q)) for q in questions)

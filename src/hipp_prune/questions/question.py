@@ -1,5 +1,6 @@
 """One benchmark question, closed or open, free of any model's prompt template."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,8 +22,8 @@ class Question:
     """Unique within a loaded set."""
     prompt: str
     """User text as the official evaluation words it, e.g. ``Is there a cup in the image?\\nAnswer …``."""
-    image: Path | None
-    """The picture the question is about; ``None`` for text-only questions."""
+    images: tuple[Path, ...]
+    """The pictures the question is about, in the order in which they are shown; none for text-only questions."""
     answers: tuple[str, ...]
     """The allowed answers as emitted: ``("Yes", "No")``, or the letters ``("A", "B", "C")``; ``("a red cup",)`` of an
     open question, ``()`` of an unlabelled one."""
@@ -31,7 +32,7 @@ class Question:
     subset: str
     """What part of the benchmark it belongs to, e.g. how POPE drew the absent object, or ScienceQA's subject."""
     group: str
-    """Questions of one group never fall into different splits: the image, or question and hint text."""
+    """Questions of one group never fall into different splits: the pictures, or question and hint text."""
     tags: frozenset[str] = field(default_factory=frozenset)
     """Official categories it is also counted under, e.g. ``IMG``, ``TXT``, ``NO``, ``G1-6``."""
     cut: bool = False
@@ -71,13 +72,23 @@ class Question:
         return 0.0 if self.is_open else 1.0 / len(self.answers)
 
 
-def probe(prompt: str, image: Path | None) -> Question:
+def pictures_of(questions: Iterable[Question]) -> list[Path]:
+    """Every picture of the questions once, in the order in which they come up."""
+    return list(dict.fromkeys(path for question in questions for path in question.images))
+
+
+def group_of(images: Sequence[Path], text: str) -> str:
+    """The group of a question that names none: its pictures, or its text where it has none."""
+    return "|".join(map(str, images)) or text
+
+
+def probe(prompt: str, *images: Path) -> Question:
     """A yes/no question of no benchmark, which a model is tried with and nobody scores."""
     return Question(
         benchmark="",
         id="probe",
         prompt=prompt,
-        image=image,
+        images=images,
         answers=("Yes", "No"),
         gold=0,
         subset="",

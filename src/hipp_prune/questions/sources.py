@@ -16,9 +16,9 @@ Any of them may have a ``weight``: of its benchmarks in the mean over those that
 ``pid_splits.json``. The corrected edition of a benchmark has an option ``asked``: the edition of that benchmark which
 stored answers were asked, where only answers are scored.
 
-The toyworld has splits of its own. The official benchmarks are divided by :func:`~.splits.assign` into
-calibration, search, validation, recovery and test, no picture in two of them, so a plan found on one
-split is measured on another. ``"all"`` asks for everything a source names: the whole official file, whose
+The toyworld has splits of its own. All others are divided together by :func:`~.splits.divide_together` into
+calibration, search, validation, recovery and test, no picture in two of them whichever sources show it, so a plan found
+on one split is measured on another. ``"all"`` asks for everything a source names: the whole official file, whose
 number can be compared with published ones *provided that no stage of the run has seen that file*. Where a benchmark has
 official splits, search on one (``split=train``) and evaluate all of another (``split=test``).
 """
@@ -27,21 +27,22 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hipp_prune.errors import QuestionError
 from hipp_prune.questions import toyworld
 from hipp_prune.questions.benchmark import Loading
 from hipp_prune.questions.benchmarks import BENCHMARKS
+from hipp_prune.questions.groups import merge_groups
 from hipp_prune.questions.images import check_images, turned
 from hipp_prune.questions.own.benchmarks import OPTIONS
 from hipp_prune.questions.own.data_sets import HUB
 from hipp_prune.questions.own.loading import load_own
 from hipp_prune.questions.own.photos import load_photos
 from hipp_prune.questions.own.places import ENDINGS, instead
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, pictures_of
 from hipp_prune.questions.records import SkipBad, warn
-from hipp_prune.questions.splits import SPLITS, Split, at_most, divide
+from hipp_prune.questions.splits import SPLITS, Split, at_most, divide_together
 
 TOYWORLD = "toyworld"
 """The source that is no benchmark: it draws the official files of several."""
@@ -211,14 +212,15 @@ def load_questions(
     questions: list[Question] = []
     owners: dict[str, str] = {}
     sources = [parse_source(text) for text in specs]
-    for text, source in zip(specs, sources, strict=True):
-        loaded = _load(source, split, cache, seed, skip_bad, need_images=need_images)
+    shares = _shares(sources, split, cache, seed, skip_bad, need_images=need_images)
+    for text, source, share in zip(specs, sources, shares, strict=True):
+        wanted = share.values() if split == "all" else [share[split]]
+        loaded = [question for members in wanted for question in _taken(members, source, seed)]
         if need_images:
             loaded = check_images(loaded, skip_bad)
         if not loaded:
             raise QuestionError(
-                f"questions {text!r}: expected some in split {split}, found none; "
-                + _what_there_is(source, cache, seed, need_images=need_images)
+                f"questions {text!r}: expected some in split {split}, found none; {_what_there_is(share)}"
             )
         for question in loaded:
             if question.id in owners:
@@ -229,7 +231,7 @@ def load_questions(
             owners[question.id] = text
         questions += loaded
     _check_weights(questions)
-    return questions
+    return merge_groups(questions)
 
 
 def load_splits(
@@ -248,22 +250,18 @@ def load_splits(
             pictures it would take.
     """
     found: dict[Split, list[Question]] = {split: [] for split in SPLITS}
-    for text in specs:
-        source = parse_source(text)
-        if source.name == TOYWORLD:
-            for split in SPLITS:
-                found[split] += _load(source, split, cache, seed, skip_bad, need_images=False)
-            continue
-        divided = divide(_load_files(source, cache, skip_bad, need_images=False), seed=seed)
-        if empty := [split for split in SPLITS if not divided[split]]:
+    sources = [parse_source(text) for text in specs]
+    shares = _divided(sources, SPLITS, cache, seed, skip_bad, need_images=False)
+    for text, source, share in zip(specs, sources, shares, strict=True):
+        if empty := [split for split in SPLITS if not share[split]]:
             raise QuestionError(
                 f"questions {text!r}: expected some in every split, found none for {', '.join(empty)}: they are about "
                 f"fewer than {len(SPLITS)} pictures (or groups), and no two splits share one; give at least "
                 f"{len(SPLITS)}"
             )
-        for split, members in divided.items():
-            found[split] += at_most(members, source.count, seed=seed)
-    return found
+        for split, members in share.items():
+            found[split] += _taken(members, source, seed)
+    return {split: merge_groups(members) for split, members in found.items()}
 
 
 def _check_weights(questions: Sequence[Question]) -> None:
@@ -278,14 +276,14 @@ def _check_weights(questions: Sequence[Question]) -> None:
             )
 
 
-def _what_there_is(source: Source, cache: Path, seed: int, *, need_images: bool) -> str:
-    """How many questions each split has, and what to do; bad records are left out of the count."""
-    found = _load(replace(source, count=None), "all", cache, seed, SkipBad(), need_images=need_images)
-    if not found:
+def _what_there_is(share: Mapping[Any, Sequence[Question]]) -> str:
+    """How many questions each split of a source has, and what to do."""
+    number = sum(map(len, share.values()))
+    if not number:
         return "there is no question at all; give the official files"
-    counts = ", ".join(f"{name} {len(members)}" for name, members in divide(found, seed=seed).items())
+    counts = ", ".join(f"{name} {len(members)}" for name, members in share.items())
     return (
-        f"its {len(found)} questions are split into {counts}: choose another split, or give questions about at least "
+        f"its {number} questions are split into {counts}: choose another split, or give questions about at least "
         f"{len(SPLITS)} pictures (or groups)"
     )
 
@@ -307,43 +305,59 @@ def load_asked(specs: Sequence[str]) -> dict[str, list[Question]]:
     return found
 
 
-def _load(
-    source: Source,
-    split: Split | Literal["all"],
-    cache: Path,
-    seed: int,
-    skip_bad: SkipBad | None,
-    *,
-    need_images: bool,
-) -> list[Question]:
-    shares = _shares(source, split, cache, seed, skip_bad, need_images=need_images)
-    questions = [question for share in shares for question in at_most(share, source.count, seed=seed)]
-    return (
-        [replace(question, weight=source.weight) for question in questions]
-        if source.weight != 1
-        else questions
-    )
+def _taken(questions: Sequence[Question], source: Source, seed: int) -> list[Question]:
+    """As many of a split's questions as the source counts, with its weight."""
+    few = at_most(questions, source.count, seed=seed)
+    return few if source.weight == 1 else [replace(question, weight=source.weight) for question in few]
 
 
 def _shares(
-    source: Source,
+    sources: Sequence[Source],
     split: Split | Literal["all"],
     cache: Path,
     seed: int,
     skip_bad: SkipBad | None,
     *,
     need_images: bool,
-) -> list[list[Question]]:
-    """The questions of a split, or of each where all are wanted: as they stand in the files if none is left out."""
+) -> Sequence[Mapping[Any, list[Question]]]:
+    """What each source has by split; undivided, as it stands in the files, where all is wanted and none left out."""
+    if split == "all" and all(source.count is None for source in sources):
+        return [
+            _load_world(source, cache, SPLITS)
+            if source.name == TOYWORLD
+            else {"all": _load_files(source, cache, skip_bad, need_images=need_images)}
+            for source in sources
+        ]
     wanted = SPLITS if split == "all" else (split,)
-    if source.name == TOYWORLD:
-        root = toyworld.write(source.path or cache / TOYWORLD)
-        return [toyworld.load(root, name) for name in wanted]
-    everything = _load_files(source, cache, skip_bad, need_images=need_images)
-    if split == "all" and source.count is None:
-        return [everything]
-    divided = divide(everything, seed=seed)
-    return [divided[name] for name in wanted]
+    return _divided(sources, wanted, cache, seed, skip_bad, need_images=need_images)
+
+
+def _divided(
+    sources: Sequence[Source],
+    wanted: Sequence[Split],
+    cache: Path,
+    seed: int,
+    skip_bad: SkipBad | None,
+    *,
+    need_images: bool,
+) -> list[dict[Split, list[Question]]]:
+    """Every source by split, no picture in two of them; of the embedded world alone only those that are wanted."""
+    files = [
+        _load_files(source, cache, skip_bad, need_images=need_images)
+        for source in sources
+        if source.name != TOYWORLD
+    ]
+    names = SPLITS if files else wanted
+    worlds = [_load_world(source, cache, names) for source in sources if source.name == TOYWORLD]
+    divided = iter(divide_together(files, seed=seed, fixed=worlds) if files else ())
+    drawn = iter(worlds)
+    return [next(drawn if source.name == TOYWORLD else divided) for source in sources]
+
+
+def _load_world(source: Source, cache: Path, splits: Sequence[Split]) -> dict[Split, list[Question]]:
+    """Splits of the embedded world, which is drawn where it is not there."""
+    root = toyworld.write(source.path or cache / TOYWORLD)
+    return {split: toyworld.load(root, split) for split in splits}
 
 
 def _load_files(
@@ -365,7 +379,7 @@ def _load_files(
         load = load_own if source.name == OWN else BENCHMARKS[source.name].load
         questions = load(source.path, how)
     if need_images and (source.name == PHOTOS or {*OPTIONS} <= {*_allowed(source.name)}):
-        _warn_of_turned({question.image for question in questions if question.image is not None})
+        _warn_of_turned(pictures_of(questions))
     return questions
 
 

@@ -3,12 +3,15 @@
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Literal, get_args
 
-from hipp_prune.errors import InputError
-from hipp_prune.questions.question import Question
+from hipp_prune.errors import InputError, QuestionError
+from hipp_prune.questions.groups import connected
+from hipp_prune.questions.question import Question, group_of
 
 Split = Literal["calibration", "search", "validation", "recovery", "test"]
 """calibration: sensitivity and importance; search: rewards; validation: held out while searching;
@@ -36,6 +39,10 @@ def assign(
 ) -> dict[Split, list[Question]]:
     """Every question in exactly one split, all of one group in the same; order is kept within a split.
 
+    Questions that share a picture are of one group, directly or through others, however many pictures they have and
+    whatever groups they name: that group's split is drawn from one of its pictures or names, and may be another where
+    fewer of its questions are loaded.
+
     A group's split is a hash of ``seed`` and the group alone, so it depends neither on the order nor on
     which other questions are loaded: half a benchmark splits as it does within the whole.
 
@@ -48,11 +55,9 @@ def assign(
         InputError: ``fractions`` lacks a split, has a negative share, or does not sum to one.
     """
     _check_fractions(fractions)
-    digests: dict[Path, str] = {}
-    assigned: dict[Split, list[Question]] = {split: [] for split in SPLITS}
-    for question in questions:
-        assigned[_draw(seed, _key(question, digests), fractions)].append(question)
-    return assigned
+    questions = list(questions)
+    keys = _keys(questions)
+    return _dealt(questions, keys, {key: _draw(seed, key, fractions) for key in keys})
 
 
 def divide(questions: Iterable[Question], *, seed: int = 0) -> dict[Split, list[Question]]:
@@ -60,20 +65,39 @@ def divide(questions: Iterable[Question], *, seed: int = 0) -> dict[Split, list[
 
     A split that the draw left empty takes one group of the split that has most, always the same one.
     """
-    assigned = assign(questions, seed=seed)
-    digests: dict[Path, str] = {}
-    groups = {split: {_key(question, digests) for question in members} for split, members in assigned.items()}
-    for empty in SPLITS:
-        fullest = max(SPLITS, key=lambda split: len(groups[split]))
-        if assigned[empty] or len(groups[fullest]) < 2:
-            continue
-        moved = min(groups[fullest], key=lambda key: hashlib.sha256(f"{seed}\n{key}".encode()).digest())
-        groups[fullest].remove(moved)
-        groups[empty].add(moved)
-        members = assigned[fullest]
-        assigned[empty] = [question for question in members if _key(question, digests) == moved]
-        assigned[fullest] = [question for question in members if _key(question, digests) != moved]
-    return assigned
+    (divided,) = divide_together([list(questions)], seed=seed)
+    return divided
+
+
+def divide_together(
+    sources: Sequence[Sequence[Question]],
+    *,
+    seed: int = 0,
+    fixed: Iterable[Mapping[Split, Sequence[Question]]] = (),
+) -> list[dict[Split, list[Question]]]:
+    """As :func:`divide`, each source for itself, but no picture is in one split here and in another one there.
+
+    A split that the draw left empty takes a group only where no source loses the last one of a split by it.
+
+    Args:
+        sources: the questions of each.
+        seed: of the draw.
+        fixed: questions whose split is given: others about their pictures go with them.
+
+    Raises:
+        QuestionError: a group of a source shows pictures whose given splits are two.
+    """
+    given = [(split, each) for splits in fixed for split, members in splits.items() for each in members]
+    everything = [question for questions in sources for question in questions]
+    keys = _keys([*everything, *(question for _, question in given)])
+    kept = _fixed(keys, everything, [split for split, _ in given])
+    drawn = {key: kept.get(key) or _draw(seed, key, FRACTIONS) for key in keys}
+    ends = accumulate(map(len, sources), initial=0)
+    own = [keys[start:end] for start, end in pairwise(ends)]
+    groups = [set(each) for each in own]
+    for each in groups:
+        _fill(each, groups, drawn, kept, seed)
+    return [_dealt(questions, each, drawn) for questions, each in zip(sources, own, strict=True)]
 
 
 def at_most(questions: Sequence[Question], count: int | None, *, seed: int = 0) -> list[Question]:
@@ -101,11 +125,100 @@ def _check_fractions(fractions: Mapping[Split, float]) -> None:
         )
 
 
-def _key(question: Question, digests: dict[Path, str]) -> str:
-    """What the split is drawn from: equal for equal groups, and for groups that are the same picture."""
-    image = question.image
-    if image is None or question.group != str(image):
-        return "text:" + " ".join(question.group.split()).casefold()
+def _keys(questions: Sequence[Question]) -> list[str]:
+    """What the split of each is drawn from: the least of all names that its group has, over shared pictures."""
+    digests: dict[Path, str] = {}
+    names = [_names(question, digests) for question in questions]
+    firsts = connected(
+        {*own, *(_digest(image, digests) for image in question.images)}
+        for own, question in zip(names, questions, strict=True)
+    )
+    keys: dict[int, str] = {}
+    for first, own in zip(firsts, names, strict=True):
+        keys[first] = min(*own, keys.get(first, own[0]))
+    return [keys[first] for first in firsts]
+
+
+def _fixed(keys: Sequence[str], questions: Sequence[Question], splits: Sequence[Split]) -> dict[str, Split]:
+    """The given splits by key.
+
+    Args:
+        keys: of the questions, and behind them of those whose split is given.
+        questions: whose split is not given.
+        splits: the given ones.
+
+    Raises:
+        QuestionError: a question would have to be in two.
+    """
+    given: dict[str, Split] = {}
+    several = set()
+    for key, split in zip(keys[len(questions) :], splits, strict=True):
+        if given.setdefault(key, split) != split:
+            several.add(key)
+    for key, question in zip(keys, questions, strict=False):
+        if key in several:
+            raise QuestionError(
+                f"question {question.id}: expected pictures of one split of the embedded world, found some of two, "
+                "here or through questions of its group; leave one of them out"
+            )
+    return given
+
+
+def _fill(
+    own: Set[str], sources: Sequence[Set[str]], drawn: dict[str, Split], kept: Collection[str], seed: int
+) -> None:
+    """Moves groups into the splits of a source that the draw left empty, as far as there are any to spare.
+
+    Args:
+        own: the keys of its groups.
+        sources: those of every source.
+        drawn: the split of every key.
+        kept: keys whose split is given.
+        seed: of the draw.
+    """
+    for empty in SPLITS:
+        held = Counter(drawn[key] for key in own)
+        if held[empty]:
+            continue
+        counts = [Counter(drawn[key] for key in groups) for groups in sources]
+        spare = [
+            key
+            for key in own - {*kept}
+            if held[drawn[key]] > 1
+            and all(
+                count[drawn[key]] > 1 or not count[empty]
+                for groups, count in zip(sources, counts, strict=True)
+                if key in groups
+            )
+        ]
+        if spare:
+            fullest = max(
+                (drawn[key] for key in spare), key=lambda split: (held[split], -SPLITS.index(split))
+            )
+            most = (key for key in spare if drawn[key] == fullest)
+            moved = min(most, key=lambda key: hashlib.sha256(f"{seed}\n{key}".encode()).digest())
+            drawn[moved] = empty
+
+
+def _dealt(
+    questions: Sequence[Question], keys: Sequence[str], drawn: Mapping[str, Split]
+) -> dict[Split, list[Question]]:
+    """The questions by the split of their key."""
+    dealt: dict[Split, list[Question]] = {split: [] for split in SPLITS}
+    for key, question in zip(keys, questions, strict=True):
+        dealt[drawn[key]].append(question)
+    return dealt
+
+
+def _names(question: Question, digests: dict[Path, str]) -> list[str]:
+    """Names of a question's group: its own, or one a picture, equal for equal pictures."""
+    if not question.images or question.group != group_of(question.images, ""):
+        return ["text:" + " ".join(question.group.split()).casefold()]
+    return [_digest(image, digests) for image in question.images]
+
+
+def _digest(image: Path, digests: dict[Path, str]) -> str:
+    """What tells a picture from others: its bytes, or where it cannot be read its path."""
     if image not in digests:
         try:
             digests[image] = "bytes:" + hashlib.sha256(image.read_bytes()).hexdigest()

@@ -8,7 +8,7 @@ from typing import Any
 from hipp_prune.questions.benchmark import ROLES
 from hipp_prune.questions.benchmarks import asked, asked_at_last
 from hipp_prune.questions.intervals import expected_half_width
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, pictures_of
 
 WIDE = 0.05
 """Half an interval beyond which a warning is due."""
@@ -96,7 +96,7 @@ def _count(split: str, benchmark: str, questions: Sequence[Question]) -> Counted
         split=split,
         benchmark=benchmark,
         questions=len(questions),
-        pictures=len({question.image for question in questions} - {None}),
+        pictures=len(pictures_of(questions)),
         answers=tuple(answers.most_common()),
         half_width=expected_half_width(worth, len({question.group for question in questions})),
     )

@@ -12,7 +12,7 @@ from hipp_prune.evaluation.features import IMAGE_MEMORY, encode_image_files
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, ImageFeatures
 from hipp_prune.questions.images import read_image
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, pictures_of
 
 Show = Callable[[Sequence[Path]], Mapping[Path, ImageFeatures]]
 """Features of the pictures at these paths, as training needs them."""
@@ -65,7 +65,7 @@ def projected_pictures(
         memory: bytes of the projector's inputs that are kept.
         progress: told (pictures encoded, pictures in all).
     """
-    paths = list(dict.fromkeys(question.image for question in questions if question.image is not None))
+    paths = pictures_of(questions)
     kept: dict[Path, tuple[Tensor, ImageFeatures]] = {}
     for done, path in enumerate(paths, start=1):
         if memory <= 0:

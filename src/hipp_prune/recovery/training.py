@@ -16,7 +16,7 @@ from hipp_prune.evaluation.evaluator import answer_table, gather_answers
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.minibatches import Minibatches
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, group_of, pictures_of
 from hipp_prune.recovery.loss import AnswerLogits, recovery_loss
 from hipp_prune.recovery.parts import Parts
 from hipp_prune.recovery.pictures import Show
@@ -36,7 +36,7 @@ class Student:
 
     def logits(self, questions: Sequence[Question], *, packed: bool = True) -> Tensor:
         """Logits at the answer position, float32 [B, V]; questions about one picture share a sequence."""
-        features = self.show(list(dict.fromkeys(q.image for q in questions if q.image is not None)))
+        features = self.show(pictures_of(questions))
         encode = self.adapter.pack if packed else self.adapter.encode
         batch, images = encode(questions, features)
         return self.adapter.answer_logits(batch, images)
@@ -130,7 +130,7 @@ def follow_loss(
         config: weights of the loss's terms, and questions a pass.
         teacher: the dense model, to distil from; None for no distillation.
     """
-    by_picture = sorted(questions, key=lambda question: str(question.image))
+    by_picture = sorted(questions, key=lambda question: (not question.images, group_of(question.images, "")))
     starts = range(0, len(by_picture), config.pass_size)
     passes = [by_picture[start : start + config.pass_size] for start in starts]
     with torch.set_grad_enabled(len(passes) == 1):

@@ -83,7 +83,7 @@ def example_html(example: Example) -> str:
     return (
         f'<article class="card {example.change}"><header><b>{_HEADLINES[example.change]}</b>'
         f"<span>{name} · {escape(example.dense.id)}</span></header>"
-        f'{_picture(example.dense.image)}<p class="prompt">{_prompt(example.dense)}</p>'
+        f'{_pictures(example.dense.images)}<p class="prompt">{_prompt(example.dense)}</p>'
         f"<p>Right answer: <b>{escape(example.dense.gold)}</b></p>"
         "<table><thead><tr><th>model</th><th>answer</th><th>margin</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></article>"
@@ -147,9 +147,13 @@ def _prompt(asked: Answer) -> str:
     return escape(text)
 
 
-def _picture(image: str | None) -> str:
-    if image is None:
+def _pictures(images: Sequence[str]) -> str:
+    if not images:
         return '<div class="picture none">no picture belongs to this question</div>'
+    return "".join(map(_picture, images))
+
+
+def _picture(image: str) -> str:
     try:
         return f'<img class="picture" alt="the picture the question is about" src="{thumbnail(Path(image))}">'
     except ImageError as error:

@@ -11,7 +11,7 @@ from hipp_prune.plans.footprint import Footprint
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.search.settings import SearchSettings
-from hipp_prune.stages.loading import cache_folder, check_model
+from hipp_prune.stages.loading import cache_folder, check_model, refuse_several
 from hipp_prune.stages.outlook import Outlook, outlook
 from hipp_prune.stages.settings import AskSettings, CalibrateSettings, EvaluateSettings
 from hipp_prune.stages.split_questions import tried
@@ -85,6 +85,7 @@ def _check_questions(wish: Wish, cache: Path) -> None:
     left_out = SkipBad() if wish.settings.skip_bad else None
     asked = load_questions(wish.asked, "search", cache=cache, seed=wish.settings.seed, skip_bad=left_out)
     check_asked(wish, asked)
+    refuse_several(wish.model, asked, wish.loading)
 
 
 def _sized(settings: _Settings, wish: Wish) -> _Settings:

@@ -15,6 +15,7 @@ from hipp_prune.models.capabilities import refuse_incapable
 from hipp_prune.models.family import CAPABILITIES
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.questions.minibatches import calibration_sample
+from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.stages.labelling import labelled
 from hipp_prune.stages.loading import (
@@ -24,6 +25,7 @@ from hipp_prune.stages.loading import (
     cache_folder,
     draw_questions,
     load,
+    refuse_several,
     source_folder,
     writing,
 )
@@ -84,6 +86,10 @@ def baseline(
         check_output(source, out, force=force)
         if method in CAPABILITIES and not load_baseline(method).only_neurons(settings):
             refuse_incapable(source, method, trust_remote_code=loading.trust_remote_code)
+        seed, asked = settings.seed, list[Question]()
+        if calibrated is None:
+            asked = draw_questions(questions, "calibration", cache=cache, seed=seed, skip_bad=skip_bad)
+            refuse_several(model, asked, loading)
         adapter = load(model, loading)
         if load_baseline(method).only_neurons(settings):
             fraction = mlp_fraction(adapter.shape, sparsity, settings)
@@ -92,8 +98,7 @@ def baseline(
             calibration = calibrated.calibration(adapter)
             sample = calibrated.sample(calibration, skip_bad=skip_bad)
         else:
-            seed = settings.seed
-            asked = draw_questions(questions, "calibration", cache=cache, seed=seed, skip_bad=skip_bad)
+            refuse_several(adapter, asked)
             sample = calibration_sample(labelled(adapter, asked), count, seed=seed)
             calibration = measure(adapter, sample, batch_size=settings.batch_size, progress=progress)
         setting = Setting(

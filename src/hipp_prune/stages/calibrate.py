@@ -39,6 +39,8 @@ from hipp_prune.stages.loading import (
     load,
     meet,
     name_of_model,
+    read_ahead,
+    refuse_several,
     source_names,
     writing,
 )
@@ -94,8 +96,12 @@ def calibrate(
         sources = () if given_questions(questions) else source_names(questions)
         early = not any(map(is_drawn, sources))
         if sources and early:  # what can be counted without drawing a picture
-            _survey(sources, run, seed, surveyed, skip_bad)
+            ahead = _survey(sources, run, seed, surveyed, skip_bad)
+        else:
+            ahead = read_ahead(questions, run.cache, skip_bad)
+        refuse_several(model, ahead, loading)
         adapter = load(model, loading)
+        refuse_several(adapter, ahead)
         if distributed.is_first():
             try_model(adapter, model)
             footprint = _footprint(model, loading)
@@ -186,13 +192,14 @@ def _survey(
     seed: int,
     surveyed: Callable[[Survey], None] | None,
     skip_bad: SkipBad | None,
-) -> None:
-    """Counts the questions of every split, which all must have some."""
+) -> list[Question]:
+    """Counts the questions of every split, which all must have some, and returns them all."""
     splits = load_splits(
         questions, cache=run.cache, seed=seed, skip_bad=None if skip_bad is None else SkipBad()
     )
     if surveyed is not None:
         surveyed(survey(splits))
+    return [question for members in splits.values() for question in members]
 
 
 def calibrate_model(

@@ -32,6 +32,7 @@ from hipp_prune.stages.loading import (
     load,
     name_of_model,
     read_labels,
+    refuse_several,
     source_names,
 )
 from hipp_prune.stages.prune import checkpoint_plan
@@ -76,6 +77,7 @@ def evaluate(
     with cache_folder(cache) as folder:
         split, seed = settings.split, settings.seed
         asked = draw_questions(questions, split, cache=folder, seed=seed, skip_bad=skip_bad)
+        refuse_several(model, asked, loading)
         asked = _labelled(asked, directory, dense, loading)
         asked = limit_questions(asked, settings.limit, seed=seed)
         if surveyed is not None:

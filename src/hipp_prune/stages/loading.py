@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -27,18 +27,20 @@ from hipp_prune.files.replacing import is_alive
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.capabilities import refuse_incapable
 from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow_precision, useful_threads
 from hipp_prune.models.loading import local_folder, parse_dtype
 from hipp_prune.models.refusals import refuse_early
 from hipp_prune.models.uneven import is_elastic_plan
 from hipp_prune.questions.benchmark import Loading
 from hipp_prune.questions.fingerprint import fingerprint_questions
+from hipp_prune.questions.groups import merge_groups
 from hipp_prune.questions.images import check_images
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.own.memory import load_rows
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.sources import is_drawn, load_questions
 from hipp_prune.questions.splits import Split, divide
 from hipp_prune.stages.settings import LoadSettings
 
@@ -164,7 +166,7 @@ def draw_questions(
             f"expected questions in split {split}, found none: the {len(given)} given are split into {counts}; give "
             "more questions, about more pictures"
         )
-    return check_images(shares[split], skip_bad)
+    return merge_groups(check_images(shares[split], skip_bad))
 
 
 def given_questions(questions: Questions) -> QuestionsInMemory:
@@ -187,12 +189,32 @@ def given_questions(questions: Questions) -> QuestionsInMemory:
     )
 
 
-def _loaded(given: QuestionsInMemory, cache: Path, skip_bad: SkipBad | None) -> list[Question]:
+def _loaded(
+    given: QuestionsInMemory, cache: Path, skip_bad: SkipBad | None, *, need_images: bool = True
+) -> list[Question]:
     """Questions as they are, and what rows ask."""
     rows = [each for each in given if not isinstance(each, Question)]
     if rows:
-        return load_rows(rows, Loading(options={}, skip_bad=skip_bad, cache=cache))
+        return load_rows(rows, Loading(options={}, skip_bad=skip_bad, cache=cache, need_images=need_images))
     return [each for each in given if isinstance(each, Question)]
+
+
+def read_ahead(questions: Questions, cache: Path, skip_bad: SkipBad | None = None) -> list[Question]:
+    """What is asked in any split, as far as that is known before a picture is drawn or opened.
+
+    Args:
+        questions: sources, or questions.
+        cache: where pictures are going to be.
+        skip_bad: bad questions are left out, and counted later; None makes them errors.
+
+    Raises:
+        QuestionError: a source or row that cannot be read.
+    """
+    skip_bad = None if skip_bad is None else SkipBad()
+    if given := given_questions(questions):
+        return _loaded(given, cache, skip_bad, need_images=False)
+    files = [source for source in source_names(questions) if not is_drawn(source)]
+    return load_questions(files, "all", cache=cache, skip_bad=skip_bad, need_images=False)
 
 
 def source_names(questions: Questions) -> tuple[str, ...]:
@@ -200,6 +222,23 @@ def source_names(questions: Questions) -> tuple[str, ...]:
     if given := given_questions(questions):
         return (f"{len(given)}{IN_MEMORY}",)
     return tuple(each for each in questions if isinstance(each, str))
+
+
+def refuse_several(
+    model: Model, questions: Iterable[Question], loading: LoadSettings = LoadSettings()
+) -> None:
+    """Refuses questions about several pictures where the model's family takes one, before a weight is read.
+
+    Raises:
+        UnsupportedModelError: with the family's reason, or of a model in memory with the numbers.
+    """
+    most = max(questions, key=lambda question: len(question.images), default=None)
+    if most is None or len(most.images) < 2:
+        return
+    if isinstance(model, Adapter):
+        model.check_number(most)
+    else:
+        refuse_incapable(model, "several pictures", trust_remote_code=loading.trust_remote_code)
 
 
 def check_model(

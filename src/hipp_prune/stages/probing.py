@@ -16,7 +16,7 @@ from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.minibatches import draw_minibatch
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, group_of, pictures_of
 from hipp_prune.stages.rates import Machine, Rates
 
 _PRODUCT = 2048
@@ -91,9 +91,9 @@ def measured_rates(
         machine: its speeds.
         pass_seconds: that the products of a question of a minibatch take, as computed.
     """
-    few = sorted(calibration, key=lambda question: str(question.image))[:_BATCH]
+    few = sorted(calibration, key=lambda each: (not each.images, group_of(each.images, "")))[:_BATCH]
     picture = _picture_seconds(adapter, few)
-    pictures = len({question.image for question in few} - {None})
+    pictures = len(pictures_of(few))
     observed = fastest(lambda: observe(adapter, few, batch_size=_BATCH)) - pictures * picture
     searched = _searched(adapter, search, per_image)
     one, two = (fastest(lambda n=number: score_taylor(adapter, few[:n])) for number in (1, 2))  # type: ignore[misc]
@@ -114,7 +114,7 @@ def measured_rates(
 
 
 def _picture_seconds(adapter: Adapter, questions: Sequence[Question]) -> float:
-    paths = list(dict.fromkeys(each.image for each in questions if each.image is not None))[:_PICTURES]
+    paths = pictures_of(questions)[:_PICTURES]
     if not paths:
         return 0.0
     with torch.inference_mode():
@@ -140,9 +140,9 @@ def _timed(adapter: Adapter, questions: Sequence[Question]) -> float:
 
 def _evaluated(adapter: Adapter, questions: Sequence[Question]) -> float:
     """Seconds of a question of ``evaluate``: some pictures, each with all of its questions."""
-    by_picture: dict[Path | str, list[Question]] = {}
+    by_picture: dict[tuple[Path, ...] | str, list[Question]] = {}
     for question in questions:
-        by_picture.setdefault(question.image or question.id, []).append(question)
+        by_picture.setdefault(question.images or question.id, []).append(question)
     chosen: list[Question] = []
     step = max(1, len(by_picture) * _MINIBATCH // max(1, len(questions)) // 4)
     for about in list(by_picture.values())[::step]:

@@ -157,17 +157,18 @@ class _Interview:
 
 
 def _rows(adapter: Adapter, questions: Sequence[Question]) -> list[dict[str, Tensor]]:
-    """Inputs of the stock forward, one question each: those with pictures, where there are any."""
-    pictured = [question for question in questions if question.image is not None]
+    """Inputs of the stock forward, one question each: those about one picture, where there are any."""
+    pictured = [question for question in questions if len(question.images) == 1]
     return [_row(adapter, question) for question in pictured or questions]
 
 
 def _row(adapter: Adapter, question: Question) -> dict[str, Tensor]:
-    if question.image is None:
+    if not question.images:
         batch, _ = adapter.encode([question], {})
         return {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **batch.extras}
-    picture = read_image(question.image)
-    features = {question.image: adapter.encode_images([picture])[0]}
+    (path,) = question.images
+    picture = read_image(path)
+    features = {path: adapter.encode_images([picture])[0]}
     batch, _ = adapter.encode([question], features)
     inputs: dict[str, Any] = own_inputs(adapter, batch, picture)
     row = {name: torch.as_tensor(value) for name, value in inputs.items()}

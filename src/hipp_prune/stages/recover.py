@@ -20,6 +20,7 @@ from hipp_prune.stages.loading import (
     draw_questions,
     load,
     name_of_model,
+    refuse_several,
     source_folder,
     source_names,
     writing,
@@ -81,6 +82,7 @@ def recover(
         check_output(checkpoint, out, force=force)
         asked = draw_questions(questions, "recovery", cache=folder, seed=settings.seed, skip_bad=skip_bad)
         refuse_open(asked)
+        refuse_several(model, asked, loading)
         return recover_on(
             asked,
             checkpoint,

@@ -11,7 +11,7 @@ from hipp_prune.evaluation.scorecard import limit_questions
 from hipp_prune.models.described import picture_tokens, prompt_tokens
 from hipp_prune.questions.benchmarks import asked as asked_benchmarks
 from hipp_prune.questions.minibatches import calibration_sample
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, pictures_of
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.splits import Split
 from hipp_prune.stages.probing import clocked
@@ -94,7 +94,7 @@ class SplitQuestions:
                 questions, pictures = self._count, min(self._count, pictures)
             return Amount(questions=questions, pictures=pictures)
         chosen = self.questions[name]
-        return Amount(questions=len(chosen), pictures=len({each.image for each in chosen} - {None}))
+        return Amount(questions=len(chosen), pictures=len(pictures_of(chosen)))
 
     def reading(self, *names: str) -> float:
         """Seconds that reading splits took."""
@@ -108,7 +108,7 @@ class SplitQuestions:
     def lengths(self, folder: Path) -> Lengths:
         """Tokens of a typical question."""
         some = [question for questions in self.questions.values() for question in questions[:32]]
-        paths = [question.image for question in some if question.image is not None]
+        paths = [path for question in some for path in question.images]
         prompts = [question.prompt for question in some] or ["Is there a dog in the image?"]
         size = _SIZE
         if paths:

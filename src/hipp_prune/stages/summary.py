@@ -54,12 +54,12 @@ def _ask(pipeline: Pipeline, out: Path, dense: Scorecard, pruned: Scorecard) -> 
     A yes/no question that they answer differently is asked again, if there is one; or else another.
     """
     pairs = zip(dense.answers, pruned.answers, strict=True)
-    shown = [(before, after) for before, after in pairs if after.image is not None]
+    shown = [(before, after) for before, after in pairs if len(after.images) == 1]
     if not shown:
         return []
     _, after = min(shown, key=lambda pair: (not _is_yes_no(pair[1]), pair[0].given == pair[1].given))
     asked = after.prompt.splitlines()[0] if _is_yes_no(after) else "What do you see?"
-    words = ["ask", str(out), asked, "--dense", pipeline.model, "--image", str(after.image)]
+    words = ["ask", str(out), asked, "--dense", pipeline.model, "--image", after.images[0]]
     return [_command(pipeline, words)]
 
 

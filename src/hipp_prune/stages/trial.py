@@ -165,7 +165,7 @@ def _compare_with_stock(
 def _processed(adapter: Adapter, model: Model, prompt: str, picture: Image.Image) -> dict[str, Any]:
     """What transformers' own processor makes of a question."""
     stock = _stock_processor(adapter, model)
-    text = adapter.processor.render(prompt, with_image=True)
+    text = adapter.processor.render(prompt, images=1)
     special = not adapter.processor.begins_with_bos(text)
     return processed_inputs(stock, text, picture, special_tokens=special)
 

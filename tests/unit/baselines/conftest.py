@@ -23,7 +23,7 @@ def ask(folder: Path) -> list[Question]:
     )
     return [
         Question(
-            benchmark="pope", id=f"random/{index}", prompt=prompt, image=(folder / "picture.png", None)[index % 2],
+            benchmark="pope", id=f"random/{index}", prompt=prompt, images=((folder / "picture.png",), ())[index % 2],
             answers=("Yes", "No"), gold=index % 2, subset="random", group=str(index),
         )
         for index, prompt in enumerate(prompts)

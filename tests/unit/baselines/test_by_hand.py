@@ -159,7 +159,7 @@ class TestLlmPruner:
         assert not torch.allclose(with_rest, neuron_scores(adapter, questions[:1], "param_first")[2])
 
     def test_the_loss_is_that_of_the_stock_model(self, setting: Setting) -> None:
-        question = next(question for question in setting.questions if question.image is None)
+        question = next(question for question in setting.questions if not question.images)
         adapter = setting.adapter
         assert llm_pruner.prompt_loss(adapter, question).item() == pytest.approx(
             stock_loss(setting, question), rel=1e-5

@@ -9,7 +9,7 @@ from torch import Tensor
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
 from hipp_prune.questions.images import read_image
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, pictures_of
 from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl
 
 
@@ -20,7 +20,7 @@ class Family:
     """Seven: three about one image, two about another of another shape, two without."""
 
     def encode(self, questions: Sequence[Question]) -> tuple[Batch, list[ImageFeatures]]:
-        paths = dict.fromkeys(q.image for q in questions if q.image is not None)
+        paths = pictures_of(questions)
         with torch.no_grad():
             features = self.adapter.encode_images([read_image(path) for path in paths])
         return self.adapter.encode(questions, dict(zip(paths, features, strict=True)))
@@ -44,7 +44,8 @@ def _questions(folder: Path) -> tuple[Question, ...]:
     ]
     return tuple(
         Question(
-            benchmark="pope", id=f"random/{index}", prompt=prompt, image=image, answers=("Yes", "No"),
+            benchmark="pope", id=f"random/{index}", prompt=prompt, images=(image,) if image else (), answers=("Yes",
+            "No"),
             gold=index % 2, subset="random", group=str(image or index),
         )
         for index, (image, prompt) in enumerate(prompts)

@@ -39,7 +39,7 @@ def gather(family, *, weights=None, batch_size=3, questions=None, held_out=()) -
 
 def inputs_of(family, block: int) -> tuple[Tensor, Tensor]:
     """All inputs of a block's down projection, image and text tokens."""
-    batch, images = family.encode(sorted(family.questions, key=lambda question: str(question.image or "")))
+    batch, images = family.encode(sorted(family.questions, key=lambda question: str(question.images)))
     seen: list[Tensor] = []
     handle = family.adapter.blocks[block].down.register_forward_pre_hook(
         lambda _, a: seen.append(a[0].detach())
@@ -179,7 +179,7 @@ def test_the_same_questions_are_held_out_wherever_their_pictures_lie() -> None:
     def asked(folder: str) -> list[Question]:
         return [
             Question(
-                benchmark="pope", id=str(index), prompt="?", image=None, answers=("Yes", "No"), gold=0,
+                benchmark="pope", id=str(index), prompt="?", images=(), answers=("Yes", "No"), gold=0,
                 subset="random", group=f"{folder}/{index // 2}.png",
             )
             for index in range(40)

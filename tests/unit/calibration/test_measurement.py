@@ -108,7 +108,7 @@ def test_no_question_is_an_error(llava):
 
 
 def test_a_missing_image_is_an_error_that_names_it(llava, tmp_path):
-    question = replace(llava.questions[0], image=tmp_path / "gone.png")
+    question = replace(llava.questions[0], images=(tmp_path / "gone.png",))
     with pytest.raises(ImageError, match=r"gone\.png"):
         calibrate(llava.adapter, [question])
 

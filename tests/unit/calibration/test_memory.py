@@ -28,7 +28,8 @@ sums._DOUBLE = compensation._EXACT_WIDTH = 0  # Gram matrices in float32, as tho
 folder, picture = map(Path, sys.argv[1:])
 adapter = load_model(folder)
 questions = [
-    Question(benchmark="pope", id=str(index), prompt=f"Is there a red cup in the image number {index}?", image=picture,
+    Question(benchmark="pope", id=str(index), prompt=f"Is there a red cup in the image number {index}?",
+        images=(picture,),
              answers=("Yes", "No"), gold=index % 2, subset="random", group=str(index))
     for index in range(16)
 ]

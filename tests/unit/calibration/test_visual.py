@@ -178,7 +178,7 @@ def test_counted_tokens_are_text_behind_the_last_image():
 
 
 def test_text_only_batches_count_nothing(family):
-    batch, images = family.encode([q for q in family.questions if q.image is None])
+    batch, images = family.encode([q for q in family.questions if not q.images])
     measured = _measure(family.adapter, batch, images)
     assert measured.count == 0
     assert not measured.total.any()

@@ -21,7 +21,7 @@ def stock_inputs(adapter: Adapter) -> dict[str, Tensor]:
     """A question with a picture as the stock forward takes it: token ids and pixels."""
     picture = Path("picture")
     question = Question(
-        benchmark="pope", id="1", prompt="Is there a red cup in the image?", image=picture,
+        benchmark="pope", id="1", prompt="Is there a red cup in the image?", images=(picture,),
         answers=("Yes", "No"), gold=0, subset="random", group="1",
     )  # fmt: skip
     features = adapter.encode_images([tiny_image()])[0]

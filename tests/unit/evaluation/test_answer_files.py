@@ -21,14 +21,14 @@ LETTERS = ("A", "C", "B", "nonsense")
 def yes_no(number: int) -> Question:
     return Question(
         benchmark="pope", id=f"random/{number}", prompt=f"Is there a cup {number} in the image?{pope.INSTRUCTION}",
-        image=None, answers=("Yes", "No"), gold=0, subset="random", group=str(number),
+        images=(), answers=("Yes", "No"), gold=0, subset="random", group=str(number),
     )  # fmt: skip
 
 
 def choice(number: int) -> Question:
     return Question(
         benchmark="scienceqa", id=str(number), prompt=f"Which {number}?\nA. fox\nB. oak{scienceqa.INSTRUCTION}",
-        image=None, answers=("A", "B"), gold=0, subset="natural science", group=str(number),
+        images=(), answers=("A", "B"), gold=0, subset="natural science", group=str(number),
     )  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def scienceqa_img(questions: list[Question]) -> list[dict[str, Any]]:
 
 def test_samples_of_scienceqa_img_are_answers_to_the_pictured_questions(tmp_path: Path) -> None:
     exam = [
-        replace(question, image=Path(f"{question.id}.png") if question.id in ("8", "10") else None)
+        replace(question, images=(Path(f"{question.id}.png"),) if question.id in ("8", "10") else ())
         for question in EXAM
     ]
     pictured = [exam[1], exam[3]]

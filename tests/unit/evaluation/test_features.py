@@ -124,6 +124,6 @@ def test_a_full_disk_is_one_sentence(adapter, questions, tmp_path):
 
 @pytest.mark.parametrize("folder", [None, "cache"])
 def test_a_missing_picture_is_named(adapter, questions, tmp_path, folder):
-    gone = [*questions, replace(questions[0], image=tmp_path / "gone.png")]
+    gone = [*questions, replace(questions[0], images=(tmp_path / "gone.png",))]
     with pytest.raises(ImageError, match=r"gone\.png"):
         encode_image_files(adapter, gone, folder=None if folder is None else tmp_path / folder, memory=0)

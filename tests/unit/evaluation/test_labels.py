@@ -113,7 +113,7 @@ def test_the_gold_answer_about_an_object_is_the_models_own(adapter: Adapter, que
     names = ("dog", "cat", "orange", "table", "car", "tree")
     asked = ask_objects(adapter, [*questions, questions[0]], objects=names, sure=0.0)
     assert len({question.id for question in asked}) == len(asked) > 0
-    assert {question.image for question in asked} == {question.image for question in questions}
+    assert {question.images for question in asked} == {question.images for question in questions}
     evaluator = Evaluator(adapter, asked)
     scores = evaluator.scores(evaluator.prepare())
     assert (log_margins(scores, evaluator.gold) >= 0).all()
@@ -129,7 +129,7 @@ def test_labels_are_stored_and_read_as_they_were(adapter: Adapter, questions: li
     other = replace(questions[0], id="q", answers=("Yes", "No"))
     complete = made.complete([other, questions[2]])
     assert complete[:2] == [other, made.answers[2]]
-    assert {question.image for question in complete[2:]} == {questions[2].image}
+    assert {question.images for question in complete[2:]} == {questions[2].images}
     assert json.loads(paths[0].read_text().splitlines()[0])["cut"] is True
 
 
@@ -142,7 +142,7 @@ def test_words_are_compared_whatever_their_capitals_and_full_stop():
         benchmark="agreement",
         id="q",
         prompt="?",
-        image=None,
+        images=(),
         answers=("A red  cup.",),
         gold=0,
         subset="all",

@@ -42,7 +42,8 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> list[Question]:
     ]
     made = [
         Question(
-            benchmark="scienceqa", id=str(number), prompt=prompt, image=image, answers=answers, gold=0,
+            benchmark="scienceqa", id=str(number), prompt=prompt, images=(image,) if image else (), answers=answers,
+            gold=0,
             subset="natural science", group=prompt,
         )
         for number, (prompt, image, answers) in enumerate(asked)

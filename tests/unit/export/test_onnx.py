@@ -102,7 +102,7 @@ def test_positions_of_the_example_are_the_stock_models(tmp_path: Path) -> None:
         picture = Path("picture")
         features = adapter.encode_images([tiny_image(size=size)])[0]
         batch, _ = adapter.encode([question(picture)], {picture: features})
-        ids = adapter.processor.token_ids(adapter.processor.render(question(picture).prompt, with_image=True))
+        ids = adapter.processor.token_ids(adapter.processor.render(question(picture).prompt, images=1))
         prompt = expand(ids, example.image_token, len(features.tokens))
         assert prompt.tolist() == batch.input_ids[0].tolist()
         found = example.positions(prompt, features.extras["image_grid_thw"].numpy())
@@ -111,7 +111,8 @@ def test_positions_of_the_example_are_the_stock_models(tmp_path: Path) -> None:
 
 def question(image: Path | None) -> Question:
     return Question(
-        benchmark="pope", id="1", prompt="Is there a red cup in the image?", image=image, answers=("Yes", "No"), gold=0,
+        benchmark="pope", id="1", prompt="Is there a red cup in the image?", images=(image,) if image else (),
+        answers=("Yes", "No"), gold=0,
         subset="random", group="1",
     )  # fmt: skip
 
@@ -129,7 +130,7 @@ def test_onnx_runtime_generates_what_torch_generates(
     features = {Path("picture"): found for found in adapter.encode_images(pictures)}
     batch, images = adapter.encode([question(image)], features)
     ids = adapter.processor.token_ids(
-        adapter.processor.render(question(image).prompt, with_image=size is not None)
+        adapter.processor.render(question(image).prompt, images=int(size is not None))
     )
     pixels = (
         {key: value.numpy() for key, value in adapter.processor.pixels(pictures).items()} if size else None

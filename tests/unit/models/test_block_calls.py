@@ -14,7 +14,7 @@ from tests.tolerance import assert_agree
 @torch.no_grad()
 def test_blocks_run_again_from_their_calls_alone(folders: dict[str, Path], family: str) -> None:
     adapter = load_model(folders[family])
-    batch, images = adapter.encode([probe("Is there a cup?", image=None)], {})
+    batch, images = adapter.encode([probe("Is there a cup?")], {})
     calls: list[BlockCall] = []
     entered: list[Tensor] = []
     left: list[Tensor] = []

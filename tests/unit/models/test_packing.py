@@ -9,7 +9,7 @@ from hipp_prune.models.packing import PackedBatch, lay_out, visible_tokens
 IMAGE = 9
 PROMPTS = ([1, 9, 9, 2, 3, 4], [5, 6], [1, 9, 9, 2, 7], [1, 9, 8, 8], [1, 9, 9, 2, 3], [5, 6, 7])
 """Three questions about image a, one about b, two without an image."""
-ABOUT = ("a", None, "a", "b", "a", None)
+ABOUT = ("a", "", "a", "b", "a", "")
 
 
 def padded(prompts):

@@ -19,7 +19,8 @@ from tests.tolerance import assert_agree
 
 def ask(prompt: str, image: Path | None = None) -> Question:
     return Question(
-        benchmark="pope", id="q7", prompt=prompt, image=image, answers=("Yes", "No"), gold=0, subset="random",
+        benchmark="pope", id="q7", prompt=prompt, images=(image,) if image else (), answers=("Yes", "No"), gold=0,
+        subset="random",
         group="g",
     )  # fmt: skip
 
@@ -59,17 +60,15 @@ def test_an_image_processor_for_torchvision_alone_says_what_to_install(tmp_path:
 
 def test_the_checkpoints_own_template_wins_wherever_it_is_stored(tmp_path: Path) -> None:
     folder = tiny_llava(tmp_path)
-    assert (
-        load_model(folder).processor.render("Is it?", with_image=True) == "USER: <image>\nIs it? ASSISTANT:"
-    )
+    assert load_model(folder).processor.render("Is it?", images=1) == "USER: <image>\nIs it? ASSISTANT:"
     (folder / "chat_template.jinja").unlink()
     own = LLAVA_TEMPLATE.replace("ASSISTANT:", "BOT:")
     (folder / "chat_template.json").write_text(json.dumps({"chat_template": own}))
-    assert load_model(folder).processor.render("Is it?", with_image=True) == "USER: <image>\nIs it? BOT:"
+    assert load_model(folder).processor.render("Is it?", images=1) == "USER: <image>\nIs it? BOT:"
     (folder / "chat_template.json").unlink()
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": own}))
-    assert load_model(folder).processor.render("Is it?", with_image=True) == "USER: <image>\nIs it? BOT:"
+    assert load_model(folder).processor.render("Is it?", images=1) == "USER: <image>\nIs it? BOT:"
 
 
 def test_a_text_only_template_is_refused(tmp_path: Path) -> None:

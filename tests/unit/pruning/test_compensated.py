@@ -70,7 +70,7 @@ def measured(folders: dict[str, Path]) -> dict[str, Measured]:
         questions = [
             Question(
                 benchmark="pope", id=str(index), prompt=f"Is there a cup number {index} in the picture?",
-                image=None, answers=("Yes", "No"), gold=0, subset="random", group=str(index),
+                images=(), answers=("Yes", "No"), gold=0, subset="random", group=str(index),
             )
             for index in range(16)
         ]  # fmt: skip

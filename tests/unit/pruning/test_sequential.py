@@ -24,7 +24,7 @@ from tests.tolerance import assert_agree
 QUESTIONS = [
     Question(
         benchmark="pope", id=str(index), prompt=f"Is there a cup number {index} in the picture? " * (1 + index % 3),
-        image=None, answers=("Yes", "No"), gold=0, subset="random", group=str(index),
+        images=(), answers=("Yes", "No"), gold=0, subset="random", group=str(index),
     )
     for index in range(24)
 ]  # fmt: skip

@@ -58,8 +58,8 @@ def test_a_query_becomes_a_question(data: Path) -> None:
     assert [question.id for question in questions] == [f"amber/{number}" for number in range(2, 9)]
     question = questions[0]
     assert question.prompt == "Is number 2 in this image?\nAnswer the question using a single word or phrase."
-    assert question.image == data / "image" / "AMBER_2.jpg"
-    assert question.group == str(question.image)
+    assert question.images == (data / "image" / "AMBER_2.jpg",)
+    assert question.group == str(question.images[0])
     assert question.answers == ("Yes", "No")
     assert [question.answer for question in questions] == ["No", "No", "Yes", "No", "Yes", "Yes", "No"]
 

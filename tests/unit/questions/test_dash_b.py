@@ -23,7 +23,7 @@ def test_a_listed_picture_becomes_a_question(tmp_path: Path) -> None:
     questions = dash_b.load(write(tmp_path))
     assert [question.answer for question in questions] == ["No", "No", "No", "Yes"]
     assert [question.subset for question in questions] == ["coco", "coco", "objects_365_100", "coco"]
-    assert questions[2].image == tmp_path / "neg" / "objects_365_100" / "Belt" / "3.png"
+    assert questions[2].images == (tmp_path / "neg" / "objects_365_100" / "Belt" / "3.png",)
     assert questions[2].prompt == "Can you see a Belt in this image? Please answer only with yes or no."
     assert next(iter(dash_b.aliases(questions))) == "neg/coco/bed/1.png"
 
@@ -45,7 +45,7 @@ def test_a_list_of_another_form_is_refused(tmp_path: Path, neg: Any, complaint: 
 def test_pictures_may_lie_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     question = dash_b.load(write(tmp_path), tmp_path / "pictures")[0]
-    assert question.image == tmp_path / "pictures" / "neg" / "coco" / "bed" / "1.png"
+    assert question.images == (tmp_path / "pictures" / "neg" / "coco" / "bed" / "1.png",)
     with pytest.raises(ImageError, match="check images="):
         dash_b.load(tmp_path, tmp_path / "nowhere")
 

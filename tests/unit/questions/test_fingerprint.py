@@ -17,7 +17,7 @@ def questions(tmp_path: Path) -> list[Question]:
             benchmark="pope",
             id=f"random/{index}",
             prompt=f"Is there a cup {index}?",
-            image=(tmp_path / "a.png", None)[index % 2],
+            images=((tmp_path / "a.png",), ())[index % 2],
             answers=("Yes", "No"),
             gold=index % 2,
             subset="random",
@@ -30,7 +30,7 @@ def questions(tmp_path: Path) -> list[Question]:
 def test_order_and_place_do_not_matter(questions: list[Question], tmp_path: Path) -> None:
     moved = tmp_path / "moved.png"
     moved.write_bytes((tmp_path / "a.png").read_bytes())
-    elsewhere = [replace(question, image=question.image and moved) for question in questions]
+    elsewhere = [replace(question, images=question.images and (moved,)) for question in questions]
     assert (
         fingerprint_questions(questions)
         == fingerprint_questions(questions[::-1])
@@ -45,7 +45,8 @@ def test_order_and_place_do_not_matter(questions: list[Question], tmp_path: Path
         {"prompt": "Is there a dog?"},
         {"id": "random/9"},
         {"answers": ("No", "Yes")},
-        {"image": None},
+        {"images": ()},
+        {"images": (Path("a.png"), Path("a.png"))},
     ],
     ids=str,
 )

@@ -53,8 +53,8 @@ def data(tmp_path: Path) -> Path:
 def test_a_record_becomes_a_question(data: Path) -> None:
     questions = hallusionbench.load(data)
     assert [question.answer for question in questions] == ["Yes", "No", "No", "Yes", "Yes", "No"]
-    assert questions[0].image is None
-    assert questions[2].image == data / "hallusion_bench" / "VS" / "chart" / "7_1.png"
+    assert not questions[0].images
+    assert questions[2].images == (data / "hallusion_bench" / "VS" / "chart" / "7_1.png",)
     assert questions[2].id == "hallusionbench/VS/chart/7/1/0"
     assert questions[2].prompt == (
         "Is number 0 the largest?\nAnswer the question using a single word or phrase."
@@ -66,7 +66,7 @@ def test_a_record_becomes_a_question(data: Path) -> None:
 def test_the_archives_name_may_stand_before_a_picture(tmp_path: Path) -> None:
     named = RECORDS[4] | {"filename": "./hallusion_bench/VD/chart/7_0.png"}
     (question,) = hallusionbench.load(write(tmp_path, [named]))
-    assert question.image == tmp_path / "hallusion_bench" / "VD" / "chart" / "7_0.png"
+    assert question.images == (tmp_path / "hallusion_bench" / "VD" / "chart" / "7_0.png",)
 
 
 @pytest.mark.parametrize(

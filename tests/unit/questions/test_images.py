@@ -27,7 +27,7 @@ def asking(name: str, image: Path | None) -> Question:
         benchmark="pope",
         id=name,
         prompt="Is there a cup?",
-        image=image,
+        images=(image,) if image else (),
         answers=("Yes", "No"),
         gold=0,
         subset="random",
@@ -155,6 +155,28 @@ def test_a_text_file_is_no_picture(tmp_path: Path) -> None:
     path.write_text("<html>404 Not Found</html>")
     with pytest.raises(ImageError, match=r"a\.png: expected a complete image"):
         read_image(path)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"\0\0\0\x20ftypisom", b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\1\x42\xf7\x81", b"RIFF\0\0\0\0AVI "],
+    ids=str,
+)
+def test_a_video_is_named_as_one(tmp_path: Path, start: bytes) -> None:
+    path = tmp_path / "clip.png"
+    path.write_bytes(start + bytes(64))
+    with pytest.raises(ImageError, match=r"clip\.png: expected an image, found a video"):
+        read_image(path)
+
+
+def test_a_question_is_as_good_as_its_worst_picture(tmp_path: Path) -> None:
+    good, gone = picture(tmp_path / "a.png"), tmp_path / "gone.png"
+    questions = [
+        replace(asking("q", good), images=(good, good)),
+        replace(asking("r", good), images=(good, gone)),
+    ]
+    assert check_images(questions, skipped := SkipBad()) == questions[:1]
+    assert skipped.count == 1
 
 
 def test_every_file_is_decoded_once_and_bad_questions_are_counted(

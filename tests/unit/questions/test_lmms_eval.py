@@ -11,7 +11,7 @@ from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.questions.benchmark import Loading
 from hipp_prune.questions.benchmarks import lmms_eval
 from hipp_prune.questions.images import read_image
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, pictures_of
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from tests.contract.tiny_task import TinyTask, tiny_task
@@ -48,7 +48,7 @@ def test_closed_answers_become_questions(
 ) -> None:
     (question,) = load(monkeypatch, tmp_path, {"text": text, "target": target})
     assert (question.prompt, question.answers, question.answer) == (text, answers, answer)
-    assert (question.id, question.subset, question.image) == ("lmms-eval/mine/0", "mine", None)
+    assert (question.id, question.subset, question.images) == ("lmms-eval/mine/0", "mine", ())
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,11 @@ def test_what_cannot_be_closed_is_refused_or_left_out(
 def test_a_picture_is_written_once_by_its_content(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     documents = [{"visual": [tiny_image(number % 2)]} for number in range(4)]
     questions = load(monkeypatch, tmp_path, *documents)
-    assert [question.image for question in questions[:2]] == [question.image for question in questions[2:]]
-    assert {question.image for question in questions} == {*(tmp_path / "pictures").glob("*.png")}
+    assert [question.images for question in questions[:2]] == [question.images for question in questions[2:]]
+    assert {*pictures_of(questions)} == {*(tmp_path / "pictures").glob("*.png")}
     for number, question in enumerate(questions[:2]):
-        assert question.image is not None
-        assert read_image(question.image).tobytes() == tiny_image(number).convert("RGB").tobytes()
+        assert question.images
+        assert read_image(question.images[0]).tobytes() == tiny_image(number).convert("RGB").tobytes()
     written = [path.stat().st_mtime_ns for path in sorted((tmp_path / "pictures").glob("*.png"))]
     assert load(monkeypatch, tmp_path, *documents) == questions
     assert [path.stat().st_mtime_ns for path in sorted((tmp_path / "pictures").glob("*.png"))] == written
@@ -90,7 +90,7 @@ def test_a_picture_is_written_once_by_its_content(monkeypatch: pytest.MonkeyPatc
 def test_a_text_must_be_an_answer() -> None:
     yes_no, choice = (
         Question(
-            benchmark="lmms-eval", id="1", prompt="?", image=None, answers=answers, gold=0, subset="x", group="x"
+            benchmark="lmms-eval", id="1", prompt="?", images=(), answers=answers, gold=0, subset="x", group="x"
         )
         for answers in (("Yes", "No"), ("A", "B"))
     )  # fmt: skip

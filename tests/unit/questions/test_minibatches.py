@@ -93,8 +93,8 @@ def _about_pictures(num_pictures: int = 20) -> list:
 @pytest.mark.parametrize(("per_image", "pictures"), [(1, 20), (2, 18), (3, 12), (6, 6), (12, 3), (18, 2)])
 def test_several_questions_are_asked_about_a_picture(per_image, pictures):
     drawn = _drawn(_about_pictures(), 36, per_image=per_image)
-    assert len({question.image for question in drawn}) == pictures
-    asked = Counter(question.image for question in drawn)
+    assert len({question.images for question in drawn}) == pictures
+    asked = Counter(question.images for question in drawn)
     assert max(asked.values()) <= max(per_image, 2)  # 36 questions about 20 pictures: some come round again
     counts = Counter((question.subset, question.gold) for question in drawn)
     assert set(counts.values()) == {6}
@@ -113,7 +113,7 @@ def test_the_smaller_draw_lies_within_the_larger(seed, per_image, size, more):
 @pytest.mark.parametrize("seed", range(5))
 def test_a_picture_is_asked_nothing_twice_while_there_is_something_else(seed):
     drawn = _drawn(_about_pictures(), 36, seed, per_image=6)
-    assert len({(question.image, question.prompt) for question in drawn}) == 36
+    assert len({(question.images, question.prompt) for question in drawn}) == 36
 
 
 def test_multiple_choice_is_about_the_same_pictures_where_it_can_be():
@@ -122,7 +122,8 @@ def test_multiple_choice_is_about_the_same_pictures_where_it_can_be():
     ]
     drawn = _drawn(questions, 36, per_image=3)
     about = [
-        {question.image for question in drawn if question.benchmark == name} for name in ("pope", "scienceqa")
+        {question.images for question in drawn if question.benchmark == name}
+        for name in ("pope", "scienceqa")
     ]
     assert about[0] == about[1]
     assert len(about[0]) == 6
@@ -130,7 +131,7 @@ def test_multiple_choice_is_about_the_same_pictures_where_it_can_be():
 
 def test_pictures_come_round_again_when_all_have_been_asked():
     drawn = _drawn(_about_pictures(3), 54, per_image=2)
-    assert Counter(question.image for question in drawn) == {Path(f"{i}.png"): 18 for i in range(3)}
+    assert Counter(question.images for question in drawn) == {(Path(f"{i}.png"),): 18 for i in range(3)}
 
 
 def test_questions_without_a_picture_each_stand_alone():

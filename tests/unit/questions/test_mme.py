@@ -38,8 +38,8 @@ def test_a_line_becomes_a_question(data: Path) -> None:
     assert [question.answer for question in questions] == ["Yes", "No"] * 4
     assert questions[5].id == "mme/scene/1/1"
     assert questions[5].prompt == "Is there a dog? Please answer yes or no."
-    assert questions[5].image == data / "scene" / "images" / "1.jpg"
-    assert questions[6].image == data / "code_reasoning" / "1.png"
+    assert questions[5].images == (data / "scene" / "images" / "1.jpg",)
+    assert questions[6].images == (data / "code_reasoning" / "1.png",)
     assert questions[6].tags == {"cognition"}
 
 

@@ -33,8 +33,8 @@ def test_a_record_becomes_a_question_with_llavas_prompt(tmp_path: Path) -> None:
     assert question.answers == ("Yes", "No")
     assert question.answer == "No"
     assert question.subset == "random"
-    assert question.image == tmp_path / "images" / "7.jpg"
-    assert question.group == str(question.image)
+    assert question.images == (tmp_path / "images" / "7.jpg",)
+    assert question.group == str(question.images[0])
 
 
 def test_lines_and_arrays_give_the_same_questions(tmp_path: Path) -> None:
@@ -143,10 +143,10 @@ def test_pictures_are_looked_for_inside_then_beside_the_folder(tmp_path: Path) -
     (tmp_path / "val2014").mkdir()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    assert pope.load(path, elsewhere)[0].image == elsewhere / "1.jpg"
-    assert pope.load(path)[0].image == tmp_path / "coco" / "images" / "1.jpg"
+    assert pope.load(path, elsewhere)[0].images == (elsewhere / "1.jpg",)
+    assert pope.load(path)[0].images == (tmp_path / "coco" / "images" / "1.jpg",)
     (tmp_path / "coco" / "images").rmdir()
-    assert pope.load(path)[0].image == tmp_path / "val2014" / "1.jpg"
+    assert pope.load(path)[0].images == (tmp_path / "val2014" / "1.jpg",)
     (tmp_path / "val2014").rmdir()
     with pytest.raises(ImageError, match="give theirs with images="):
         pope.load(path)

@@ -198,7 +198,7 @@ def saved(path: Path, answers: Sequence[Answer]) -> Path:
 
 def stored(identifier: str, image: str, thing: str, given: str) -> Answer:
     return Answer(
-        benchmark="pope", id=identifier, prompt=text(thing) + pope.INSTRUCTION, image=f"elsewhere/{image}",
+        benchmark="pope", id=identifier, prompt=text(thing) + pope.INSTRUCTION, images=(f"elsewhere/{image}",),
         gold="Yes", given=given, margin=0.0,
     )  # fmt: skip
 

@@ -59,7 +59,7 @@ def test_prompt_is_llavas_without_hint_and_image(tmp_path: Path) -> None:
         "Answer with the option's letter from the given choices directly."
     )
     assert (question.id, question.answers, question.answer) == ("4", ("A", "B", "C"), "B")
-    assert (question.subset, question.image) == ("natural science", None)
+    assert (question.subset, question.images) == ("natural science", ())
     assert question.tags == {"NO", "G1-6"}
 
 
@@ -67,8 +67,8 @@ def test_prompt_names_the_context_and_tags_follow_hint_image_and_grade(tmp_path:
     asked = problem(hint=" Foxes  run. ", image="image.png", grade="grade7")
     (question,) = scienceqa.load(write(tmp_path, {"4": asked}))
     assert question.prompt.startswith("Context: Foxes run.\nWhich is an animal?\nA. stone\n")
-    assert question.image == tmp_path / "images" / "test" / "4" / "image.png"
-    assert question.group == str(question.image)
+    assert question.images == (tmp_path / "images" / "test" / "4" / "image.png",)
+    assert question.group == str(question.images[0])
     assert question.tags == {"TXT", "IMG", "G7-12"}
 
 
@@ -81,10 +81,10 @@ def test_text_questions_group_by_question_and_hint(tmp_path: Path) -> None:
 def test_mini_splits_find_pictures_under_the_problems_own_split(tmp_path: Path) -> None:
     root = write(tmp_path, {"4": problem(image="image.png", split="val"), "5": problem()}, minival=["4"])
     (question,) = scienceqa.load(root, "minival")
-    assert question.image == root / "images" / "val" / "4" / "image.png"
+    assert question.images == (root / "images" / "val" / "4" / "image.png",)
     (tmp_path / "other").mkdir()
     (question,) = scienceqa.load(root, "minival", images=tmp_path / "other")
-    assert question.image == tmp_path / "other" / "val" / "4" / "image.png"
+    assert question.images == (tmp_path / "other" / "val" / "4" / "image.png",)
     with pytest.raises(ImageError, match="check images="):
         scienceqa.load(root, "minival", images=tmp_path / "absent")
 
@@ -165,7 +165,7 @@ def test_a_flattened_file_gives_the_same_prompts_without_subject(tmp_path: Path)
     path = write_flattened(tmp_path, flattened(), flattened(pid="4", image=None, prompt="Q\nA. fox\nB. oak"))
     with_image, without = scienceqa.load(path)
     assert with_image.prompt.endswith("\nA. fox\nB. oak" + scienceqa.INSTRUCTION)
-    assert with_image.image == tmp_path / "images" / "test" / "3" / "image.png"
+    assert with_image.images == (tmp_path / "images" / "test" / "3" / "image.png",)
     assert with_image.tags == {"IMG", "TXT"}
     assert without.tags == {"NO"}
     assert without.group == "Q"
@@ -219,6 +219,6 @@ def test_official_problems_give_llavas_own_prompts() -> None:
     different = {question.id for question in official if question.prompt != llava[question.id].prompt}
     assert different == {"42", "209", "600", "1714"}
     for question in official:
-        assert question.image == llava[question.id].image
+        assert question.images == llava[question.id].images
         assert question.gold == llava[question.id].gold
         assert question.tags > llava[question.id].tags

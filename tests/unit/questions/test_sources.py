@@ -96,9 +96,32 @@ def test_all_is_the_whole_file_and_the_splits_are_its_parts(tmp_path: Path) -> N
     assert len(everything) == 60
     parts = [load_questions([spec], split, cache=tmp_path) for split in SPLITS]
     assert sorted(q.id for part in parts for q in part) == sorted(q.id for q in everything)
-    pictures = [{question.image for question in part} for part in parts]
+    pictures = [{question.images for question in part} for part in parts]
     assert sum(map(len, pictures)) == 30
     assert load_questions([spec], "search", cache=tmp_path, seed=1) != parts[SPLITS.index("search")]
+
+
+def test_no_picture_is_in_two_splits_whichever_sources_show_it(tmp_path: Path) -> None:
+    pope = write_pope(tmp_path / "coco", 20)
+    for name, pairs in {"pairs": 2, "more": 3}.items():
+        rows = ["image,question,answer,group"]
+        for number in range(0, 18, 3):
+            shown = "|".join(f"{number + i}.png" for i in range(pairs))
+            rows.append(f"{shown},Which is {name} {number}?,left,{number if name == 'more' else ''}")
+        (pope / "images" / f"{name}.csv").write_text("\n".join(rows))
+    specs = [f"pope:{pope}", *(str(pope / "images" / f"{name}.csv") for name in ("pairs", "more"))]
+    owners: dict[Path, Split] = {}
+    for split, questions in load_splits(specs, cache=tmp_path).items():
+        assert load_questions(specs, split, cache=tmp_path) == questions
+        for question in questions:
+            for image in question.images:
+                assert owners.setdefault(image, split) == split
+    assert len(owners) == 20
+    groups: dict[Path, str] = {}
+    for question in load_questions(specs, "all", cache=tmp_path):
+        for image in question.images:
+            assert groups.setdefault(image, question.group) == question.group
+    assert len(set(groups.values())) == 8
 
 
 def test_a_count_holds_in_every_split_and_all_is_all_of_them(tmp_path: Path) -> None:
@@ -175,7 +198,7 @@ def test_the_toyworld_is_drawn_in_the_cache_and_has_its_own_splits(
                 benchmark="pope",
                 id=f"{root.name}/{split}",
                 prompt="Cup?",
-                image=None,
+                images=(),
                 answers=("Yes", "No"),
                 gold=0,
                 subset="random",

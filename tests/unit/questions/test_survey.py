@@ -21,7 +21,7 @@ from tests.unit.questions.made import pope, scienceqa
 def about_pictures(pictures: int, each: int) -> list[Question]:
     asked = [pope(number, number % 2) for number in range(pictures * each)]
     return [
-        replace(question, image=Path(f"{number // each}.png"), group=str(number // each))
+        replace(question, images=(Path(f"{number // each}.png"),), group=str(number // each))
         for number, question in enumerate(asked)
     ]
 

@@ -80,8 +80,7 @@ def test_a_long_prompt_keeps_its_options(questions: list[Question]) -> None:
 
 @pytest.mark.parametrize("content", [None, b"not a picture"])
 def test_a_picture_that_cannot_be_shown_says_so(questions: list[Question], content: bytes | None) -> None:
-    image = questions[1].image
-    assert image is not None
+    (image,) = questions[1].images
     image.unlink()
     if content is not None:
         image.write_bytes(content)
@@ -89,6 +88,14 @@ def test_a_picture_that_cannot_be_shown_says_so(questions: list[Question], conte
     html = example_html(choose_examples(dense, [make_evaluation(questions, "1,0,0", errors=[1])])[0])
     assert f"{image}: expected" in html
     assert IMAGE_URI not in html
+
+
+def test_every_picture_of_a_question_is_shown(questions: list[Question]) -> None:
+    shown = questions[0].images + questions[1].images
+    asked = [replace(questions[0], images=shown), *questions[1:]]
+    dense = make_evaluation(asked, "dense", errors=[])
+    html = example_html(choose_examples(dense, [make_evaluation(asked, "1,0,0", errors=[0])])[0])
+    assert html.count(IMAGE_URI) == 2
 
 
 def test_tiny_pictures_are_enlarged_pixel_by_pixel(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.questions.images import read_image
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, pictures_of
 
 _STEP = 1e-3
 """ε of the finite difference."""
@@ -108,7 +108,7 @@ def _weights(block: Block) -> tuple[Tensor, Tensor, Tensor]:
 def _answer_loss(setting: Setting, questions: Sequence[Question]) -> Callable[[], float]:
     """The mean −log p(gold answer) of the questions as the weights stand when it is called."""
     adapter = setting.adapter
-    paths = list(dict.fromkeys(question.image for question in questions if question.image is not None))
+    paths = pictures_of(questions)
     features = {path: adapter.encode_images([read_image(path)])[0] for path in paths}
     parts = [
         questions[start : start + setting.config.batch_size]

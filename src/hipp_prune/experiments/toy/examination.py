@@ -39,11 +39,11 @@ def _equal_lengths(
     family: ToyFamily, tokenizer: Any, questions: Sequence[Question]
 ) -> Iterator[tuple[list[int], list[list[int]]]]:
     """Batches of question indices and token ids that need no padding."""
-    texts = [family.wrap(q.prompt, with_picture=q.image is not None) for q in questions]
+    texts = [family.wrap(q.prompt, with_picture=bool(q.images)) for q in questions]
     encoded: list[list[int]] = tokenizer(texts)["input_ids"]
     alike: defaultdict[tuple[bool, int], list[int]] = defaultdict(list)
     for index, (question, ids) in enumerate(zip(questions, encoded, strict=True)):
-        alike[question.image is not None, len(ids)].append(index)
+        alike[bool(question.images), len(ids)].append(index)
     for indices in alike.values():
         for at in range(0, len(indices), _BATCH):
             batch = indices[at : at + _BATCH]
@@ -55,7 +55,7 @@ def _inputs(
 ) -> dict[str, Tensor]:
     """Arguments of the stock forward pass."""
     inputs = {"input_ids": torch.tensor(ids)}
-    paths = [question.image for question in questions if question.image is not None]
+    paths = [path for question in questions for path in question.images]
     if paths:
         opened = [Image.open(path).convert("RGB") for path in paths]
         processed = image_processor(family)(opened, return_tensors="pt")

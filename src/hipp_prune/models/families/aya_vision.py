@@ -1,6 +1,6 @@
 """Aya Vision: tiles and an overview, each with its mark; in a Cohere backbone MLP and attention run side by side."""
 
-from hipp_prune.models.family import NO_SLICING, NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
+from hipp_prune.models.family import NO_SLICING, NO_UNEVEN_GRAPH, NO_VISION_GRAPH, ONE_PICTURE, Family
 from hipp_prune.models.stock_layout import StockLayoutAdapter
 
 
@@ -14,6 +14,7 @@ FAMILY = Family(
     adapter=AyaVisionAdapter,
     tested="contract tests",
     cannot={
+        "several pictures": ONE_PICTURE,
         "packing": "transformers' own processor lays out its prompts, one by one",
         "slicegpt": NO_SLICING,
         "gguf": NO_UNEVEN_GRAPH,

@@ -1,6 +1,6 @@
 """Gemma 3: a picture is 256 tokens that see each other both ways; most blocks have a sliding window."""
 
-from hipp_prune.models.family import NO_SLICING, NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
+from hipp_prune.models.family import NO_SLICING, NO_UNEVEN_GRAPH, NO_VISION_GRAPH, ONE_PICTURE, Family
 from hipp_prune.models.stock_layout import StockLayoutAdapter
 
 
@@ -16,6 +16,7 @@ FAMILY = Family(
     adapter=Gemma3Adapter,
     tested="contract tests",
     cannot={
+        "several pictures": ONE_PICTURE,
         "packing": "the tokens of a picture see each other, which no mask of one sequence tells the stock forward",
         "slicegpt": NO_SLICING,
         "gguf": NO_UNEVEN_GRAPH,

@@ -1,13 +1,37 @@
 """LLaVA-OneVision: an overview and tiles of a SigLIP tower, fewer features where they are many."""
 
-from hipp_prune.models.adapter import Adapter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from PIL import Image
+
+from hipp_prune.models.adapter import Adapter, ImageFeatures
 from hipp_prune.models.family import NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
+
+_AMONG = "among_others"
+"""The extra that holds an image's features as one of several, [image tokens, hidden]."""
 
 
 class LlavaOnevisionAdapter(Adapter):
-    """``<image>`` in the prompt becomes one token per feature; how many depends on the image's shape."""
+    """``<image>`` in the prompt becomes one token per feature; how many depends on the image's shape.
+
+    One of several pictures is not cut into tiles but filled up to a square, which is encoded beside the tiles.
+    """
 
     _packs = True
+
+    def _encode_chunk(self, images: Sequence[Image.Image]) -> list[ImageFeatures]:
+        (features,) = super()._encode_chunk(images)
+        several = [[images[0].convert("RGB")] * 2]
+        made = self.processor.image_processor(several, return_tensors="pt")
+        inputs = {key: torch.as_tensor(value).to(self.device) for key, value in made.items()}
+        inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
+        among, _ = self._stock_features(inputs).pooler_output
+        return [replace(features, extras={**features.extras, _AMONG: among})]
+
+    def _among(self, features: ImageFeatures) -> ImageFeatures:
+        return replace(features, tokens=features.extras[_AMONG])
 
 
 FAMILY = Family(

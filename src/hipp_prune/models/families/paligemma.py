@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hipp_prune.models.batch import Batch, ImageFeatures
-from hipp_prune.models.family import NO_SLICING, NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
+from hipp_prune.models.family import NO_SLICING, NO_UNEVEN_GRAPH, NO_VISION_GRAPH, ONE_PICTURE, Family
 from hipp_prune.models.stock_layout import StockLayoutAdapter
 from hipp_prune.questions.question import Question
 
@@ -50,6 +50,7 @@ FAMILY = Family(
     tested="contract tests",
     chat_template=_TEMPLATE,
     cannot={
+        "several pictures": ONE_PICTURE,
         "packing": "every token of a prompt sees all of it, so prompts share nothing",
         "slicegpt": NO_SLICING,
         "gguf": NO_UNEVEN_GRAPH,

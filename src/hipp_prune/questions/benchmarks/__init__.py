@@ -45,7 +45,7 @@ def asked(questions: Iterable[Question]) -> list[Benchmark]:
 
 def asked_at_last(questions: Sequence[Question]) -> list[Benchmark]:
     """The benchmarks that questions are going to be of, once the dense model has answered those without a label."""
-    about_pictures = [each for each in questions if each.is_unlabelled and each.image is not None]
+    about_pictures = [each for each in questions if each.is_unlabelled and len(each.images) == 1]
     brought = {benchmark.brings for benchmark in asked(about_pictures)}
     names = {benchmark.name for benchmark in asked(questions)} | brought
     return [benchmark for name, benchmark in BENCHMARKS.items() if name in names]

@@ -1,9 +1,9 @@
 """Agreement with the dense model: questions that came without an answer, to which its own is the one wanted.
 
 A source is a file of questions with the dense model's answers, as ``calibrate`` leaves it in the run: JSON lines with
-``id``, ``prompt``, ``answer``, ``image`` (a path, or none) and ``cut`` (whether the answer goes on). A pruned model's
-return is −KL(dense ∥ pruned) over the answer's tokens, its score the share of questions that it answers in the same
-words.
+``id``, ``prompt``, ``answer``, ``image`` (a path, a list of them, or none) and ``cut`` (whether the answer goes on). A
+pruned model's return is −KL(dense ∥ pruned) over the answer's tokens, its score the share of questions that it answers
+in the same words.
 """
 
 import json
@@ -17,7 +17,7 @@ from annotated_types import Len
 from hipp_prune.errors import QuestionError
 from hipp_prune.questions.benchmark import Benchmark, Loading, Rule
 from hipp_prune.questions.multiple_choice import ChoiceScore, Tally, plain_mean, restore_choice
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, group_of
 from hipp_prune.questions.records import Identifier, read_records
 from hipp_prune.questions.unlabelled import AGREEMENT
 
@@ -31,7 +31,7 @@ class _Record:
     id: Identifier
     prompt: Annotated[str, Len(1)]
     answer: Annotated[str, Len(1)]
-    image: str | None = None
+    image: str | list[str] | None = None
     group: str | None = None
     cut: bool = False
 
@@ -54,31 +54,34 @@ def load(path: Path, how: Loading) -> list[Question]:
 
 
 def _question(record: _Record, where: str) -> Question:
+    shown = [record.image] if isinstance(record.image, str) else record.image or []
+    images = tuple(map(Path, shown))
     if not record.answer.strip():
         raise QuestionError(f"{where}: expected an answer, found white space; calibrate again")
     return Question(
         benchmark=AGREEMENT,
         id=str(record.id),
         prompt=record.prompt,
-        image=None if record.image is None else Path(record.image),
+        images=images,
         answers=(record.answer,),
         gold=0,
         subset="all",
-        group=record.group or record.image or record.prompt,
+        group=record.group or group_of(images, record.prompt),
         cut=record.cut,
     )
 
 
 def answer_line(question: Question) -> str:
     """The line of a file of answers that ``load`` reads a question from."""
-    image = None if question.image is None else str(question.image.absolute())
-    own = {None, str(question.image), question.prompt}
+    paths = [str(path.absolute()) for path in question.images]
     content = {
         "id": question.id,
         "prompt": question.prompt,
         "answer": question.answer,
-        "image": image,
-        "group": None if question.group in own else question.group,
+        "image": paths if len(paths) > 1 else next(iter(paths), None),
+        "group": None
+        if question.group in (group_of(question.images, ""), question.prompt)
+        else question.group,
         "cut": question.cut,
     }
     return json.dumps(content, ensure_ascii=False) + "\n"

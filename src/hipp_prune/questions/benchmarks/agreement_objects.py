@@ -44,7 +44,7 @@ def ask_about(question: Question, name: str, *, present: bool = True) -> Questio
     """POPE's question whether an object is in another question's picture.
 
     Args:
-        question: about a picture.
+        question: about one picture.
         name: of the object, in the singular.
         present: whether the dense model says that it is.
     """
@@ -52,7 +52,7 @@ def ask_about(question: Question, name: str, *, present: bool = True) -> Questio
         benchmark=BENCHMARK.name,
         id=f"{question.id}/{name}",
         prompt=_prompt(name),
-        image=question.image,
+        images=question.images,
         answers=YES_NO,
         gold=0 if present else 1,
         subset=_SUBSETS[present],
@@ -84,7 +84,7 @@ def load(path: Path, how: Loading) -> list[Question]:
             benchmark=BENCHMARK.name,
             id=str(record.id),
             prompt=_prompt(record.object),
-            image=Path(record.image),
+            images=(Path(record.image),),
             answers=YES_NO,
             gold=("yes", "no").index(record.answer),
             subset=_SUBSETS[record.answer == "yes"],
@@ -99,13 +99,13 @@ def load(path: Path, how: Loading) -> list[Question]:
 
 def object_line(question: Question) -> str:
     """The line of a file that ``load`` reads a question from."""
-    assert question.image is not None, "objects are asked about in pictures"
+    (image,) = question.images
     content = {
         "id": question.id,
-        "image": str(question.image.absolute()),
+        "image": str(image.absolute()),
         "object": question.id.rpartition("/")[2],
         "answer": question.answer.lower(),
-        "group": None if question.group == str(question.image) else question.group,
+        "group": None if question.group == str(image) else question.group,
     }
     return json.dumps(content, ensure_ascii=False) + "\n"
 

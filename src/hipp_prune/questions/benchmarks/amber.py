@@ -137,7 +137,7 @@ def _question(
         benchmark=NAME,
         id=f"{NAME}/{query.id}",
         prompt=query.query + INSTRUCTION,
-        image=image,
+        images=(image,),
         answers=YES_NO,
         gold=("yes", "no").index(annotation.truth),
         subset=dimension,

@@ -74,7 +74,7 @@ def _questions(listed: _List, side: str, images: Path) -> Iterator[Question]:
                     benchmark=NAME,
                     id=f"{NAME}/{place}",
                     prompt=f"Can you see a {shown} in this image?{INSTRUCTION}",
-                    image=images / place,
+                    images=(images / place,),
                     answers=YES_NO,
                     gold=_GOLD[side],
                     subset=data_set,

@@ -114,7 +114,7 @@ def _question(record: _Record, where: str, images: Path) -> Question:
         benchmark=NAME,
         id=f"{knowledge}/{record.figure_id}/{record.question_id}",
         prompt=record.question + INSTRUCTION,
-        image=None if record.filename is None else _picture(record.filename, images),
+        images=() if record.filename is None else (_picture(record.filename, images),),
         answers=YES_NO,
         gold=("1", "0").index(record.gt_answer),
         subset=record.category,
@@ -225,7 +225,7 @@ def score(
     """
     right = [
         prediction == question.gold
-        or (rule == "official" and prediction is None and question.subset == "VS" and question.image is None)
+        or (rule == "official" and prediction is None and question.subset == "VS" and not question.images)
         for question, prediction in zip(questions, predictions, strict=True)
     ]
     counted = count_parts(questions, predictions, rule, PARTS)
@@ -246,7 +246,7 @@ def _metrics(judged: Sequence[tuple[Question, bool]]) -> Leaderboard:
             ((each.group, each.id.rpartition("/")[2]) for each, _ in rows), (right for _, right in rows)
         )
 
-    seen = [(each, right) for each, right in judged if each.image is not None]
+    seen = [(each, right) for each, right in judged if each.images]
     return Leaderboard(
         aAcc=(sum(right for _, right in judged), len(judged)),
         fAcc=all_right((each.id.rpartition("/")[0] for each, _ in seen), (right for _, right in seen)),

@@ -117,7 +117,7 @@ def _question(task: Any, document: Any, identifier: str, where: str, how: Loadin
         benchmark=NAME,
         id=f"{NAME}/{identifier}",
         prompt=prompt,
-        image=image,
+        images=() if image is None else (image,),
         answers=answers,
         gold=gold,
         subset=identifier.rpartition("/")[0],

@@ -132,7 +132,7 @@ def _questions(text: Path, task: str, image: Path) -> list[Question]:
                 benchmark=NAME,
                 id=f"{NAME}/{task}/{text.stem}/{number}",
                 prompt=_instructed(asked.strip()),
-                image=image,
+                images=(image,),
                 answers=YES_NO,
                 gold=("yes", "no").index(label),
                 subset=task,

@@ -142,7 +142,7 @@ def _question(record: _Record, where: str, edition: Edition, subset: str, images
         benchmark=edition.name,
         id=f"{edition.prefix}{subset}/{record.question_id}",
         prompt=record.text + INSTRUCTION,
-        image=image,
+        images=(image,),
         answers=YES_NO,
         gold=("yes", "no").index(label),
         subset=subset,

@@ -17,11 +17,25 @@ if TYPE_CHECKING:
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 """What the names of pictures end with."""
 
+VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi")
+"""What the names of videos end with, which are refused."""
+
 FORM = "columns=image:photo+question:q"
 """How the option is written: our name, their name, and a plus between columns."""
 
 _ALIKE: Mapping[str, tuple[str, ...]] = {
-    "image": ("file_name", "photo", "picture", "img", "image_path", "image_file", "filename", "file", "path"),
+    "image": (
+        "images",
+        "file_name",
+        "photo",
+        "picture",
+        "img",
+        "image_path",
+        "image_file",
+        "filename",
+        "file",
+        "path",
+    ),
     "question": ("q", "prompt", "query", "instruction", "problem", "text"),
     "answer": ("label", "gold", "target", "gt", "ground_truth", "gt_answer", "answers", "solution"),
     "choices": ("options",),
@@ -34,6 +48,8 @@ _ALIKE: Mapping[str, tuple[str, ...]] = {
 COLUMNS = tuple(_ALIKE)
 """Our names."""
 
+_VIDEO = ("video", "videos")
+"""What tables call a column of videos, in any capitals."""
 _FILE_NAME = "file_name"
 """What metadata of Hugging Face's image folders call the picture."""
 
@@ -46,6 +62,8 @@ class Columns:
     """The table's names by ours; what it has not is absent."""
     letters: tuple[str, ...]
     """Columns A, B, C … that hold a choice each; empty where there are none."""
+    videos: tuple[str, ...]
+    """Columns that hold a video, which no question may have."""
 
 
 def match_columns(table: QuestionTable, given: str | None) -> Columns:
@@ -73,7 +91,8 @@ def match_columns(table: QuestionTable, given: str | None) -> Columns:
     ]
     if missing:
         raise QuestionError(_told(table, names, missing))
-    return Columns(names=names, letters=_letters(table.columns))
+    videos = tuple(column for column in _free(table, names) if _is_video(column))
+    return Columns(names=names, letters=_letters(table.columns), videos=videos)
 
 
 def _parse(given: str, table: QuestionTable) -> dict[str, str]:
@@ -119,7 +138,7 @@ def _needed(ours: str, table: QuestionTable, names: Mapping[str, str]) -> bool:
 
 def _looking_like(ours: str, table: QuestionTable, names: Mapping[str, str]) -> str | None:
     """The column that may be meant: by its name, and pictures by what stands in the first row."""
-    free = [column for column in table.columns if column not in names.values()]
+    free = [column for column in _free(table, names) if not _is_video(column)]
     for alike in _ALIKE[ours]:
         if found := _named(alike, free):
             return found
@@ -129,7 +148,17 @@ def _looking_like(ours: str, table: QuestionTable, names: Mapping[str, str]) -> 
     return next((column for column in free if _is_picture(first.get(column))), None)
 
 
+def _free(table: QuestionTable, names: Mapping[str, str]) -> list[str]:
+    return [column for column in table.columns if column not in names.values()]
+
+
+def _is_video(column: str) -> bool:
+    return column.strip().casefold() in _VIDEO
+
+
 def _is_picture(cell: object) -> bool:
+    if isinstance(cell, list):
+        return bool(cell) and all(map(_is_picture, cell))
     if isinstance(cell, str):
         return PurePath(cell).suffix.lower() in PICTURE_ENDINGS
     if isinstance(cell, Mapping):
@@ -146,7 +175,7 @@ def in_memory(cell: object) -> "TypeGuard[Image]":
 def _told(table: QuestionTable, names: Mapping[str, str], missing: Sequence[str]) -> str:
     """What is missing, what was found, and the very option to add."""
     mapped = _renamed(names)
-    free = [column for column in table.columns if column not in names.values()]
+    free = _free(table, names)
     unasked = [] if "answer" in {*names, *missing} else ["answer"]  # in the only other column, it may be
     for ours in (*missing, *unasked):
         guess = _looking_like(ours, table, names) or next(iter(free), None)

@@ -1,6 +1,6 @@
 """All questions of a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.files.faults import name, shown
 from hipp_prune.questions.benchmark import Loading, Role
 from hipp_prune.questions.own.columns import Columns, match_columns, with_columns
-from hipp_prune.questions.own.pictures import PictureCells
+from hipp_prune.questions.own.pictures import PICTURES_ONLY, PictureCells
 from hipp_prune.questions.own.places import find_table
 from hipp_prune.questions.own.rows import (
     Kind,
@@ -28,13 +28,13 @@ from hipp_prune.questions.records import SkipBad, skip_or_raise, warn
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """A row, where it stands, and its picture."""
+    """A row, where it stands, and its pictures."""
 
     where: str
     number: int
     """From 1, bad rows counted."""
     row: QuestionRow
-    image: Path | None
+    images: tuple[Path, ...]
 
 
 def load_own(place: Path, how: Loading, kind: Kind | None = None, role: Role | None = None) -> list[Question]:
@@ -91,11 +91,13 @@ def _read(table: QuestionTable, columns: Columns, how: Loading) -> list[_Asked]:
     for number, (where, cells) in enumerate(table.rows, start=1):
         try:
             row = read_row(cells, columns, where)
-            image = pictures.find(cells.get(columns.names.get("image", "")), where)
+            if video := next((name for name in columns.videos if not empty(cells.get(name))), None):
+                raise row_error(where, PICTURES_ONLY, f"a video in column {video}")
+            images = pictures.find(cells.get(columns.names.get("image", "")), where)
         except InputError as error:
             skip_or_raise(error, how.skip_bad)
             continue
-        asked.append(_Asked(where=where, number=number, row=row, image=image))
+        asked.append(_Asked(where=where, number=number, row=row, images=images))
     return asked
 
 
@@ -178,38 +180,53 @@ def _make(
     role: Role | None,
 ) -> list[Question]:
     questions: dict[str, Question] = {}
-    groups: dict[Path, str] = {}
-    first: dict[tuple[Path | None, str], tuple[str, Question]] = {}
+    groups: dict[Path, tuple[str | None, str]] = {}
+    first: dict[tuple[tuple[Path, ...], str], tuple[str, Question]] = {}
     again = []
     for each in asked:
         try:
             question = _question(table, each, kind, role)
             if question.id in questions:
                 raise row_error(each.where, "every id once", f"{question.id} again")
-            group = question.group if question.image is None else groups.get(question.image, question.group)
-            if group != question.group:
-                raise row_error(
-                    each.where,
-                    "questions about one picture in one group",
-                    f"{shown(question.group)} and {shown(group)}",
-                )
-            place, before = first.setdefault((question.image, question.prompt), (each.where, question))
+            group = None if each.row.group is None else question.group
+            _refuse_two_groups(groups, question, group, each.where)
+            place, before = first.setdefault((question.images, question.prompt), (each.where, question))
             _refuse_contradiction(before, place, question, each.where)
         except InputError as error:
             skip_or_raise(error, skip_bad)
             continue
         questions[question.id] = question
+        groups |= dict.fromkeys(question.images, (group, question.group))
         if before is not question and before.benchmark == question.benchmark:
             again.append(each.where)
-        if question.image is not None:
-            groups[question.image] = question.group
     if again:
         rows = "a row asks" if len(again) == 1 else f"{len(again)} rows ask"
         warn(
-            f"{table.place}: {rows} again what an earlier one asks about the same picture, and counts again, such as "
+            f"{table.place}: {rows} again what an earlier one asks about the same pictures, and counts again, such as "
             f"{again[0]}; remove what is there twice"
         )
     return list(questions.values())
+
+
+def _refuse_two_groups(
+    groups: Mapping[Path, tuple[str | None, str]], question: Question, group: str | None, where: str
+) -> None:
+    """Refuses a row that puts a picture in another group than an earlier row did.
+
+    Args:
+        groups: of pictures so far, as rows name them, None where they name none, and as questions have them.
+        question: the row's.
+        group: what the row names; None where it names none.
+        where: it stands.
+
+    Raises:
+        QuestionError: naming both groups.
+    """
+    for path in question.images:
+        other, named = groups.get(path, (group, question.group))
+        if other != group:
+            found = f"{shown(question.group)} and {shown(named)}"
+            raise row_error(where, "questions about one picture in one group", found)
 
 
 def _refuse_contradiction(before: Question, place: str, question: Question, where: str) -> None:
@@ -235,7 +252,7 @@ def _question(table: QuestionTable, asked: _Asked, kind: Kind | None, role: Role
     row, where = asked.row, asked.where
     id = f"{table.name}/{asked.number if row.id is None else row.id}"
     if row.answer is None:
-        return make_unlabelled(row, where, id=id, image=asked.image)
+        return make_unlabelled(row, where, id=id, images=asked.images)
     told = row.kind
     if kind == "short-answers" and told == "yes-no":  # in words too, where the source says so
         told = kind
@@ -251,5 +268,5 @@ def _question(table: QuestionTable, asked: _Asked, kind: Kind | None, role: Role
         where,
         id=id,
         subset=table.name,
-        image=asked.image,
+        images=asked.images,
     )

@@ -38,7 +38,7 @@ def load_photos(folder: Path, how: Loading) -> list[Question]:
             wrong = f"{folder}: expected names of at most {LONGEST_NAME} plain characters, found {shown(str(path))}"
             skip_or_raise(QuestionError(f"{wrong}; rename it or skip bad records"), how.skip_bad)
             continue
-        questions.append(unlabelled(how.options.get("prompt", PROMPT), id=id, image=path))
+        questions.append(unlabelled(how.options.get("prompt", PROMPT), id=id, images=(path,)))
     if not questions:
         found, remedy = _found(unread) if unread else ("none", "give the folder with them")
         raise QuestionError(

@@ -1,8 +1,8 @@
-"""A cell that holds a picture: the path of a file, or its bytes, which are written into the cache once."""
+"""A cell that holds pictures: of each the path of a file, or its bytes, which are written into the cache once."""
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePath, PureWindowsPath
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from hipp_prune.errors import ImageError, QuestionError
 from hipp_prune.files.faults import shown
 from hipp_prune.files.manifest import start_list
+from hipp_prune.files.strict import sound_json
 from hipp_prune.files.writing import atomic_path
-from hipp_prune.questions.own.columns import PICTURE_ENDINGS, in_memory
-from hipp_prune.questions.own.table import empty, row_error
+from hipp_prune.questions.own.columns import PICTURE_ENDINGS, VIDEO_ENDINGS, in_memory
+from hipp_prune.questions.own.table import SEPARATOR, empty, row_error
 from hipp_prune.questions.records import CORRECT_OR_SKIP
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 FOLDER = "pictures"
 """Below the cache."""
 _LONGEST_PATH = 1024
+PICTURES_ONLY = "pictures, of a video a list of some of its frames"
+"""What a question may be about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +38,12 @@ class PictureCells:
     need_images: bool
     """False where no picture is opened; nothing is looked for or written then."""
 
-    def find(self, cell: object, where: str) -> Path | None:
-        """The file of a picture; None for an empty cell.
+    def find(self, cell: object, where: str) -> tuple[Path, ...]:
+        """The files of the pictures that a cell shows, in their order; none of an empty one.
 
         Args:
-            cell: a path, bytes, a picture of PIL, or what a data set has for one: a mapping of ``bytes`` and ``path``.
+            cell: a path, bytes, a picture of PIL, or what a data set has for one: a mapping of ``bytes`` and ``path``;
+                a list of these, also as JSON, or paths between bars.
             where: the row, for a sentence.
 
         Raises:
@@ -47,21 +51,42 @@ class PictureCells:
             ImageError: there is no such file.
             RunError: if the cache cannot be written.
         """
-        if isinstance(cell, list) and len(cell) == 1:
-            cell = cell[0]
+        found = [self._find(each, where) for each in self._listed(cell, where)]
+        if len(found) > 1 and None in found:
+            raise row_error(where, "a picture in every place of the list", "an empty one")
+        return tuple(path for path in found if path is not None)
+
+    def _listed(self, cell: object, where: str) -> Sequence[object]:
+        """The pictures of a cell: several in a list, in one as JSON, or between bars where no file is called so."""
+        if not isinstance(cell, str):
+            return cell if isinstance(cell, list) else [cell]
+        if cell.lstrip().startswith("["):
+            read = sound_json(cell, where=f"{where}, image", remedy=CORRECT_OR_SKIP, error=QuestionError)
+            return read if isinstance(read, list) else [read]
+        if SEPARATOR not in cell or (self.home is not None and _is_file(self.home / cell)):
+            return [cell]
+        return [each.strip() for each in cell.split(SEPARATOR)]
+
+    def _find(self, cell: object, where: str) -> Path | None:
+        """The file of one picture; None of an empty cell."""
         name = ""
         if isinstance(cell, Mapping) and cell.keys() <= {"bytes", "path"}:
             name = cell.get("path") or ""
             cell = cell.get("bytes") or name
         if empty(cell):
             return None
+        if (
+            PurePath(name or (str(cell) if isinstance(cell, str | Path) else "")).suffix.lower()
+            in VIDEO_ENDINGS
+        ):
+            raise row_error(where, PICTURES_ONLY, f"the video {shown(name or str(cell))}")
         if isinstance(cell, bytes):
             return self._kept(cell, name)
         if in_memory(cell):
             return self._kept(_encoded(cell, where), "memory.png")
         if isinstance(cell, str | Path):
             return self._file(str(cell), where)
-        raise row_error(where, "one picture, as a path or as bytes", shown(cell))
+        raise row_error(where, "a picture, as a path or as bytes, or a list of pictures", shown(cell))
 
     def _file(self, text: str, where: str) -> Path:
         if "://" in text:

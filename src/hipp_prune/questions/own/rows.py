@@ -20,8 +20,8 @@ from hipp_prune.files.strict import check_value, sound_json
 from hipp_prune.questions.benchmark import Role
 from hipp_prune.questions.multiple_choice import MOST_LETTERS, option_lines
 from hipp_prune.questions.own.columns import Columns
-from hipp_prune.questions.own.table import Cells, empty, row_error
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.own.table import SEPARATOR, Cells, empty, row_error
+from hipp_prune.questions.question import Question, group_of
 from hipp_prune.questions.records import CORRECT_OR_SKIP, Identifier
 from hipp_prune.questions.unlabelled import unlabelled
 from hipp_prune.questions.yes_no import YES_NO
@@ -44,12 +44,11 @@ INSTRUCTIONS_OF_KINDS: Mapping[Kind, str] = {
 """What LLaVA-1.5 appends to questions of a kind."""
 
 _YES_NO = {"yes": "Yes", "no": "No", "true": "Yes", "false": "No"}
-_SEPARATOR = "|"
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuestionRow:
-    """What a row says, but for its picture."""
+    """What a row says, but for its pictures."""
 
     question: Annotated[str, Len(1, 2**16)]
     answer: bool | int | str | None = None
@@ -57,7 +56,7 @@ class QuestionRow:
     choices: Annotated[list[str | int], Len(2, len(MOST_LETTERS))] | None = None
     id: Identifier | None = None
     group: Annotated[str, Len(1, 2**16)] | int | None = None
-    """Questions of one group never fall into different splits; by default those about one picture."""
+    """Questions of one group never fall into different splits; by default those that share a picture."""
     role: Role | None = None
     """What the answer counts for; by default the kind's role."""
 
@@ -133,9 +132,9 @@ def _listed(cell: object, where: str) -> object:
         return cell
     if cell.lstrip().startswith("["):
         return sound_json(cell, where=f"{where}, choices", remedy=CORRECT_OR_SKIP, error=QuestionError)
-    if _SEPARATOR not in cell:
+    if SEPARATOR not in cell:
         raise row_error(where, 'choices as ["one", "two"] or one|two', shown(cell))
-    return [choice.strip() for choice in cell.split(_SEPARATOR)]
+    return [choice.strip() for choice in cell.split(SEPARATOR)]
 
 
 def _lettered(cells: Cells, columns: Columns, where: str) -> list[Any]:
@@ -151,7 +150,7 @@ def _lettered(cells: Cells, columns: Columns, where: str) -> list[Any]:
 
 
 def make_question(
-    row: QuestionRow, kind: Kind, where: str, *, id: str, subset: str, image: Path | None
+    row: QuestionRow, kind: Kind, where: str, *, id: str, subset: str, images: tuple[Path, ...]
 ) -> Question:
     """The question that a row of a kind asks.
 
@@ -161,7 +160,7 @@ def make_question(
         where: the row, for a sentence.
         id: unique among questions.
         subset: the part it is counted under.
-        image: its picture.
+        images: its pictures.
 
     Raises:
         QuestionError: the answer is none of the kind, or could be two of the choices.
@@ -183,22 +182,22 @@ def make_question(
         benchmark=benchmark_name(kind, row.role),
         id=id,
         prompt=text + instruction,
-        image=image,
+        images=images,
         answers=answers,
         gold=gold,
         subset=subset,
-        group=str(row.group) if row.group is not None else text if image is None else str(image),
+        group=group_of(images, text) if row.group is None else str(row.group),
     )
 
 
-def make_unlabelled(row: QuestionRow, where: str, *, id: str, image: Path | None) -> Question:
+def make_unlabelled(row: QuestionRow, where: str, *, id: str, images: tuple[Path, ...]) -> Question:
     """The question that a row without an answer asks: in its own words, and choices on lines of their own.
 
     Args:
         row: what it says.
         where: the row, for a sentence.
         id: unique among questions.
-        image: its picture.
+        images: its pictures.
 
     Raises:
         QuestionError: it is to count for robustness, which objects in pictures do that are asked about besides.
@@ -211,7 +210,7 @@ def make_unlabelled(row: QuestionRow, where: str, *, id: str, image: Path | None
     if row.choices is not None:
         text = text.removesuffix(INSTRUCTIONS_OF_KINDS["choices"])
         text += option_lines(row.texts) + INSTRUCTIONS_OF_KINDS["choices"]
-    return unlabelled(text, id=id, image=image, group=None if row.group is None else str(row.group))
+    return unlabelled(text, id=id, images=images, group=None if row.group is None else str(row.group))
 
 
 def benchmark_name(kind: Kind, role: Role | None) -> str:

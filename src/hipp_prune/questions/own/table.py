@@ -12,6 +12,9 @@ from hipp_prune.files.faults import name
 from hipp_prune.files.reading import LARGEST, read_text
 from hipp_prune.questions.records import CORRECT_OR_SKIP, SkipBad, read_records, skip_or_raise
 
+SEPARATOR = "|"
+"""What stands between several things in one cell."""
+
 Cells = Mapping[str, Any]
 """A row: cells by the names of their columns; text, numbers, truth values, lists, bytes, None."""
 

@@ -42,7 +42,7 @@ def test_claims_are_judged_at_the_word_they_end_with() -> None:
 
 def test_prompts_are_worded_as_the_loader_words_them(tmp_path: Path) -> None:
     root = toyworld.write(tmp_path / "world")
-    loaded = [q for q in toyworld.load(root, "calibration") if q.benchmark == "scienceqa" and q.image is None]
+    loaded = [q for q in toyworld.load(root, "calibration") if q.benchmark == "scienceqa" and not q.images]
     own = {f"{item.question}\n{item.hint}": item for item in TEXTS}
     for question in islice(loaded, 30):
         item = own[question.group]

@@ -45,7 +45,7 @@ def load(spec: object, tmp_path: Path, skip_bad: SkipBad | None = None) -> list[
 def said(questions: list[Question]) -> list[tuple[str, str | None, str]]:
     """Benchmark, bytes of the picture as a colour, and answer."""
     colours = [
-        None if each.image is None else str(Image.open(each.image).getpixel((0, 0))) for each in questions
+        None if not each.images else str(Image.open(each.images[0]).getpixel((0, 0))) for each in questions
     ]
     return [(each.benchmark, colour, each.answer) for each, colour in zip(questions, colours, strict=True)]
 

@@ -83,8 +83,8 @@ def test_choices_may_stand_in_columns_of_their_own(tmp_path: Path) -> None:
         ({"answer": None, "role": "robustness"}, "expected an answer, or role utility"),
         ({"answer": "yes", "role": "both"}, "expected field 'role' to be 'robustness' or 'utility'"),
         (
-            {"answer": "yes", "image": ["a", "b"]},
-            "expected one picture, as a path or as bytes, found a list of 2",
+            {"answer": "yes", "image": [7, "a"]},
+            "expected a picture, as a path or as bytes, or a list of pictures, found 7",
         ),
         ({"answer": "yes", "id": ""}, None),
     ],
@@ -206,7 +206,7 @@ TEXTS = st.text(min_size=1, max_size=3)
 def test_an_answer_means_one_choice_or_is_refused(choices: list[str], answer: Any) -> None:
     row = QuestionRow(question="Which?", answer=answer, choices=list(choices))
     try:
-        question = make_question(row, "choices", "here", id="1", subset="mine", image=None)
+        question = make_question(row, "choices", "here", id="1", subset="mine", images=())
     except QuestionError:
         return
     text = str(answer).strip()
@@ -230,7 +230,7 @@ def test_an_answer_means_one_choice_or_is_refused(choices: list[str], answer: An
     )
 )
 def test_any_cell_is_read_or_refused_in_one_sentence(cells: dict[str, Any]) -> None:
-    columns = Columns(names={name: name for name in cells}, letters=())
+    columns = Columns(names={name: name for name in cells}, letters=(), videos=())
     said = "here"
     try:
         assert read_row(cells, columns, "here").question

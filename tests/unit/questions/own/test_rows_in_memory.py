@@ -10,6 +10,7 @@ from PIL import Image
 from hipp_prune.errors import ImageError, InputError, QuestionError
 from hipp_prune.questions.benchmark import Loading
 from hipp_prune.questions.own.memory import load_rows
+from hipp_prune.questions.question import pictures_of
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.stages.loading import draw_questions, given_questions, source_names
 
@@ -31,8 +32,8 @@ def test_every_split_is_drawn_and_pictures_are_the_same_in_any_cache(tmp_path: P
     together = draw_questions(rows(), "all", cache=tmp_path / "other")
     assert all(parts)
     assert sorted(each.id for part in parts for each in part) == sorted(each.id for each in together)
-    names = {each.image.name for part in parts for each in part if each.image}
-    assert names == {each.image.name for each in together if each.image}
+    names = {path.name for part in parts for path in pictures_of(part)}
+    assert names == {path.name for path in pictures_of(together)}
     assert len(names) == 12
     assert source_names(rows()) == ("12 questions in memory",)
 
@@ -45,8 +46,8 @@ def test_a_picture_of_any_mode_is_kept_as_it_looks(mode: str, tmp_path: Path) ->
         else Image.new("RGB", (4, 4), "white").convert(mode)
     )
     [question] = load_rows([{"image": picture, "question": "Is it?"}], Loading(options={}, cache=tmp_path))
-    assert question.image is not None
-    assert Image.open(question.image).getpixel((0, 0)) == (255, 255, 255)
+    assert question.images
+    assert Image.open(question.images[0]).getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_paths_and_bytes_are_pictures_too(tmp_path: Path) -> None:
@@ -55,15 +56,15 @@ def test_paths_and_bytes_are_pictures_too(tmp_path: Path) -> None:
     how = Loading(options={}, cache=tmp_path / "cache")
     for cell in (path, str(path), path.read_bytes()):
         [question] = load_rows([{"image": cell, "question": "Is it?", "answer": True}], how)
-        assert question.image is not None
-        assert question.image.read_bytes() == path.read_bytes()
+        assert question.images
+        assert question.images[0].read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize(
     ("row", "error", "said"),
     [
         ({"image": "missing.png", "question": "Is it?"}, ImageError, "questions[0]: expected a picture at"),
-        ({"image": 7, "question": "Is it?"}, QuestionError, "expected one picture"),
+        ({"image": 7, "question": "Is it?"}, QuestionError, "expected a picture"),
         ({"photo": Image.new("RGB", (4, 4)), "question": "Is it?"}, QuestionError, "columns=image:photo"),
         ({"question": "Is it?", 3: "x"}, QuestionError, "expected names of columns, found 3"),
         ({"answer": "yes"}, QuestionError, "expected a column question"),

@@ -41,7 +41,7 @@ def test_rows_without_any_answer_are_prompts(answers: tuple[dict[str, Any], ...]
     )
     first, second = load(path, tmp_path)
     assert all(each.is_unlabelled and each.benchmark == "agreement" for each in (first, second))
-    assert (first.id, first.prompt, first.image) == ("mine/1", "What is it?", tmp_path / "a.png")
+    assert (first.id, first.prompt, first.images) == ("mine/1", "What is it?", (tmp_path / "a.png",))
     assert second.prompt.startswith("Which?\nA. cup\nB. dog\nAnswer with the option's letter")
     assert (first.group, second.group) == (str(tmp_path / "a.png"), "7")
 
@@ -55,7 +55,7 @@ def test_a_csv_of_prompts_alone_is_read(tmp_path: Path) -> None:
 def test_windows_paths_lead_to_pictures_below_the_table(tmp_path: Path) -> None:
     picture(tmp_path / "sea" / "a.png")
     [question] = load(table(tmp_path, {"question": "What?", "image": "sea\\a.png"}), tmp_path)
-    assert question.image == tmp_path / "sea" / "a.png"
+    assert question.images == (tmp_path / "sea" / "a.png",)
     with pytest.raises(
         QuestionError, match="expected the path of a picture on this computer, found one of Windows"
     ):
