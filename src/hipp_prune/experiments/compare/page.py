@@ -32,10 +32,11 @@ from hipp_prune.experiments.compare.standings import (
     runner_up,
 )
 from hipp_prune.files.manifest import start_list
+from hipp_prune.files.markdown import markdown_list, markdown_table, markdown_text
 from hipp_prune.files.writing import write_text
 from hipp_prune.plans.arrays import Floats
 from hipp_prune.report import figures
-from hipp_prune.report.grids import Rows, html_table, markdown_table
+from hipp_prune.report.grids import Rows, html_table
 from hipp_prune.report.page import asset, chart_html
 
 _NAMES = {
@@ -252,10 +253,10 @@ def markdown(results: Sequence[CellResult], facts: Sequence[str], *, champion: s
     lines = lead_lines(leads(results, champion=champion))
     parts = [
         "# Ways to prune, compared",
-        *("\n".join(f"- {line}" for line in each) for each in (facts, lines)),
+        *map(markdown_list, (facts, lines)),
     ]
     for section, tables in comparison_tables(results, champion=champion).items():
-        parts.append(f"## {section_name(section)}")
+        parts.append(f"## {markdown_text(section_name(section))}")
         for stage, rows in tables.items():
             parts += [f"{stage.capitalize()} recovery:", markdown_table(rows)]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -27,10 +27,11 @@ from hipp_prune.experiments.search_bench.verdicts import (
     verdicts,
 )
 from hipp_prune.files.manifest import start_list
+from hipp_prune.files.markdown import markdown_list, markdown_table, markdown_text
 from hipp_prune.files.writing import write_text
 from hipp_prune.plans.arrays import Floats
 from hipp_prune.report import figures
-from hipp_prune.report.grids import Rows, html_table, markdown_table
+from hipp_prune.report.grids import Rows, html_table
 from hipp_prune.report.page import asset, chart_html
 
 _BRIEF: dict[Measure, str] = {
@@ -193,14 +194,14 @@ def results_tables(scores: Sequence[TrialScore], *, brief: bool = False) -> dict
 def markdown(scores: Sequence[TrialScore], facts: Sequence[str]) -> str:
     """``results.md``: facts, verdicts, and a table for each problem."""
     table = entries(scores)
-    parts = ["# Searches compared", "\n".join(f"- {fact}" for fact in facts)]
+    parts = ["# Searches compared", markdown_list(facts)]
     parts += [
         "## Who is best",
-        "\n".join(f"- {line}" for line in verdict_lines(table)),
+        markdown_list(verdict_lines(table)),
         markdown_table(verdict_table(table)),
     ]
     for problem, rows in results_tables(scores).items():
-        parts += [f"## {problem}", markdown_table(rows)]
+        parts += [f"## {markdown_text(problem)}", markdown_table(rows)]
     return "\n\n".join(parts) + "\n"
 
 
