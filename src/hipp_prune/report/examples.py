@@ -54,7 +54,7 @@ class Example:
 
 
 def choose_examples(dense: Scorecard, pruned: Sequence[Scorecard]) -> list[Example]:
-    """Questions to show, of every benchmark: first what pruning broke, then what it mended, then the rest.
+    """Questions to show: first what pruning broke, of every benchmark, then what it mended, then the rest.
 
     Among equals, those that most models flip, then those with the largest change of margin, come first.
     """
@@ -62,7 +62,7 @@ def choose_examples(dense: Scorecard, pruned: Sequence[Scorecard]) -> list[Examp
     examples = [example for answer in dense.answers if (example := _compare(answer, asked)) is not None]
     examples.sort(key=lambda example: (-example.flips, -example.shift, example.dense.id))
     chosen: list[Example] = []
-    for benchmark, (change, count) in product(BENCHMARKS, _WANTED.items()):
+    for (change, count), benchmark in product(_WANTED.items(), BENCHMARKS):
         chosen += [each for each in examples if (each.benchmark, each.change) == (benchmark, change)][:count]
     return chosen
 
@@ -82,7 +82,7 @@ def example_html(example: Example) -> str:
     name = BENCHMARKS[example.benchmark].title
     return (
         f'<article class="card {example.change}"><header><b>{_HEADLINES[example.change]}</b>'
-        f"<span>{name} · {escape(example.dense.id)}</span></header>"
+        f"<span>{name} · {escape(example.dense.id)}{'' if example.dense.image else ' · no picture'}</span></header>"
         f'{_picture(example.dense.image)}<p class="prompt">{_prompt(example.dense)}</p>'
         f"<p>Right answer: <b>{escape(example.dense.gold)}</b></p>"
         "<table><thead><tr><th>model</th><th>answer</th><th>margin</th></tr></thead>"
@@ -149,11 +149,11 @@ def _prompt(asked: Answer) -> str:
 
 def _picture(image: str | None) -> str:
     if image is None:
-        return '<div class="picture none">no picture belongs to this question</div>'
+        return ""
     try:
         return f'<img class="picture" alt="the picture the question is about" src="{thumbnail(Path(image))}">'
     except ImageError as error:
-        return f'<div class="picture none">{escape(str(error))}</div>'
+        return f'<p class="note">{escape(str(error))}</p>'
 
 
 def _data_uri(image: Image.Image, kind: str) -> str:

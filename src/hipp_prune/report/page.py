@@ -19,7 +19,8 @@ from hipp_prune.report import commands, figures
 from hipp_prune.report.cloud import build_cloud, pareto_front
 from hipp_prune.report.contents import DENSE, Contents, read_contents
 from hipp_prune.report.examples import choose_examples, count_changes, example_html
-from hipp_prune.report.tables import summary_html
+from hipp_prune.report.headline import headline
+from hipp_prune.report.tables import label_html, summary_html
 
 
 def write_report(run: RunDirectory, *, force: bool = False) -> Path:
@@ -43,14 +44,15 @@ def render_report(contents: Contents) -> str:
     """The page's HTML."""
     provenance = contents.provenance
     sections: dict[str, Callable[[Contents], str]] = {
-        "facts": _facts,
-        "commands": _commands,
+        "headline": _headline,
         "damaged": _damaged,
         "summary": _summary,
+        "examples": _examples,
         "blocks": _blocks,
         "curve": _curve,
         "cloud": _cloud,
-        "examples": _examples,
+        "facts": _facts,
+        "commands": _commands,
     }
     return Template(asset("page.html")).substitute(
         {name: section(contents) for name, section in sections.items()},
@@ -64,6 +66,15 @@ def render_report(contents: Contents) -> str:
 def asset(name: str, room: str = "hipp_prune.report") -> str:
     """The text of a file that comes with the report, or with another room."""
     return files(room).joinpath(name).read_text(encoding="utf-8")
+
+
+def _headline(contents: Contents) -> str:
+    """What each pruned model saved and lost, a line each; nothing before the dense model is evaluated."""
+    if contents.dense is None:
+        return ""
+    found = [(each.label, headline(contents.dense, each)) for each in contents.pruned]
+    lines = [f"<li><b>{label_html(label)}</b> {escape(line)}</li>" for label, line in found if line]
+    return f'<ul class="headline">{"".join(lines)}</ul>' if lines else ""
 
 
 def _facts(contents: Contents) -> str:

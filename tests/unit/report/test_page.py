@@ -81,6 +81,24 @@ def test_a_finished_run_has_every_part(finished: RunDirectory) -> None:
     assert "broke 2 and mended 1 of 20" in page.text
 
 
+def test_results_come_before_versions_and_changed_answers_first(finished: RunDirectory) -> None:
+    text = written(finished).text
+    said = ["smaller, 1.23× faster, POPE", "balanced accuracy", "pruning broke it", "pruning mended it"]
+    said += ["unchanged", "How the search went", "versions", "hipp-prune calibrate"]
+    places = [text.index(each) for each in said]
+    assert places == sorted(places)
+    assert text.rindex("pruning broke it") < text.index("pruning mended it")
+
+
+def test_a_picture_is_whole_and_a_question_without_one_has_no_box(finished: RunDirectory) -> None:
+    page = written(finished)
+    html = finished.report.read_text(encoding="utf-8")
+    pictures = [value for tag, name, value in page.attributes if (tag, name) == ("img", "class")]
+    assert 0 < len(pictures) == html.count("<article") - html.count(" · no picture</span>")
+    style = html.partition("<style>")[2].partition("</style>")[0]
+    assert not any(way in style for way in ("object-fit", "aspect-ratio"))
+
+
 def test_it_needs_no_network_and_is_small(finished: RunDirectory) -> None:
     page = written(finished)
     assert finished.report.stat().st_size < 7_000_000
