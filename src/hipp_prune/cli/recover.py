@@ -42,7 +42,7 @@ class Recover:
     settings: RecoverySettings = RecoverySettings()
     loading: LoadSettings = FULL_PRECISION
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.recover``."""
         from hipp_prune.report.terminal import next_steps, progress_bars, say, skipping
         from hipp_prune.stages.recover import recover
@@ -67,3 +67,4 @@ class Recover:
         say(report.summary)
         questions = " ".join(shlex.quote(spec) for spec in self.questions)
         next_steps(f"hipp-prune evaluate --model {shlex.quote(str(self.out))} --questions {questions}")
+        return report
