@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import tyro
 
 from hipp_prune.cli.documents import Ended
+from hipp_prune.files.watching import Log
 from hipp_prune.search.methods import METHODS
 from hipp_prune.search.settings import SearchChoices, SearchResearch, SearchSettings
 from hipp_prune.stages.settings import AskSettings, CalibrateSettings, LoadSettings
@@ -36,6 +37,8 @@ class Search:
     """Say how long this and later stages take here, in how much memory, and what would be refused; do nothing."""
     skip_bad: bool = False
     """Leave out (and count) broken questions and pictures instead of stopping."""
+    log: Log = "auto"
+    """What can be watched meanwhile, `tensorboard --logdir RUN`; auto: that, where the package is installed."""
     search: SearchChoices = SearchChoices()
     asking: AskSettings = AskSettings()
     loading: LoadSettings = LoadSettings()
@@ -68,6 +71,7 @@ class Search:
         if self.dry_run:
             return self._look_ahead()
         from hipp_prune.files.run_directory import RunDirectory
+        from hipp_prune.files.watching import watching
         from hipp_prune.questions.benchmark import ROLES
         from hipp_prune.report.terminal import next_steps, progress_bars, remark, skipping, warn_of
         from hipp_prune.search.archive import Archive
@@ -77,6 +81,7 @@ class Search:
 
         with (
             skipping(self.skip_bad) as skip_bad,
+            watching(RunDirectory(self.run_directory).events / "search", self.log, anew=self.force),
             progress_bars("encoding pictures", "searching") as (encoding, progress),
         ):
             search(
