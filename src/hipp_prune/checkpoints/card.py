@@ -6,10 +6,9 @@ without touching what somebody has written around them.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-from transformers.models.auto import video_processing_auto
 
 from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.checkpoints.ledger import CARD_FILE, PLAN_FILE, PRUNED_SECTION, read_savings
@@ -38,8 +37,11 @@ tags: [hipp-prune, pruning, structured-pruning]
 ---
 """
 
-_VIDEO_FAMILIES: Collection[str] = vars(video_processing_auto)["VIDEO_PROCESSOR_MAPPING_NAMES"]
-"""Model types whose stock processor takes videos."""
+_VIDEO_FAMILIES: Collection[str] = import_module(
+    "transformers.models.auto.video_processing_auto"
+).VIDEO_PROCESSOR_MAPPING_NAMES
+"""Model types whose stock processor takes videos. The module is named by its path: without torchvision, transformers puts
+a placeholder in its place until something has imported it."""
 _TORCHVISION = (
     "This family's `AutoProcessor` takes videos too, and asks for torchvision: install the one that belongs to your "
     "torch (`pip install torchvision`; without a GPU both with `--index-url https://download.pytorch.org/whl/cpu`). "

@@ -1,5 +1,7 @@
 """Model cards: what they say, and that scores are renewed without touching the rest."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,3 +83,8 @@ def test_names_and_notes_of_a_plan_are_no_markup(pruned: Path) -> None:
     assert "- method: &lt;img src=&quot;x&quot;&gt;" in card
     assert "# &lt;/h1&gt;&lt;b&gt;smaller" in card
     assert not any(tag in card for tag in ("<img", "<script", "<b>"))
+
+
+def test_the_card_can_be_the_first_that_imports_transformers() -> None:
+    code = "import hipp_prune.checkpoints.card as card; assert 'qwen2_5_vl' in card._VIDEO_FAMILIES"
+    subprocess.run([sys.executable, "-c", code], check=True)
