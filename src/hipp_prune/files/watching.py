@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from hipp_prune import distributed
 from hipp_prune.files.packages import require_packages
 
 Log = Literal["auto", "tensorboard", "none"]
@@ -29,7 +28,7 @@ def watch(group: str, step: int, numbers: Mapping[str, float]) -> None:
 
 @contextmanager
 def watching(folder: Path, log: Log, *, anew: bool = False) -> Iterator[None]:
-    """Keeps what is told meanwhile as event files in a folder; of several workers the first one writes.
+    """Keeps what is told meanwhile as event files in a folder.
 
     Nothing is written before the first number. What goes on after it was killed adds a file to those that are there.
 
@@ -43,7 +42,7 @@ def watching(folder: Path, log: Log, *, anew: bool = False) -> Iterator[None]:
     """
     if log == "tensorboard":
         require_packages("--log tensorboard", ("tensorboard",), extra="tensorboard")
-    if log == "none" or find_spec("tensorboard") is None or not distributed.is_first():
+    if log == "none" or find_spec("tensorboard") is None:
         yield
         return
     events = _Events(folder, anew=anew)

@@ -6,7 +6,7 @@ used. So an interrupted search needs no other state: started again, it replays w
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -180,7 +180,7 @@ class Session:
             )
             self._tell(size * number, bought_seconds)
             told = {"robustness": scores.robustness, "utility": scores.utility, "seconds": seconds}
-            watch("plan", len(self.archive), {**told, **scores.accuracies})
+            self._watch("plan", len(self.archive), {**told, **scores.accuracies})
         found = [self.archive.find(plan, minibatch) for plan in plans]
         evaluations = [evaluation for evaluation in found if evaluation is not None]
         bought = {each.key: each.seconds for each in evaluations if each.key not in self._bought}
@@ -247,7 +247,12 @@ class Session:
         step = self.curve[-1]
         numbers = {name: getattr(step, name) for name in ("mean_return", "gate", "clipped", "kl")}
         numbers |= dict(zip(("robustness", "utility", "sparsity"), step.objectives, strict=True))
-        watch("search", step.evaluations, numbers)
+        self._watch("search", step.evaluations, numbers)
+
+    def _watch(self, group: str, step: int, numbers: Mapping[str, float]) -> None:
+        """Tells numbers to whoever watches; of several workers, the first one does."""
+        if distributed.is_first():
+            watch(group, step, numbers)
 
 
 def random_ratios(problem: Problem, config: SearchSettings, count: int, rng: np.random.Generator) -> Floats:
