@@ -40,8 +40,8 @@ tags: [hipp-prune, pruning, structured-pruning]
 _VIDEO_FAMILIES: Collection[str] = import_module(
     "transformers.models.auto.video_processing_auto"
 ).VIDEO_PROCESSOR_MAPPING_NAMES
-"""Model types whose stock processor takes videos. The module is named by its path: without torchvision, transformers puts
-a placeholder in its place until something has imported it."""
+"""Model types whose stock processor takes videos. Its module is named by path: without torchvision, transformers puts a
+placeholder in its place until something has imported it."""
 _TORCHVISION = (
     "This family's `AutoProcessor` takes videos too, and asks for torchvision: install the one that belongs to your "
     "torch (`pip install torchvision`; without a GPU both with `--index-url https://download.pytorch.org/whl/cpu`). "
