@@ -6,7 +6,7 @@ from pathlib import Path
 from transformers import LlavaConfig, Qwen2_5_VLConfig
 
 
-def llava_7b(folder: Path) -> None:
+def llava_7b(folder: Path) -> Path:
     """LLaVA-1.5-7B: CLIP ViT-L/14 of 336 pixels a side before Vicuna 7B, stored in float16."""
     text = {
         "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
@@ -17,9 +17,10 @@ def llava_7b(folder: Path) -> None:
         "num_attention_heads": 16, "num_hidden_layers": 24, "patch_size": 14, "projection_dim": 768,
     }  # fmt: skip
     LlavaConfig(text_config=text, vision_config=vision, dtype="float16").save_pretrained(folder)
+    return folder
 
 
-def qwen_7b(folder: Path) -> None:
+def qwen_7b(folder: Path) -> Path:
     """Qwen2.5-VL-7B, stored in bfloat16."""
     text = {
         "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28,
@@ -31,7 +32,8 @@ def qwen_7b(folder: Path) -> None:
     }  # fmt: skip
     config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, dtype="bfloat16")
     config.save_pretrained(folder)
+    return folder
 
 
-PUBLIC: dict[str, Callable[[Path], None]] = {"llava-1.5-7b": llava_7b, "qwen2.5-vl-7b": qwen_7b}
-"""What writes the configuration of each."""
+PUBLIC: dict[str, Callable[[Path], Path]] = {"llava-1.5-7b": llava_7b, "qwen2.5-vl-7b": qwen_7b}
+"""What writes the configuration of each into a folder, which it returns."""

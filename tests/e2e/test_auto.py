@@ -12,11 +12,16 @@ from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.models.loading import local_folder
 from hipp_prune.plans.plan import Plan
 from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.search.record import read_record
 from tests.e2e.conftest import Benchmarks, Refused
 
 
 class Killed(BaseException):
     """What a kill is to the code."""
+
+
+def killed(*_: object, **__: object) -> None:
+    raise Killed
 
 
 def ages(folder: Path) -> dict[str, int]:
@@ -37,10 +42,6 @@ def test_killed_it_goes_on_and_what_is_done_stays(
     monkeypatch.setattr("hipp_prune.stages.evaluate.measure_speedups", lambda *_, **__: [1.5])
     for stage in ("hipp_prune.stages.pipeline.prune", "hipp_prune.stages.pipeline.evaluate"):
         with monkeypatch.context() as patch:
-
-            def killed(*_: object, **__: object) -> None:
-                raise Killed
-
             patch.setattr(stage, killed)
             before = ages(run)
             with pytest.raises(Killed):
@@ -69,12 +70,30 @@ def test_killed_it_goes_on_and_what_is_done_stays(
     assert "already exists" in refused(["auto", "--recipe", str(run / "recipe.toml")])
     kept = [(run / name).read_bytes() for name in ("recipe.toml", "summary.txt")]
     longer = ["auto", "--recipe", str(run / "recipe.toml"), "--out", str(tmp_path / "other")]
-    assert "evaluations 24 → 99" in refused([*longer, "--evaluations", "99"])
+    assert "evaluations 24 → 23" in refused([*longer, "--evaluations", "23"])
     assert kept == [(run / name).read_bytes() for name in ("recipe.toml", "summary.txt")], (
         "refused, so as before"
     )
     other = ["auto", "--recipe", str(run / "recipe.toml"), "--out", str(tmp_path / "other"), "--seed", "1"]
     assert "seed 0 → 1" in refused(other)
+
+    more = [*words[:-5], str(tmp_path / "other"), "--run", str(run), "--evaluations", "28", "--limit", "10"]
+    check_that_it_grows(more, run, monkeypatch)
+
+
+def check_that_it_grows(words: list[str], run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More evaluations of the same run, killed after its search."""
+    archive, plan = run / "search" / "archive.jsonl", run / "plans" / "fit1.8MB.json"
+    paid = archive.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("hipp_prune.stages.auto.query", killed)
+        with pytest.raises(Killed):
+            main(words)
+    plan.write_text(plan.read_text().replace("{", "{ ", 1))  # whatever the smaller search had said
+    assert main(words) == 0
+    assert archive.read_bytes().startswith(paid)
+    assert read_record(run / "search" / "search.json").config.evaluations == 28
+    assert not plan.read_text().startswith("{ ")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +110,10 @@ def test_killed_it_goes_on_and_what_is_done_stays(
         (["--sparsity", "0.3", "--require", "pope=0.8"], "leave out --sparsity"),
         (["--require", "amber=0.8"], "the questions are of pope, scienceqa alone"),
         (["--require", "latency=0.1"], "give --speed"),
+        (
+            ["--require", "pope=0.8", "--evaluations", "23"],
+            "needs at least 24 evaluations, got --evaluations 23",
+        ),
         (["--sparsity", "0.3", "--device", "nowhere"], "not available"),
         (["--sparsity", "0.3", "--questions", "nowhere"], "expected"),
     ],

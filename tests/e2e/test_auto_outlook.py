@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.public import llava_7b, qwen_7b
 from hipp_prune.cli import main
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.stages import outlook as probed
@@ -12,7 +13,6 @@ from hipp_prune.stages.rates import Machine
 from hipp_prune.stages.settings import AutoSettings, QuerySettings
 from hipp_prune.stages.wish import Wish
 from tests.e2e.conftest import Benchmarks, Finished, Refused
-from tests.unit.models.test_described import llava_7b, qwen_7b
 
 STAGES = ("check", "calibrate", "search", "prune", "evaluate dense", "evaluate pruned", "speed", "report")
 

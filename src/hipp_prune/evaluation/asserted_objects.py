@@ -7,7 +7,8 @@ from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.objectives.returns import log_margins
 from hipp_prune.plans.arrays import Floats
-from hipp_prune.questions.benchmarks.agreement_objects import OBJECTS, ask_about
+from hipp_prune.questions.benchmarks.agreement_objects import ask_about
+from hipp_prune.questions.coco import OBJECTS
 from hipp_prune.questions.question import Question
 
 SURE = 1.0

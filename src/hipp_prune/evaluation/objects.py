@@ -2,16 +2,8 @@
 
 import re
 
-_COCO = (
-    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
-    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
-    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard",
-    "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
-    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli",
-    "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet",
-    "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
-    "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
-)  # fmt: skip
+from hipp_prune.questions.coco import OBJECTS
+
 _OTHER_WORDS = {
     "person": ("people", "man", "men", "woman", "women", "boy", "girl", "child", "children"),
     "bicycle": ("bike",), "motorcycle": ("motorbike",), "airplane": ("plane", "aeroplane"), "cow": ("cattle",),
@@ -21,7 +13,7 @@ _OTHER_WORDS = {
     "hair drier": ("hair dryer",), "skis": ("ski",), "mouse": ("mice",), "handbag": ("purse",),
     "traffic light": ("stoplight",), "sports ball": ("ball",), "remote": ("remote control",),
 }  # fmt: skip
-assert set(_OTHER_WORDS) <= set(_COCO), "other words stand for categories"
+assert set(_OTHER_WORDS) <= set(OBJECTS), "other words stand for categories"
 
 
 def _plural(word: str) -> str:
@@ -34,7 +26,7 @@ def _forms(name: str) -> list[str]:
     return [form for word in words for form in (word, _plural(word))]
 
 
-_CATEGORIES = {form: name for name in _COCO for form in _forms(name)}
+_CATEGORIES = {form: name for name in OBJECTS for form in _forms(name)}
 """By every form of every word; the plural of a plural does no harm."""
 _WORDS = re.compile(
     rf"\b({'|'.join(sorted(map(re.escape, _CATEGORIES), key=len, reverse=True))})\b", re.IGNORECASE

@@ -136,13 +136,6 @@ def load_weights(
         device: where the model goes; without one it is split over this worker's GPUs.
         dtype: ``auto`` (the checkpoint's own) or a name of torch's.
 
-    Args:
-        source: checkpoint folder or hub name.
-        config: the checkpoint's.
-        device: where the weights go; None to split them.
-        dtype: a torch type's name, or ``auto`` for the checkpoint's.
-        trust_remote_code: whether code that comes with the checkpoint may run.
-
     Raises:
         CheckpointError: if a tensor is missing, unexpected, of the wrong shape or not finite, or a file is damaged or
             absent.

@@ -3,10 +3,11 @@
 import struct
 import zlib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from hipp_prune.errors import ImageError
 from hipp_prune.files.manifest import check_whole
@@ -128,6 +129,23 @@ def check_images(questions: Iterable[Question], skip_bad: SkipBad | None = None)
         else:
             skip_or_raise(ImageError(f"question {question.id}: {error}"), skip_bad)
     return kept
+
+
+def turned(paths: Iterable[Path]) -> list[Path]:
+    """The pictures, each once, that EXIF wants to be shown turned or mirrored, which nothing here does."""
+    return [path for path in dict.fromkeys(paths) if _orientation(path) in range(2, 9)]
+
+
+@cache
+def _orientation(path: Path) -> object:
+    """What EXIF says, 1 for upright; None where it says nothing, or the file is no picture."""
+    try:
+        with Image.open(path) as image:
+            if image.format == "PNG" and "exif" not in image.info:  # Pillow would decode all of it to be sure
+                return None
+            return image.getexif().get(ExifTags.Base.Orientation)
+    except _DECODING_ERRORS:
+        return None
 
 
 def _image_error(path: Path) -> ImageError | None:

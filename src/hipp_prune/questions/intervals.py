@@ -22,15 +22,17 @@ def accuracy_interval(correct: int, n: int, level: float = 0.95) -> Interval:
         level: confidence, in (0, 1).
     """
     assert 0 <= correct <= n, "no more right answers than questions"
-    if n == 0:
-        return (0.0, 1.0)
+    return _wilson(correct / n, n, level) if n else (0.0, 1.0)
+
+
+def _wilson(share: float, n: int, level: float) -> Interval:
+    """Wilson's score interval of a share of ``n`` > 0 independent answers."""
     z = NormalDist().inv_cdf((1 + level) / 2)
-    share = correct / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return (
-        0.0 if correct == 0 else max(0.0, centre - half),
-        1.0 if correct == n else min(1.0, centre + half),
+        0.0 if share == 0 else max(0.0, centre - half),
+        1.0 if share == 1 else min(1.0, centre + half),
     )
 
 
@@ -71,6 +73,9 @@ def balanced_accuracy_interval(
     Whole groups (pictures) are drawn with replacement, because a model that misreads a picture errs on
     all six of its questions at once. Does not depend on the order of the questions.
 
+    Where every draw says the same, because all answers are right or all of a class are the same, that is no certainty:
+    the ends are then the means of those of each class's Wilson interval, which counts groups instead of questions.
+
     Args:
         labels: True = yes.
         predictions: True = yes, None = neither, which is wrong.
@@ -93,6 +98,18 @@ def balanced_accuracy_interval(
     sums = np.stack([counts[draw].sum(axis=0) for draw in drawn])
     tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(_balanced_accuracy(sums.astype(np.float64)), tails)
+    return (float(low), float(high)) if low < high else _by_class(counts, level)
+
+
+def _by_class(counts: npt.NDArray[np.int64], level: float) -> Interval:
+    """Mean of the classes' Wilson intervals, of groups with (yes right, yes, no right, no)."""
+    pairs = [(counts[:, column], counts[:, column + 1]) for column in (0, 2)]
+    ends = [
+        _wilson(float(right.sum() / asked.sum()), int((asked > 0).sum()), level)
+        for right, asked in pairs
+        if asked.any()
+    ]
+    low, high = np.mean(ends, axis=0)
     return (float(low), float(high))
 
 

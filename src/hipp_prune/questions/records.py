@@ -1,8 +1,10 @@
 """Records of benchmark files: where each one stood, checked against what it must be, the bad ones counted."""
 
 import json
+import logging
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -50,6 +52,12 @@ def skip_or_raise(error: InputError, skip_bad: SkipBad | None) -> None:
     if skip_bad is None:
         raise error
     skip_bad.reasons.append(str(error))
+
+
+@cache
+def warn(sentence: str) -> None:
+    """Tells our logger something about questions, once: every stage reads them again."""
+    logging.getLogger("hipp_prune").warning("warning: %s", sentence)
 
 
 def on_one_line(text: str) -> bool:

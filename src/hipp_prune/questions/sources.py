@@ -24,7 +24,7 @@ official splits, search on one (``split=train``) and evaluate all of another (``
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -33,14 +33,14 @@ from hipp_prune.errors import QuestionError
 from hipp_prune.questions import toyworld
 from hipp_prune.questions.benchmark import Loading
 from hipp_prune.questions.benchmarks import BENCHMARKS
-from hipp_prune.questions.images import check_images
+from hipp_prune.questions.images import check_images, turned
 from hipp_prune.questions.own.benchmarks import OPTIONS
 from hipp_prune.questions.own.data_sets import HUB
 from hipp_prune.questions.own.loading import load_own
 from hipp_prune.questions.own.photos import load_photos
 from hipp_prune.questions.own.places import ENDINGS, instead
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import SkipBad
+from hipp_prune.questions.records import SkipBad, warn
 from hipp_prune.questions.splits import SPLITS, Split, at_most, divide
 
 TOYWORLD = "toyworld"
@@ -360,6 +360,20 @@ def _load_files(
         cache=cache,
     )
     if source.name == PHOTOS:
-        return load_photos(source.path, how)
-    load = load_own if source.name == OWN else BENCHMARKS[source.name].load
-    return load(source.path, how)
+        questions = load_photos(source.path, how)
+    else:
+        load = load_own if source.name == OWN else BENCHMARKS[source.name].load
+        questions = load(source.path, how)
+    if need_images and (source.name == PHOTOS or {*OPTIONS} <= {*_allowed(source.name)}):
+        _warn_of_turned({question.image for question in questions if question.image is not None})
+    return questions
+
+
+def _warn_of_turned(pictures: Collection[Path]) -> None:
+    """Says how many of a person's own pictures models are going to see on their side."""
+    if lying := turned(sorted(pictures)):
+        warn(
+            f"{len(lying)} of {len(pictures)} pictures carry an EXIF rotation, which is not applied, such as "
+            f"{lying[0]}; turn them for good with ImageMagick's `mogrify -auto-orient` or Pillow's "
+            "ImageOps.exif_transpose"
+        )

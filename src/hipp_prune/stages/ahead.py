@@ -13,7 +13,6 @@ from hipp_prune.questions.sources import load_questions
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import cache_folder, check_model
 from hipp_prune.stages.outlook import Outlook, outlook
-from hipp_prune.stages.search import read_search
 from hipp_prune.stages.settings import AskSettings, CalibrateSettings, EvaluateSettings
 from hipp_prune.stages.split_questions import tried
 from hipp_prune.stages.wish import (
@@ -114,13 +113,12 @@ def _done(wish: Wish, search: SearchSettings, refused: list[str], *, force: bool
         force: whether that one is then done anew.
     """
     pipeline, done = wish.pipeline(force=force), set[str]()
-    folder = pipeline.run.search
     try:
         if pipeline.is_calibrated():
             done.add("calibrate")
-        if folder.latency.exists():
+        if pipeline.run.search.latency.exists():
             done.add("latency")
-        if read_search(folder, search, remedy=pipeline.otherwise) is not None:
+        if pipeline.check_search(search) == "finished":
             done.add("search")
     except RunError as error:
         if not force:

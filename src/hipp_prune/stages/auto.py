@@ -21,6 +21,7 @@ from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.splits import Split
 from hipp_prune.questions.survey import Survey, survey
 from hipp_prune.report.contents import DENSE
+from hipp_prune.search.query.targets import shown_speed
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.ahead import expect
 from hipp_prune.stages.loading import check_model, writing
@@ -36,6 +37,7 @@ from hipp_prune.stages.wish import (
     check_asked,
     check_attainable,
     check_wish,
+    is_cut_off,
     search_settings,
     wanted_share,
 )
@@ -67,7 +69,7 @@ def auto(
     """Calibrates, searches, queries, prunes, recovers if asked to, evaluates and reports; killed, it goes on.
 
     What an earlier start of the same wish has finished is found and not done again. A run may serve several wishes:
-    another target within what it searched is a query of it.
+    another target within what it searched is a query of it, and more evaluations make its search grow.
 
     Args:
         wish: what is to be made of which model.
@@ -85,6 +87,7 @@ def auto(
     """
     run = RunDirectory(wish.run)
     with writing(wish.run), writing(wish.out):
+        resumed = is_cut_off(wish)
         footprint = _check(wish, run, force=force, skip_bad=skip_bad, surveyed=surveyed)
         pipeline = wish.pipeline(force=force, bars=bars)
         if announce is not None:
@@ -92,11 +95,14 @@ def auto(
             announce(ahead.summary)
         pipeline.calibrate()
         settings = _search_settings(wish, run, footprint)
-        pipeline.check_search(settings)
+        if pipeline.check_search(settings) == "grows" or resumed:
+            pipeline = replace(
+                pipeline, anew="changed"
+            )  # the run's plan of that name is of fewer evaluations
         remove_file(run.summary)
         write_text(run.recipe, recipe_text(wish.recipe))
         pipeline.search(settings)
-        return _carry_out(wish, pipeline)
+        return _carry_out(wish, pipeline, force=force)
 
 
 def _check(
@@ -157,17 +163,26 @@ def _fastest(wish: Wish, run: RunDirectory, r_max: float) -> float:
     most = float(table.saved(np.full(len(table.units), r_max)))
     assert wish.target.speed is not None
     if 1 - 1 / wish.target.speed > most:
+        reached = shown_speed(1 / (1 - most))
+        remedy = "ask for no more than that" if float(reached) > 1 else "give --sparsity or --fit instead"
         raise BudgetError(
-            f"--speed {wish.target.speed:g} is out of reach: with {r_max:.0%} of every block's neurons gone the "
-            f"language model is {1 / (1 - most):.3f} × as fast here; ask for no more than that"
+            f"--speed {wish.target.speed:.12g} is out of reach: with {r_max:.0%} of every block's neurons gone the "
+            f"language model is {reached} × as fast here; {remedy}"
         )
     return most
 
 
-def _carry_out(wish: Wish, pipeline: Pipeline) -> Outcome:
-    """From a searched run to the checkpoint, its scores and the page."""
-    run, settings, force = pipeline.run, wish.settings, pipeline.anew != "never"
-    plan = query(run.root, wish.preference, wish.target, requirements=wish.requirements, force=force)
+def _carry_out(wish: Wish, pipeline: Pipeline, *, force: bool) -> Outcome:
+    """From a searched run to the checkpoint, its scores and the page.
+
+    Args:
+        wish: what is to be made.
+        pipeline: the stages.
+        force: replaces a page that somebody changed.
+    """
+    run, settings = pipeline.run, wish.settings
+    replaces = pipeline.anew != "never"
+    plan = query(run.root, wish.preference, wish.target, requirements=wish.requirements, force=replaces)
     name = plan_name(wish.preference, wish.target, wish.requirements)
     folder = run.root / "checkpoints" / name if settings.recover else wish.out
     pipeline.prune(plan, folder, name=name, compensation=settings.compensation)

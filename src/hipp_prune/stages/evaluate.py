@@ -10,7 +10,7 @@ from hipp_prune.checkpoints.ledger import checkpoint_compensation, checkpoint_le
 from hipp_prune.errors import QuestionError
 from hipp_prune.evaluation.results import Results, score_answers_file
 from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions
-from hipp_prune.evaluation.speed import measure_speedups
+from hipp_prune.evaluation.speed import ROUND_SECONDS, measure_speedups
 from hipp_prune.files.markdown import markdown_code, markdown_table
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import RunDirectory
@@ -162,7 +162,8 @@ def speedups(
         dense: the dense model.
         pruned: the models that are compared with it.
         questions: sources, or questions.
-        limit: questions asked in all, shared evenly by the benchmarks.
+        limit: questions asked in all, shared evenly by the benchmarks; fewer where a round of all models would take
+            more than about a minute.
         run: a calibrated run with the dense model's answers to questions that come without one; else it is asked.
         loading: how the models are loaded.
         cache: where the embedded world is drawn; a temporary folder by default.
@@ -175,7 +176,9 @@ def speedups(
         adapters = [load(model, loading) for model in (dense, *pruned)]
         directory = None if run is None else RunDirectory(run)
         asked = _labelled(asked, directory, adapters[0], loading)[:limit]
-        return measure_speedups(adapters[0], adapters[1:], asked, progress=progress)
+        return measure_speedups(
+            adapters[0], adapters[1:], asked, round_seconds=ROUND_SECONDS, progress=progress
+        )
 
 
 def score_answers(

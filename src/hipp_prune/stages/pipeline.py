@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from hipp_prune.checkpoints.ledger import RECOVERY_FILE
-from hipp_prune.errors import HippPruneError, RunError
+from hipp_prune.errors import HippPruneError, IncompleteRunError, RunError
 from hipp_prune.evaluation.scorecard import Scorecard, limit_questions
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.manifest import remove_file
@@ -21,6 +21,7 @@ from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.search.record import read_record
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.evaluate import evaluate, speedups, update_card
@@ -37,10 +38,10 @@ from hipp_prune.stages.settings import (
 )
 
 SPEED_QUESTIONS = 256
-"""Test questions, at most, by which models are timed against each other."""
+"""Test questions, at most, by which models are timed against each other; fewer of slow ones."""
 
-State = Literal["finished", "begun", "anew"]
-"""Whether a stage is done, is to be gone on with, or is to be started over."""
+State = Literal["finished", "begun", "grows", "anew"]
+"""Whether a stage is done, is to be gone on with, perhaps to more than it was begun for, or is to be started over."""
 
 Anew = Literal["never", "changed", "always"]
 """What is done again though it is there: nothing, what was begun with other settings, or everything."""
@@ -77,6 +78,8 @@ class Pipeline:
     bars: Headlines = silent
     skip_bad: bool = False
     """Whether broken questions and pictures are left out."""
+    may_grow: bool = False
+    """Whether more evaluations make a search grow, instead of being other settings."""
 
     def calibrate(self) -> None:
         """Measures the dense model, unless that has been done with the same settings.
@@ -122,15 +125,27 @@ class Pipeline:
         return True
 
     def check_search(self, settings: SearchSettings) -> State:
-        """Whether the search is done, is to be gone on with, or is to be started over.
+        """Whether the search is done, is to be gone on with or to grow, or is to be started over.
 
         Raises:
-            RunError: if it was begun with other settings.
+            RunError: if it was begun with other settings, but for fewer evaluations where it may grow.
         """
-        return self._state(lambda: read_search(self.run.search, settings, remedy=self.otherwise) is not None)
+        grows = self.may_grow and self._is_smaller(settings)
+        state = self._state(
+            lambda: read_search(self.run.search, settings, remedy=self.otherwise, may_grow=grows) is not None
+        )
+        return "grows" if grows and state != "anew" else state
+
+    def _is_smaller(self, settings: SearchSettings) -> bool:
+        """Whether there is a search that was begun for fewer evaluations."""
+        try:
+            begun = read_record(self.run.search.record).config
+        except IncompleteRunError:
+            return False
+        return begun.most_evaluations < settings.most_evaluations
 
     def search(self, settings: SearchSettings) -> None:
-        """Trains the policy, unless that has been done with the same settings.
+        """Trains the policy, unless that has been done with the same settings, and as many evaluations.
 
         Raises:
             RunError: if it was begun with others.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hipp_prune.evaluation.speed import FEWEST, ROUND_SECONDS, count_within
 from hipp_prune.models.described import ModelSizes
 from hipp_prune.plans.modes import Compensation
 from hipp_prune.recovery.settings import RecoverySettings
@@ -233,12 +234,16 @@ def speed_price(rates: Rates, memory: "Memory", asked: Amount, sparsity: float) 
     Args:
         rates: of the model here.
         memory: that its stages take.
-        asked: the questions that both are asked in turns.
+        asked: the questions that both are asked in turns, as far as a round takes about a minute.
         sparsity: fraction of the MLP parameters that has left.
     """
     models = 1 + rates.left(memory.sizes, sparsity)
-    turn = asked.questions * rates.timed
-    seconds = 2 * rates.load + 2 * asked.pictures * rates.picture + _TURNS * turn * models
+    count = count_within(ROUND_SECONDS / 2, rates.timed, asked.questions)
+    asked = Amount(questions=count, pictures=min(count, asked.pictures))
+    probes = 2 * min(FEWEST, count) * rates.timed
+    seconds = (
+        2 * rates.load + 2 * asked.pictures * rates.picture + probes + _TURNS * count * rates.timed * models
+    )
     room = memory.sizes.bytes_without(sparsity) + memory.activations(_BATCH)
     features = 2 * asked.pictures * memory.feature_bytes
     return memory.price("speed", seconds, room=room, disk=0, asked=asked, features=features)

@@ -136,7 +136,7 @@ class AutoSettings:
     """What everyone decides who has all stages done by one command."""
 
     evaluations: Count = DEFAULT_EVALUATIONS
-    """Plans that the search evaluates, ≥ 1: more find better ones."""
+    """Plans that the search evaluates, ≥ 1: more find better ones, also later in the same run."""
     count: Count | None = None
     """At most this many questions a benchmark, ≥ 1, in each stage: for a first try in minutes, as count= of a source.
     What it finds is as uncertain as the questions are few."""

@@ -20,6 +20,7 @@ from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import parse_source, with_count
 from hipp_prune.questions.splits import Split
 from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.search.query.forecast import FEWEST_EVALUATIONS
 from hipp_prune.search.query.requirements import SAVINGS, Requirement
 from hipp_prune.search.query.roles import check_preference
 from hipp_prune.search.query.targets import check_targets
@@ -65,6 +66,11 @@ class Wish:
             raise InputError(
                 "auto measures seconds for --speed alone; give --speed 1.3 instead of --require latency"
             )
+        if self.requirements and self.settings.evaluations < FEWEST_EVALUATIONS:
+            raise InputError(
+                f"--require takes a forecast, which needs at least {FEWEST_EVALUATIONS} evaluations, got --evaluations "
+                f"{self.settings.evaluations}; allow it that many, or give --sparsity, --fit or --speed alone"
+            )
         if self.run.resolve() == self.out.resolve():
             raise InputError(f"--out and --run are both {self.out}; give two folders")
 
@@ -97,6 +103,7 @@ class Wish:
             otherwise="choose another --run, or add --force to start over",
             bars=bars,
             skip_bad=self.settings.skip_bad,
+            may_grow=True,
         )
 
     @property
@@ -137,7 +144,7 @@ def check_wish(wish: Wish, folder: Path, *, force: bool) -> None:
     run = RunDirectory(wish.run)
     for source in wish.asked:
         parse_source(source)
-    if wish.out.exists() and not force and not _cut_off(wish, run):
+    if wish.out.exists() and not force and not is_cut_off(wish):
         raise OutputExistsError(
             f"{wish.out} already exists; choose another --out or add --force to replace it"
         )
@@ -145,11 +152,16 @@ def check_wish(wish: Wish, folder: Path, *, force: bool) -> None:
     run.check(force=True)
 
 
-def _cut_off(wish: Wish, run: RunDirectory) -> bool:
+def is_cut_off(wish: Wish) -> bool:
     """Whether this very wish was begun and has not ended, so that what lies in OUT is its own."""
+    run = RunDirectory(wish.run)
     if run.summary.exists() or not run.recipe.is_file():
         return False
-    return read_recipe(run.recipe) == parse_recipe(recipe_text(wish.recipe), where="the flags")
+    try:
+        begun = read_recipe(run.recipe)
+    except InputError:  # damaged, so nobody knows which wish it was
+        return False
+    return begun == parse_recipe(recipe_text(wish.recipe), where="the flags")
 
 
 def check_asked(wish: Wish, asked: Sequence[Question]) -> None:

@@ -40,6 +40,10 @@ def test_it_says_what_was_pruned_for_whom_and_how_to_load_it(pruned: Path) -> No
     assert str(pruned.parent) not in card
 
 
+def test_it_can_be_imported_before_anything_else() -> None:
+    subprocess.run([sys.executable, "-c", "import hipp_prune.checkpoints.card"], check=True)
+
+
 def test_a_stock_model_needs_no_remote_code(tmp_path: Path) -> None:
     source = tiny_llava(tmp_path)
     prune_checkpoint(source, make_plan(load_model(source), "coupled", (24, 24)), tmp_path / "out")

@@ -19,7 +19,8 @@ from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.objectives.returns import log_margins
 from hipp_prune.questions.benchmark import Loading
-from hipp_prune.questions.benchmarks import agreement, agreement_objects
+from hipp_prune.questions.benchmarks import agreement
+from hipp_prune.questions.coco import OBJECTS
 from hipp_prune.questions.own.photos import PROMPT
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
@@ -133,7 +134,7 @@ def test_labels_are_stored_and_read_as_they_were(adapter: Adapter, questions: li
 
 
 def test_objects_are_cocos():
-    assert len(set(agreement_objects.OBJECTS)) == 80
+    assert len(set(OBJECTS)) == 80
 
 
 def test_words_are_compared_whatever_their_capitals_and_full_stop():

@@ -3,42 +3,13 @@
 from pathlib import Path
 
 import pytest
-from transformers import LlavaConfig, Qwen2_5_VLConfig
 
+from benchmarks.public import llava_7b, qwen_7b
 from hipp_prune.errors import CheckpointError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.described import describe_sizes, picture_tokens, prompt_tokens
 from hipp_prune.models.forward_cost import flops_table
 from hipp_prune.stages.rates import question_flops
-
-
-def llava_7b(folder: Path) -> Path:
-    """The configuration of LLaVA-1.5-7B, and nothing else."""
-    text = {
-        "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
-        "num_attention_heads": 32, "vocab_size": 32064,
-    }  # fmt: skip
-    vision = {
-        "model_type": "clip_vision_model", "hidden_size": 1024, "intermediate_size": 4096, "image_size": 336,
-        "num_attention_heads": 16, "num_hidden_layers": 24, "patch_size": 14, "projection_dim": 768,
-    }  # fmt: skip
-    LlavaConfig(text_config=text, vision_config=vision, dtype="float16").save_pretrained(folder)
-    return folder
-
-
-def qwen_7b(folder: Path) -> Path:
-    """The configuration of Qwen2.5-VL-7B, and nothing else."""
-    text = {
-        "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28,
-        "num_key_value_heads": 4, "vocab_size": 152064,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
-    }  # fmt: skip
-    vision = {
-        "depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 3584,
-    }  # fmt: skip
-    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, dtype="bfloat16")
-    config.save_pretrained(folder)
-    return folder
 
 
 def test_llava_from_its_configuration(tmp_path: Path) -> None:

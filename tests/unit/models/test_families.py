@@ -5,31 +5,10 @@ from pathlib import Path
 from hipp_prune.models import SUPPORTED
 from tests.package_copy import copy_package, run_python
 
-PALIGEMMA = '''
-"""PaliGemma."""
-
-from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.family import Family
-
-
-class PaliGemmaAdapter(Adapter):
-    """Image tokens come first."""
-
-
-FAMILY = Family(name="PaliGemma", model_type="paligemma", adapter=PaliGemmaAdapter, tested="nothing")
-'''
-
 
 def test_the_table_says_what_was_tested() -> None:
     assert {"llava", "qwen2_5_vl"} <= set(SUPPORTED)
     assert all(family.name and family.tested for family in SUPPORTED.values())
-
-
-def test_a_file_more_is_a_family_more(tmp_path: Path) -> None:
-    package = copy_package(tmp_path)
-    (package / "models" / "families" / "paligemma.py").write_text(PALIGEMMA, encoding="utf-8")
-    done = run_python(package, "from hipp_prune.cli import main; main(['models'])")
-    assert "PaliGemma" in done.stdout, done.stderr
 
 
 def test_a_second_family_of_a_model_type_and_one_without_its_row_fail_at_import(tmp_path: Path) -> None:

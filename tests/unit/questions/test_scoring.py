@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hipp_prune.questions.benchmark import Rule
 from hipp_prune.questions.benchmarks.scienceqa import score as score_scienceqa
-from hipp_prune.questions.intervals import accuracy_interval, balanced_accuracy_interval
+from hipp_prune.questions.intervals import accuracy_interval, balanced_accuracy_interval, percents
 from hipp_prune.questions.multiple_choice import BEYOND, chance_level, parse_letter, predict_letter
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.yes_no import YesNoCounts, count_yes_no, parse_yes_no, predict_yes_no
@@ -217,3 +217,25 @@ def test_bootstrap_stays_within_the_unit_interval(pairs: Answered) -> None:
     groups = [str(number // 3) for number in range(len(pairs))]
     low, high = balanced_accuracy_interval(labels, predictions, groups, num_resamples=20)
     assert 0 <= low <= high <= 1
+
+
+@pytest.mark.parametrize("pictures", [1, 5, 500])
+@pytest.mark.parametrize("right", [True, False])
+def test_answers_that_are_all_right_or_all_wrong_are_no_certainty(pictures: int, right: bool) -> None:
+    labels = [True, False, True] * pictures
+    groups = [str(number // 3) for number in range(3 * pictures)]
+    told = [label is right for label in labels]
+    low, high = balanced_accuracy_interval(labels, told, groups)
+    assert (low, high) == accuracy_interval(pictures if right else 0, pictures)
+    assert high - low > 0.005
+    low, high = balanced_accuracy_interval(labels, [True] * len(labels), groups)
+    assert low < 0.5 < high, "always Yes"
+    assert low + high == pytest.approx(1)
+    assert balanced_accuracy_interval([True] * pictures, [right] * pictures, groups[::3]) == (
+        accuracy_interval(pictures if right else 0, pictures)
+    ), "one class only"
+
+
+def test_five_pictures_all_right_are_known_to_44_points() -> None:
+    interval = balanced_accuracy_interval([True, False] * 5, [True, False] * 5, list("aabbccddee"))
+    assert percents(interval) == "56.6–100.0"

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.public import llava_7b, qwen_7b
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages import outlook as module
 from hipp_prune.stages.outlook import duration, outlook
 from hipp_prune.stages.rates import Machine
 from hipp_prune.stages.work import Work
-from tests.unit.models.test_described import llava_7b, qwen_7b
 
 SEQUENTIAL = Work(whole=True, compensation="sequential", recover=RecoverySettings())
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from hipp_prune.errors import RunError
-from hipp_prune.files.run_directory import SearchFolder
+from hipp_prune.files.run_directory import RunDirectory, SearchFolder
 from hipp_prune.files.writing import write_json
 from hipp_prune.search.record import Spent
 from hipp_prune.search.settings import SearchSettings
+from hipp_prune.stages.pipeline import Pipeline
 from hipp_prune.stages.search import read_search
 
 SETTINGS = SearchSettings(evaluations=100)
@@ -52,3 +53,23 @@ def test_other_settings_are_refused_but_for_more_evaluations_where_a_search_may_
         read_search(folder, more, remedy="wait")
     with pytest.raises(RunError, match=r"\(kappa 1\.0 → 2\.0\)"):
         read_search(folder, replace(more, kappa=2.0), remedy="wait", may_grow=True)
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "done", "state"),
+    [(100, True, "finished"), (100, False, "begun"), (200, True, "grows"), (200, False, "grows")],
+)
+def test_a_pipelines_search_may_grow_but_not_shrink(
+    evaluations: int, done: bool, state: str, tmp_path: Path
+) -> None:
+    pipeline = Pipeline(run=RunDirectory(tmp_path), model="toy-llava", questions=(), may_grow=True)
+    folder = pipeline.run.search
+    folder.root.mkdir()
+    assert pipeline.check_search(SETTINGS) == "begun"
+    _begin(folder, **({"spent": asdict(SPENT)} if done else {}))
+    asked = replace(SETTINGS, evaluations=evaluations)
+    assert pipeline.check_search(asked) == state
+    for other in (replace(asked, evaluations=99), replace(asked, kappa=2.0)):
+        with pytest.raises(RunError, match="was made with other settings"):
+            pipeline.check_search(other)
+        assert replace(pipeline, anew="changed").check_search(other) == "anew"

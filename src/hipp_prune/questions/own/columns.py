@@ -145,7 +145,7 @@ def in_memory(cell: object) -> "TypeGuard[Image]":
 
 def _told(table: QuestionTable, names: Mapping[str, str], missing: Sequence[str]) -> str:
     """What is missing, what was found, and the very option to add."""
-    mapped = {ours: theirs for ours, theirs in names.items() if ours != theirs.casefold() != _FILE_NAME}
+    mapped = _renamed(names)
     free = [column for column in table.columns if column not in names.values()]
     unasked = [] if "answer" in {*names, *missing} else ["answer"]  # in the only other column, it may be
     for ours in (*missing, *unasked):
@@ -153,10 +153,25 @@ def _told(table: QuestionTable, names: Mapping[str, str], missing: Sequence[str]
         if guess is not None:
             mapped[ours] = guess
             free = [column for column in free if column != guess]
-    option = "+".join(f"{ours}:{theirs}" for ours, theirs in mapped.items())
-    remedy = f"say which is which: {table.place},columns={option}" if option else "add it"
+    remedy = f"say which is which: {with_columns(table, mapped)}" if mapped else "add it"
     wanted = f"a column {missing[0]}" if len(missing) == 1 else f"columns {' and '.join(missing)}"
     return f"{table.place}: expected {wanted}, found {_listed(table.columns)}; {remedy}"
+
+
+def with_columns(table: QuestionTable, names: Mapping[str, str]) -> str:
+    """What to give instead of the table's place, so that its columns are named.
+
+    Args:
+        table: the rows.
+        names: the table's names by ours.
+    """
+    option = "+".join(f"{ours}:{theirs}" for ours, theirs in _renamed(names).items())
+    return f"{table.place},columns={option}"
+
+
+def _renamed(names: Mapping[str, str]) -> dict[str, str]:
+    """The columns that are not found by their own name."""
+    return {ours: theirs for ours, theirs in names.items() if ours != theirs.casefold() != _FILE_NAME}
 
 
 def _listed(columns: Sequence[str]) -> str:

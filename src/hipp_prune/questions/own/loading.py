@@ -5,23 +5,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hipp_prune.errors import InputError, QuestionError
-from hipp_prune.files.faults import shown
+from hipp_prune.files.faults import name, shown
 from hipp_prune.questions.benchmark import Loading, Role
-from hipp_prune.questions.own.columns import match_columns
+from hipp_prune.questions.own.columns import Columns, match_columns, with_columns
 from hipp_prune.questions.own.pictures import PictureCells
 from hipp_prune.questions.own.places import find_table
 from hipp_prune.questions.own.rows import (
     Kind,
     QuestionRow,
     benchmark_name,
+    could_answer,
     index_beyond,
     make_question,
     make_unlabelled,
     read_row,
 )
-from hipp_prune.questions.own.table import QuestionTable, row_error
+from hipp_prune.questions.own.short_answers import normalised
+from hipp_prune.questions.own.table import QuestionTable, empty, row_error
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import SkipBad, skip_or_raise
+from hipp_prune.questions.records import SkipBad, skip_or_raise, warn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,8 @@ def load_own(place: Path, how: Loading, kind: Kind | None = None, role: Role | N
 
     Raises:
         QuestionError: there is no table, or one without our columns, or a row is no question, lacks the answer that
-            others have, repeats an id, or has another group than one about the same picture (skippable).
+            others have, repeats an id, has another group than one about the same picture, or another answer to the same
+            question about it (skippable).
         ImageError: a picture is not there (skippable).
     """
     if how.images is not None and how.need_images and not how.images.is_dir():
@@ -68,8 +71,12 @@ def load_table(
     Raises:
         QuestionError, ImageError: see ``load_own``.
     """
-    asked = _read(table, how)
-    if kind is not None or any(each.row.answer is not None for each in asked):
+    columns = match_columns(table, how.options.get("columns"))
+    asked = _read(table, columns, how)
+    answered = any(each.row.answer is not None for each in asked)
+    if not answered:
+        _refuse_hidden_answers(table, columns, asked)
+    if answered or kind is not None:
         asked = _answered(asked, how.skip_bad)
         _refuse_numbers(table, asked, free=kind == "short-answers")
     questions = _make(table, asked, how.skip_bad, kind, role)
@@ -78,8 +85,7 @@ def load_table(
     return questions
 
 
-def _read(table: QuestionTable, how: Loading) -> list[_Asked]:
-    columns = match_columns(table, how.options.get("columns"))
+def _read(table: QuestionTable, columns: Columns, how: Loading) -> list[_Asked]:
     pictures = PictureCells(home=how.images or table.home, cache=how.cache, need_images=how.need_images)
     asked = []
     for number, (where, cells) in enumerate(table.rows, start=1):
@@ -91,6 +97,35 @@ def _read(table: QuestionTable, how: Loading) -> list[_Asked]:
             continue
         asked.append(_Asked(where=where, number=number, row=row, image=image))
     return asked
+
+
+def _refuse_hidden_answers(table: QuestionTable, columns: Columns, asked: Sequence[_Asked]) -> None:
+    """Refuses to take rows for prompts whose answers seem to stand in a column of another name.
+
+    Args:
+        table: the rows' table.
+        columns: those that are known.
+        asked: its rows, none of which has an answer.
+
+    Raises:
+        QuestionError: naming the column that holds nothing but what could answer its rows.
+    """
+    known = {*columns.names.values(), *columns.letters}
+    rows, filled = {each.number: each.row for each in asked}, set[str]()
+    free = [column for column in table.columns if column not in known]
+    for number, (_, cells) in enumerate(table.rows, start=1):
+        if number in rows:
+            full = {column for column in free if not empty(cells.get(column))}
+            filled |= full
+            free = [
+                column for column in free if column not in full or could_answer(rows[number], cells[column])
+            ]
+    if found := next((column for column in free if column in filled), None):
+        raise QuestionError(
+            f"{table.place}: expected a column answer, found none, but {name(found)} looks like it; write "
+            f"{with_columns(table, {**columns.names, 'answer': found})}, or remove that column where nobody has "
+            "answered"
+        )
 
 
 def _answered(asked: Sequence[_Asked], skip_bad: SkipBad | None) -> list[_Asked]:
@@ -144,6 +179,8 @@ def _make(
 ) -> list[Question]:
     questions: dict[str, Question] = {}
     groups: dict[Path, str] = {}
+    first: dict[tuple[Path | None, str], tuple[str, Question]] = {}
+    again = []
     for each in asked:
         try:
             question = _question(table, each, kind, role)
@@ -156,13 +193,42 @@ def _make(
                     "questions about one picture in one group",
                     f"{shown(question.group)} and {shown(group)}",
                 )
+            place, before = first.setdefault((question.image, question.prompt), (each.where, question))
+            _refuse_contradiction(before, place, question, each.where)
         except InputError as error:
             skip_or_raise(error, skip_bad)
             continue
         questions[question.id] = question
+        if before is not question and before.benchmark == question.benchmark:
+            again.append(each.where)
         if question.image is not None:
             groups[question.image] = question.group
+    if again:
+        rows = "a row asks" if len(again) == 1 else f"{len(again)} rows ask"
+        warn(
+            f"{table.place}: {rows} again what an earlier one asks about the same picture, and counts again, such as "
+            f"{again[0]}; remove what is there twice"
+        )
     return list(questions.values())
+
+
+def _refuse_contradiction(before: Question, place: str, question: Question, where: str) -> None:
+    """Refuses a row that answers otherwise what another one asks about the same picture.
+
+    Args:
+        before: the other row's question.
+        place: where that stands.
+        question: the row's.
+        where: it stands.
+
+    Raises:
+        QuestionError: naming both rows.
+    """
+    told, answered = ("" if each.is_unlabelled else each.answer for each in (before, question))
+    if normalised(told) != normalised(answered):
+        raise row_error(
+            where, f"the answer that the same question has at {place}, {shown(told)}", shown(answered)
+        )
 
 
 def _question(table: QuestionTable, asked: _Asked, kind: Kind | None, role: Role | None) -> Question:

@@ -1,7 +1,7 @@
 """Pictures and nothing else: one prompt asks about every picture of a folder, and nobody has answered."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hipp_prune.errors import QuestionError
@@ -9,8 +9,11 @@ from hipp_prune.files.faults import shown
 from hipp_prune.questions.benchmark import Loading
 from hipp_prune.questions.own.columns import PICTURE_ENDINGS
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import LONGEST_NAME, on_one_line, skip_or_raise
+from hipp_prune.questions.records import LONGEST_NAME, on_one_line, skip_or_raise, warn
 from hipp_prune.questions.unlabelled import unlabelled
+
+_UNREAD_ENDINGS = (".heic", ".heif", ".avif")
+"""Of pictures that phones take and nothing here reads."""
 
 PROMPT = "Describe the image in one sentence."
 """What is asked about a picture if the source says nothing else."""
@@ -28,7 +31,8 @@ def load_photos(folder: Path, how: Loading) -> list[Question]:
             f"{folder}: expected a folder with pictures, found {found}; give that, as in photos:FOLDER"
         )
     questions = []
-    for path in sorted(_pictures(folder)):
+    unread = sorted(_files(folder, _UNREAD_ENDINGS))
+    for path in sorted(_files(folder, PICTURE_ENDINGS)):
         id = f"photos/{path.relative_to(folder).as_posix()}"
         if len(id) > LONGEST_NAME or not on_one_line(id) or not _is_text(id):
             wrong = f"{folder}: expected names of at most {LONGEST_NAME} plain characters, found {shown(str(path))}"
@@ -36,19 +40,31 @@ def load_photos(folder: Path, how: Loading) -> list[Question]:
             continue
         questions.append(unlabelled(how.options.get("prompt", PROMPT), id=id, image=path))
     if not questions:
+        found, remedy = _found(unread) if unread else ("none", "give the folder with them")
         raise QuestionError(
-            f"{folder}: expected pictures ({', '.join(sorted(PICTURE_ENDINGS))}), found none; give the folder with them"
+            f"{folder}: expected pictures ({', '.join(sorted(PICTURE_ENDINGS))}), found {found}; {remedy}"
         )
+    if unread:
+        found, remedy = _found(unread)
+        warn(f"{folder}: leaves out {found}; {remedy}")
     return questions
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
-    """What is called as pictures are; links to folders are not followed, since they may go round."""
+def _found(unread: Sequence[Path]) -> tuple[str, str]:
+    """What pictures of a kind that nothing reads are called in a sentence, and what to do."""
+    number = "a picture" if len(unread) == 1 else f"{len(unread)} pictures"
+    kinds = ", ".join(sorted({path.suffix.upper().removeprefix(".") for path in unread}))
+    which = "it" if len(unread) == 1 else "them"
+    return f"{number} in {kinds}, such as {shown(unread[0].name)}", f"convert {which} to JPEG"
+
+
+def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
+    """What is called so; links to folders are not followed, since they may go round."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(place, name)
-            if not name.startswith(".") and path.suffix.lower() in PICTURE_ENDINGS and path.is_file():
+            if not name.startswith(".") and path.suffix.lower() in endings and path.is_file():
                 yield path
 
 

@@ -8,7 +8,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -219,8 +219,28 @@ def benchmark_name(kind: Kind, role: Role | None) -> str:
     return kind if role in (None, ROLES_OF_KINDS[kind]) else f"{kind}-{role}"
 
 
+def could_answer(row: QuestionRow, cell: object) -> bool:
+    """Whether a cell of an unknown column looks like the row's answer: one of its choices, or else Yes or No."""
+    if not isinstance(cell, str | int | bool):
+        return False
+    if row.choices is None:
+        return str(cell).strip().rstrip(".").casefold() in ("yes", "no")
+    return bool(_meant(replace(row, answer=cell)))
+
+
 def _chosen(row: QuestionRow, where: str) -> int:
-    """Index of the choice that the answer names by its letter, its text or its index from 0."""
+    """Index of the choice that the answer names."""
+    texts, meant = row.texts, _meant(row)
+    if len(meant) == 1:
+        return meant.pop()
+    letters = " and ".join(MOST_LETTERS[index] for index in sorted(meant))
+    wanted = f"a letter A to {MOST_LETTERS[len(texts) - 1]}, the text of a choice, or its index from 0"
+    found = f"{shown(row.answer)}, which could be {letters}" if meant else shown(row.answer)
+    raise row_error(where, f"the answer to be {wanted}", found)
+
+
+def _meant(row: QuestionRow) -> set[int]:
+    """Indices of the choices that the answer may name by its letter, its text or its index from 0."""
     texts, answer = row.texts, row.answer
     text = str(answer).strip()
     meant = {index for index, choice in enumerate(texts) if choice == text}
@@ -229,12 +249,7 @@ def _chosen(row: QuestionRow, where: str) -> int:
         meant.add(MOST_LETTERS.index(letter))
     if not isinstance(answer, bool) and text.isascii() and text.isdecimal() and int(text) < len(texts):
         meant.add(int(text))
-    if len(meant) == 1:
-        return meant.pop()
-    letters = " and ".join(MOST_LETTERS[index] for index in sorted(meant))
-    wanted = f"a letter A to {MOST_LETTERS[len(texts) - 1]}, the text of a choice, or its index from 0"
-    found = f"{shown(answer)}, which could be {letters}" if meant else shown(answer)
-    raise row_error(where, f"the answer to be {wanted}", found)
+    return meant
 
 
 def index_beyond(row: QuestionRow) -> bool:

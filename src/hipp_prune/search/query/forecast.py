@@ -30,7 +30,8 @@ from hipp_prune.search.surrogate import Surrogate, fit_surrogate
 
 _GROUPS = 8
 _FEWEST_GROUPS = 4
-_FEWEST_EVALUATIONS = 24
+FEWEST_EVALUATIONS = 24
+"""That a forecast is fitted to, of an archive."""
 _STUDENT = {3: 2.353, 4: 2.132, 5: 2.015, 6: 1.943, 7: 1.895}
 """95% quantile of Student's t by degrees of freedom: half of a 90% interval, in standard errors."""
 _POWERS = (1.0, 1.5, 2.0)
@@ -196,9 +197,9 @@ def fit_forecast(evaluations: Sequence[Evaluation], space: PlanSpace) -> Forecas
     """
     rows = list(evaluations)
     minibatches = list(dict.fromkeys(row.minibatch for row in rows))
-    if len(rows) < _FEWEST_EVALUATIONS or len(minibatches) < _FEWEST_GROUPS:
+    if len(rows) < FEWEST_EVALUATIONS or len(minibatches) < _FEWEST_GROUPS:
         raise InputError(
-            f"a forecast needs at least {_FEWEST_EVALUATIONS} evaluations on {_FEWEST_GROUPS} minibatches, this search "
+            f"a forecast needs at least {FEWEST_EVALUATIONS} evaluations on {_FEWEST_GROUPS} minibatches, this search "
             f"made {len(rows)} on {len(minibatches)}; search with more --evaluations or another --method"
         )
     groups = min(_GROUPS, len(minibatches))

@@ -99,7 +99,7 @@ class SpeedTarget:
     @property
     def flag(self) -> str:
         """See ``Target``."""
-        return f"--speed {self.factor:g}"
+        return f"--speed {self.factor:.12g}"
 
     def reached(self, kept: Int[Ints, "*plans units"]) -> Float[Floats, "*plans"]:
         """How many times as fast plans are that keep [..., U] neurons, [...]."""
@@ -113,11 +113,16 @@ class SpeedTarget:
 
     def offer(self, kept: Int[Ints, "units"]) -> str:
         """See ``Target``."""
-        return f"--speed {np.floor(1000 * float(self.reached(kept))) / 1000:g}"
+        return f"--speed {shown_speed(float(self.reached(kept)))}"
 
     def notes(self, kept: Int[Ints, "units"]) -> dict[str, object]:
         """See ``Target``."""
         return {"speed": self.factor, "reached": float(self.reached(kept))}
+
+
+def shown_speed(times: float) -> str:
+    """How many times as fast, in thousandths and rounded down: what is shown is reached, and below what is refused."""
+    return f"{np.floor(1000 * times) / 1000:.12g}"
 
 
 def target_notes(targets: Sequence[Target], kept: Int[Ints, "units"]) -> dict[str, object]:

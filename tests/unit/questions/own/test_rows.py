@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from hipp_prune.errors import HippPruneError, QuestionError
 from hipp_prune.questions.own.columns import Columns
@@ -118,7 +119,7 @@ def test_a_row_names_its_role_its_group_and_its_id(tmp_path: Path) -> None:
             "group": 7,
             "id": "b",
         },
-        {"question": "Cup?", "answer": "no", "role": "robustness"},
+        {"question": "Dog?", "answer": "no", "role": "robustness"},
     ]
     questions = load(rows, tmp_path)
     assert [each.benchmark for each in questions] == ["yes-no-utility", "choices-robustness", "yes-no"]
@@ -136,6 +137,54 @@ def test_ids_are_unique_and_a_picture_has_one_group(tmp_path: Path) -> None:
         QuestionError, match="expected questions about one picture in one group, found 'y' and 'x'"
     ):
         load(grouped, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "counted"),
+    [
+        ([{"answer": "yes"}, {"answer": "no", "question": "Dog?"}, {"answer": True}], "a row asks again"),
+        ([{"answer": "yes"}] * 3, "2 rows ask again"),
+        ([{"answer": "the cup"}, {"answer": "Cup"}], "a row asks again"),
+        ([{}, {}], "a row asks again"),
+        (
+            [{"answer": "A", "choices": ["cup", "dog"]}, {"answer": "cup", "choices": "cup|dog"}],
+            "a row asks again",
+        ),
+        ([{"answer": "A", "choices": ["cup", "dog"]}, {"answer": "cup", "choices": "dog|cup"}], None),
+        ([{"answer": "yes"}, {"answer": "yes", "role": "utility"}], None),
+        ([{"answer": "yes", "image": "a.png"}, {"answer": "no", "image": "b.png"}], None),
+    ],
+)
+def test_rows_that_repeat_a_question_are_counted(
+    rows: list[dict[str, Any]], counted: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (2, 2)).save(tmp_path / name)
+    assert len(load([{"question": "What?", "image": "a.png", **row} for row in rows], tmp_path)) == len(rows)
+    assert [f"mine.jsonl: {counted} what an earlier one asks" in said for said in caplog.messages] == (
+        [] if counted is None else [True]
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("yes", "no"), ("cup", "dog"), ("yes", "a dog"), (["A", "cup|dog"], ["B", "cup|dog"])],
+)
+def test_rows_that_contradict_each_other_are_refused(first: Any, second: Any, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"question": "What?", "answer": answer}
+        if isinstance(answer, str)
+        else {"question": "What?", "answer": answer[0], "choices": answer[1]}
+        for answer in (first, second, first)
+    ]
+    with pytest.raises(
+        QuestionError, match=r"mine.jsonl:2: expected the answer .* at \S*mine.jsonl:1, '.*', found '"
+    ):
+        load(rows, tmp_path)
+    left_out = SkipBad()
+    kept = load_questions([str(tmp_path / "mine.jsonl")], "all", cache=tmp_path, skip_bad=left_out)
+    assert [each.id for each in kept] == ["mine/1", "mine/3"]
+    assert left_out.count == 1
 
 
 def test_a_named_kind_takes_no_other(tmp_path: Path) -> None:

@@ -67,6 +67,34 @@ def test_an_answer_under_a_foreign_header_is_offered_with_the_rest(tmp_path: Pat
         load(table(tmp_path, {"Frage": "Is it?", "Antwort": "yes"}), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("rows", "hidden"),
+    [
+        (["Is it?,,yes,x", "Or not?,,No,y"], True),
+        (["Is it?,,yes,x", "Or not?,,,yes"], True),
+        (["Is it?,,yes,x", "Or not?,,perhaps,y"], False),
+        (["Is it?,,,x", "Or not?,,,y"], False),
+        (["Which?,cup|dog,dog,x", "Or?,cat|car,A,y"], True),
+        (["Which?,cup|dog,1,x", "Or?,cat|car,0,y"], True),
+        (["Which?,cup|dog,dog,x", "Or?,cat|car,dog,y"], False),
+        (["Which?,cup|dog,dog,x", "Or?,,yes,y"], True),
+    ],
+)
+def test_answers_under_an_unknown_header_are_not_taken_for_none(
+    rows: list[str], hidden: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["q,choices,verdict,note", *rows]))
+    if not hidden:
+        assert all(each.is_unlabelled for each in load(f"{path},columns=question:q", tmp_path))
+        return
+    with pytest.raises(QuestionError, match="expected a column answer, found none") as refused:
+        load(f"{path},columns=question:q", tmp_path)
+    option = f"{path},columns=question:q+answer:verdict"
+    assert f"found none, but verdict looks like it; write {option}, or remove" in str(refused.value)
+    assert not any(each.is_unlabelled for each in load(option, tmp_path, SkipBad()))
+
+
 def test_some_answers_are_none_at_all(tmp_path: Path) -> None:
     rows = [{"question": f"{number}?", "answer": "yes" if number < 2 else ""} for number in range(4)]
     path = table(tmp_path, *rows)
@@ -133,3 +161,42 @@ def test_pictures_without_labels_measure_robustness_too(tmp_path: Path) -> None:
     prompts = load(table(tmp_path, {"question": "What is love?"}), tmp_path)
     said = survey({"search": prompts, "test": prompts}).warnings
     assert any("no question measures robustness" in each for each in said)
+
+
+def test_pictures_that_nothing_reads_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"")
+    with pytest.raises(
+        QuestionError, match=r"found a picture in HEIC, such as 'IMG_1.HEIC'; convert it to JPEG"
+    ):
+        load(f"photos:{tmp_path}", tmp_path)
+    (tmp_path / "sea").mkdir()
+    (tmp_path / "sea" / "IMG_2.heif").write_bytes(b"")
+    picture(tmp_path / "a.png")
+    for _ in range(2):
+        assert len(load(f"photos:{tmp_path}", tmp_path)) == 1
+    [said] = caplog.messages
+    assert said == (
+        f"warning: {tmp_path}: leaves out 2 pictures in HEIC, HEIF, such as 'IMG_1.HEIC'; convert them to JPEG"
+    )
+
+
+@pytest.mark.parametrize("spec", ["photos:{}", "{}/mine.jsonl", "yes-no:{}/mine.jsonl"])
+def test_pictures_that_exif_would_turn_are_counted(
+    spec: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, orientation in {"a": None, "b": 1, "c": 6, "d": 3}.items():
+        exif = Image.Exif()
+        if orientation is not None:
+            exif[0x0112] = orientation
+        Image.new("RGB", (16, 8)).save(tmp_path / f"{name}.jpg", exif=exif)
+    picture(tmp_path / "e.png")
+    table(
+        tmp_path,
+        *({"question": "Is it?", "image": f"{name}.jpg", "answer": "yes"} for name in "abcd"),
+        {"question": "Is it?", "image": "e.png", "answer": "no"},
+    )
+    load(spec.format(tmp_path), tmp_path)
+    [said] = caplog.messages
+    assert (
+        f"2 of 5 pictures carry an EXIF rotation, which is not applied, such as {tmp_path / 'c.jpg'};" in said
+    )

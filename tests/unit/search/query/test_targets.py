@@ -25,6 +25,7 @@ from hipp_prune.search.query.targets import (
     bounds,
     largest_plans,
     meet_all,
+    shown_speed,
     target_notes,
 )
 from hipp_prune.search.query.uniform import best_uniform
@@ -185,3 +186,11 @@ def test_a_requirement_is_met_within_a_target() -> None:
         RequirementError, match=r"pope=0.99 with --fit 40000000 is out of reach.*ask for pope ≤"
     ):
         meet_requirements(planner, forecast(), ARCHIVE, [Requirement.parse("pope=0.99")], targets=[target])
+
+
+@given(st.floats(1, 1e5), st.floats(1, 1e5))
+def test_a_speed_that_is_refused_is_never_shown_as_reached(reached: float, asked: float) -> None:
+    shown = float(shown_speed(reached))
+    assert reached - 0.002 < shown <= reached
+    if asked > reached:
+        assert shown < asked
