@@ -24,7 +24,9 @@ def assert_agree(found: Tensor | ArrayLike, expected: Tensor | ArrayLike, roundi
     found, expected = (torch.as_tensor(values).detach() for values in (found, expected))
     finite = expected[expected.isfinite()]
     largest = float(finite.abs().max()) if finite.numel() else 0.0
-    torch.testing.assert_close(found, expected, rtol=0, atol=rounding * largest if found.is_floating_point() else 0)
+    torch.testing.assert_close(
+        found, expected, rtol=0, atol=rounding * largest if found.is_floating_point() else 0
+    )
 
 
 def assert_clear(scores: Tensor) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.checkpoints.ledger import CARD_FILE, PLAN_FILE, PRUNED_SECTION, read_savings
 from hipp_prune.errors import CheckpointError
+from hipp_prune.files.markdown import markdown_code, markdown_list, markdown_text
 from hipp_prune.files.writing import write_text
 from hipp_prune.models.uneven import DOWN_BIAS, KEY_VALUE_HEADS, RESIDUAL_WIDTH
 from hipp_prune.plans.plan import Plan
@@ -36,10 +37,11 @@ tags: [hipp-prune, pruning, structured-pruning]
 ---
 """
 
-_VIDEO_FAMILIES: Collection[str] = vars(import_module("transformers.models.auto.video_processing_auto"))[
-    "VIDEO_PROCESSOR_MAPPING_NAMES"
-]
-"""Model types whose stock processor takes videos; as an attribute the module is a placeholder without torchvision."""
+_VIDEO_FAMILIES: Collection[str] = import_module(
+    "transformers.models.auto.video_processing_auto"
+).VIDEO_PROCESSOR_MAPPING_NAMES
+"""Model types whose stock processor takes videos. Its module is named by path: without torchvision, transformers puts a
+placeholder in its place until something has imported it."""
 _TORCHVISION = (
     "This family's `AutoProcessor` takes videos too, and asks for torchvision: install the one that belongs to your "
     "torch (`pip install torchvision`; without a GPU both with `--index-url https://download.pytorch.org/whl/cpu`). "
@@ -62,7 +64,7 @@ def write_card(folder: Path, name: str, remarks: Sequence[str] = ()) -> None:
     plan = Plan.load(folder / PLAN_FILE) if (folder / PLAN_FILE).is_file() else None
     savings, quantised = read_savings(folder), config.get("quantization_config")
     sections = [
-        f"# {name}",
+        f"# {markdown_text(name)}",
         _what(config),
         *([] if savings is None else [PRUNED_SECTION, _how(plan, savings.notes), _ledger(savings.ledger)]),
         *([] if plan is None else [_blocks(plan)]),
@@ -107,7 +109,9 @@ def _what(config: Mapping[str, Any]) -> str:
     }
     found = [what for setting, what in differences.items() if text.get(setting)]
     blocks = f"{text['num_hidden_layers']} language blocks" + (", " + ", ".join(found) if found else "")
-    return f"A `{config['model_type']}` vision-language model of {blocks}, written by hipp-prune."
+    return (
+        f"A {markdown_code(config['model_type'])} vision-language model of {blocks}, written by hipp-prune."
+    )
 
 
 def _how(plan: Plan | None, notes: Mapping[str, Any]) -> str:
@@ -118,13 +122,13 @@ def _how(plan: Plan | None, notes: Mapping[str, Any]) -> str:
     facts |= {key: value for key, value in notes.items() if isinstance(value, str | int | float)}
     lines = [] if plan is None or plan.preference is None else [_preference(plan.preference)]
     if plan is not None and (sentence := plan.asked_and_got) is not None:
-        lines.append(f"- {sentence}")
-    return "\n".join([*lines, *(f"- {key.replace('_', ' ')}: {value}" for key, value in facts.items())])
+        lines.append(sentence)
+    return markdown_list([*lines, *(f"{key.replace('_', ' ')}: {value}" for key, value in facts.items())])
 
 
 def _preference(preference: Preference) -> str:
     weights = asdict(preference)
-    return "- preference: " + ", ".join(f"{weight:.3g} {name}" for name, weight in weights.items())
+    return "preference: " + ", ".join(f"{weight:.3g} {name}" for name, weight in weights.items())
 
 
 def _ledger(ledger: Ledger) -> str:
@@ -148,8 +152,9 @@ def _quantised(settings: Mapping[str, Any]) -> str:
     """In which format the weights are, and which package reads it."""
     method = settings["quant_method"]
     return (
-        f"## Quantised\n\nThe matrices of the language blocks are stored in fewer bits, in the format of {method}; "
-        f"`pip install {method}` to load it. Embeddings, head, projector and vision tower are as they were."
+        "## Quantised\n\nThe matrices of the language blocks are stored in fewer bits, in the format of "
+        f"{markdown_text(method)}; {markdown_code(f'pip install {method}')} to load it. Embeddings, head, projector "
+        "and vision tower are as they were."
     )
 
 

@@ -46,6 +46,7 @@ from hipp_prune.checkpoints.shards import (
     write_shard,
 )
 from hipp_prune.errors import UnsupportedModelError
+from hipp_prune.files.markdown import markdown_code
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.pruned_settings import auto_map
@@ -332,7 +333,8 @@ def _silenced_in_order(outputs: NDArray[np.bool_], order: Ints, weight: Tensor) 
 def _card_of_plans(plans: Mapping[str, Plan], sizes: Mapping[str, PlanSize]) -> str:
     """The part of the card that says which plans there are."""
     table = "\n".join(
-        f"| `{name}` | {plan.ledger.mlp:.1%} | {format_bytes(sizes[name].loaded)} | {format_bytes(sizes[name].own)} |"
+        f"| {markdown_code(name)} | {plan.ledger.mlp:.1%} | {format_bytes(sizes[name].loaded)} "
+        f"| {format_bytes(sizes[name].own)} |"
         for name, plan in plans.items()
     )
     load = f'from_pretrained("FOLDER", trust_remote_code=True, plan="{next(iter(plans))}")'

@@ -37,7 +37,7 @@ class Ask:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.ask`` for one model after the other."""
         from hipp_prune.report.side_by_side import print_beside
         from hipp_prune.report.terminal import next_steps, say
@@ -48,9 +48,8 @@ class Ask:
             ask(model, self.prompts, self.image, max_tokens=self.max_tokens, loading=self.loading)
             for model in models
         ]
-        for (image, prompt), answers in zip(
-            product(self.image, self.prompts), zip(*said, strict=True), strict=True
-        ):
+        asked = list(zip(product(self.image, self.prompts), zip(*said, strict=True), strict=True))
+        for (image, prompt), answers in asked:
             say(f"{image}: {prompt}")
             if len(answers) == 1:
                 say(answers[0])
@@ -60,3 +59,9 @@ class Ask:
             words = ["ask", self.checkpoint, *self.prompts, "--dense", dense]
             words += [word for image in self.image for word in ("--image", str(image))]
             next_steps(shlex.join(["hipp-prune", *words]))
+        return {
+            "answers": [
+                {"image": image, "prompt": prompt, "answers": dict(zip(models, answers, strict=True))}
+                for (image, prompt), answers in asked
+            ]
+        }

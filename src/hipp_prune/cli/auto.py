@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from hipp_prune.cli.documents import Ended
 from hipp_prune.cli.sources import Sources
 from hipp_prune.stages.settings import AutoSettings, LoadSettings, QuerySettings
 
 if TYPE_CHECKING:
+    from hipp_prune.stages.outlook import Outlook
     from hipp_prune.stages.wish import Wish
 
 
@@ -66,14 +68,13 @@ class Auto:
             loading=self.loading,
         )
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.auto``."""
         from hipp_prune.report.terminal import print_survey, progress_bars, remark, say, skipping
         from hipp_prune.stages.auto import auto
 
         if self.dry_run:
-            self._look_ahead()
-            return
+            return self._look_ahead()
         with skipping(self.settings.skip_bad) as skip_bad:
             outcome = auto(
                 self.wish,
@@ -87,12 +88,13 @@ class Auto:
             remark(f"no --preference: the plan answers {outcome.plan.preference}")
         say(outcome.summary.rstrip())
         say(f"report: {outcome.report.resolve().as_uri()}")
+        return outcome
 
-    def _look_ahead(self) -> None:
+    def _look_ahead(self) -> "Outlook":
         """Calls ``stages.ahead``.
 
         Raises:
-            SystemExit: with status 2 where something would be refused.
+            Ended: with status 2 where something would be refused.
         """
         from hipp_prune.report.terminal import print_outlook
         from hipp_prune.stages.ahead import look_ahead
@@ -100,4 +102,5 @@ class Auto:
         found = look_ahead(self.wish, force=self.force)
         print_outlook(found.table(), found.heading, found.remarks, found.refused)
         if found.refused:
-            raise SystemExit(2)
+            raise Ended(found, 2)
+        return found

@@ -47,7 +47,7 @@ class PruneBaseline:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.baseline``."""
         from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.plans.plan import Plan
@@ -93,3 +93,4 @@ class PruneBaseline:
         answers = ["--dense", str(self.model)] if self.calibrated is None else into_report(self.calibrated)
         words = ["evaluate", "--model", str(self.out), "--questions", *sources, "--label", self.method]
         next_steps(shlex.join(["hipp-prune", *words, *answers]))
+        return {"checkpoint": report, "ledger": planned.ledger, "notes": planned.notes}

@@ -3,9 +3,14 @@
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from hipp_prune.cli.documents import Ended
 from hipp_prune.cli.sources import Sources
 from hipp_prune.stages.settings import CalibrateSettings, LoadSettings
+
+if TYPE_CHECKING:
+    from hipp_prune.stages.outlook import Outlook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +34,13 @@ class Calibrate:
     settings: CalibrateSettings = CalibrateSettings()
     loading: LoadSettings = LoadSettings()
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.calibrate``."""
         from hipp_prune.report.terminal import next_steps, print_survey, progress_bars, remark, skipping
         from hipp_prune.stages.calibrate import calibrate
 
         if self.dry_run:
-            self._look_ahead()
-            return
+            return self._look_ahead()
         bars = progress_bars("dense model's answers", "dense model's objects", "calibrating")
         with skipping(self.skip_bad) as skip_bad, bars as (answering, looking, progress):
             calibrate(
@@ -53,12 +57,13 @@ class Calibrate:
                 progress=progress,
             )
         next_steps(f"hipp-prune search {shlex.quote(str(self.out))}")
+        return {"run": self.out}
 
-    def _look_ahead(self) -> None:
+    def _look_ahead(self) -> "Outlook":
         """Calls ``stages.outlook``.
 
         Raises:
-            SystemExit: with status 2 where something would be refused.
+            Ended: with status 2 where something would be refused.
         """
         from hipp_prune.report.terminal import print_outlook
         from hipp_prune.stages.outlook import outlook
@@ -69,4 +74,5 @@ class Calibrate:
         )
         print_outlook(found.table(), found.heading, found.remarks, found.refused)
         if found.refused:
-            raise SystemExit(2)
+            raise Ended(found, 2)
+        return found

@@ -19,7 +19,7 @@ class Check:
     accept: bool = False
     """Take the files as they are now for what was written, after you have changed one on purpose."""
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.check``.
 
         Raises:
@@ -29,11 +29,12 @@ class Check:
         from hipp_prune.report.terminal import say
         from hipp_prune.stages.check import accept, check
 
-        if self.accept:
-            for path in accept(self.folder):
-                say(f"taken as it is now: {path}")
+        accepted = accept(self.folder) if self.accept else []
+        for path in accepted:
+            say(f"taken as it is now: {path}")
         number, found = check(self.folder)
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise RunError(f"{found[0]}{more}; bring it back from a copy, or make it again")
         say(f"{self.folder}: {number} files, all as they were written")
+        return {"files": number, "accepted": accepted}

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from hipp_prune.cli.documents import Ended
 from hipp_prune.stages.settings import LoadSettings
 
 
@@ -22,11 +23,11 @@ class Doctor:
     """A checkpoint folder, a hub name or an embedded model; its weights are not opened."""
     loading: LoadSettings = LoadSettings()
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.doctor``.
 
         Raises:
-            SystemExit: with status 1 where something is missing.
+            Ended: with status 1 where something is missing.
         """
         from hipp_prune.report.terminal import next_steps, print_facts, print_outlook, say
         from hipp_prune.stages.doctor import doctor
@@ -39,7 +40,8 @@ class Doctor:
             for each in found.findings:
                 if each.missing:
                     say(f"missing: {each.name}: {each.found}")
-            raise SystemExit(1)
+            raise Ended(found, 1)
         say("nothing is missing")
         model = "toy-llava" if self.model is None else self.model
         next_steps(f"hipp-prune models --check {shlex.quote(model)}")
+        return found

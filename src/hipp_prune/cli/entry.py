@@ -14,6 +14,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from hipp_prune import distributed
+from hipp_prune.cli.documents import JSON, Ended, print_document, stdout_kept
 from hipp_prune.cli.flags import misplaced
 from hipp_prune.cli.mishaps import mishap
 from hipp_prune.cli.numbers import misread
@@ -26,7 +27,7 @@ DESCRIPTION = """Make a vision-language model smaller without making it hallucin
 Start here: hipp-prune quickstart. With your own model: auto, or its stages one by one: calibrate, search, query, prune,
 evaluate, report.
 `hipp-prune VERB --help` says what a verb takes, with examples; `hipp-prune --version` which version this is;
---debug, after any verb, shows where in the code an error came from.
+--debug, after any verb, shows where in the code an error came from; --json prints the result as one JSON document.
 """
 
 
@@ -67,28 +68,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     _REMARKS.attach()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    words = [word for word in given if word != DEBUG] or ["--help"]
-    command: Command | None = None
+    words = [word for word in given if word not in (DEBUG, JSON)] or ["--help"]
     try:
-        if words == ["--version"]:
-            _print_version()
-            return 0
-        command = parse(words)
-        with distributed.workers():
-            _check_launch(words[0])
-            command.run()
-    except KeyboardInterrupt:
-        return _fail("interrupted; nothing already computed is lost, run the same command again", 130)
+        if JSON not in given:
+            return _perform(words, debug=DEBUG in given)[1]
+        with stdout_kept():
+            result, status = _perform(words, debug=DEBUG in given)
+        if distributed.speaks():
+            print_document(result)
+        return status
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _perform(words: Sequence[str], *, debug: bool) -> tuple[object, int]:
+    """Runs the command that the words mean; returns its result, or what went wrong, and the exit status."""
+    command: Command | None = None
+    try:
+        if words == ["--version"]:
+            return _print_version(), 0
+        command = parse(words)
+        with distributed.workers():
+            _check_launch(words[0])
+            return command.run(), 0
+    except Ended as end:
+        return end.result, end.status
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing already computed is lost, run the same command again", 130)
+    except BrokenPipeError:
+        raise
     except Exception as error:  # noqa: BLE001 the last resort: no traceback reaches a user unasked
-        if DEBUG in given:
+        if debug:
             traceback.print_exc()
         return _fail(
             *((str(error), 2) if isinstance(error, HippPruneError) else mishap(error, words, command))
         )
-    return 0
 
 
 def parse(words: Sequence[str]) -> Command:
@@ -148,10 +163,12 @@ def _print_help() -> None:
     tyro.cli(every, prog="hipp-prune", description=DESCRIPTION, args=["--help"])
 
 
-def _print_version() -> None:
+def _print_version() -> dict[str, str]:
     from importlib.metadata import version
 
-    sys.stdout.write(f"hipp-prune {version('hipp-prune')}\n")
+    number = version("hipp-prune")
+    sys.stdout.write(f"hipp-prune {number}\n")
+    return {"version": number}
 
 
 def _unknown(word: str) -> str:
@@ -173,8 +190,8 @@ def _check_launch(verb: str) -> None:
         )
 
 
-def _fail(sentence: str, status: int) -> int:
+def _fail(sentence: str, status: int) -> tuple[object, int]:
     """Says what went wrong, once: of several workers the first one speaks."""
     if distributed.speaks():
         sys.stderr.write(f"hipp-prune: {sentence}\n")
-    return status
+    return {"error": sentence}, status

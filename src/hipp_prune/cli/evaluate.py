@@ -15,6 +15,7 @@ from hipp_prune.stages.settings import EvaluateSettings, LoadSettings
 
 if TYPE_CHECKING:
     from hipp_prune.evaluation.results import Results
+    from hipp_prune.evaluation.scorecard import Scorecard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class Evaluate:
     settings: EvaluateSettings = EvaluateSettings()
     loading: LoadSettings = LoadSettings()
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.evaluate`` or ``stages.evaluate.score_answers``."""
         if (self.model is None) == (self.answers is None):
             raise InputError(
@@ -58,9 +59,9 @@ class Evaluate:
         out = self._results()
         with self._writing(out):
             if self.model is not None:
-                self._ask(self.model, out)
-            if self.answers is not None:
-                self._score(self.answers)
+                return self._ask(self.model, out)
+            assert self.answers is not None, "either a model or answers"
+            return self._score(self.answers)
 
     def _results(self) -> Path | None:
         """The file of the results: in the run, under the model's name, where none is given.
@@ -89,7 +90,7 @@ class Evaluate:
             check_file(out, force=self.force)
             yield
 
-    def _ask(self, model: str, out: Path | None) -> None:
+    def _ask(self, model: str, out: Path | None) -> "Scorecard":
         """Asks a model; answers and scores are written and printed."""
         from hipp_prune.checkpoints.ledger import lost_savings
         from hipp_prune.files.outputs import list_output
@@ -135,8 +136,9 @@ class Evaluate:
             next_steps(f"hipp-prune report {shlex.quote(str(self.recorded))}")
         if self.card:
             update_card(scorecard)
+        return scorecard
 
-    def _score(self, answers: Path) -> None:
+    def _score(self, answers: Path) -> "Results":
         """Scores answers that somebody else has."""
         from hipp_prune.files.writing import write_text
         from hipp_prune.report.terminal import say, skipping
@@ -148,6 +150,7 @@ class Evaluate:
         if self.out is not None:
             write_text(self.out, results.to_json())
             say(f"results: {self.out}")
+        return results
 
 
 def _print_results(results: "Results") -> None:

@@ -36,7 +36,7 @@ class Export:
     """Replace what is there."""
     settings: ExportSettings = ExportSettings()
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.export``."""
         from hipp_prune.report.terminal import progress_bar, say
         from hipp_prune.stages.export import export
@@ -46,6 +46,7 @@ class Export:
                 self.checkpoint, self.format, self.out, self.settings, force=self.force, progress=progress
             )
         say(exported.summary)
+        return exported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +63,16 @@ class Push:
     private: bool = False
     """Make it for its owner alone."""
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.export.push``."""
         from hipp_prune.checkpoints.ledger import read_savings
         from hipp_prune.models.loading import local_folder
         from hipp_prune.report.terminal import next_steps, say
         from hipp_prune.stages.export import push
 
-        say(push(self.checkpoint, self.name, private=self.private))
+        place = push(self.checkpoint, self.name, private=self.private)
+        say(place)
         savings = read_savings(local_folder(self.checkpoint))
         if savings is not None and (sources := savings.notes.get("sources")):
             next_steps(shlex.join(["hipp-prune", "evaluate", "--model", self.name, "--questions", *sources]))
+        return {"place": place}

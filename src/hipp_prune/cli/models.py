@@ -1,8 +1,12 @@
 """The verb that lists what can be pruned, and tries a model."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hipp_prune.stages.settings import LoadSettings
+
+if TYPE_CHECKING:
+    from hipp_prune.stages.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,15 +20,12 @@ class Models:
     """A checkpoint folder or hub name: does once what a run relies on, as calibrate does before it starts."""
     loading: LoadSettings = LoadSettings()
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.trial``, or prints two tables."""
-        if self.check is None:
-            _list()
-        else:
-            _try(self.check, self.loading)
+        return _list() if self.check is None else _try(self.check, self.loading)
 
 
-def _list() -> None:
+def _list() -> object:
     from hipp_prune.models.loading import TOYS
     from hipp_prune.models.tried import tried_families
     from hipp_prune.report.terminal import console, print_table
@@ -50,9 +51,10 @@ def _list() -> None:
         "cannot; docs/families.md has them side by side.",
         highlight=False,
     )
+    return {"embedded": TOYS, "families": found}
 
 
-def _try(model: str, loading: LoadSettings) -> None:
+def _try(model: str, loading: LoadSettings) -> "Trial":
     from hipp_prune.checkpoints.elastic import plan_folders
     from hipp_prune.models.loading import local_folder
     from hipp_prune.report.terminal import console, print_table
@@ -77,3 +79,4 @@ def _try(model: str, loading: LoadSettings) -> None:
     rows += [("plan", str(folder)) for folder in plan_folders(local_folder(model))]
     print_table(model, rows)
     console.print(f"{model} can be pruned", highlight=False)
+    return trial

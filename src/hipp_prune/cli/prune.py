@@ -57,11 +57,10 @@ class Prune:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.prune`` or ``stages.elastic``."""
         if self.elastic:
-            self._prune_elastic()
-            return
+            return self._prune_elastic()
         from hipp_prune.checkpoints.ledger import read_savings
         from hipp_prune.report.commands import into_report
         from hipp_prune.report.terminal import console, describe_ledger, next_steps, print_asked
@@ -75,8 +74,9 @@ class Prune:
         if sources := savings.notes.get("sources"):
             words = ["evaluate", "--model", str(self.out), "--questions", *sources]
             next_steps(shlex.join(["hipp-prune", *words, *into_report(self.searched)]))
+        return {"checkpoint": report, "ledger": savings.ledger}
 
-    def _prune_elastic(self) -> None:
+    def _prune_elastic(self) -> object:
         """By all plans at once."""
         from hipp_prune.checkpoints.ledger import read_savings
         from hipp_prune.report.terminal import next_steps, progress_bar, say
@@ -104,6 +104,7 @@ class Prune:
             shlex.join(["hipp-prune", "evaluate", "--model", plan, "--questions", *sources]),
             shlex.join(["hipp-prune", "export", plan, "--format", "checkpoint", "--out", "smaller"]),
         )
+        return report
 
     def _prune(self) -> "CheckpointReport":
         """By a plan, or by what a run answers."""

@@ -34,7 +34,7 @@ class Query:
     """Replace another file that is there."""
     settings: QuerySettings = QuerySettings()
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.query``."""
         from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.plans.preference import Preference
@@ -62,3 +62,4 @@ class Query:
                 ["hipp-prune", "prune", "--run", str(run.root), "--plan", str(out), "--out", "smaller"]
             )
         )
+        return {"plan": out, **plan.document()}

@@ -37,7 +37,7 @@ class MakeQuestions:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``questions.poll_making``."""
         from hipp_prune.files.writing import check_file, write_output
         from hipp_prune.questions.annotations import read_annotations
@@ -63,3 +63,4 @@ class MakeQuestions:
         next_steps(
             f"hipp-prune evaluate --model MODEL --questions pope:{self.out},images={self.images} --split all"
         )
+        return {"written": {places[subset]: len(polls[subset]) for subset in places}}

@@ -49,7 +49,7 @@ class Quickstart:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calibrates, searches, queries three preferences, prunes, evaluates, measures and reports."""
         from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.report.contents import DENSE
@@ -81,6 +81,7 @@ class Quickstart:
             shlex.join(["hipp-prune", "query", str(self.out), "--preference", "2,1,1", "--sparsity", "0.3"]),
             "hipp-prune auto llava-hf/llava-1.5-7b-hf --questions photos.csv --sparsity 0.3 --out smaller",
         )
+        return {"report": page, "scorecards": scorecards}
 
     def _preferences(self, run: "RunDirectory") -> "list[Preference]":
         """Those of ``PREFERENCES`` that the questions can tell apart."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from hipp_prune.cli.sources import SOURCES
+from hipp_prune.files.watching import Log
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.stages.settings import FULL_PRECISION, LoadSettings
 
@@ -39,16 +40,22 @@ class Recover:
     """Replace an existing folder, and start an interrupted recovery over."""
     skip_bad: bool = False
     """Leave out (and count) broken questions and pictures instead of stopping."""
+    log: Log = "auto"
+    """What can be watched meanwhile, `tensorboard --logdir OUT-tensorboard`; auto: that, where the package is
+    installed."""
     settings: RecoverySettings = RecoverySettings()
     loading: LoadSettings = FULL_PRECISION
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.recover``."""
+        from hipp_prune.files.watching import watching
         from hipp_prune.report.terminal import next_steps, progress_bars, say, skipping
         from hipp_prune.stages.recover import recover
 
+        events = self.out.with_name(f"{self.out.name}-tensorboard") / "recovery"
         with (
             skipping(self.skip_bad) as skip_bad,
+            watching(events, self.log, anew=self.force),
             progress_bars("encoding pictures", "recovering") as (encoding, progress),
         ):
             report = recover(
@@ -67,3 +74,4 @@ class Recover:
         say(report.summary)
         questions = " ".join(shlex.quote(spec) for spec in self.questions)
         next_steps(f"hipp-prune evaluate --model {shlex.quote(str(self.out))} --questions {questions}")
+        return report

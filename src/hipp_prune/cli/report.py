@@ -19,9 +19,11 @@ class Report:
     force: bool = False
     """Replace a page that somebody changed."""
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.report``."""
         from hipp_prune.report.terminal import say
         from hipp_prune.stages.report import report
 
-        say(f"report: {report(self.run_directory, force=self.force).resolve().as_uri()}")
+        page = report(self.run_directory, force=self.force)
+        say(f"report: {page.resolve().as_uri()}")
+        return {"report": page}

@@ -4,13 +4,18 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import tyro
 
+from hipp_prune.cli.documents import Ended
+from hipp_prune.files.watching import Log
 from hipp_prune.search.methods import METHODS
 from hipp_prune.search.settings import SearchChoices, SearchResearch, SearchSettings
 from hipp_prune.stages.settings import AskSettings, CalibrateSettings, LoadSettings
+
+if TYPE_CHECKING:
+    from hipp_prune.stages.outlook import Outlook
 
 GroupT = TypeVar("GroupT")
 
@@ -32,6 +37,8 @@ class Search:
     """Say how long this and later stages take here, in how much memory, and what would be refused; do nothing."""
     skip_bad: bool = False
     """Leave out (and count) broken questions and pictures instead of stopping."""
+    log: Log = "auto"
+    """What can be watched meanwhile, `tensorboard --logdir RUN`; auto: that, where the package is installed."""
     search: SearchChoices = SearchChoices()
     asking: AskSettings = AskSettings()
     loading: LoadSettings = LoadSettings()
@@ -58,13 +65,13 @@ class Search:
         """Both groups of flags together."""
         return SearchSettings(**asdict(self.search), **asdict(self.research))
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.search``."""
         settings = self.settings
         if self.dry_run:
-            self._look_ahead()
-            return
+            return self._look_ahead()
         from hipp_prune.files.run_directory import RunDirectory
+        from hipp_prune.files.watching import watching
         from hipp_prune.questions.benchmark import ROLES
         from hipp_prune.report.terminal import next_steps, progress_bars, remark, skipping, warn_of
         from hipp_prune.search.archive import Archive
@@ -74,6 +81,7 @@ class Search:
 
         with (
             skipping(self.skip_bad) as skip_bad,
+            watching(RunDirectory(self.run_directory).events / "search", self.log, anew=self.force),
             progress_bars("encoding pictures", "searching") as (encoding, progress),
         ):
             search(
@@ -88,8 +96,9 @@ class Search:
                 progress=progress,
             )
         folder = RunDirectory(self.run_directory).search
-        if (unspent := read_record(folder.record).unspent) is not None:
-            remark(unspent)
+        record = read_record(folder.record)
+        if record.unspent is not None:
+            remark(record.unspent)
         archive = Archive(folder.archive)
         measured = measured_roles(archive)
         if missing := [role for role in ROLES if role not in measured]:
@@ -98,12 +107,13 @@ class Search:
             )
         run = shlex.quote(str(self.run_directory))
         next_steps(f"hipp-prune query {run} --preference {even_preference(archive)} --out plan.json")
+        return record
 
-    def _look_ahead(self) -> None:
+    def _look_ahead(self) -> "Outlook":
         """Calls ``stages.outlook``.
 
         Raises:
-            SystemExit: with status 2 where something would be refused.
+            Ended: with status 2 where something would be refused.
         """
         from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.report.terminal import print_outlook
@@ -120,7 +130,8 @@ class Search:
         )
         print_outlook(found.table(), found.heading, found.remarks, found.refused)
         if found.refused:
-            raise SystemExit(2)
+            raise Ended(found, 2)
+        return found
 
 
 def _part(group: type[GroupT], settings: SearchSettings) -> GroupT:

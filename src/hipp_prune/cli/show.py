@@ -16,7 +16,7 @@ class ShowState:
     path: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PATH")]
     """What a command wrote, or a model."""
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``stages.show``."""
         from hipp_prune.report.terminal import next_steps, print_facts
         from hipp_prune.stages.show import show
@@ -25,3 +25,4 @@ class ShowState:
         print_facts(f"{self.path} is {shown.what}", shown.facts)
         if shown.next:
             next_steps(*shown.next)
+        return shown

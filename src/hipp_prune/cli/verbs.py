@@ -13,8 +13,11 @@ class Command(Protocol):
     flags then override.
     """
 
-    def run(self) -> None:
-        """Does it and prints what came of it; whatever is heavy is imported here, so that ``--help`` is quick."""
+    def run(self) -> object:
+        """Does it, prints what came of it and returns that: what ``--json`` prints (``cli.documents``).
+
+        Whatever is heavy is imported here, so that ``--help`` is quick.
+        """
 
 
 @dataclass(frozen=True)

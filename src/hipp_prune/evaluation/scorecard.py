@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +76,13 @@ class Scorecard:
 
     def save(self, path: Path) -> None:
         """Writes the evaluation as JSON, atomically."""
-        content = asdict(self)
-        content["results"] = self.results.document()
-        write_json(path, content)
+        write_json(path, {**self.document(), "answers": [asdict(answer) for answer in self.answers]})
+
+    def document(self) -> dict[str, Any]:
+        """All but the answers, as JSON has it."""
+        own = asdict(replace(self, answers=()))
+        del own["answers"]
+        return {**own, "results": self.results.document()}
 
     @classmethod
     def load(cls, path: Path) -> "Scorecard":

@@ -207,6 +207,11 @@ class RunDirectory:
         return self.root / "outputs.jsonl"
 
     @property
+    def events(self) -> Path:
+        """Folder of what TensorBoard draws, a folder a stage."""
+        return self.root / "tensorboard"
+
+    @property
     def report(self) -> Path:
         """The run's page, one HTML file without anything beside it."""
         return self.root / "report.html"

@@ -193,7 +193,12 @@ class Plan:
 
     def to_json(self) -> str:
         """The plan file's text."""
-        content = {
+        masks = [base64.b64encode(mask).decode("ascii") for mask in self.masks]
+        return json.dumps({**self.document(), "masks": masks}, indent=1) + "\n"
+
+    def document(self) -> dict[str, Any]:
+        """All but the masks, as JSON has it."""
+        return {
             "format": PLAN_FORMAT,
             "unit": self.unit,
             "kept": list(self.kept),
@@ -204,9 +209,7 @@ class Plan:
             "importance": self.importance,
             "model": asdict(self.shape),
             "notes": self.notes,
-            "masks": [base64.b64encode(mask).decode("ascii") for mask in self.masks],
         }
-        return json.dumps(content, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, source: str = "plan") -> "Plan":

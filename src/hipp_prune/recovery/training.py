@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hipp_prune.errors import InputError
 from hipp_prune.evaluation.evaluator import answer_table, gather_answers
 from hipp_prune.files.progress import Progress
+from hipp_prune.files.watching import watch
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.minibatches import Minibatches
 from hipp_prune.questions.question import Question, group_of, pictures_of
@@ -75,7 +76,7 @@ def train(
         robust_share: share of robustness questions in a batch.
         state: read at the start, written every ``config.save_every`` steps.
         teacher: the dense model.
-        progress: told (steps done, steps).
+        progress: told (steps done, steps), before the first too.
 
     Returns:
         The loss of every step.
@@ -96,6 +97,8 @@ def train(
     parameters = parts.parameters
     losses = state.restore(parameters, optimizer)
     minibatches = Minibatches(questions)
+    if progress and len(losses) < config.steps:
+        progress(len(losses), config.steps)
     for step in range(len(losses), config.steps):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * rise_and_fall(step, config)
@@ -111,9 +114,15 @@ def train(
         losses.append(loss)
         if len(losses) % config.save_every == 0 or len(losses) == config.steps:
             state.save(parameters, optimizer, losses)
+        watch("recovery", len(losses), {"loss": loss, **_rates(optimizer)})
         if progress:
             progress(len(losses), config.steps)
     return losses
+
+
+def _rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    whole, factors = (group["lr"] for group in optimizer.param_groups)
+    return {"rate": whole, "lora_rate": factors}
 
 
 def follow_loss(

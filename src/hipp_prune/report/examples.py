@@ -54,7 +54,7 @@ class Example:
 
 
 def choose_examples(dense: Scorecard, pruned: Sequence[Scorecard]) -> list[Example]:
-    """Questions to show, of every benchmark: first what pruning broke, then what it mended, then the rest.
+    """Questions to show: first what pruning broke, of every benchmark, then what it mended, then the rest.
 
     Among equals, those that most models flip, then those with the largest change of margin, come first.
     """
@@ -62,7 +62,7 @@ def choose_examples(dense: Scorecard, pruned: Sequence[Scorecard]) -> list[Examp
     examples = [example for answer in dense.answers if (example := _compare(answer, asked)) is not None]
     examples.sort(key=lambda example: (-example.flips, -example.shift, example.dense.id))
     chosen: list[Example] = []
-    for benchmark, (change, count) in product(BENCHMARKS, _WANTED.items()):
+    for (change, count), benchmark in product(_WANTED.items(), BENCHMARKS):
         chosen += [each for each in examples if (each.benchmark, each.change) == (benchmark, change)][:count]
     return chosen
 
@@ -82,8 +82,8 @@ def example_html(example: Example) -> str:
     name = BENCHMARKS[example.benchmark].title
     return (
         f'<article class="card {example.change}"><header><b>{_HEADLINES[example.change]}</b>'
-        f"<span>{name} · {escape(example.dense.id)}</span></header>"
-        f'{_pictures(example.dense.images)}<p class="prompt">{_prompt(example.dense)}</p>'
+        f"<span>{name} · {escape(example.dense.id)}{'' if example.dense.images else ' · no picture'}</span></header>"
+        f'{"".join(map(_picture, example.dense.images))}<p class="prompt">{_prompt(example.dense)}</p>'
         f"<p>Right answer: <b>{escape(example.dense.gold)}</b></p>"
         "<table><thead><tr><th>model</th><th>answer</th><th>margin</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></article>"
@@ -147,17 +147,11 @@ def _prompt(asked: Answer) -> str:
     return escape(text)
 
 
-def _pictures(images: Sequence[str]) -> str:
-    if not images:
-        return '<div class="picture none">no picture belongs to this question</div>'
-    return "".join(map(_picture, images))
-
-
 def _picture(image: str) -> str:
     try:
         return f'<img class="picture" alt="the picture the question is about" src="{thumbnail(Path(image))}">'
     except ImageError as error:
-        return f'<div class="picture none">{escape(str(error))}</div>'
+        return f'<p class="note">{escape(str(error))}</p>'
 
 
 def _data_uri(image: Image.Image, kind: str) -> str:

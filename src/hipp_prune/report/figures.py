@@ -1,39 +1,49 @@
-"""The report's charts, from plain arrays. Colours that depend on light or dark are set in ``charts.js``.
-
-Text from files must come escaped: plotly reads some HTML.
-"""
+"""The report's charts, from plain arrays: pure functions that draw to a width, say it in words and list the numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 
 from hipp_prune.plans.arrays import Floats, Ints
+from hipp_prune.report.charts import Chart, Drawing
+from hipp_prune.report.grids import Rows
+from hipp_prune.report.svg import (
+    LETTER,
+    SYMBOLS,
+    Entry,
+    Panel,
+    Scale,
+    element,
+    hint,
+    legend,
+    mark,
+    number,
+    polyline,
+    round_ticks,
+    spread,
+    words,
+)
 
-BLUE, ORANGE, GREEN, GREY = "#3d7fc4", "#d9792b", "#3c9a6a", "#888888"
-"""Legible on light and on dark."""
+SHADES = 7
+"""Steps of the scale of one colour, classes ``q0`` to ``q6``, from none to all."""
+TOKENS = {"max": "most attentive token", "mean": "mean", "last": "last token"}
+"""Token reductions in words, drawn in this order."""
 
-_METHODS = (BLUE, ORANGE, GREEN, "#c2539a", "#8a6fd1", "#b0892e", "#2f9fb0", "#c8504a", GREY)
-
-_SENSITIVITY = {
-    "max": (BLUE, "most attentive token"),
-    "mean": (ORANGE, "mean"),
-    "last": (GREEN, "last token"),
-}
-_SYMBOLS = ("circle", "diamond", "square", "star", "triangle-up", "cross")
-_HOLLOW, _FILLED = "circle-open", "circle"
-_MOST_LABELS = 16
-"""Blocks up to which a heat map writes its numbers into its cells."""
+_LEFT, _RIGHT = 52, 10
+_FEWEST_PIXELS = 21
+"""Width of a cell that a number is written into."""
+_LINE, _LABEL = 28, 17
+"""Height of a plan's row, and of its name where that stands above."""
 _VIEW = (0.03, 0.08)
 """Share of plans that may fall off the lower end of an axis, and the margin around the others."""
 
 
 def learning_curve(
     evaluations: Sequence[int], phases: Sequence[str], mean_return: Floats, objectives: Floats
-) -> go.Figure:
+) -> Chart:
     """Mean return [N] and mean raw (R_rob, R_util, s) [N, 3] against evaluations paid for, phases shaded.
 
     Args:
@@ -42,245 +52,42 @@ def learning_curve(
         mean_return: of each step, [N].
         objectives: of each step, [N, 3].
     """
-    figure = make_subplots(
-        rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.4, 0.36, 0.24]
-    )
     lines = [
-        ("mean return", mean_return, GREY, 1, ".2f"),
-        ("robustness", objectives[:, 0], BLUE, 2, ".3f"),
-        ("utility", objectives[:, 1], ORANGE, 2, ".3f"),
-        ("sparsity", objectives[:, 2], GREEN, 3, ".1%"),
+        _Line("mean return", mean_return, "c8", 0, ".2f"),
+        _Line("robustness", objectives[:, 0], "c1", 1, ".3f"),
+        _Line("utility", objectives[:, 1], "c2", 1, ".3f"),
+        _Line("sparsity", objectives[:, 2], "c3", 2, ".1%"),
     ]
-    for name, values, color, row, digits in lines:
-        line = go.Scatter(
-            x=list(evaluations),
-            y=values,
-            name=name,
-            mode="lines+markers",
-            cliponaxis=False,
-            line={"color": color, "width": 2},
-            marker={"size": 5},
-            customdata=list(phases),
-            hovertemplate=f"{name} %{{y:{digits}}}<br>%{{x}} evaluations, %{{customdata}}<extra></extra>",
-        )
-        figure.add_trace(line, row=row, col=1)
-    _shade_phases(figure, evaluations, phases)
-    figure.update_yaxes(title_text="return (σ)", row=1)
-    figure.update_yaxes(title_text="R", row=2)
-    figure.update_yaxes(title_text="sparsity", tickformat=".0%", rangemode="tozero", row=3)
-    figure.update_xaxes(title_text="plans evaluated", range=[0, max(evaluations)], row=3)
-    return _finished(figure, height=520, top=40)
-
-
-def plan_map(names: Sequence[str], ratios: Floats, kept: Ints, widths: Ints, unit: str) -> go.Figure:
-    """Fraction removed, [rows, L], a row a plan (``rows``: two), a column a block; hover tells the counts.
-
-    Args:
-        names: of the rows, the first on top.
-        ratios: fraction removed, [rows, L].
-        kept: what is left, [rows, L].
-        widths: what there was, [rows, L].
-        unit: what is counted, in the plural.
-    """
-    return _finished(
-        _with_map(make_subplots(rows=1, cols=1), 1, names, ratios, kept, widths, unit), height=0, top=10
+    told = ", ".join(
+        f"{line.name} from {number(line.values[0], line.digits)} to {number(line.values[-1], line.digits)}"
+        for line in lines
+    )
+    stretches = phase_stretches(evaluations, phases)
+    header = ("evaluations", "phase", *(line.name for line in lines))
+    body: Rows = [
+        (str(count), phase, *(number(line.values[step], line.digits) for line in lines))
+        for step, (count, phase) in enumerate(zip(evaluations, phases, strict=True))
+    ]
+    return Chart(
+        title="How the search went",
+        text=f"Over {evaluations[-1]:,} evaluations: {told}. Phases: "
+        + ", ".join(f"{phase} up to {end:,}" for _, end, phase in stretches)
+        + ".",
+        draw=partial(_draw_curve, list(evaluations), stretches, lines, list(phases)),
+        table=[header, *body],
     )
 
 
-def sensitivity_bars(sensitivity: Mapping[str, Floats]) -> go.Figure:
-    """S_l, [L], of each block by token reduction."""
-    return _finished(_with_bars(make_subplots(rows=1, cols=1), 1, sensitivity), height=300, top=40)
-
-
-def blocks_figure(
-    sensitivity: Mapping[str, Floats],
-    names: Sequence[str],
-    ratios: Floats,
-    kept: Ints,
-    widths: Ints,
-    unit: str,
-) -> go.Figure:
-    """``sensitivity_bars`` above ``plan_map``, block under block.
-
-    Args:
-        sensitivity: S_l of Eq. 6, [L], by token reduction.
-        names: of the map's rows, the first on top.
-        ratios: fraction removed, [rows, L].
-        kept: what is left, [rows, L].
-        widths: what there was, [rows, L].
-        unit: what is counted, in the plural.
-    """
-    height = 260 + _map_height(len(names))
-    share = 190 / (height - 90)
-    figure = make_subplots(
-        rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.05, row_heights=[share, 1 - share]
-    )
-    _with_map(_with_bars(figure, 1, sensitivity), 2, names, ratios, kept, widths, unit)
-    figure.update_xaxes(title_text="", row=1)
-    low, high = figure.layout.yaxis2.domain
-    figure.update_layout(
-        coloraxis={"colorbar": {"y": (low + high) / 2, "len": high - low, "lenmode": "fraction"}}
-    )
-    return _finished(figure, height=height, top=40)
-
-
-def plan_cloud(points: Floats, sources: Sequence[str], front: NDArray[np.bool_]) -> go.Figure:
-    """Robustness against utility of plans [N, 3], coloured by sparsity; plans on the front are larger."""
-    figure = go.Figure()
-    for index, source in enumerate(dict.fromkeys(sources)):
-        symbol = _SYMBOLS[index % len(_SYMBOLS)]
-        of_source = np.array([each == source for each in sources])
-        figure.add_trace(_marks(points[of_source & ~front], source, symbol))
-        figure.add_trace(_marks(points[of_source & front], f"{source}, front", symbol, on_front=True))
-        in_legend = {"symbol": symbol, "size": 9, "color": GREY}
-        figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=source, marker=in_legend))
-    figure.update_layout(coloraxis={"colorbar": _colorbar("sparsity")})
-    figure.update_xaxes(title_text="utility R", range=_view(points[:, 1], front))
-    figure.update_yaxes(title_text="robustness R", range=_view(points[:, 0], front))
-    return _finished(figure, height=480, top=40)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchCurve:
-    """One method's line in one panel of ``search_curves``."""
-
+@dataclass(frozen=True)
+class _Line:
     name: str
+    values: Floats
+    color: str
     panel: int
-    """Its row, from 0."""
-    evaluations: Sequence[int]
-    middle: Floats
-    """The line, [N]."""
-    low: Floats
-    """Lower edge of the band, [N]."""
-    high: Floats
-    seeds: Sequence[int]
-    """How many each point stands for, [N]."""
+    digits: str
 
 
-def search_curves(panels: Sequence[str], curves: Sequence[SearchCurve]) -> go.Figure:
-    """Measures of searches against evaluations, a panel below the other; a legend entry toggles a method's lines."""
-    figure = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.05)
-    names = list(dict.fromkeys(curve.name for curve in curves))
-    for curve in curves:
-        color = _METHODS[names.index(curve.name) % len(_METHODS)]
-        group = {"legendgroup": curve.name, "hoverinfo": "skip", "showlegend": False, "mode": "lines"}
-        edge = {"x": list(curve.evaluations), "line": {"width": 0}, **group}
-        figure.add_trace(go.Scatter(y=curve.low, **edge), row=curve.panel + 1, col=1)
-        band = go.Scatter(y=curve.high, fill="tonexty", fillcolor=_faint(color), **edge)
-        figure.add_trace(band, row=curve.panel + 1, col=1)
-        line = go.Scatter(
-            x=list(curve.evaluations),
-            y=curve.middle,
-            name=curve.name,
-            legendgroup=curve.name,
-            showlegend=curve.panel == 0,
-            mode="lines+markers",
-            cliponaxis=False,
-            line={"color": color, "width": 2},
-            marker={"size": 6},
-            customdata=np.stack([curve.low, curve.high, curve.seeds], axis=-1),
-            hovertemplate=(
-                f"{curve.name}, %{{x}} evaluations<br>%{{y:.3f}} (%{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}, "
-                "%{customdata[2]} seeds)<extra></extra>"
-            ),
-        )
-        figure.add_trace(line, row=curve.panel + 1, col=1)
-    ticks = sorted({count for curve in curves for count in curve.evaluations})
-    figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{count:,}" for count in ticks])
-    figure.update_xaxes(title_text="evaluations (log scale)", row=len(panels))
-    for row, name in enumerate(panels, start=1):
-        figure.update_yaxes(title_text=name, row=row)
-    return _finished(figure, height=60 + 260 * len(panels), top=60)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arrow:
-    """What recovery makes of one contender, in ``recovery_arrows``; points are (multiple choice, POPE)."""
-
-    name: str
-    before: tuple[float, float]
-    after: tuple[float, float]
-    emphasis: bool
-    """Whether it is drawn stronger than the others."""
-
-
-def recovery_arrows(arrows: Sequence[Arrow], chance: tuple[float, float]) -> go.Figure:
-    """Accuracies before (hollow) and after recovery (filled), a line a contender, and what guessing would give."""
-    figure = go.Figure()
-    for index, arrow in enumerate(arrows):
-        color = _METHODS[index % len(_METHODS)]
-        dash = "solid" if index < len(_METHODS) else "dot"
-        line = go.Scatter(
-            x=[arrow.before[0], arrow.after[0]],
-            y=[arrow.before[1], arrow.after[1]],
-            name=arrow.name,
-            mode="lines+markers",
-            cliponaxis=False,
-            line={"color": color, "width": 3 if arrow.emphasis else 1, "dash": dash},
-            marker={"size": 11 if arrow.emphasis else 8, "symbol": [_HOLLOW, _FILLED], "color": color},
-            customdata=["before", "after"],
-            hovertemplate=(
-                f"{arrow.name}, %{{customdata}} recovery<br>POPE %{{y:.1%}}, multiple choice %{{x:.1%}}<extra></extra>"
-            ),
-        )
-        figure.add_trace(line)
-    figure.add_vline(x=chance[0], line={"color": GREY, "dash": "dot", "width": 1})
-    figure.add_hline(y=chance[1], line={"color": GREY, "dash": "dot", "width": 1})
-    figure.update_xaxes(title_text="multiple choice (dotted: chance)", tickformat=".0%")
-    figure.update_yaxes(title_text="POPE, balanced", tickformat=".0%")
-    return _finished(figure, height=460, top=30 + 10 * len(arrows))
-
-
-def _faint(color: str) -> str:
-    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.16)"
-
-
-def _marks(points: Floats, name: str, symbol: str, *, on_front: bool = False) -> go.Scatter:
-    return go.Scatter(
-        x=points[:, 1],
-        y=points[:, 0],
-        mode="markers",
-        showlegend=False,
-        marker={
-            "symbol": symbol,
-            "size": 13 if on_front else 7,
-            "opacity": 1.0 if on_front else 0.6,
-            "color": points[:, 2],
-            "coloraxis": "coloraxis",
-            "line": {"width": 1.5 if on_front else 0},
-        },
-        customdata=points[:, 2],
-        hovertemplate=(
-            "sparsity %{customdata:.1%}<br>robustness %{y:.3f}<br>utility %{x:.3f}" + f"<extra>{name}</extra>"
-        ),
-    )
-
-
-def _shade_phases(figure: go.Figure, evaluations: Sequence[int], phases: Sequence[str]) -> None:
-    """Shades every other phase in all subplots, and names each at the top."""
-    for index, (start, end, phase) in enumerate(_phases(evaluations, phases)):
-        figure.add_vrect(
-            x0=start,
-            x1=end,
-            fillcolor=GREY if index % 2 == 0 else "rgba(0,0,0,0)",
-            opacity=0.12,
-            line_width=0,
-            layer="below",
-        )
-        figure.add_annotation(
-            x=start,
-            y=1,
-            yref="paper",
-            xanchor="left",
-            yanchor="top",
-            yshift=-15 * (index % 2),
-            text=phase,
-            showarrow=False,
-        )
-
-
-def _phases(evaluations: Sequence[int], phases: Sequence[str]) -> list[tuple[int, int, str]]:
+def phase_stretches(evaluations: Sequence[int], phases: Sequence[str]) -> list[tuple[int, int, str]]:
     """Start, end and name of each stretch of one phase."""
     stretches: list[tuple[int, int, str]] = []
     start = 0
@@ -291,90 +98,268 @@ def _phases(evaluations: Sequence[int], phases: Sequence[str]) -> list[tuple[int
     return stretches
 
 
-def _with_bars(figure: go.Figure, row: int, sensitivity: Mapping[str, Floats]) -> go.Figure:
-    for tokens, values in sensitivity.items():
-        color, name = _SENSITIVITY[tokens]
-        bars = go.Bar(
-            x=_block_numbers(len(values)),
-            y=values,
-            name=name,
-            marker={"color": color, "line": {"width": 0}},
-            hovertemplate=f"block %{{x}}<br>{name} %{{y:.3f}}<extra></extra>",
+_CURVE_PANELS = (("return (σ)", ".1f", 150), ("R", ".2f", 140), ("sparsity", ".0%", 90))
+"""Name, digits and height of each."""
+
+
+def _draw_curve(
+    evaluations: list[int],
+    stretches: list[tuple[int, int, str]],
+    lines: list[_Line],
+    phases: list[str],
+    width: int,
+) -> Drawing:
+    entries = [Entry(name=line.name, color=line.color, symbol=SYMBOLS[i]) for i, line in enumerate(lines)]
+    drawn, top = legend(entries, left=_LEFT, right=width - _RIGHT, top=0)
+    x = Scale(low=0, high=max(evaluations), start=_LEFT, end=width - _RIGHT)
+    for index, (name, digits, height) in enumerate(_CURVE_PANELS):
+        top += 34
+        of_panel = [line for line in lines if line.panel == index]
+        low, high = spread([line.values for line in of_panel], zero=name == "sparsity")
+        panel = Panel(x=x, y=Scale(low=low, high=high, start=top + height, end=top))
+        drawn += _shades(panel, stretches, named=index == 0)
+        drawn += panel.frame(name=name, digits=digits, ticks=4)
+        for line in of_panel:
+            across, up = x.each(list(map(float, evaluations))), panel.y.each(line.values)
+            symbol = SYMBOLS[lines.index(line)]
+            drawn += polyline(across, up, class_=f"line {line.color}")
+            for step, (right, down) in enumerate(zip(across, up, strict=True)):
+                value = number(line.values[step], line.digits)
+                said = f"{line.name} {value}, {evaluations[step]} evaluations, {phases[step]}"
+                drawn += mark(symbol, right, down, 3, hint(said), class_=line.color)
+        top += height
+    ticks = [(value, f"{value:,.0f}") for value in round_ticks(0, max(evaluations), 6 if width > 500 else 4)]
+    drawn += panel.below(ticks, name="plans evaluated")
+    return Drawing(elements=drawn, height=top + 42)
+
+
+def _shades(panel: Panel, stretches: list[tuple[int, int, str]], *, named: bool) -> str:
+    """Shades every other phase, and names each at the top, in two lines by turns."""
+    drawn = ""
+    for index, (start, end, phase) in enumerate(stretches):
+        left, right = panel.x(start), panel.x(end)
+        if index % 2 == 0:
+            height = panel.y.start - panel.y.end
+            drawn += element("rect", x=left, y=panel.y.end, width=right - left, height=height, class_="shade")
+        if named:
+            drawn += words(left + 3, panel.y.end + 12 + 14 * (index % 2), phase, class_="tick")
+    return drawn
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRows:
+    """Rows of a map of plans: a row a plan (``rows``: two), a column a block."""
+
+    names: Sequence[str]
+    ratios: Floats
+    """Fraction removed, [rows, L]."""
+    kept: Ints
+    """What is left, [rows, L]."""
+    widths: Ints
+    """What there was, [rows, L]."""
+    unit: str
+    """What is counted, in the plural."""
+
+
+def blocks_chart(sensitivity: Mapping[str, Floats] | None, plans: PlanRows | None) -> Chart:
+    """How much each block looks at the picture, above what each plan takes from it; either may be missing.
+
+    Args:
+        sensitivity: S_l of Eq. 6, [L], by token reduction.
+        plans: what is removed of the same L blocks.
+    """
+    assert sensitivity or plans, "there is something to draw"
+    said = []
+    if sensitivity:
+        top = {TOKENS[name]: int(values.argmax()) + 1 for name, values in sensitivity.items()}
+        said.append(
+            "The block that looks at the picture most: "
+            + ", ".join(f"{block} ({name})" for name, block in top.items())
         )
-        figure.add_trace(bars, row=row, col=1)
-    figure.update_yaxes(
-        title_text="attention to<br>the picture", tickformat=".0%", rangemode="tozero", row=row
-    )
-    figure.update_xaxes(
-        title_text="block", showgrid=False, dtick=_tick(len(next(iter(sensitivity.values())))), row=row
-    )
-    return figure.update_layout(bargap=0.25, bargroupgap=0.05)
-
-
-def _with_map(
-    figure: go.Figure, row: int, names: Sequence[str], ratios: Floats, kept: Ints, widths: Ints, unit: str
-) -> go.Figure:
-    blocks = ratios.shape[1]
-    cells = go.Heatmap(
-        x=_block_numbers(blocks),
-        y=list(names),
-        z=ratios,
-        coloraxis="coloraxis",
-        customdata=np.stack([widths - kept, widths], axis=-1),
-        text=[[f"{100 * ratio:.0f}" for ratio in of_plan] for of_plan in ratios],
-        texttemplate="%{text}" if blocks <= _MOST_LABELS else None,
-        hovertemplate=(
-            "%{y}<br>block %{x}: %{z:.1%} removed<br>"
-            f"%{{customdata[0]}} of %{{customdata[1]}} {unit}<extra></extra>"
-        ),
-        hoverongaps=False,
-        xgap=1,
-        ygap=2,
-    )
-    figure.add_trace(cells, row=row, col=1)
-    figure.update_layout(
-        coloraxis={"cmin": 0, "cmax": max(float(np.nanmax(ratios)), 0.01), "colorbar": _colorbar("removed")}
-    )
-    figure.update_yaxes(autorange="reversed", type="category", showgrid=False, row=row)
-    return figure.update_xaxes(title_text="block", showgrid=False, dtick=_tick(blocks), tickangle=0, row=row)
-
-
-def _finished(figure: go.Figure, *, height: int, top: int) -> go.Figure:
-    figure.update_xaxes(zeroline=False, automargin=True)
-    figure.update_yaxes(zeroline=False, automargin=True)
-    return figure.update_layout(
-        template="none",
-        height=height or 90 + _map_height(len(figure.data[0].y)),
-        margin={"l": 8, "r": 8, "t": top, "b": 8},
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "yref": "paper"},
-        dragmode=False,
-        hovermode="closest",
+    for name, ratios in zip(plans.names, plans.ratios, strict=True) if plans else ():
+        most, least = int(ratios.argmax()), int(ratios.argmin())
+        said.append(
+            f"{name} removes most of block {most + 1} ({ratios[most]:.0%}) and least of block {least + 1} "
+            f"({ratios[least]:.0%})"
+        )
+    return Chart(
+        title="What each plan removes, block by block",
+        text=". ".join(said) + ".",
+        draw=partial(_draw_blocks, sensitivity, plans),
+        table=_block_table(sensitivity, plans),
     )
 
 
-def _map_height(rows: int) -> int:
-    return 40 + 34 * rows
+def _block_table(sensitivity: Mapping[str, Floats] | None, plans: PlanRows | None) -> Rows:
+    columns: list[tuple[str, list[str]]] = [
+        (f"attention, {TOKENS[name]}", [f"{value:.1%}" for value in values])
+        for name, values in (sensitivity or {}).items()
+    ]
+    if plans:
+        for name, kept, widths in zip(plans.names, plans.kept, plans.widths, strict=True):
+            cells = [f"{width - left} of {width}" for left, width in zip(kept, widths, strict=True)]
+            columns.append((f"{name}: {plans.unit} removed", cells))
+    body = zip(*(cells for _, cells in columns), strict=True)
+    return [
+        ("block", *(name for name, _ in columns)),
+        *((str(index), *row) for index, row in enumerate(body, start=1)),
+    ]
 
 
-def _colorbar(title: str) -> dict[str, object]:
-    return {
-        "title": {"text": title, "side": "right"},
-        "thickness": 10,
-        "tickformat": ".0%",
-        "outlinewidth": 0,
-    }
+def _draw_blocks(sensitivity: Mapping[str, Floats] | None, plans: PlanRows | None, width: int) -> Drawing:
+    beside = plans is not None and width > 500
+    longest = max(len(name) for name in plans.names) if plans else 0
+    left = max(_LEFT, 10 + LETTER * longest) if beside else _LEFT
+    blocks = plans.ratios.shape[1] if plans else len(next(iter((sensitivity or {}).values())))
+    x = Scale(low=0.5, high=blocks + 0.5, start=left, end=width - _RIGHT)
+    drawn, top = "", 0.0
+    if sensitivity:
+        entries = [
+            Entry(name=TOKENS[name], color=f"c{i}", symbol="square") for i, name in enumerate(sensitivity, 1)
+        ]
+        drawn, top = legend(entries, left=10, right=width - _RIGHT, top=0)
+        top += 30
+        high = spread(sensitivity.values(), zero=True)[1]
+        panel = Panel(x=x, y=Scale(low=0, high=high, start=top + 130, end=top))
+        drawn += panel.frame(name="attention to the picture", digits=".0%", ticks=4) + _bars(
+            panel, sensitivity
+        )
+        top += 130
+    if plans:
+        cells, top = _map(plans, x, top + 22, beside=beside)
+        drawn += cells
+    every = 1 if blocks <= 16 and width > 500 else max(1, -(-blocks // 12))
+    labels = [(float(block), str(block)) for block in range(1, blocks + 1) if (block - 1) % every == 0]
+    floor = Panel(x=x, y=Scale(low=0, high=1, start=top, end=0))
+    return Drawing(elements=drawn + floor.below(labels, name="block"), height=top + 42)
 
 
-def _tick(blocks: int) -> int:
-    return 1 if blocks <= _MOST_LABELS else 4
+def _bars(panel: Panel, sensitivity: Mapping[str, Floats]) -> str:
+    drawn, count = "", len(sensitivity)
+    each = (panel.x(2) - panel.x(1)) * 0.75 / count
+    for place, (name, values) in enumerate(sensitivity.items()):
+        for block, value in enumerate(values, start=1):
+            x, y = panel.x(block) + (place - count / 2) * each, panel.y(float(value))
+            drawn += element(
+                "rect",
+                hint(f"block {block}: {TOKENS[name]} {value:.1%}"),
+                x=x,
+                y=y,
+                width=max(each - 0.5, 0.5),
+                height=max(panel.y.start - y, 0.0),
+                class_=f"c{place + 1} bar",
+            )
+    return drawn
 
 
-def _block_numbers(blocks: int) -> list[int]:
-    return list(range(1, blocks + 1))
+def _map(plans: PlanRows, x: Scale, top: float, *, beside: bool) -> tuple[str, float]:
+    """The cells, names beside or above them; returns them and where they end."""
+    largest = max(float(plans.ratios.max()), 0.01)
+    wide = x(2) - x(1) if plans.ratios.shape[1] > 1 else x.end - x.start
+    drawn = ""
+    for row, name in enumerate(plans.names):
+        if not beside:
+            drawn += words(10, top + 12, name, class_="tick")
+            top += _LABEL
+        else:
+            drawn += words(x.start - 8, top + 18, name, anchor="end", class_="tick")
+        for block, ratio in enumerate(plans.ratios[row], start=1):
+            left, shade = x(block - 0.5), shade_of(float(ratio), largest)
+            gone, there = (
+                plans.widths[row, block - 1] - plans.kept[row, block - 1],
+                plans.widths[row, block - 1],
+            )
+            said = hint(f"{name}, block {block}: {ratio:.1%} removed, {gone} of {there} {plans.unit}")
+            drawn += element(
+                "rect", said, x=left + 0.5, y=top, width=wide - 1, height=_LINE - 3, class_=f"q{shade}"
+            )
+            if wide >= _FEWEST_PIXELS:
+                drawn += words(
+                    x(block), top + 17, f"{100 * ratio:.0f}", anchor="middle", class_=f"cell on{shade}"
+                )
+        top += _LINE
+    return drawn, top
 
 
-def _view(values: Floats, front: NDArray[np.bool_]) -> list[float]:
+def shade_of(value: float, largest: float) -> int:
+    """The step of the scale for a value in [0, largest], from 0 to ``SHADES`` − 1."""
+    return min(SHADES - 1, int(SHADES * max(value, 0.0) / largest))
+
+
+def plan_cloud(points: Floats, sources: Sequence[str], front: NDArray[np.bool_]) -> Chart:
+    """Robustness against utility of plans [N, 3], coloured by sparsity; plans on the front are larger."""
+    best = points[front] if front.any() else points
+    order = np.argsort(-best[:, 0], kind="stable")
+    view = cloud_view(points, front)
+    return Chart(
+        title="What can be had at once",
+        text=f"{len(points)} plans, {int(front.sum())} on the Pareto front. On the front robustness reaches from "
+        f"{number(best[:, 0].min(), '.3f')} to {number(best[:, 0].max(), '.3f')}, utility from "
+        f"{number(best[:, 1].min(), '.3f')} to {number(best[:, 1].max(), '.3f')}, sparsity from "
+        f"{best[:, 2].min():.1%} to {best[:, 2].max():.1%}.",
+        draw=partial(_draw_cloud, points, list(sources), front, view),
+        table=[
+            ("robustness R", "utility R", "sparsity"),
+            *((number(a, ".3f"), number(b, ".3f"), f"{s:.1%}") for a, b, s in best[order]),
+        ],
+    )
+
+
+def cloud_view(points: Floats, front: NDArray[np.bool_]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Ranges of robustness and utility that show the front and all but a few of the worst plans."""
+    return _view(points[:, 0], front), _view(points[:, 1], front)
+
+
+def _draw_cloud(
+    points: Floats,
+    sources: list[str],
+    front: NDArray[np.bool_],
+    view: tuple[tuple[float, float], tuple[float, float]],
+    width: int,
+) -> Drawing:
+    (down, up), (left, right) = view
+    names = list(dict.fromkeys(sources))
+    symbols = {name: SYMBOLS[index % len(SYMBOLS)] for index, name in enumerate(names)}
+    entries = [Entry(name=name, color="c8", symbol=symbols[name]) for name in names]
+    entries.append(Entry(name="on the front (outlined)", color="c8 front", symbol="circle"))
+    drawn, top = legend(entries, left=10, right=width - _RIGHT, top=0)
+    low, high = float(points[:, 2].min()), float(points[:, 2].max())
+    scale, tall = _shade_scale(low, high, left=10, top=top + 4)
+    top += tall + 30
+    height = 340 if width > 500 else 280
+    panel = Panel(
+        x=Scale(low=left, high=right, start=_LEFT, end=width - _RIGHT),
+        y=Scale(low=down, high=up, start=top + height, end=top),
+    )
+    drawn += scale + panel.frame(name="robustness R", digits=".2f")
+    seen = (points[:, 0] >= down) & (points[:, 1] >= left)
+    for index in [*np.flatnonzero(seen & ~front), *np.flatnonzero(seen & front)]:
+        robust, useful, saved = points[index]
+        said = f"{sources[index]}: robustness {robust:.3f}, utility {useful:.3f}, sparsity {saved:.1%}"
+        shade = shade_of(saved - low, max(high - low, 0.01))
+        drawn += mark(
+            symbols[sources[index]],
+            panel.x(useful),
+            panel.y(robust),
+            6.0 if front[index] else 3.5,
+            *([hint(said)] if width > 500 else []),
+            class_=f"q{shade} front" if front[index] else f"q{shade} dot",
+        )
+    ticks = [(value, number(value, ".2f")) for value in round_ticks(left, right, 6)]
+    return Drawing(elements=drawn + panel.below(ticks, name="utility R"), height=top + height + 42)
+
+
+def _shade_scale(low: float, high: float, *, left: float, top: float) -> tuple[str, float]:
+    """The scale of one colour with its ends' sparsities; returns it and its height."""
+    start = left + LETTER * 15
+    drawn = words(left, top + 11, f"sparsity {low:.0%}", class_="tick")
+    for shade in range(SHADES):
+        drawn += element("rect", x=start + 18 * shade, y=top, width=18, height=13, class_=f"q{shade}")
+    return drawn + words(start + 18 * SHADES + 6, top + 11, f"{high:.0%}", class_="tick"), 18.0
+
+
+def _view(values: Floats, front: NDArray[np.bool_]) -> tuple[float, float]:
     """An axis range that shows the front and all but a few of the worst plans."""
     low = min(np.quantile(values, _VIEW[0]), values[front].min(initial=np.inf))
     margin = _VIEW[1] * max(float(values.max() - low), 1e-6)
-    return [float(low - margin), float(values.max() + margin)]
+    return float(low - margin), float(values.max() + margin)

@@ -1,16 +1,9 @@
-"""A table of texts, for Markdown and for a page."""
+"""A table of texts for a page."""
 
 from html import escape
 
 Rows = list[tuple[str, ...]]
 """A header and the rows of a table."""
-
-
-def markdown_table(rows: Rows) -> str:
-    """The table as Markdown, a line a row."""
-    header, *body = rows
-    lines = [header, tuple("---" for _ in header), *body]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def html_table(rows: Rows) -> str:

@@ -8,18 +8,18 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import check_own, write_text
-from hipp_prune.plans.arrays import Floats, Ints
+from hipp_prune.plans.arrays import Ints
 from hipp_prune.plans.plan import Plan
 from hipp_prune.report import commands, figures
+from hipp_prune.report.charts import chart_html
 from hipp_prune.report.cloud import build_cloud, pareto_front
 from hipp_prune.report.contents import DENSE, Contents, read_contents
 from hipp_prune.report.examples import choose_examples, count_changes, example_html
-from hipp_prune.report.tables import summary_html
+from hipp_prune.report.headline import headline
+from hipp_prune.report.tables import label_html, summary_html
 
 
 def write_report(run: RunDirectory, *, force: bool = False) -> Path:
@@ -43,27 +43,36 @@ def render_report(contents: Contents) -> str:
     """The page's HTML."""
     provenance = contents.provenance
     sections: dict[str, Callable[[Contents], str]] = {
-        "facts": _facts,
-        "commands": _commands,
+        "headline": _headline,
         "damaged": _damaged,
         "summary": _summary,
+        "examples": _examples,
         "blocks": _blocks,
         "curve": _curve,
         "cloud": _cloud,
-        "examples": _examples,
+        "facts": _facts,
+        "commands": _commands,
     }
     return Template(asset("page.html")).substitute(
         {name: section(contents) for name, section in sections.items()},
         title=escape(f"Pruning {Path(provenance.model).name}"),
         style=asset("page.css"),
-        plotly=get_plotlyjs().replace("</script", "<\\/script"),
-        charts=asset("charts.js"),
+        printing=asset("printing.js"),
     )
 
 
 def asset(name: str, room: str = "hipp_prune.report") -> str:
     """The text of a file that comes with the report, or with another room."""
     return files(room).joinpath(name).read_text(encoding="utf-8")
+
+
+def _headline(contents: Contents) -> str:
+    """What each pruned model saved and lost, a line each; nothing before the dense model is evaluated."""
+    if contents.dense is None:
+        return ""
+    found = [(each.label, headline(contents.dense, each)) for each in contents.pruned]
+    lines = [f"<li><b>{label_html(label)}</b> {escape(line)}</li>" for label, line in found if line]
+    return f'<ul class="headline">{"".join(lines)}</ul>' if lines else ""
 
 
 def _facts(contents: Contents) -> str:
@@ -132,21 +141,19 @@ def _blocks(contents: Contents) -> str:
     if len(plans) < len(contents.plans):
         left_out = ", ".join(name for name in contents.plans if name not in plans)
         notes += f'<p class="note">Not drawn, because made for another model or unit: {escape(left_out)}.</p>'
-    if contents.sensitivity is None:
+    sensitivity = contents.sensitivity
+    if sensitivity is None:
         command = commands.calibrate_command(contents.run, contents.provenance)
         notes += _missing("The model has not been calibrated", command)
-    sensitivity = contents.sensitivity
-    if plans:
-        notes += _asked(plans)
-        names, ratios, kept, widths = _plan_rows(plans)
-        unit = "neurons" if next(iter(plans.values())).unit == "coupled" else "rows"
-        if sensitivity is not None and len(next(iter(sensitivity.values()))) == ratios.shape[1]:
-            return (
-                chart_html("blocks", figures.blocks_figure(sensitivity, names, ratios, kept, widths, unit))
-                + notes
-            )
-        return chart_html("blocks", figures.plan_map(names, ratios, kept, widths, unit)) + notes
-    return (chart_html("blocks", figures.sensitivity_bars(sensitivity)) if sensitivity else "") + notes
+    rows = _plan_rows(plans) if plans else None
+    if rows and sensitivity and len(next(iter(sensitivity.values()))) != rows.ratios.shape[1]:
+        sensitivity = None
+    chart = (
+        chart_html("blocks", figures.blocks_chart(sensitivity, rows))
+        if sensitivity or rows is not None
+        else ""
+    )
+    return chart + notes + _asked(plans)
 
 
 def _asked(plans: dict[str, Plan]) -> str:
@@ -168,12 +175,10 @@ def _comparable(contents: Contents) -> dict[str, Plan]:
     }
 
 
-def _plan_rows(
-    plans: dict[str, Plan],
-) -> tuple[list[str], Floats, Ints, Ints]:
-    """Names, ratios, kept and widths of the heat map's rows; two rows a plan where gate/up and down differ."""
-    parts = [""] if next(iter(plans.values())).unit == "coupled" else ["<br>gate/up", "<br>down"]
-    names = [f"{_plan_name(name, plan)}{part}" for name, plan in plans.items() for part in parts]
+def _plan_rows(plans: dict[str, Plan]) -> figures.PlanRows:
+    """The rows of the map of plans; two a plan where gate/up and down differ."""
+    unit = next(iter(plans.values())).unit
+    parts = [""] if unit == "coupled" else [", gate/up", ", down"]
     split = len(parts)
 
     def rows(values: list[Ints]) -> Ints:
@@ -181,13 +186,19 @@ def _plan_rows(
 
     kept = rows([np.array(plan.kept, dtype=np.int64) for plan in plans.values()])
     widths = rows([plan.space.widths for plan in plans.values()])
-    return names, 1.0 - kept / widths, kept, widths
+    return figures.PlanRows(
+        names=[f"{_plan_name(name, plan)}{part}" for name, plan in plans.items() for part in parts],
+        ratios=1.0 - kept / widths,
+        kept=kept,
+        widths=widths,
+        unit="neurons" if unit == "coupled" else "rows",
+    )
 
 
 def _plan_name(name: str, plan: Plan) -> str:
     """A plan's preference (its file's name, if it has none) and the share of neurons it removes."""
     weights = [] if plan.preference is None else [f"{weight:.2g}" for weight in plan.preference.vector]
-    return escape(f"{','.join(weights) or name} · {plan.ledger.mlp:.0%}")
+    return f"{','.join(weights) or name} · {plan.ledger.mlp:.0%}"
 
 
 def _curve(contents: Contents) -> str:
@@ -199,7 +210,7 @@ def _curve(contents: Contents) -> str:
         "curve",
         figures.learning_curve(
             [step.evaluations for step in steps],
-            [escape(step.phase) for step in steps],
+            [step.phase for step in steps],
             np.array([step.mean_return for step in steps]),
             np.array([step.objectives for step in steps]),
         ),
@@ -212,9 +223,9 @@ def _cloud(contents: Contents) -> str:
         command = commands.search_command(contents.run, contents.config)
         return _missing("No plan has been tried", command)
     front = pareto_front(cloud.points)
-    figure = figures.plan_cloud(cloud.points, [escape(each) for each in cloud.sources], front)
-    low = [figure.layout.yaxis.range[0], figure.layout.xaxis.range[0]]
-    hidden = int((cloud.points[:, :2] < low).any(axis=1).sum())
+    chart = figures.plan_cloud(cloud.points, cloud.sources, front)
+    lows = [low for low, _ in figures.cloud_view(cloud.points, front)]
+    hidden = int((cloud.points[:, :2] < lows).any(axis=1).sum())
     level = ""
     if cloud.levelled:
         level = (
@@ -228,7 +239,7 @@ def _cloud(contents: Contents) -> str:
         )
     size = f"{contents.config.minibatch} questions" if contents.config else "a few questions"
     return (
-        f'{chart_html("cloud", figure)}<p class="note">{len(cloud.points)} plans, {int(front.sum())} of them on the '
+        f'{chart_html("cloud", chart)}<p class="note">{len(cloud.points)} plans, {int(front.sum())} of them on the '
         f"front{f', {hidden} too bad to be in view' if hidden else ''}.{level} "
         f"Each plan answered only {size} a time, so a place on the front is partly luck; rely on the "
         "table of results instead.</p>"
@@ -255,12 +266,3 @@ def _examples(contents: Contents) -> str:
 
 def _missing(what: str, command: str) -> str:
     return f'<p class="missing">{escape(what)}. Run <code>{escape(command)}</code></p>'
-
-
-def chart_html(name: str, figure: go.Figure) -> str:
-    """A place for a chart, sized before it is drawn, and its data, which can contain no tag."""
-    data = figure.to_json().replace("<", "\\u003c")
-    return (
-        f'<div class="chart" id="{name}" style="height:{figure.layout.height}px"></div>'
-        f'<script type="application/json" data-chart="{name}">{data}</script>'
-    )

@@ -112,30 +112,39 @@ def _printed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 
 def summary_html(evaluations: Sequence[Scorecard], run: Path) -> str:
-    """The table of a run as HTML with models as rows, and a line for every gap."""
-    columns = summary_columns(evaluations)
-    groups = [column.group for column in columns]
-    starts = [index for index, group in enumerate(groups) if group not in groups[:index]]
-    over = "".join(
-        f'<th class="first" colspan="{groups.count(groups[index])}" scope="colgroup">{escape(groups[index])}</th>'
-        for index in starts
-    )
-    names = "".join(
-        f'<th scope="col"{_first(index in starts)}>{escape(column.name)} <small>{column.unit}</small></th>'
-        for index, column in enumerate(columns)
-    )
-    rows = "".join(
-        f'<tr><th scope="row">{_model_html(each)}</th>'
-        f"{''.join(_cell_html(column, each, run, start=index in starts) for index, column in enumerate(columns))}</tr>"
-        for each in evaluations
-    )
+    """The table of a run as HTML with models as columns, which a screen has room for, and a line for every gap."""
+    models = "".join(f'<th scope="col">{_model_html(each)}</th>' for each in evaluations)
+    groups: dict[str, list[TableColumn]] = {}
+    for column in summary_columns(evaluations):
+        groups.setdefault(column.group, []).append(column)
+    parts = "".join(_group_html(name, columns, evaluations, run) for name, columns in groups.items())
     table = (
-        f'<div class="wide" tabindex="0"><table class="results"><thead><tr><th rowspan="2">model</th>{over}</tr>'
-        f"<tr>{names}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<div class="wide" tabindex="0"><table class="results models"><thead><tr><th scope="col">model</th>{models}'
+        f"</tr></thead>{parts}</table></div>"
     )
     asked = dict.fromkeys(f"{' + '.join(each.questions)}, split {each.split}" for each in evaluations)
     source = f'<p class="note">Questions: {escape("; ".join(asked))}.</p>'
     return table + source + _gaps_html(missing_numbers(evaluations, run))
+
+
+def _group_html(
+    name: str, columns: Sequence[TableColumn], evaluations: Sequence[Scorecard], run: Path
+) -> str:
+    """What belongs together, under its name: a row a number, a cell a model.
+
+    Args:
+        name: of the group.
+        columns: its numbers.
+        evaluations: of the models.
+        run: what commands that fill a gap name.
+    """
+    rows = "".join(
+        f'<tr><th scope="row">{escape(column.name)} <small>{column.unit}</small></th>'
+        f"{''.join(_cell_html(column, each, run) for each in evaluations)}</tr>"
+        for column in columns
+    )
+    over = f'<tr><th scope="rowgroup" colspan="{1 + len(evaluations)}">{escape(name)}</th></tr>'
+    return f"<tbody>{over}{rows}</tbody>"
 
 
 def _gaps_html(gaps: Sequence[tuple[str, str]]) -> str:
@@ -156,17 +165,13 @@ def _model_html(each: Scorecard) -> str:
     return f'<span title="{escape(f"{each.model}; {asked}")}">{label_html(each.label)}</span>'
 
 
-def _cell_html(column: TableColumn, each: Scorecard, run: Path, *, start: bool) -> str:
+def _cell_html(column: TableColumn, each: Scorecard, run: Path) -> str:
     text = column.cell(each)
     if text is None:
-        return f'<td{_first(start)} title="{escape(column.remedy(each, run))}">{MISSING}</td>'
+        return f'<td title="{escape(column.remedy(each, run))}">{MISSING}</td>'
     number, parenthesis, interval = text.partition(" (")
     extra = f" <small>({escape(interval)}</small>" if parenthesis else ""
-    return f"<td{_first(start)}>{escape(number)}{extra}</td>"
-
-
-def _first(start: bool) -> str:
-    return ' class="first"' if start else ""
+    return f"<td>{escape(number)}{extra}</td>"
 
 
 def _sparsity_columns(evaluations: Sequence[Scorecard]) -> list[TableColumn]:
@@ -242,7 +247,7 @@ def _cost_columns() -> list[TableColumn]:
         ),
         TableColumn(
             group="cost",
-            name="speed-up",
+            name="speed",
             unit="",
             cell=speedup,
             made_by="hipp-prune auto and quickstart time every model that they make, and so does api.speedups",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
@@ -33,6 +35,22 @@ notes = Console(stderr=True, quiet=not speaks())
 """Bars and remarks go here, standard error, so that results can be piped."""
 
 
+class _TimeLeft(ProgressColumn):
+    """The time left at the mean pace since the first call, known from the second one, however far apart they are."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """Hours, minutes and seconds."""
+        begun, before = task.fields.get("begun", (task.get_time(), task.completed))
+        done, spent = task.completed - before, task.fields.get("told", begun) - begun
+        if task.total is None or done <= 0:
+            return Text("-:--:--", style="progress.remaining")
+        since = task.get_time() - task.fields["told"]
+        left = max(0, round((task.total - task.completed) * spent / done - since))
+        return Text(str(timedelta(seconds=left)), style="progress.remaining")
+
+
 @contextmanager
 def progress_bars(*descriptions: str) -> Iterator[list[ProgressCallback]]:
     """Yields a callback (done, total) for each of several bars, with the time spent and the time left.
@@ -46,7 +64,7 @@ def progress_bars(*descriptions: str) -> Iterator[list[ProgressCallback]]:
         TextColumn("elapsed"),
         TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        _TimeLeft(),
     )
     bar = Progress(*columns, console=notes)
     tasks = [bar.add_task(description, total=None, visible=False) for description in descriptions]
@@ -65,9 +83,14 @@ def progress_bar(description: str) -> Iterator[ProgressCallback]:
 
 
 def _advance(bar: Progress, task: TaskID) -> ProgressCallback:
+    begun: tuple[float, int] | None = None
+
     def advance(done: int, total: int) -> None:
+        nonlocal begun
+        now = bar.get_time()
+        begun = begun or (now, done)
         bar.start()
-        bar.update(task, completed=done, total=total, visible=True)
+        bar.update(task, completed=done, total=total, visible=True, begun=begun, told=now)
 
     return advance
 

@@ -6,7 +6,7 @@ used. So an interrupted search needs no other state: started again, it replays w
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from hipp_prune import distributed
 from hipp_prune.files.progress import Progress
+from hipp_prune.files.watching import watch
 from hipp_prune.objectives.band import StabilityBand, calibrate_band
 from hipp_prune.objectives.returns import PlanScores, RunningNormaliser, compression_return
 from hipp_prune.plans.arrays import Floats, Ints
@@ -157,7 +158,12 @@ class Session:
         proposal = json.dumps([plans, minibatch, size, draws])
         distributed.agree(f"the plans of {minibatch}", proposal.encode())
         missing = [plan for plan in dict.fromkeys(plans) if self.archive.find(plan, minibatch) is None]
-        for plan, (scores, seconds) in zip(missing, self._pay(missing, minibatch, size), strict=True):
+        if missing:
+            self._tell()
+        bought_seconds = 0.0
+        paid = enumerate(zip(missing, self._pay(missing, minibatch, size), strict=True), start=1)
+        for number, (plan, (scores, seconds)) in paid:
+            bought_seconds += seconds
             extra = {} if draws is None else draws[plans.index(plan)]
             self.archive.add(
                 Evaluation(
@@ -172,6 +178,9 @@ class Session:
                     **extra,
                 )
             )
+            self._tell(size * number, bought_seconds)
+            told = {"robustness": scores.robustness, "utility": scores.utility, "seconds": seconds}
+            self._watch("plan", len(self.archive), {**told, **scores.accuracies})
         found = [self.archive.find(plan, minibatch) for plan in plans]
         evaluations = [evaluation for evaluation in found if evaluation is not None]
         bought = {each.key: each.seconds for each in evaluations if each.key not in self._bought}
@@ -179,10 +188,15 @@ class Session:
         self.asked += size * len(bought)
         self.seconds += sum(bought.values())
         self.repeats = self.repeats + 1 if plans and not bought else 0
-        if self.progress:
-            total = self.config.most_evaluations
-            self.progress(min(total, int(self.used * total)), total)
         return evaluations
+
+    def _tell(self, questions: int = 0, seconds: float = 0.0) -> None:
+        """Says how far the search has got, with what is being paid for: questions asked and the seconds they took."""
+        if self.progress:
+            total, minutes = self.config.most_evaluations, self.config.minutes
+            timed = 0.0 if minutes is None else (self.seconds + seconds) / (60 * minutes)
+            used = max((self.asked + questions) / self.config.minibatch / total, timed)
+            self.progress(min(total, int(used * total + 1e-6)), total)
 
     def _pay(
         self, plans: Sequence[tuple[int, ...]], minibatch: str, size: int
@@ -230,6 +244,15 @@ class Session:
                 kl=extra.get("kl", 0.0),
             )
         )
+        step = self.curve[-1]
+        numbers = {name: getattr(step, name) for name in ("mean_return", "gate", "clipped", "kl")}
+        numbers |= dict(zip(("robustness", "utility", "sparsity"), step.objectives, strict=True))
+        self._watch("search", step.evaluations, numbers)
+
+    def _watch(self, group: str, step: int, numbers: Mapping[str, float]) -> None:
+        """Tells numbers to whoever watches; of several workers, the first one does."""
+        if distributed.is_first():
+            watch(group, step, numbers)
 
 
 def random_ratios(problem: Problem, config: SearchSettings, count: int, rng: np.random.Generator) -> Floats:

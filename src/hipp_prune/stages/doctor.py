@@ -36,6 +36,7 @@ _OPTIONAL = {
     "pyarrow": ("questions in .parquet tables", "pip install pyarrow"),
     "datasets": ("--questions hf:OWNER/NAME, and folders that it saved", "pip install datasets"),
     "lmms_eval": ("--questions lmms-eval:TASK", "pip install lmms-eval"),
+    "tensorboard": ("watching search and recover", "pip install '.[tensorboard]'"),
     "torchvision": ("image processors that exist for it alone", "pip install torchvision"),
 }
 """By the name it is imported by: what it enables, and how to get it."""

@@ -11,6 +11,7 @@ from hipp_prune.errors import QuestionError
 from hipp_prune.evaluation.results import Results, score_answers_file
 from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions
 from hipp_prune.evaluation.speed import ROUND_SECONDS, measure_speedups
+from hipp_prune.files.markdown import markdown_code, markdown_table
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.models.adapter import Adapter
@@ -21,7 +22,6 @@ from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_asked, load_questions
 from hipp_prune.questions.survey import Survey, survey
-from hipp_prune.report.grids import markdown_table
 from hipp_prune.stages.labelling import labelled
 from hipp_prune.stages.loading import (
     Model,
@@ -212,7 +212,9 @@ def update_card(evaluation: Scorecard) -> None:
         RunError: if it cannot be written.
     """
     results, specs = evaluation.results, " ".join(evaluation.questions)
-    asked = f"`{specs}`, split {evaluation.split}, {len(evaluation.answers)} questions; in percent."
+    asked = (
+        f"{markdown_code(specs)}, split {evaluation.split}, {len(evaluation.answers)} questions; in percent."
+    )
     tables = [markdown_table(score.rows()) for score in results.scores.values()]
     write_scores(local_folder(evaluation.model), "\n\n".join([asked, *tables]))
 

@@ -14,6 +14,7 @@ from hipp_prune.files.manifest import remove_file
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.replacing import finish_replacement
 from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.files.watching import watching
 from hipp_prune.plans.modes import CompensationChoice
 from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.fingerprint import fingerprint_questions
@@ -153,7 +154,10 @@ class Pipeline:
         if state == "finished":
             return
         asking = AskSettings()
-        with self.bars("encode pictures", "search") as (encoding, progress):
+        with (
+            watching(self.run.events / "search", "auto", anew=state == "anew"),
+            self.bars("encode pictures", "search") as (encoding, progress),
+        ):
             search(
                 self.run.root,
                 settings,
@@ -210,7 +214,10 @@ class Pipeline:
         if self.anew != "always" and found is not None and found == source:
             return
         remove_file(self.results(name))
-        with self.bars("encode pictures", "recover") as (encoding, progress):
+        with (
+            watching(self.run.events / "recovery", "auto"),
+            self.bars("encode pictures", "recover") as (encoding, progress),
+        ):
             recover(
                 str(checkpoint),
                 self.questions,

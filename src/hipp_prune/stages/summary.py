@@ -4,12 +4,14 @@ import shlex
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
+from textwrap import fill
 
 from rich.console import Console
 
 from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.evaluation.scorecard import Answer, Scorecard
 from hipp_prune.plans.plan import Plan
+from hipp_prune.report.headline import headline
 from hipp_prune.report.tables import print_summary
 from hipp_prune.stages.pipeline import Pipeline
 
@@ -21,7 +23,7 @@ _RIVAL = "wanda-coupled"
 def summarise(
     pipeline: Pipeline, out: Path, plan: Plan, dense: Scorecard, pruned: Scorecard, *, limit: int | None
 ) -> str:
-    """The table, ``_WIDTH`` columns wide, and lines that can be run as they are printed.
+    """The headline and the table, ``_WIDTH`` columns wide, and lines that can be run as they are printed.
 
     Args:
         pipeline: of the run.
@@ -32,6 +34,7 @@ def summarise(
         limit: test questions a benchmark, at most, that both were asked.
     """
     text = StringIO()
+    text.write(f"{fill(headline(dense, pruned), _WIDTH)}\n")
     print_summary([dense, pruned], pipeline.run.root, Console(file=text, width=_WIDTH))
     if (sentence := plan.asked_and_got) is not None:
         text.write(f"{sentence}; preference {plan.preference}\n")

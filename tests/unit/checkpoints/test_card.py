@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import torch
 from hipp_prune.checkpoints.card import write_card, write_scores
 from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.errors import CheckpointError
+from hipp_prune.files.writing import write_text
 from hipp_prune.models import load_model
+from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from tests.tiny import tiny_llava
 from tests.unit.checkpoints.tiny_plans import make_plan
@@ -18,8 +21,6 @@ from tests.unit.checkpoints.tiny_plans import make_plan
 
 @pytest.fixture
 def pruned(tmp_path: Path) -> Path:
-    from dataclasses import replace
-
     source = tiny_llava(tmp_path)
     plan = make_plan(load_model(source), "coupled", (30, 21))
     plan = replace(plan, preference=Preference.parse("2,1,1"), notes={"sparsity": 0.4, "require": {}})
@@ -74,3 +75,20 @@ def test_a_card_without_a_place_for_scores_is_left_alone(pruned: Path) -> None:
     assert (pruned / "README.md").read_text() == "# mine\n"
     write_card(pruned, "again", ["Quantised."])
     assert "\n\nQuantised.\n\n## Scores" in (pruned / "README.md").read_text()
+
+
+def test_names_and_notes_of_a_plan_are_no_markup(pruned: Path) -> None:
+    plan = Plan.load(pruned / "plan.json")
+    write_text(
+        pruned / "plan.json", replace(plan, notes={"method": '<img src="x">', "<script>": 1}).to_json()
+    )
+    write_card(pruned, "</h1><b>smaller</b>")
+    card = (pruned / "README.md").read_text()
+    assert "- method: &lt;img src=&quot;x&quot;&gt;" in card
+    assert "# &lt;/h1&gt;&lt;b&gt;smaller" in card
+    assert not any(tag in card for tag in ("<img", "<script", "<b>"))
+
+
+def test_the_card_can_be_the_first_that_imports_transformers() -> None:
+    code = "import hipp_prune.checkpoints.card as card; assert 'qwen2_5_vl' in card._VIDEO_FAMILIES"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -25,7 +25,7 @@ def test_dense_and_pruned_numbers(questions: list[Question]) -> None:
     header, rows = summary_rows([make_evaluation(questions, "dense", errors=[]), pruned])
     dense, ours = by_name(header, rows[0]), by_name(header, rows[1])
     assert dense["sparsity: MLP (%)"] == "0"
-    assert dense["cost: speed-up"] == "reference"
+    assert dense["cost: speed"] == "reference"
     assert dense["POPE: balanced accuracy (%)"] == "100.0 (43.9–100.0)"
     assert ours["model"] == "1,0,0"
     names = {"MLP": "mlp", "blocks": "block", "language model": "language", "whole model": "model"}
@@ -42,7 +42,7 @@ def test_dense_and_pruned_numbers(questions: list[Question]) -> None:
     assert (ours["POPE: chance (%)"], ours["POPE: n"]) == ("50.0", "12")
     assert ours["ScienceQA: accuracy (%)"] == "87.5 (52.9–97.8)"
     assert (ours["ScienceQA: chance (%)"], ours["ScienceQA: n"]) == ("33.3", "8")
-    assert (ours["cost: on disk"], ours["cost: speed-up"]) == ("9.1 MB", "1.23×")
+    assert (ours["cost: on disk"], ours["cost: speed"]) == ("9.1 MB", "1.23×")
 
 
 def test_savings_in_flops_are_shown_where_they_are_known(questions: list[Question]) -> None:
@@ -61,12 +61,12 @@ def test_a_missing_number_is_a_dash_and_says_where_it_would_come_from(questions:
     row = by_name(header, rows[0])
     missing = dict(missing_numbers(both, RUN))
     assert [name for name, cell in row.items() if cell == "–"] == list(missing)
-    assert set(missing) >= {"ScienceQA: accuracy (%)", "cost: on disk", "cost: speed-up", "sparsity: MLP (%)"}
+    assert set(missing) >= {"ScienceQA: accuracy (%)", "cost: on disk", "cost: speed", "sparsity: MLP (%)"}
     assert (
         "hipp-prune evaluate --model models/some-vlm --questions toyworld --run 'my runs' "
         "--out 'my runs/results/1,0,0.json'" in missing["ScienceQA: accuracy (%)"]
     )
-    assert "quickstart" in missing["cost: speed-up"]
+    assert "quickstart" in missing["cost: speed"]
     assert "is not measured yet" in summary_html([partial], RUN)
 
 

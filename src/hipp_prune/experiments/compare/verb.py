@@ -86,7 +86,7 @@ class Compare:
             [Preference.parse(text) for text in self.preferences],
         )
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``compare.stage.compare``, or ``tabulate``, and prints the tables."""
         require_extra("compare", *self.methods)
         from hipp_prune.experiments.compare.stage import compare, tabulate
@@ -106,18 +106,24 @@ class Compare:
                 loading=self.loading,
                 say=remark,
             )
-        _print_comparison(found, self.out)
+        return _print_comparison(found, self.out)
 
 
-def _print_comparison(results: "Sequence[CellResult]", out: Path) -> None:
+def _print_comparison(results: "Sequence[CellResult]", out: Path) -> object:
     """A pair of tables a model and budget, and who is ahead."""
     from hipp_prune.experiments.compare.page import comparison_tables, lead_lines, leads, section_name
     from hipp_prune.report.terminal import print_table, say
 
-    for section, tables in comparison_tables(results, brief=True).items():
-        for stage, rows in tables.items():
-            print_table(f"{section_name(section)}, {stage} recovery: mean ± std over seeds", rows)
-    for line in lead_lines(leads(results)):
+    tables = {
+        f"{section_name(section)}, {stage} recovery": rows
+        for section, both in comparison_tables(results, brief=True).items()
+        for stage, rows in both.items()
+    }
+    for title, rows in tables.items():
+        print_table(f"{title}: mean ± std over seeds", rows)
+    lines = lead_lines(leads(results))
+    for line in lines:
         say(line)
     if results:
         say(f"all columns: {(out / 'compare.html').resolve().as_uri()}")
+    return {"tables": tables, "leads": lines}

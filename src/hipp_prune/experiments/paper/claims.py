@@ -26,7 +26,8 @@ from hipp_prune.experiments.paper.points import Point, is_inside, measure_points
 from hipp_prune.experiments.paper.settings import PaperSettings, model_name
 from hipp_prune.experiments.paper.tables import find_row, paragraphs
 from hipp_prune.experiments.search_bench.fronts import paired_interval
-from hipp_prune.report.grids import Rows, markdown_table
+from hipp_prune.files.markdown import markdown_table
+from hipp_prune.report.grids import Rows
 
 _WHAT = """After recovery, unless said otherwise. *Reproduced*: the 95% interval of the effect lies above zero;
 *stronger*: above the paper's own effect too; *opposite*: below zero; otherwise *not* shown. Once with the paper's

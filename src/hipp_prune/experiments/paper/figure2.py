@@ -13,10 +13,11 @@ from hipp_prune.experiments.paper.points import Point, budget_interval, is_insid
 from hipp_prune.experiments.paper.settings import PaperSettings, model_name
 from hipp_prune.experiments.paper.tables import paragraphs
 from hipp_prune.experiments.search_bench.fronts import hypervolume, lattice
+from hipp_prune.files.markdown import markdown_table
 from hipp_prune.plans.arrays import Floats
 from hipp_prune.plans.preference import Preference
 from hipp_prune.report.cloud import pareto_front
-from hipp_prune.report.grids import Rows, markdown_table
+from hipp_prune.report.grids import Rows
 
 _WHAT = """One policy (one seed), asked for every preference whose weights are multiples of 1/{steps}: accuracies after
 recovery, in %. Large dots lie on the front of POPE, multiple choice and sparsity. The hypervolume is the share of the

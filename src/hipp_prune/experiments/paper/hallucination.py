@@ -12,7 +12,8 @@ from hipp_prune.experiments.paper.proxy import take
 from hipp_prune.experiments.paper.settings import PaperSettings, model_name
 from hipp_prune.experiments.paper.statistics import mean_and_std
 from hipp_prune.experiments.paper.tables import both_stages, gain_cells, paragraphs
-from hipp_prune.report.grids import Rows, markdown_table
+from hipp_prune.files.markdown import markdown_table, markdown_text
+from hipp_prune.report.grids import Rows
 
 _TAUGHT = "random"
 _RIVALS = tuple(map(plain, ("random", "uniform", "wanda-coupled", "surrogate")))
@@ -36,7 +37,10 @@ def section(settings: PaperSettings, results: Sequence[CellResult]) -> Section:
     for model in settings.budgets:
         own = [pair for pair in stages if pair[1].model == model_name(model)]
         if own:
-            parts += [f"### {model_name(model)}, {settings.hard(model):.1%}", markdown_table(_table(own))]
+            parts += [
+                f"### {markdown_text(model_name(model))}, {settings.hard(model):.1%}",
+                markdown_table(_table(own)),
+            ]
     return Section(text=paragraphs(*parts))
 
 

@@ -16,8 +16,9 @@ from hipp_prune.experiments.paper.settings import PaperSettings, model_name
 from hipp_prune.experiments.paper.statistics import kendall, mean_and_interval
 from hipp_prune.experiments.paper.tables import paragraphs
 from hipp_prune.experiments.paper.tables12 import contenders
+from hipp_prune.files.markdown import markdown_table
 from hipp_prune.questions.yes_no import class_balanced_mean
-from hipp_prune.report.grids import Rows, markdown_table
+from hipp_prune.report.grids import Rows
 
 _MINIBATCH = 32
 """Questions a benchmark that a search asks a plan."""

@@ -23,15 +23,16 @@ from hipp_prune.experiments.paper import (
 )
 from hipp_prune.experiments.paper.part import Part
 from hipp_prune.experiments.paper.settings import PaperSettings
-from hipp_prune.experiments.paper.tables import bullets, paragraphs
+from hipp_prune.experiments.paper.tables import paragraphs
 from hipp_prune.experiments.settings import CrewSettings
 from hipp_prune.files.manifest import start_list
+from hipp_prune.files.markdown import Markup, markdown_code, markdown_list, markdown_table
 from hipp_prune.files.progress import Say
 from hipp_prune.files.ranges import NotNegative
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.replacing import is_fresh
 from hipp_prune.files.writing import write_json, write_text
-from hipp_prune.report.grids import Rows, markdown_table
+from hipp_prune.report.grids import Rows
 from hipp_prune.stages.settings import LoadSettings
 
 PARTS: tuple[Part, ...] = (
@@ -191,18 +192,18 @@ def _index(out: Path, results: Path, settings: PaperSettings, command: str) -> s
             cells, root = part.cells(settings), part.folder(out)
             done = sum(cell.path(root).exists() for cell in cells)
             taken = (_duration(work[part.name]), _duration(times.get(part.name, 0.0)))
-            table.append((f"[{part.title}]({part.name}.md)", str(len(cells)), str(done), *taken))
+            table.append((Markup(f"[{part.title}]({part.name}.md)"), str(len(cells)), str(done), *taken))
     seeds = settings.seed_range(settings.seeds)
     versions = ", ".join(f"{name} {version(name)}" for name in ("hipp-prune", "torch", "transformers"))
     facts = [
-        f"`{command}`",
+        markdown_code(command),
         f"{platform.machine()}, python {platform.python_version()}, {versions}",
         f"{settings.compare.split} split, seeds {seeds[0]} to {seeds[-1]} ({settings.ablation_seeds} of them where "
         "one setting changes at a time); parts share cells, and a cell's time counts for the part that ran it first",
         f"cells and searches took {_duration(sum(work.values()))} of one worker's time, which the workers share; the "
         f"wall time of the runs that noted it is {_duration(sum(times.values()))}",
     ]
-    return paragraphs("# The paper, reproduced", bullets(facts), markdown_table(table)) + "\n"
+    return paragraphs("# The paper, reproduced", markdown_list(facts), markdown_table(table)) + "\n"
 
 
 def _work(out: Path, settings: PaperSettings) -> dict[str, float]:

@@ -17,7 +17,8 @@ from hipp_prune.experiments.paper.tables import (
     gain_cells,
     paragraphs,
 )
-from hipp_prune.report.grids import Rows, markdown_table
+from hipp_prune.files.markdown import markdown_table, markdown_text
+from hipp_prune.report.grids import Rows
 
 _WHAT = """Each row is a search with one setting changed, in %, and its difference after recovery from the same search
 unchanged (the first rows), with a paired bootstrap 95% interval over seeds and pictures: where it excludes zero the
@@ -33,7 +34,9 @@ def cells(settings: PaperSettings, *, switches: Sequence[Switch]) -> list[Cell]:
 def section(settings: PaperSettings, results: Sequence[CellResult], *, switches: Sequence[Switch]) -> Section:
     """A table a model."""
     tables = [
-        paragraphs(f"### {model_name(model)}, {settings.hard(model):.1%}", markdown_table(rows))
+        paragraphs(
+            f"### {markdown_text(model_name(model))}, {settings.hard(model):.1%}", markdown_table(rows)
+        )
         for model in settings.budgets
         if len(rows := _rows(settings, results, model, switches)) > 1
     ]

@@ -14,8 +14,9 @@ from hipp_prune.experiments.paper.points import WEIGHTS, Point, budget_interval,
 from hipp_prune.experiments.paper.settings import PaperSettings, model_name
 from hipp_prune.experiments.paper.statistics import mean_and_interval, mean_and_std, spearman
 from hipp_prune.experiments.paper.tables import paragraphs
+from hipp_prune.files.markdown import markdown_table, markdown_text
 from hipp_prune.plans.preference import ANCHORS, Preference
-from hipp_prune.report.grids import Rows, markdown_table
+from hipp_prune.report.grids import Rows
 
 QUERIES = tuple(map(Preference.of, ANCHORS))
 """Vertices, edges and centre."""
@@ -42,7 +43,7 @@ def section(settings: PaperSettings, results: Sequence[CellResult]) -> Section:
             if found:
                 low, high = budget_interval(settings, budget)
                 asked = f"sparsity free in [{low:g}, {high:g}]" if budget is None else f"sparsity {budget:g}"
-                title = f"### {model_name(model)}, {contender.label}, {asked}"
+                title = f"### {markdown_text(model_name(model))}, {contender.label}, {asked}"
                 parts += [title, markdown_table(_answers(found)), markdown_table(_control(settings, found))]
     return Section(text=paragraphs(*parts))
 

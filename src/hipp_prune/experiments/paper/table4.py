@@ -14,7 +14,8 @@ from hipp_prune.experiments.paper.part import Part, Section
 from hipp_prune.experiments.paper.settings import PaperSettings, model_name
 from hipp_prune.experiments.paper.statistics import mean_and_std
 from hipp_prune.experiments.paper.tables import find_row, gain_cells, paragraphs
-from hipp_prune.report.grids import Rows, markdown_table
+from hipp_prune.files.markdown import markdown_table, markdown_text
+from hipp_prune.report.grids import Rows
 
 _WHAT = """The paper's method without relabelling, equal evaluations, equal recovery; after recovery, in %. ± over
 seeds is ours: within a seed the mean over four preferences. ± over preferences is the paper's: the sample std over the
@@ -40,7 +41,7 @@ def section(settings: PaperSettings, results: Sequence[CellResult]) -> Section:
         own = [row for row in rows if row.model == name]
         if own:
             base = find_row(rows, name, budgets[0], LITERAL.label)
-            parts += [f"### {name}, {budgets[0]:.1%}", markdown_table(_table(own, base))]
+            parts += [f"### {markdown_text(name)}, {budgets[0]:.1%}", markdown_table(_table(own, base))]
     return Section(text=paragraphs(*parts))
 
 

@@ -12,11 +12,6 @@ CONTENDER = ("seeds", "sparsity", "POPE before", "choice before", "POPE after", 
 """What ``contender_cells`` says: accuracies in %, before and after recovery, mean ± sample std over seeds."""
 
 
-def bullets(lines: Sequence[str]) -> str:
-    """A Markdown list, a line each."""
-    return "\n".join(f"- {line}" for line in lines)
-
-
 def paragraphs(*parts: str) -> str:
     """Those that are not empty, with a blank line between two."""
     return "\n\n".join(part for part in parts if part)

@@ -17,8 +17,8 @@ from hipp_prune.experiments.compare.page import (
 from hipp_prune.experiments.paper.contenders import DENSE_MODEL, HYBRID, LITERAL, LITERAL_RIVALS, plain
 from hipp_prune.experiments.paper.part import Part, Section
 from hipp_prune.experiments.paper.settings import PaperSettings
-from hipp_prune.experiments.paper.tables import bullets, paragraphs
-from hipp_prune.report.grids import markdown_table
+from hipp_prune.experiments.paper.tables import paragraphs
+from hipp_prune.files.markdown import markdown_list, markdown_table, markdown_text
 
 
 def everyone(settings: PaperSettings) -> tuple[Contender, ...]:
@@ -59,17 +59,17 @@ def section(settings: PaperSettings, results: Sequence[CellResult], *, number: i
     """Everyone at each budget, then the paper's choices throughout."""
     if not results:
         return Section(text="")
-    texts = [bullets(comparison_facts(results, settings.compare))]
+    texts = [markdown_list(comparison_facts(results, settings.compare))]
     for title, chosen, champion in (
         ("Our defaults", everyone(settings), HYBRID),
         ("The paper's choices throughout", literal(settings), LITERAL),
     ):
         labels = {contender.label for contender in chosen}
         own = [result for result in results if result.cell.contender.label in labels]
-        texts += [f"## {title}", bullets(lead_lines(leads(own, champion=champion.name)))]
+        texts += [f"## {title}", markdown_list(lead_lines(leads(own, champion=champion.name)))]
         for place, tables in comparison_tables(own, champion=champion.name).items():
             for stage, rows in tables.items():
-                texts += [f"### {section_name(place)}, {stage} recovery", markdown_table(rows)]
+                texts += [f"### {markdown_text(section_name(place))}, {stage} recovery", markdown_table(rows)]
     return Section(text=paragraphs(*texts), files={f"table{number}.csv": to_csv(results)})
 
 

@@ -55,7 +55,7 @@ class Paper:
         crew = CrewSettings(minutes=_QUICK_MINUTES)
         return cls(out=tyro.MISSING, results=tyro.MISSING, settings=QUICK, crew=crew)
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``paper.stage.paper``."""
         require_extra("paper", *self.settings.searches)
         settings = self.settings
@@ -79,3 +79,4 @@ class Paper:
             loading=self.loading,
             say=say,
         )
+        return {"results": self.results}

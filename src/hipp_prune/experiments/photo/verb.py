@@ -26,7 +26,7 @@ class Photo:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``photo.build_rung``.
 
         Raises:
@@ -43,3 +43,4 @@ class Photo:
         next_steps(
             f"hipp-prune evaluate --model {model} --questions {questions}/presence.jsonl {questions}/facts.jsonl"
         )
+        return {"model": model, "questions": questions}

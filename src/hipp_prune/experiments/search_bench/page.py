@@ -10,8 +10,6 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from hipp_prune.experiments.search_bench.arenas import ArenaSpec
 from hipp_prune.experiments.search_bench.trials import SearchTrial
@@ -27,11 +25,13 @@ from hipp_prune.experiments.search_bench.verdicts import (
     verdicts,
 )
 from hipp_prune.files.manifest import start_list
+from hipp_prune.files.markdown import markdown_list, markdown_table, markdown_text
 from hipp_prune.files.writing import write_text
 from hipp_prune.plans.arrays import Floats
-from hipp_prune.report import figures
-from hipp_prune.report.grids import Rows, html_table, markdown_table
-from hipp_prune.report.page import asset, chart_html
+from hipp_prune.report import comparisons
+from hipp_prune.report.charts import Chart, chart_html
+from hipp_prune.report.grids import Rows, html_table
+from hipp_prune.report.page import asset
 
 _BRIEF: dict[Measure, str] = {
     "regret": "regret",
@@ -193,14 +193,14 @@ def results_tables(scores: Sequence[TrialScore], *, brief: bool = False) -> dict
 def markdown(scores: Sequence[TrialScore], facts: Sequence[str]) -> str:
     """``results.md``: facts, verdicts, and a table for each problem."""
     table = entries(scores)
-    parts = ["# Searches compared", "\n".join(f"- {fact}" for fact in facts)]
+    parts = ["# Searches compared", markdown_list(facts)]
     parts += [
         "## Who is best",
-        "\n".join(f"- {line}" for line in verdict_lines(table)),
+        markdown_list(verdict_lines(table)),
         markdown_table(verdict_table(table)),
     ]
     for problem, rows in results_tables(scores).items():
-        parts += [f"## {problem}", markdown_table(rows)]
+        parts += [f"## {markdown_text(problem)}", markdown_table(rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -223,7 +223,7 @@ def render_searches(scores: Sequence[TrialScore], facts: Sequence[str]) -> str:
     table = entries(scores)
     lines = "".join(f"<li>{escape(line)}</li>" for line in verdict_lines(table))
     problems = "".join(
-        f"<section><h2>{escape(problem)}</h2>{chart_html(f'problem-{index}', _curves(_of(table, problem)))}"
+        f"<section><h2>{escape(problem)}</h2>{chart_html(f'problem-{index}', _curves(problem, _of(table, problem)))}"
         f"<details><summary>Numbers</summary>{html_table(rows)}</details></section>"
         for index, (problem, rows) in enumerate(results_tables(scores).items())
     )
@@ -233,12 +233,11 @@ def render_searches(scores: Sequence[TrialScore], facts: Sequence[str]) -> str:
         verdicts=f"<ul>{lines}</ul>{every}",
         problems=problems,
         style=asset("page.css"),
-        plotly=get_plotlyjs().replace("</script", "<\\/script"),
-        charts=asset("charts.js"),
+        printing=asset("printing.js"),
     )
 
 
-def _curves(table: Sequence[Entrant]) -> go.Figure:
+def _curves(problem: str, table: Sequence[Entrant]) -> Chart:
     """Every measure of one problem against evaluations, a line a method."""
     methods = dict.fromkeys(entry.method for entry in sorted(table, key=lambda each: each.method != "hybrid"))
     curves = []
@@ -247,8 +246,8 @@ def _curves(table: Sequence[Entrant]) -> go.Figure:
             points = [entry for entry in table if entry.method == method]
             values = [entry.values(measure) for entry in points]
             curves.append(
-                figures.SearchCurve(
-                    name=escape(method),
+                comparisons.SearchCurve(
+                    name=method,
                     panel=panel,
                     evaluations=[entry.budget for entry in points],
                     middle=np.array([np.median(each) for each in values]),
@@ -257,7 +256,7 @@ def _curves(table: Sequence[Entrant]) -> go.Figure:
                     seeds=[len(each) for each in values],
                 )
             )
-    return figures.search_curves([name.replace(" of ", "<br>of ") for name in MEASURES.values()], curves)
+    return comparisons.search_curves(problem, list(MEASURES.values()), curves)
 
 
 def _of(table: Sequence[Entrant], problem: str) -> list[Entrant]:

@@ -41,7 +41,7 @@ class BenchSearch:
             return cls(out=tyro.MISSING)
         return cls(out=tyro.MISSING, settings=QUICK, crew=CrewSettings(minutes=_QUICK_MINUTES))
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``search_bench.stage.bench_search``, and prints who searched best."""
         require_extra("bench-search", *self.settings.methods)
         from hipp_prune.experiments.search_bench.page import results_tables, verdict_lines
@@ -58,8 +58,10 @@ class BenchSearch:
             loading=self.loading,
             say=remark,
         )
-        for problem, rows in results_tables(scores, brief=True).items():
+        tables, lines = results_tables(scores, brief=True), verdict_lines(entries(scores))
+        for problem, rows in tables.items():
             print_table(f"{problem}: median ± std over seeds", rows)
-        for line in verdict_lines(entries(scores)):
+        for line in lines:
             say(line)
         say(f"curves: {(self.out / 'curves.html').resolve().as_uri()}")
+        return {"tables": tables, "verdicts": lines}

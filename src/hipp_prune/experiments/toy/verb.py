@@ -25,7 +25,7 @@ class ToyMake:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``toyworld.write``."""
         from hipp_prune.questions import toyworld
         from hipp_prune.report.terminal import next_steps, say
@@ -33,6 +33,7 @@ class ToyMake:
         root = toyworld.write(self.out, seed=self.seed)
         say(f"written: {root}")
         next_steps(f"hipp-prune evaluate --model toy-llava --questions toyworld:{root}")
+        return {"questions": root}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class ToyTrain:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Calls ``toy.train``."""
         from hipp_prune.experiments.toy.train import train
         from hipp_prune.files.replacing import check_folder
@@ -72,6 +73,7 @@ class ToyTrain:
             progress=lambda line: notes.print(line, highlight=False),
         )
         next_steps(f"hipp-prune evaluate --model {self.out} --questions toyworld")
+        return {"model": self.out}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +86,6 @@ class Toy:
     ]
     """The world with its questions, or a model that is trained on it."""
 
-    def run(self) -> None:
+    def run(self) -> object:
         """Runs what was chosen."""
-        self.action.run()
+        return self.action.run()

@@ -98,6 +98,8 @@ def test_markdown_says_what_the_numbers_are_of(results: list[CellResult]) -> Non
     )
     assert "recovery: 120 steps" in text
     assert text.count("| flap |") == 2
+    assert "## &lt;vlm&gt;, 22.5% removed" in text
+    assert "<vlm>" not in text
     assert section_name(("a", None)) == "a, budget left to the policy"
 
 

@@ -183,7 +183,7 @@ def test_the_facts_say_how_many_seeds_are_complete() -> None:
 def test_markdown_and_csv_hold_every_search() -> None:
     scores = standings(hybrid=[0.1, 0.2], random=[0.3, 0.4])
     text = markdown(scores, FACTS)
-    assert "- 1 of 1 seeds are <complete>" in text
+    assert "- 1 of 1 seeds are &lt;complete&gt;" in text
     assert "| 100 | hybrid | 2 | 0.150 (0.150 ± 0.071) |" in text
     rows = list(csv.DictReader(io.StringIO(to_csv(scores))))
     assert [(row["method"], row["seed"], float(row["regret"])) for row in rows] == [

@@ -1,0 +1,80 @@
+"""Event files: written where the package is, of the numbers that were told, and nothing before the first."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from hipp_prune.errors import InputError
+from hipp_prune.files import watching as module
+from hipp_prune.files.watching import Log, watch, watching
+
+INSTALLED = find_spec("tensorboard") is not None
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Every curve that TensorBoard reads from a folder."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    read = EventAccumulator(str(folder)).Reload()
+    return {
+        name: [(point.step, round(point.value, 6)) for point in read.Scalars(name)]
+        for name in read.Tags()["scalars"]
+    }
+
+
+@pytest.mark.skipif(not INSTALLED, reason="needs the package tensorboard")
+@pytest.mark.parametrize("log", ["auto", "tensorboard"])
+def test_tensorboard_reads_what_was_told(tmp_path: Path, log: Log) -> None:
+    for first in (1, 3):
+        with watching(tmp_path / "events", log):
+            for step in (first, first + 1):
+                watch("recovery", step, {"loss": 1 / step, "rate": 0.5})
+    assert curves(tmp_path / "events") == {
+        "recovery/loss": [(1, 1.0), (2, 0.5), (3, 0.333333), (4, 0.25)],
+        "recovery/rate": [(step, 0.5) for step in (1, 2, 3, 4)],
+    }
+
+
+@pytest.mark.skipif(not INSTALLED, reason="needs the package tensorboard")
+def test_starting_over_removes_event_files_and_nothing_else(tmp_path: Path) -> None:
+    with watching(tmp_path, "auto"):
+        watch("search", 9, {"gate": 0.5})
+    (tmp_path / "mine.txt").write_text("kept")
+    with watching(tmp_path, "auto", anew=True):
+        pass
+    assert curves(tmp_path) == {"search/gate": [(9, 0.5)]}
+    with watching(tmp_path, "auto", anew=True):
+        watch("search", 1, {"gate": 1.0})
+    assert curves(tmp_path) == {"search/gate": [(1, 1.0)]}
+    assert (tmp_path / "mine.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize("log", ["auto", "none"])
+def test_nothing_is_written_where_it_is_not_wanted_or_cannot_be(
+    tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if log == "auto":
+        monkeypatch.setattr(module, "find_spec", lambda _: None)
+    with watching(tmp_path / "events", log):
+        watch("search", 1, {"gate": 1.0})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_package_asking_for_it_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.setattr("hipp_prune.files.packages.find_spec", lambda _: None)
+    with (
+        pytest.raises(InputError, match="--log tensorboard needs tensorboard"),
+        watching(tmp_path, "tensorboard"),
+    ):
+        pass
+
+
+def test_outside_of_watching_numbers_go_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    watch("search", 1, {"gate": 1.0})
+    assert list(tmp_path.iterdir()) == []
