@@ -1,7 +1,6 @@
 """``CONTRIBUTING.md`` works: every walk is carried out in a copy of the repository, and its commands succeed."""
 
 import ast
-import os
 import re
 import shlex
 import shutil
@@ -11,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.package_copy import run_script
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -81,13 +82,16 @@ class Walk:
 WALKS = [Walk.of(section) for section in re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:]]
 
 
+def lint(command: str, files: list[str], root: Path) -> None:
+    words = [sys.executable, "-m", "ruff", *command.split(), *files]
+    done = subprocess.run(words, cwd=root, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, f"ruff {command}\n{done.stdout}{done.stderr}"
+
+
 def run(command: str, root: Path) -> None:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment = {**inherited, "PYTHONPATH": str(root / "src"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(command)],
-        cwd=root, env=environment, check=False, capture_output=True, text=True,
-    )  # fmt: skip
+    program, *words = shlex.split(command)
+    assert program == "pytest", f"a walk is shown to work by pytest, found {program}"
+    done = run_script(Path(pytest.__file__).parent / "__main__.py", *words, folder=root, source=root / "src")
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
 
@@ -103,7 +107,8 @@ def test_a_walk_touches_two_files_and_works(walk: Walk, tmp_path: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for block in walk.blocks:
         block.put(tmp_path)
-    files = shlex.join(walk.files)
-    assert any(command.startswith("pytest ") for command in walk.commands)
-    for command in (f"ruff format --check {files}", f"ruff check {files}", *walk.commands):
+    lint("format --check", walk.files, tmp_path)
+    lint("check", walk.files, tmp_path)
+    assert walk.commands
+    for command in walk.commands:
         run(command, tmp_path)

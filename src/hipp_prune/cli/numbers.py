@@ -64,11 +64,12 @@ def _values(flags: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Each value with its flag; a percent sign apart from its number belongs to it."""
     flag = ""
     for index, word in enumerate(flags):
+        value = word
         if word.startswith("--"):
-            flag, _, value = word.replace("_", "-", word.partition("=")[0].count("_")).partition("=")
-        else:
-            value = word
-        if value and not value.startswith("--") and value != "%":
+            flag, given, value = word.replace("_", "-", word.partition("=")[0].count("_")).partition("=")
+            if not given:
+                continue
+        if not value.startswith("--") and value != "%":
             yield flag, value + "%" * (flags[index + 1 : index + 2] == ["%"])
 
 

@@ -8,7 +8,7 @@ import pytest
 from hipp_prune.baselines.methods import BASELINES, Baseline, load_baseline
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.errors import InputError
-from tests.package_copy import copy_package, run_python
+from tests.package_copy import copy_package, run_warm
 
 
 @pytest.mark.parametrize("method", BASELINES)
@@ -37,7 +37,7 @@ def test_an_unknown_name_is_refused_with_the_known() -> None:
 def test_a_file_without_its_function_fails_by_name(tmp_path: Path) -> None:
     package = copy_package(tmp_path)
     (package / "baselines" / "methods" / "half_done.py").write_text("", encoding="utf-8")
-    done = run_python(
+    done = run_warm(
         package, "from hipp_prune.baselines.methods import load_baseline; load_baseline('half-done')"
     )
     assert "half_done.py must define plan, as every module of hipp_prune.baselines.methods" in done.stderr

@@ -10,7 +10,7 @@ from hipp_prune.errors import InputError
 from hipp_prune.search.methods import METHODS, Method
 from hipp_prune.search.searchers import load_method
 from hipp_prune.search.settings import SearchSettings
-from tests.package_copy import copy_package, run_python
+from tests.package_copy import copy_package, run_warm
 
 ONE_PLAN = '''
 """The uniform plan, whatever is asked for."""
@@ -58,7 +58,7 @@ def test_a_file_more_is_a_method_more(tmp_path: Path) -> None:
     package = copy_package(tmp_path)
     (package / "search" / "methods" / "one_plan.py").write_text(ONE_PLAN, encoding="utf-8")
     (package / "search" / "methods" / "half_done.py").write_text("SETTINGS = {}\n", encoding="utf-8")
-    done = run_python(
+    done = run_warm(
         package,
         "from hipp_prune.experiments.search_bench.landscape import Landscape\n"
         "from hipp_prune.search.archive import Archive\n"
