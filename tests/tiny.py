@@ -307,6 +307,18 @@ def tiny_pixtral(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any) -
     )  # fmt: skip
 
 
+GEMMA2 = {
+    "text_config": {
+        "model_type": "gemma2",
+        "layer_types": ["sliding_attention", "full_attention"],
+        "query_pre_attn_scalar": 8,
+        "sliding_window": 8,
+        "attn_logit_softcapping": 1.0,
+        "final_logit_softcapping": 3.0,
+    }
+}
+"""A small Gemma 2 whose window and caps are narrow enough to be seen."""
+
 FAMILIES: dict[str, Callable[..., Path]] = {
     "llava": tiny_llava,
     "qwen2_5_vl": tiny_qwen2_5_vl,
@@ -320,6 +332,7 @@ FAMILIES: dict[str, Callable[..., Path]] = {
     "pixtral": tiny_pixtral,
     "gemma3": partial(_from_defaults, "gemma3"),
     "paligemma": partial(_from_defaults, "paligemma"),
+    "paligemma-gemma2": partial(_from_defaults, "paligemma", changes=GEMMA2),
     "llava_onevision": partial(_from_defaults, "llava_onevision"),
     "glm4v": partial(_from_defaults, "glm4v"),
     "qwen3_5": partial(_from_defaults, "qwen3_5"),

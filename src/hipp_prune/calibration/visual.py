@@ -2,7 +2,8 @@
 
 Exact and memory-light. The language backbone runs with an attention function of ours that returns what SDPA
 returns and, beside it, computes exp(logsumexp over V − logsumexp over all) of the scores for 64 query rows at
-a time, and only for rows that count: no [H, T, T] ever exists. The vision tower keeps its own attention.
+a time, and only for rows that count: no [H, T, T] ever exists, but where a model caps its scores (Gemma 2), which SDPA
+cannot. The vision tower keeps its own attention.
 
 Which tokens count (a decision where the paper is silent): text tokens behind the *last* image token, so that
 each of them sees all of V and their masses can be compared, also with several images. Padding and the
@@ -83,7 +84,16 @@ class RecordedMass:
         self._totals: dict[nn.Module, Tensor] = {}
 
     @torch.no_grad()
-    def observe(self, attention: nn.Module, query: Tensor, key: Tensor, mask: Tensor, scaling: float) -> None:
+    def observe(
+        self,
+        attention: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        mask: Tensor,
+        *,
+        scaling: float,
+        softcap: float | None,
+    ) -> None:
         """Adds the masses of one block.
 
         Args:
@@ -92,6 +102,7 @@ class RecordedMass:
             key: as in ``head_masses``, [B, H / group, T, d].
             mask: as in ``head_masses``, [B or 1, H or 1, T, T].
             scaling: factor of the scores.
+            softcap: as in ``head_masses``.
         """
         counted, rows, image_mask = (
             each.to(query.device) for each in (self._counted, self._rows, self._image_mask)
@@ -100,7 +111,7 @@ class RecordedMass:
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             chunk = slice(start, start + _ROWS_AT_ONCE)
             masses[..., chunk] = _reduce_heads(
-                head_masses(query, key, mask, image_mask, rows[chunk], scaling)
+                head_masses(query, key, mask, image_mask, rows[chunk], scaling=scaling, softcap=softcap)
             )
         self._totals[attention] = _reduce_tokens(masses, counted).sum(-1)
 
@@ -126,7 +137,14 @@ class RecordedMass:
 
 
 def head_masses(
-    query: Tensor, key: Tensor, mask: Tensor, image_mask: Tensor, rows: Tensor, scaling: float
+    query: Tensor,
+    key: Tensor,
+    mask: Tensor,
+    image_mask: Tensor,
+    rows: Tensor,
+    *,
+    scaling: float,
+    softcap: float | None = None,
 ) -> Tensor:
     """Σ_{v ∈ V} A_h[t, v] for the query rows t in ``rows``, in float32, [B, H, R].
 
@@ -137,14 +155,29 @@ def head_masses(
         image_mask: True at V, bool [B, T].
         rows: query positions, int64 [R].
         scaling: factor of the scores.
+        softcap: what scores s are held below, as softcap · tanh(s / softcap); None for no limit.
     """
-    grouped = query[:, :, rows].float().reshape(len(query), key.shape[1], -1, query.shape[-1])
-    scores = (grouped @ key.float().mT).mul_(scaling).view(*query.shape[:2], len(rows), key.shape[2])
-    mask = mask[:, :, rows]
-    scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    scores = _scores(query[:, :, rows].float(), key.float(), mask[:, :, rows], scaling, softcap)
     everything = scores.logsumexp(-1)
     image = scores.masked_fill_(~image_mask[:, None, None], -torch.inf).logsumexp(-1)
     return (image - everything).exp()
+
+
+def _scores(query: Tensor, key: Tensor, mask: Tensor, scaling: float, softcap: float | None) -> Tensor:
+    """Attention scores before the softmax, [B, H, R, T]; −∞ or far below zero where nothing is attended to.
+
+    Args:
+        query: of some rows, [B, H, R, d].
+        key: of all tokens, [B, H / group, T, d].
+        mask: as for ``head_masses``, its rows.
+        scaling: likewise.
+        softcap: likewise.
+    """
+    grouped = query.reshape(len(query), key.shape[1], -1, query.shape[-1])
+    scores = (grouped @ key.mT).mul_(scaling).view(*query.shape[:3], key.shape[2])
+    if softcap is not None:
+        scores = scores.div_(softcap).tanh_().mul_(softcap)
+    return scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
 
 
 def _reduce_heads(masses: Tensor) -> Tensor:
@@ -175,19 +208,39 @@ def _attend(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     is_causal: bool | None = None,
+    softcap: float | None = None,
     **options: object,
 ) -> tuple[Tensor, None]:
-    """SDPA's output, with the masses of Eq. 5 observed on the way."""
-    if options.get("softcap") is not None:
-        raise UnsupportedModelError(
-            "visual sensitivity needs plain softmax attention, but this model caps its scores; choose another"
-        )
+    """The stock output, with the masses of Eq. 5 observed on the way."""
     recorder = _RECORDERS.get(module)
-    if recorder is not None:
+    if recorder is not None or softcap is not None:
         causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
         mask = _full_mask(query, key, causal) if attention_mask is None else attention_mask
-        recorder.observe(module, query, key, mask, query.shape[-1] ** -0.5 if scaling is None else scaling)
+        factor = query.shape[-1] ** -0.5 if scaling is None else scaling
+        if recorder is not None:
+            recorder.observe(module, query, key, mask, scaling=factor, softcap=softcap)
+        if softcap is not None:
+            return _capped(query, key, value, mask, factor, softcap), None
     return _sdpa(module, query, key, value, attention_mask, scaling=scaling, is_causal=is_causal, **options)
+
+
+def _capped(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float, softcap: float
+) -> Tensor:
+    """Attention whose scores are capped, as stock models compute it, [B, T, H, d].
+
+    Args:
+        query: as for ``head_masses``, like all that follows.
+        key: [B, H / group, T, d].
+        value: [B, H / group, T, d].
+        mask: [B or 1, H or 1, T, T].
+        scaling: factor of the scores.
+        softcap: their limit.
+    """
+    weights = _scores(query, key, mask, scaling, softcap).softmax(-1, dtype=torch.float32)
+    weights = weights.nan_to_num().to(query.dtype)  # padding attends to nothing
+    values = value.repeat_interleave(query.shape[1] // value.shape[1], dim=1)
+    return (weights @ values).transpose(1, 2)
 
 
 def _full_mask(query: Tensor, key: Tensor, causal: bool) -> Tensor:

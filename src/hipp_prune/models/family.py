@@ -35,6 +35,8 @@ class Family:
     """How it is reached."""
     tower: str | None = None
     """The ``model_type`` of its vision tower, where that tells it from another family of its ``model_type``."""
+    backbone: str | None = None
+    """The ``model_type`` of its language model, where that does."""
     tested: str
     """What has actually been run."""
     cannot: Mapping[Capability, str] = field(default_factory=dict)
@@ -45,4 +47,9 @@ class Family:
     @property
     def key(self) -> str:
         """What tells it from all others."""
-        return self.tower or self.model_type
+        return self.tower or key_of(self.model_type, self.backbone)
+
+
+def key_of(model_type: str, backbone: str | None) -> str:
+    """The key of a family that its language model tells from another, if one is given."""
+    return model_type if backbone is None else f"{model_type}-{backbone}"

@@ -77,13 +77,15 @@ def eager_attentions() -> Callable[[Adapter, Batch, list[ImageFeatures]], list[T
             )
             for block in adapter.blocks
         ]
-        before = adapter.model.config._attn_implementation
-        adapter.model.set_attn_implementation("eager")
+        before = adapter.model.get_decoder().config._attn_implementation
+        if before != "eager":
+            adapter.model.set_attn_implementation("eager")
         try:
             with torch.no_grad():
                 adapter.hidden_states(batch, images)
         finally:
-            adapter.model.set_attn_implementation(before)
+            if before != "eager":
+                adapter.model.set_attn_implementation(before)
             for handle in handles:
                 handle.remove()
         return [seen[block.name] for block in adapter.blocks]

@@ -19,7 +19,9 @@ from hipp_prune.calibration.visual import (
     record_visual,
 )
 from hipp_prune.errors import UnsupportedModelError
+from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Batch
+from tests.tiny import FAMILIES
 from tests.tolerance import assert_agree
 
 
@@ -304,14 +306,23 @@ def test_scores_of_64_rows_exist_at_a_time():
     recorded = visual.RecordedMass(batch, [SimpleNamespace(attention=module, name="block")])
     query = torch.randn(samples, heads, tokens, 8)
     with _LargestResult() as largest:
-        recorded.observe(module, query, query, torch.ones(1, 1, tokens, tokens, dtype=torch.bool).tril(), 0.3)
+        mask = torch.ones(1, 1, tokens, tokens, dtype=torch.bool).tril()
+        recorded.observe(module, query, query, mask, scaling=0.3, softcap=None)
     assert largest.numel == samples * heads * 64 * tokens
 
 
-def test_capped_scores_are_refused():
-    tensor = torch.zeros(1, 1, 2, 4)
-    with pytest.raises(UnsupportedModelError, match="caps"):
-        visual._attend(torch.nn.Module(), tensor, tensor, tensor, None, softcap=30.0)
+def test_capped_scores_equal_eager_attention(family, eager_attentions, tmp_path):
+    """Gemma 2, whose stock attention is the eager one: the masses, and the states that the recorded pass gives."""
+    adapter = load_model(FAMILIES["paligemma-gemma2"](tmp_path))
+    capped = replace(family, adapter=adapter)
+    batch, images = capped.encode(family.questions)
+    _assert_equal_to_eager(adapter, batch, images, eager_attentions)
+    with torch.no_grad():
+        plain = adapter.hidden_states(batch, images)
+        with record_visual(adapter.model, adapter.blocks, batch):
+            recorded = adapter.hidden_states(batch, images)
+    seen = batch.attention_mask.bool()
+    assert_agree(recorded[seen], plain[seen])
 
 
 def test_merging_adds_samples(family):

@@ -234,7 +234,7 @@ def _attention(block: Block) -> list[GroupedProjection]:
 def prompt_loss(adapter: Adapter, question: Question) -> Tensor:
     """Mean −log p over the prompt's text tokens after the first, and the gold answer after them, []."""
     batch, images = encode_alone(adapter, question)
-    logits = adapter.model.get_output_embeddings()(adapter.hidden_states(batch, images))[0].float()
+    logits = adapter.model(**adapter._forward_inputs(batch, images)).logits[0].float()
     answer = batch.input_ids.new_tensor([adapter.answer_tokens(question.answer)[0]])
     targets = torch.cat([batch.input_ids[0, 1:], answer]).to(logits.device)
     is_text = torch.cat([~batch.image_mask[0, 1:], batch.image_mask.new_ones(1)]).to(logits.device)

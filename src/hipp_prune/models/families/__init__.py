@@ -3,7 +3,7 @@
 from transformers import PreTrainedConfig
 
 from hipp_prune.files.modules import load_module, module_names
-from hipp_prune.models.family import Family
+from hipp_prune.models.family import Family, key_of
 
 
 def _load_families() -> dict[str, Family]:
@@ -16,14 +16,17 @@ def _load_families() -> dict[str, Family]:
 
 
 SUPPORTED = _load_families()
-"""Families with a tested prompt format, by transformers' ``model_type``, or that of the tower where it decides. Others
-load if their structure allows, with a warning."""
+"""Families with a tested prompt format, by transformers' ``model_type``, or by that of the tower or the language model
+where it decides. Others load if their structure allows, with a warning."""
 
 
 def family_of(config: PreTrainedConfig) -> Family | None:
     """The row of a model; None if it has none."""
-    tower = getattr(getattr(config, "vision_config", None), "model_type", None)
-    special = SUPPORTED.get(str(tower))
-    if special is not None and (special.model_type, special.tower) == (config.model_type, tower):
-        return special
+    tower, backbone = (
+        getattr(getattr(config, part, None), "model_type", None) for part in ("vision_config", "text_config")
+    )
+    for key in (str(tower), key_of(config.model_type, backbone)):
+        special = SUPPORTED.get(key)
+        if special is not None and special.model_type == config.model_type:
+            return special
     return SUPPORTED.get(config.model_type)
