@@ -7,6 +7,7 @@ from typing import TypeVar
 from hipp_prune.checkpoints.footprint import measure_footprint
 from hipp_prune.errors import RunError
 from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.models.loading import has_weights, is_hub_name
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
@@ -38,9 +39,11 @@ def look_ahead(wish: Wish, *, force: bool = False) -> Outlook:
         force: as for ``auto``.
     """
     refused: list[str] = []
-    folder, footprint = tried(refused, lambda: check_model(wish.model, wish.loading)), None
+    folder = tried(refused, lambda: check_model(wish.model, wish.loading, weights=False))
+    footprint = None
     if folder is not None:
         tried(refused, lambda: check_wish(wish, folder, force=force))
+    if folder is not None and (has_weights(folder) or not is_hub_name(wish.model)):
         trust = wish.loading.trust_remote_code
         footprint = tried(refused, lambda: measure_footprint(folder, trust_remote_code=trust))
     if footprint is not None:
