@@ -69,7 +69,6 @@ class Search:
         from hipp_prune.report.terminal import next_steps, progress_bars, remark, skipping, warn_of
         from hipp_prune.search.archive import Archive
         from hipp_prune.search.query.roles import even_preference, measured_roles
-        from hipp_prune.search.record import read_record
         from hipp_prune.stages.search import search
 
         with (
@@ -87,10 +86,7 @@ class Search:
                 encoding=encoding,
                 progress=progress,
             )
-        folder = RunDirectory(self.run_directory).search
-        if (unspent := read_record(folder.record).unspent) is not None:
-            remark(unspent)
-        archive = Archive(folder.archive)
+        archive = Archive(RunDirectory(self.run_directory).search.archive)
         measured = measured_roles(archive)
         if missing := [role for role in ROLES if role not in measured]:
             remark(
@@ -108,13 +104,22 @@ class Search:
         from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.report.terminal import print_outlook
         from hipp_prune.stages.outlook import outlook
+        from hipp_prune.stages.search import evaluations_paid
         from hipp_prune.stages.work import Work
 
-        begun = RunDirectory(self.run_directory).provenance()
+        run = RunDirectory(self.run_directory)
+        begun = run.provenance()
+        work = Work(
+            calibrate=CalibrateSettings(seed=begun.seed),
+            search=self.settings,
+            asking=self.asking,
+            paid=0.0 if self.force else evaluations_paid(run.search, self.settings),
+            done=frozenset({"calibrate"}),
+        )
         found = outlook(
             begun.model,
             begun.questions,
-            Work(calibrate=CalibrateSettings(seed=begun.seed), search=self.settings, asking=self.asking),
+            work,
             loading=self.loading,
             out=self.run_directory,
         )

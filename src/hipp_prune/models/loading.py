@@ -354,7 +354,7 @@ def _gist(error: BaseException) -> str:
 
 
 def has_weights(folder: Path) -> bool:
-    """Whether all of a checkpoint's files of weights are there; of some models the hub has only sent the small files."""
+    """Whether all files of a checkpoint's weights are there, and not only the small files that the hub has sent."""
     files = weight_files(folder)
     return bool(files) and all(file.is_file() for file in files)
 

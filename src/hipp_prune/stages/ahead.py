@@ -14,6 +14,7 @@ from hipp_prune.questions.sources import load_questions
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import cache_folder, check_model
 from hipp_prune.stages.outlook import Outlook, outlook
+from hipp_prune.stages.search import evaluations_paid
 from hipp_prune.stages.settings import AskSettings, CalibrateSettings, EvaluateSettings
 from hipp_prune.stages.split_questions import tried
 from hipp_prune.stages.wish import (
@@ -77,6 +78,7 @@ def expect(
         recover=wish.recovery,
         evaluate=_sized(EvaluateSettings(limit=wish.settings.limit, seed=wish.settings.seed), wish),
         whole=True,
+        paid=tried([], lambda: _paid(wish, search)) or 0.0,
         done=_done(wish, search, refused, force=force),
     )
     return outlook(
@@ -104,6 +106,13 @@ def _search(wish: Wish, footprint: Footprint | None) -> SearchSettings:
     else:
         wanted = _USUAL if footprint is None else wanted_share(wish, footprint)
     return search_settings(wish, RunDirectory(wish.run), wanted=min(wanted, most), most=most)
+
+
+def _paid(wish: Wish, search: SearchSettings) -> float:
+    """Evaluations that an earlier start has paid for, of a search that goes on or grows."""
+    pipeline = wish.pipeline(force=False)
+    pipeline.check_search(search)
+    return evaluations_paid(pipeline.run.search, search)
 
 
 def _done(wish: Wish, search: SearchSettings, refused: list[str], *, force: bool) -> frozenset[str]:

@@ -15,7 +15,7 @@ from hipp_prune.models.loading import has_weights, is_hub_name, parse_dtype, rea
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import cache_folder, check_model, load, set_threads
 from hipp_prune.stages.prices import Memory, Price
-from hipp_prune.stages.probing import clocked, machine_speeds, measured_rates
+from hipp_prune.stages.probing import PROBED, clocked, labelling_probe, machine_speeds, measured_rates
 from hipp_prune.stages.rates import Lengths, Rates, computed_rates, question_flops
 from hipp_prune.stages.settings import LoadSettings
 from hipp_prune.stages.split_questions import SplitQuestions, tried
@@ -163,12 +163,15 @@ def _remarks(opened: "_Opened", splits: SplitQuestions, *, named: bool) -> Itera
     """What was assumed, and what is slow."""
     if not named:
         yield "no questions are named, so numbers of questions are typical ones"
-    if splits.unlabelled:
-        yield "the dense model answers questions that come without an answer first, which is not counted"
+    if splits.unlabelled.questions:
+        yield (
+            f"the dense model answers {splits.unlabelled.questions} questions without an answer itself, and is asked "
+            f"about objects in {splits.unlabelled.pictures} pictures, which calibrate's row counts"
+        )
     if opened.fetched:
         yield (
-            f"the weights, {format_bytes(opened.fetched)}, are not here yet: the hub sends them before the first stage, "
-            "which is not counted, and what needs them is refused only then"
+            f"the weights, {format_bytes(opened.fetched)}, are not here yet: the hub sends them before the first "
+            "stage, which is not counted, and what needs them is refused only then"
         )
     if (slow := slow_precision(opened.device, opened.dtype)) is not None:
         yield slow
@@ -237,19 +240,20 @@ def _rates(
         per_picture=splits.asked("test").per_picture,
     )
     trying = _PROBED * question_flops(opened.sizes, lengths.picture + lengths.text) / machine.speed
-    few = all(splits.questions.get(name) for name in ("calibration", "search", "test"))
+    trying += labelling_probe(computed) * (splits.unlabelled.questions > 0)
+    few = all(splits.questions.get(name) for name in PROBED)
     fits = opened.sizes.bytes < free_memory() or opened.device.type != "cpu"
-    if not (measure and few and not splits.unlabelled and fits and opened.has_weights and trying < _CHEAP):
+    if not (measure and few and fits and opened.has_weights and trying < _CHEAP):
         return computed, COMPUTED
 
-    def ask() -> Rates:
+    def ask() -> Rates | None:
         found = []
         opening = clocked(lambda: found.append(load(model, loading)))
         (adapter,) = found
         trial = clocked(lambda: try_model(adapter, model))
         return measured_rates(
             adapter,
-            *(splits.questions[name] for name in ("calibration", "search", "test")),
+            splits.questions,
             per_image=search.per_image,
             load=opening,
             trial=trial,

@@ -25,7 +25,8 @@ SEQUENTIAL = Work(whole=True, compensation="sequential", recover=RecoverySetting
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes that take no time."""
-    monkeypatch.setattr(module, "machine_speeds", lambda *_: Machine(speed=1e12, full_speed=1e11, byte=1e-9))
+    machine = Machine(speed=1e12, full_speed=1e11, thin_speed=1e11, byte=1e-9)
+    monkeypatch.setattr(module, "machine_speeds", lambda *_: machine)
 
 
 def test_a_configuration_is_enough(tmp_path: Path) -> None:
@@ -105,6 +106,25 @@ def test_durations(seconds: float, said: str) -> None:
     assert duration(seconds) == said
 
 
+def write_prompts(path: Path, *, answered: bool) -> Path:
+    """A table of sixty questions without a picture, with or without their answers."""
+    rows = [(f"Is {number} even?", "no" if number % 2 else "yes") for number in range(60)]
+    lines = [",".join(row) if answered else row[0] for row in [("question", "answer"), *rows]]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_the_dense_models_own_answers_are_counted(tmp_path: Path) -> None:
+    folder = str(qwen_7b(tmp_path))
+    with_answers, without = (
+        outlook(folder, [str(write_prompts(tmp_path / f"{answered}.csv", answered=answered))])
+        for answered in (True, False)
+    )
+    assert without.prices[0].seconds > 2 * with_answers.prices[0].seconds
+    assert [remark for remark in without.remarks if "answers 60 questions without an answer itself" in remark]
+    assert not any("without an answer" in remark for remark in with_answers.remarks)
+
+
 class Hub:
     """A hub with one model, whose weights nobody may ask for."""
 
@@ -128,10 +148,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
 
 
 def test_a_dry_run_of_a_hub_name_asks_for_no_weights(hub: Hub, tmp_path: Path) -> None:
-    asked = tmp_path / "asked.csv"
-    asked.write_text(
-        "question,answer\n" + "".join(f"Is {n} even?,{'no' if n % 2 else 'yes'}\n" for n in range(60))
-    )
+    asked = write_prompts(tmp_path / "asked.csv", answered=True)
     wish = Wish(
         model="owner/model", questions=(str(asked),), out=tmp_path / "smaller", run=tmp_path / "run",
         target=QuerySettings(sparsity=0.3),
