@@ -20,7 +20,8 @@ STAGES = ("check", "calibrate", "search", "prune", "evaluate dense", "evaluate p
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose speed is known."""
-    monkeypatch.setattr(probed, "machine_speeds", lambda *_: Machine(speed=1e12, full_speed=1e11, byte=1e-9))
+    machine = Machine(speed=1e12, full_speed=1e11, thin_speed=1e11, byte=1e-9)
+    monkeypatch.setattr(probed, "machine_speeds", lambda *_: machine)
 
 
 def looked(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -96,10 +96,7 @@ class Search:
                 progress=progress,
             )
         folder = RunDirectory(self.run_directory).search
-        record = read_record(folder.record)
-        if record.unspent is not None:
-            remark(record.unspent)
-        archive = Archive(folder.archive)
+        record, archive = read_record(folder.record), Archive(folder.archive)
         measured = measured_roles(archive)
         if missing := [role for role in ROLES if role not in measured]:
             remark(
@@ -118,13 +115,22 @@ class Search:
         from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.report.terminal import print_outlook
         from hipp_prune.stages.outlook import outlook
+        from hipp_prune.stages.search import evaluations_paid
         from hipp_prune.stages.work import Work
 
-        begun = RunDirectory(self.run_directory).provenance()
+        run = RunDirectory(self.run_directory)
+        begun = run.provenance()
+        work = Work(
+            calibrate=CalibrateSettings(seed=begun.seed),
+            search=self.settings,
+            asking=self.asking,
+            paid=0.0 if self.force else evaluations_paid(run.search, self.settings),
+            done=frozenset({"calibrate"}),
+        )
         found = outlook(
             begun.model,
             begun.questions,
-            Work(calibrate=CalibrateSettings(seed=begun.seed), search=self.settings, asking=self.asking),
+            work,
             loading=self.loading,
             out=self.run_directory,
         )

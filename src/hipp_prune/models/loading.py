@@ -28,7 +28,7 @@ from hipp_prune.models import structure
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
 from hipp_prune.models.fused import split_fused
 from hipp_prune.models.refusals import NO_SAFETENSORS, refuse_early
-from hipp_prune.models.uneven import PREFIXES, is_elastic_plan, is_stock, uneven
+from hipp_prune.models.uneven import PREFIXES, is_elastic_plan, is_stock, uneven, weight_files
 
 TOYS = ("toy-llava", "toy-qwen2.5-vl")
 """Models that come with the package."""
@@ -41,6 +41,9 @@ _PACKED = {"I32": 8, "U8": 2}
 
 _LONGEST = 300
 """Characters quoted of what a library says."""
+
+_SMALL = ("*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken", "*.py")
+"""A hub model's configuration, tokenizer, processor and code: all but its weights."""
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -350,8 +353,25 @@ def _gist(error: BaseException) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def local_folder(name: str | Path) -> Path:
+def has_weights(folder: Path) -> bool:
+    """Whether all files of a checkpoint's weights are there, and not only the small files that the hub has sent."""
+    files = weight_files(folder)
+    return bool(files) and all(file.is_file() for file in files)
+
+
+def is_hub_name(name: str | Path) -> bool:
+    """Whether a model is none of this machine's folders.
+
+    Raises:
+        CheckpointError: if it is a path without a checkpoint.
+    """
+    return not isinstance(find_source(name), Path)
+
+
+def local_folder(name: str | Path, *, weights: bool = True) -> Path:
     """The folder a model's files lie in; a hub name is downloaded (once, into the hub's own cache).
+
+    ``weights``: whether these are needed; without them a hub name costs the megabytes of its other files.
 
     Raises:
         CheckpointError: if there is no such folder, the hub cannot be reached, or what it has cannot be pruned.
@@ -361,7 +381,7 @@ def local_folder(name: str | Path) -> Path:
         return source
     refuse_early(source, trust_remote_code=True)
     try:
-        return Path(snapshot_download(source))
+        return Path(snapshot_download(source, allow_patterns=None if weights else list(_SMALL)))
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise CheckpointError(
             f"{name}: no such folder here, and the hub did not provide it ({_gist(error)}); give the path "

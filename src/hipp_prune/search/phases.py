@@ -14,6 +14,8 @@ from hipp_prune.search.draws import draw_budget
 from hipp_prune.search.session import Session, random_ratios
 from hipp_prune.search.surrogate import Surrogate, best_ratios, fit_surrogate
 
+WARM_UP = "warm-up"
+"""What the archive calls the source of random plans."""
 _UNSTABLE = "the stability gate turned away every plan that the surrogate proposed"
 _CHUNK = 16
 """Plans that share a minibatch; the clock is read between two of them."""
@@ -32,11 +34,11 @@ def warm_up(session: Session) -> list[Evaluation]:
     number = 0
     while count := min(_CHUNK, _affordable(session, share=config.warm_up, least=not evaluations)):
         kept = space.kept(random_ratios(session.problem, config, count, session.rng(2, number)))
-        evaluations += session.evaluate(kept, f"warm-up-{number}", "warm-up", size=config.probe_size)
+        evaluations += session.evaluate(kept, f"{WARM_UP}-{number}", WARM_UP, size=config.probe_size)
         number += 1
     if evaluations:
         refit(session, evaluations)
-        session.record("warm-up", evaluations, np.full((len(evaluations), 3), 1 / 3))
+        session.record(WARM_UP, evaluations, np.full((len(evaluations), 3), 1 / 3))
     return evaluations
 
 

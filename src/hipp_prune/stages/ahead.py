@@ -7,12 +7,14 @@ from typing import TypeVar
 from hipp_prune.checkpoints.footprint import measure_footprint
 from hipp_prune.errors import RunError
 from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.models.loading import has_weights, is_hub_name
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import cache_folder, check_model, refuse_several
 from hipp_prune.stages.outlook import Outlook, outlook
+from hipp_prune.stages.search import evaluations_paid
 from hipp_prune.stages.settings import AskSettings, CalibrateSettings, EvaluateSettings
 from hipp_prune.stages.split_questions import tried
 from hipp_prune.stages.wish import (
@@ -38,9 +40,11 @@ def look_ahead(wish: Wish, *, force: bool = False) -> Outlook:
         force: as for ``auto``.
     """
     refused: list[str] = []
-    folder, footprint = tried(refused, lambda: check_model(wish.model, wish.loading)), None
+    folder = tried(refused, lambda: check_model(wish.model, wish.loading, weights=False))
+    footprint = None
     if folder is not None:
         tried(refused, lambda: check_wish(wish, folder, force=force))
+    if folder is not None and (has_weights(folder) or not is_hub_name(wish.model)):
         trust = wish.loading.trust_remote_code
         footprint = tried(refused, lambda: measure_footprint(folder, trust_remote_code=trust))
     if footprint is not None:
@@ -74,6 +78,7 @@ def expect(
         recover=wish.recovery,
         evaluate=_sized(EvaluateSettings(limit=wish.settings.limit, seed=wish.settings.seed), wish),
         whole=True,
+        paid=tried([], lambda: _paid(wish, search)) or 0.0,
         done=_done(wish, search, refused, force=force),
     )
     return outlook(
@@ -102,6 +107,13 @@ def _search(wish: Wish, footprint: Footprint | None) -> SearchSettings:
     else:
         wanted = _USUAL if footprint is None else wanted_share(wish, footprint)
     return search_settings(wish, RunDirectory(wish.run), wanted=min(wanted, most), most=most)
+
+
+def _paid(wish: Wish, search: SearchSettings) -> float:
+    """Evaluations that an earlier start has paid for, of a search that goes on or grows."""
+    pipeline = wish.pipeline(force=False)
+    pipeline.check_search(search)
+    return evaluations_paid(pipeline.run.search, search)
 
 
 def _done(wish: Wish, search: SearchSettings, refused: list[str], *, force: bool) -> frozenset[str]:

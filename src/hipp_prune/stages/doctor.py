@@ -154,13 +154,13 @@ def _model(model: str, loading: LoadSettings) -> Iterator[Finding]:
     """Whether a model's family, its processor and its weights are what pruning needs."""
     from hipp_prune.models.described import describe_sizes
     from hipp_prune.models.families import family_of
-    from hipp_prune.models.loading import read_config
+    from hipp_prune.models.loading import has_weights, is_hub_name, read_config
     from hipp_prune.models.processor import Processor
     from hipp_prune.models.stock import takes_videos
     from hipp_prune.stages.loading import check_model, set_threads
 
     trust = loading.trust_remote_code
-    folder = check_model(model, loading)
+    folder = check_model(model, loading, weights=False)
     sizes = describe_sizes(folder, dtype=loading.dtype, trust_remote_code=trust)
     family = family_of(read_config(folder, trust_remote_code=trust))
     tested = (
@@ -182,9 +182,14 @@ def _model(model: str, loading: LoadSettings) -> Iterator[Finding]:
         yield Finding(name="processor", found=found)
 
     yield from _examined("processor", processor)
-    there = any(folder.glob("*.safetensors"))
-    found = "there" if there else f"no *.safetensors in {folder}; download the whole checkpoint"
-    yield Finding(name="weights", found=found, missing=not there)
+    there, comes = has_weights(folder), is_hub_name(model)
+    if there:
+        found = "there"
+    elif comes:
+        found = "not downloaded yet; the first command that needs them does that"
+    else:
+        found = f"no *.safetensors in {folder}, or not all; download the whole checkpoint"
+    yield Finding(name="weights", found=found, missing=not (there or comes))
 
 
 def _examined(name: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:

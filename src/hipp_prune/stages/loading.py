@@ -242,11 +242,19 @@ def refuse_several(
 
 
 def check_model(
-    model: str | Path, loading: LoadSettings = LoadSettings(), *, quantised: bool = False
+    model: str | Path,
+    loading: LoadSettings = LoadSettings(),
+    *,
+    quantised: bool = False,
+    weights: bool = True,
 ) -> Path:
     """The folder of a model, after all that can be refused without reading a weight; a hub name is downloaded.
 
-    ``quantised``: as for ``load``.
+    Args:
+        model: checkpoint folder or hub name.
+        loading: how it would be loaded.
+        quantised: as for ``load``.
+        weights: as for ``local_folder``.
 
     Raises:
         UnsupportedModelError, CheckpointError: see ``load_model``.
@@ -255,7 +263,7 @@ def check_model(
     if loading.device != SPLIT:
         parse_device(loading.device)
     parse_dtype(loading.dtype)
-    folder = local_folder(model)
+    folder = local_folder(model, weights=weights)
     refuse_early(folder, trust_remote_code=loading.trust_remote_code, quantised=quantised)
     return folder
 

@@ -11,11 +11,11 @@ from hipp_prune.files.machine import free_disk, free_memory
 from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.described import ModelSizes, describe_sizes
 from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow_precision
-from hipp_prune.models.loading import parse_dtype, read_config
+from hipp_prune.models.loading import has_weights, is_hub_name, parse_dtype, read_config
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import cache_folder, check_model, load, set_threads
 from hipp_prune.stages.prices import Memory, Price
-from hipp_prune.stages.probing import clocked, machine_speeds, measured_rates
+from hipp_prune.stages.probing import PROBED, clocked, labelling_probe, machine_speeds, measured_rates
 from hipp_prune.stages.rates import Lengths, Rates, computed_rates, question_flops
 from hipp_prune.stages.settings import LoadSettings
 from hipp_prune.stages.split_questions import SplitQuestions, tried
@@ -148,7 +148,7 @@ def outlook(
         rates, how = _rates(model, opened, splits, lengths, work.search, loading, refused, measure=measure)
     memory = Memory(sizes=opened.sizes, lengths=lengths, on_gpu=opened.device.type != "cpu")
     prices = work.prices(rates, memory, splits)
-    refused += _room(prices, opened.device, out)
+    refused += _room(prices, opened, out)
     return Outlook(
         model=model,
         device=describe_device(opened.device),
@@ -163,8 +163,16 @@ def _remarks(opened: "_Opened", splits: SplitQuestions, *, named: bool) -> Itera
     """What was assumed, and what is slow."""
     if not named:
         yield "no questions are named, so numbers of questions are typical ones"
-    if splits.unlabelled:
-        yield "the dense model answers questions that come without an answer first, which is not counted"
+    if splits.unlabelled.questions:
+        yield (
+            f"the dense model answers {splits.unlabelled.questions} questions without an answer itself, and is asked "
+            f"about objects in {splits.unlabelled.pictures} pictures, which calibrate's row counts"
+        )
+    if opened.fetched:
+        yield (
+            f"the weights, {format_bytes(opened.fetched)}, are not here yet: the hub sends them before the first "
+            "stage, which is not counted, and what needs them is refused only then"
+        )
     if (slow := slow_precision(opened.device, opened.dtype)) is not None:
         yield slow
 
@@ -177,24 +185,27 @@ class _Opened:
     sizes: ModelSizes
     device: torch.device
     dtype: torch.dtype
+    has_weights: bool
+    """Whether there is more than a configuration."""
+    fetched: int
+    """Bytes of weights that the hub has yet to send."""
 
     @classmethod
     def of(cls, model: str, loading: LoadSettings) -> "_Opened":
-        folder = check_model(model, loading)
+        folder = check_model(model, loading, weights=False)
         sizes = describe_sizes(folder, dtype=loading.dtype, trust_remote_code=loading.trust_remote_code)
-        stored = read_config(folder, trust_remote_code=loading.trust_remote_code).dtype
-        dtype = parse_dtype(loading.dtype)
+        told = read_config(folder, trust_remote_code=loading.trust_remote_code).dtype
+        stored = told if isinstance(told, torch.dtype) else torch.float32
+        wanted = parse_dtype(loading.dtype)
+        there = has_weights(folder)
         return cls(
             folder=folder,
             sizes=sizes,
             device=parse_device("cuda" if loading.device == SPLIT else loading.device),
-            dtype=next((each for each in (dtype, stored) if isinstance(each, torch.dtype)), torch.float32),
+            dtype=wanted if isinstance(wanted, torch.dtype) else stored,
+            has_weights=there,
+            fetched=0 if there or not is_hub_name(model) else sizes.parameters * stored.itemsize,
         )
-
-    @property
-    def has_weights(self) -> bool:
-        """Whether there is more than a configuration."""
-        return any(self.folder.glob("*.safetensors"))
 
 
 def _rates(
@@ -229,19 +240,20 @@ def _rates(
         per_picture=splits.asked("test").per_picture,
     )
     trying = _PROBED * question_flops(opened.sizes, lengths.picture + lengths.text) / machine.speed
-    few = all(splits.questions.get(name) for name in ("calibration", "search", "test"))
+    trying += labelling_probe(computed) * (splits.unlabelled.questions > 0)
+    few = all(splits.questions.get(name) for name in PROBED)
     fits = opened.sizes.bytes < free_memory() or opened.device.type != "cpu"
-    if not (measure and few and not splits.unlabelled and fits and opened.has_weights and trying < _CHEAP):
+    if not (measure and few and fits and opened.has_weights and trying < _CHEAP):
         return computed, COMPUTED
 
-    def ask() -> Rates:
+    def ask() -> Rates | None:
         found = []
         opening = clocked(lambda: found.append(load(model, loading)))
         (adapter,) = found
         trial = clocked(lambda: try_model(adapter, model))
         return measured_rates(
             adapter,
-            *(splits.questions[name] for name in ("calibration", "search", "test")),
+            splits.questions,
             per_image=search.per_image,
             load=opening,
             trial=trial,
@@ -255,9 +267,9 @@ def _rates(
     return (computed, COMPUTED) if measured is None else (measured, MEASURED)
 
 
-def _room(prices: Sequence[Price], device: torch.device, out: Path) -> list[str]:
+def _room(prices: Sequence[Price], opened: _Opened, out: Path) -> list[str]:
     """What has no room, a sentence each."""
-    found = []
+    found, device = [], opened.device
     places = [("memory", "cpu_bytes", free_memory())]
     if device.type == "cuda":
         places.append(("GPU memory", "gpu_bytes", torch.cuda.mem_get_info(device)[0]))
@@ -268,6 +280,11 @@ def _room(prices: Sequence[Price], device: torch.device, out: Path) -> list[str]
                 f"{worst.stage} needs about {format_bytes(getattr(worst, name))} of {what}, {format_bytes(free)} "
                 "are free; use smaller batches, --dtype bfloat16, or a machine that has more"
             )
+    if opened.fetched > free_disk(opened.folder):
+        found.append(
+            f"the weights are {format_bytes(opened.fetched)}, {format_bytes(free_disk(opened.folder))} are free at "
+            f"{opened.folder}, where the hub's models lie; free space, or set HF_HOME to another place"
+        )
     disk = sum(price.disk_bytes for price in prices)
     if disk > free_disk(out):
         found.append(

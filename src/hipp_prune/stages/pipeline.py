@@ -130,11 +130,13 @@ class Pipeline:
         Raises:
             RunError: if it was begun with other settings, but for fewer evaluations where it may grow.
         """
-        grows = self.may_grow and self._is_smaller(settings)
         state = self._state(
-            lambda: read_search(self.run.search, settings, remedy=self.otherwise, may_grow=grows) is not None
+            lambda: (
+                read_search(self.run.search, settings, remedy=self.otherwise, may_grow=self.may_grow)
+                is not None
+            )
         )
-        return "grows" if grows and state != "anew" else state
+        return "grows" if self.may_grow and state != "anew" and self._is_smaller(settings) else state
 
     def _is_smaller(self, settings: SearchSettings) -> bool:
         """Whether there is a search that was begun for fewer evaluations."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hipp_prune.evaluation.free_answers import ANSWER_TOKENS
 from hipp_prune.evaluation.speed import FEWEST, ROUND_SECONDS, count_within
 from hipp_prune.models.described import ModelSizes
 from hipp_prune.plans.modes import Compensation
@@ -59,9 +60,14 @@ class Price:
 
 
 def calibrate_price(
-    rates: Rates, memory: "Memory", asked: Amount, settings: CalibrateSettings, reading: float
+    rates: Rates,
+    memory: "Memory",
+    asked: Amount,
+    settings: CalibrateSettings,
+    reading: float,
+    unlabelled: Amount,
 ) -> Price:
-    """Of measuring the dense model.
+    """Of measuring the dense model, which answers first what comes without an answer.
 
     Args:
         rates: of the model here.
@@ -69,9 +75,12 @@ def calibrate_price(
         asked: the calibration sample.
         settings: of calibration.
         reading: seconds to read the questions.
+        unlabelled: what comes without an answer, whatever its split.
     """
     sizes, taylor = memory.sizes, min(_TAYLOR_QUESTIONS, asked.questions)
     seconds = rates.load + rates.trial + reading + asked.pictures * rates.picture
+    seconds += unlabelled.questions * rates.answered * settings.answer_tokens / ANSWER_TOKENS
+    seconds += unlabelled.pictures * rates.looked
     seconds += asked.questions * rates.observed + taylor * (rates.taylor + rates.picture)
     channels = sizes.num_blocks * (sizes.hidden_size + sizes.neurons)
     grams = 4 * sizes.num_blocks * sizes.neurons**2 * (settings.compensation == "ridge")
@@ -81,9 +90,17 @@ def calibrate_price(
 
 
 def search_price(
-    rates: Rates, memory: "Memory", asked: Amount, settings: SearchSettings, reading: float, image_bytes: int
+    rates: Rates,
+    memory: "Memory",
+    asked: Amount,
+    settings: SearchSettings,
+    reading: float,
+    image_bytes: int,
+    paid: float = 0.0,
 ) -> Price:
     """Of training the policy; a search that is given minutes takes them, if it is not through before.
+
+    What an earlier start has paid for is learnt from again and costs no evaluation.
 
     Args:
         rates: of the model here.
@@ -92,10 +109,11 @@ def search_price(
         settings: of the search.
         reading: seconds to read the questions.
         image_bytes: of encoded pictures that stay in memory.
+        paid: evaluations of a whole minibatch that an earlier start has paid for.
     """
     sizes, evaluations = memory.sizes, settings.most_evaluations
     left = rates.left(sizes, (settings.s_min + settings.s_max) / 2)
-    evaluating = evaluations * settings.minibatch * rates.searched * left
+    evaluating = max(0.0, evaluations - paid) * settings.minibatch * rates.searched * left
     if settings.minutes is not None:
         evaluating = min(evaluating, 60 * settings.minutes)
         evaluations = int(evaluating / max(1e-9, settings.minibatch * rates.searched * left))

@@ -1,7 +1,7 @@
 """What stages take here, found in seconds: on a few questions with the model itself, or by one product of matrices."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,17 +10,25 @@ import torch
 
 from hipp_prune.calibration.gradients import score_taylor
 from hipp_prune.calibration.measurement import observe
+from hipp_prune.evaluation.asserted_objects import ask_objects
 from hipp_prune.evaluation.evaluator import Evaluator
+from hipp_prune.evaluation.free_answers import FreeAnswer, answer_freely, label
+from hipp_prune.evaluation.labels import Labels
 from hipp_prune.evaluation.scorecard import evaluate_model
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.minibatches import draw_minibatch
 from hipp_prune.questions.question import Question, group_of, pictures_of
-from hipp_prune.stages.rates import Machine, Rates
+from hipp_prune.stages.rates import ROWS, Machine, Rates
+
+PROBED = ("calibration", "search", "test")
+"""Splits of whose questions a few are asked."""
 
 _PRODUCT = 2048
 """Rows and columns of the matrices whose product is timed."""
+_WIDE = 16384
+"""Columns of a matrix that fills no cache, and is multiplied by few rows as when answers are written."""
 _PATIENCE = 1.5
 """Seconds that timing a product may take."""
 _WRITTEN = 2**24
@@ -39,19 +47,29 @@ def machine_speeds(device: torch.device, dtype: torch.dtype) -> Machine:
     return Machine(
         speed=speed,
         full_speed=speed if dtype == torch.float32 else product_speed(device, torch.float32),
+        thin_speed=product_speed(device, dtype, rows=ROWS, columns=_WIDE),
         byte=byte_seconds(),
         on_gpu=device.type != "cpu",
     )
 
 
-def product_speed(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of a large product of matrices on a device, found in about a second."""
-    left = torch.ones(_PRODUCT // 4, _PRODUCT, device=device, dtype=dtype)
-    right = torch.ones(_PRODUCT, _PRODUCT, device=device, dtype=dtype)
+def product_speed(
+    device: torch.device, dtype: torch.dtype, *, rows: int = _PRODUCT // 4, columns: int = _PRODUCT
+) -> float:
+    """Operations a second of a product of matrices on a device, found in about a second.
+
+    Args:
+        device: that it is done on.
+        dtype: of the matrices.
+        rows: of the left one.
+        columns: of the right one.
+    """
+    left = torch.ones(rows, _PRODUCT, device=device, dtype=dtype)
+    right = torch.ones(_PRODUCT, columns, device=device, dtype=dtype)
     fastest, start = float("inf"), time.perf_counter()
     while time.perf_counter() - start < _PATIENCE / 2:
         fastest = min(fastest, clocked(lambda: (left @ right)[0, 0].item()))
-    return 2 * left.numel() * _PRODUCT / fastest
+    return 2 * left.numel() * columns / fastest
 
 
 def byte_seconds(folder: Path | None = None) -> float:
@@ -68,29 +86,30 @@ def byte_seconds(folder: Path | None = None) -> float:
 
 def measured_rates(
     adapter: Adapter,
-    calibration: Sequence[Question],
-    search: Sequence[Question],
-    test: Sequence[Question],
+    asked: Mapping[str, Sequence[Question]],
     *,
     per_image: int,
     load: float,
     trial: float,
     machine: Machine,
     pass_seconds: float,
-) -> Rates:
+) -> Rates | None:
     """Rates of a loaded model, each by the function that the stage itself calls, on a few of its questions.
+
+    None where these come without an answer, and the dense model has none to those of a split.
 
     Args:
         adapter: the dense model.
-        calibration: the calibration sample.
-        search: the search split.
-        test: what ``evaluate`` asks.
+        asked: the questions of ``PROBED``; of these, the dense model answers a few that have no answer.
         per_image: questions about one picture in a search's minibatch.
         load: seconds that opening the model took.
         trial: seconds that trying it took.
         machine: its speeds.
         pass_seconds: that the products of a question of a minibatch take, as computed.
     """
+    (calibration, search, test), answered, looked = _labelled(adapter, [asked[name] for name in PROBED])
+    if not (calibration and search and test):
+        return None
     few = sorted(calibration, key=lambda each: (not each.images, group_of(each.images, "")))[:_BATCH]
     picture = _picture_seconds(adapter, few)
     pictures = len(pictures_of(few))
@@ -106,11 +125,41 @@ def measured_rates(
         searched=searched,
         evaluated=_evaluated(adapter, test),
         timed=_timed(adapter, test),
+        answered=answered,
+        looked=looked,
         byte=machine.byte,
         product=1 / machine.full_speed,
         products=min(1.0, pass_seconds / searched),
         full=max(1.0, machine.speed / machine.full_speed),
     )
+
+
+def _labelled(
+    adapter: Adapter, splits: Sequence[Sequence[Question]]
+) -> tuple[list[list[Question]], float, float]:
+    """A few questions of each split with the dense model's own answers, and what one of them and one picture took.
+
+    Splits whose questions have their answers stay whole, and take no time.
+    """
+    if not any(question.is_unlabelled for questions in splits for question in questions):
+        return [list(questions) for questions in splits], 0.0, 0.0
+    few = [list(questions[:_PICTURES]) for questions in splits]
+    asked = [question for questions in few for question in questions if question.is_unlabelled]
+    answers, objects = list[FreeAnswer](), list[Question]()
+    answering = clocked(lambda: answers.extend(answer_freely(adapter, asked)))
+    looking = clocked(lambda: objects.extend(ask_objects(adapter, asked)))
+    labels = Labels(answers=tuple(label(asked, answers)), objects=tuple(objects))
+    pictures = len(pictures_of(asked))
+    return (
+        [labels.complete(questions) for questions in few],
+        answering / len(asked),
+        looking / max(1, pictures),
+    )
+
+
+def labelling_probe(rates: Rates) -> float:
+    """Seconds that measuring takes longer where questions come without an answer."""
+    return len(PROBED) * _PICTURES * (rates.answered + rates.looked)
 
 
 def _picture_seconds(adapter: Adapter, questions: Sequence[Question]) -> float:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from hipp_prune.evaluation.free_answers import ANSWER_TOKENS
 from hipp_prune.models.described import ModelSizes
+from hipp_prune.questions.coco import OBJECTS
 
 _OBSERVED = 1.3
 """A pass that is observed, in plain passes."""
@@ -16,6 +18,8 @@ _EFFICIENCY = 0.35
 """Share of a large product's speed that a whole forward pass reaches (``benchmarks/outlook.py --computed``)."""
 _CALL = 1e-3
 """Seconds that a pass through one block takes on a processor however small it is, and a picture's through the tower."""
+ROWS = 16
+"""Sequences that are written together, a token after another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,10 @@ class Rates:
     """A question of ``evaluate``, its share of a picture included."""
     timed: float
     """A question that shares a pass with others but no picture, as two models are timed."""
+    answered: float
+    """A question that the dense model answers in its own words, its share of a picture included."""
+    looked: float
+    """A picture about whose objects it is asked, the picture included."""
     byte: float
     """A byte written with its checksum."""
     product: float
@@ -91,6 +99,8 @@ class Machine:
     """Operations a second of a large product of matrices in the model's precision."""
     full_speed: float
     """The same in float32."""
+    thin_speed: float
+    """The same of a product with few rows, one a sequence that is being written."""
     byte: float
     """Seconds to write one."""
     on_gpu: bool = False
@@ -126,6 +136,7 @@ def computed_rates(
     patches = lengths.picture * sizes.patches_a_token
     picture = 2 * patches * sizes.vision_weights / (machine.speed * _EFFICIENCY) + call
     shared = lengths.picture / per_image + lengths.text
+    written = question_flops(sizes, 1) / machine.thin_speed + call * sizes.num_blocks / ROWS
     return Rates(
         load=2 * machine.byte * sizes.bytes,
         trial=_TRIED * passed(whole) + machine.byte * sizes.bytes * 2 / sizes.num_blocks,
@@ -134,6 +145,8 @@ def computed_rates(
         taylor=_TAYLOR_PASSES * passed(whole),
         searched=passed(shared, 1 / 32),
         evaluated=passed(lengths.picture / per_picture + lengths.text, 1 / 64) + picture / per_picture,
+        answered=picture + passed(whole, 1 / ROWS) + ANSWER_TOKENS * written,
+        looked=picture + passed(lengths.picture + len(OBJECTS) * lengths.text),
         timed=passed(whole, 1 / 64),
         byte=machine.byte,
         product=1 / machine.full_speed,

@@ -1,5 +1,6 @@
 """The policy, trained: a search of a calibrated model, and all it leaves."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -30,6 +31,7 @@ from hipp_prune.search.loop import SearchResult
 from hipp_prune.search.loop import search as run_search
 from hipp_prune.search.model_problem import ModelProblem
 from hipp_prune.search.model_space import parse_latency, plan_space
+from hipp_prune.search.phases import WARM_UP
 from hipp_prune.search.query.forecast import fit_forecast
 from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.record import SearchRecord, Spent, read_record
@@ -37,6 +39,8 @@ from hipp_prune.search.searchers import require_method
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import CalibratedRun, QuestionsInMemory, load, meet, writing
 from hipp_prune.stages.settings import AskSettings, LoadSettings
+
+_log = logging.getLogger("hipp_prune")
 
 
 def search(
@@ -151,7 +155,8 @@ def search_model(
 ) -> Planner:
     """Searches a loaded model and leaves archive, curve, planner, forecast and record in a folder.
 
-    The record comes last: once it says that the search is complete, all the rest is there.
+    The record comes last: once it says that the search is complete, all the rest is there. The logger ``hipp_prune`` is
+    told why not all evaluations were spent, where they were not.
 
     Args:
         adapter: the dense model; its neurons are sorted while the search lasts.
@@ -205,6 +210,8 @@ def search_model(
         with suppress(InputError):  # too few evaluations to forecast from are no failed search
             fit_forecast(list(Archive(folder.archive)), planner.space).save(folder.forecast)
         write_json(folder.record, asdict(record))
+        if record.unspent is not None:
+            _log.info(record.unspent)
     distributed.barrier()
     return planner
 
@@ -265,7 +272,7 @@ def read_search(
         folder: where a search was begun, or nothing is.
         settings: those it is to have.
         remedy: what else than repeating its settings helps; see ``refuse_changes``.
-        may_grow: whether more evaluations may be asked for than it was begun with.
+        may_grow: whether more evaluations may be asked for than it was begun with; fewer never are.
 
     Raises:
         RunError: if it was begun with other settings.
@@ -276,10 +283,30 @@ def read_search(
     before, now = (
         asdict(each) | {"compensation": each.mode(has_grams=False)} for each in (record.config, settings)
     )
-    if may_grow:
+    if may_grow and record.config.most_evaluations < settings.most_evaluations:
         before["evaluations"] = now["evaluations"]
     refuse_changes(folder.root, before, now, remedy=remedy)
     return record.spent
+
+
+def evaluations_paid(folder: SearchFolder, settings: SearchSettings) -> float:
+    """Evaluations of a whole minibatch that an earlier start has paid for and that a search meets again.
+
+    These are all where the search only goes on, and of one that grows those of random plans: what is proposed follows
+    from how many of these there are.
+
+    Args:
+        folder: where the search was begun, or nothing is.
+        settings: the same, but perhaps of more evaluations.
+
+    Raises:
+        IncompleteRunError: if what is there is damaged.
+    """
+    if not folder.record.exists():
+        return 0.0
+    grows = read_record(folder.record).config.most_evaluations < settings.most_evaluations
+    found = (each for each in Archive(folder.archive) if not grows or each.source == WARM_UP)
+    return sum(each.questions for each in found) / settings.minibatch
 
 
 def _claim(folder: SearchFolder, settings: SearchSettings, origin: Origin, *, force: bool) -> None:

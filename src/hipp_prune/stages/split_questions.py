@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from PIL import Image
 
 from hipp_prune.errors import HippPruneError
+from hipp_prune.evaluation.asserted_objects import OBJECTS_ASKED
 from hipp_prune.evaluation.scorecard import limit_questions
 from hipp_prune.models.described import picture_tokens, prompt_tokens
 from hipp_prune.questions.benchmarks import asked as asked_benchmarks
@@ -61,6 +62,8 @@ class SplitQuestions:
         wanted |= {"recovery": "recovery"} if recovers else {}
         for name, split in wanted.items() if specs else ():
             self._read(name, split, specs, cache, calibrate.seed, refused)
+        if any(each.is_unlabelled for questions in self.questions.values() for each in questions):
+            self._read("all", "all", specs, cache, calibrate.seed, refused)
         if "calibration" in self.questions:
             self.questions["calibration"] = calibration_sample(
                 self.questions["calibration"], calibrate.count, seed=calibrate.seed
@@ -72,10 +75,16 @@ class SplitQuestions:
             self.questions["test"] = limit_questions(
                 self.questions["test"], evaluate.limit, seed=evaluate.seed
             )
-        self._count = calibrate.count
+        self._most = {"calibration": calibrate.count, "timed": timed}
 
     def _read(
-        self, name: str, split: Split, specs: Sequence[str], cache: Path, seed: int, refused: list[str]
+        self,
+        name: str,
+        split: Split | Literal["all"],
+        specs: Sequence[str],
+        cache: Path,
+        seed: int,
+        refused: list[str],
     ) -> None:
         found: list[list[Question]] = []
 
@@ -87,23 +96,27 @@ class SplitQuestions:
             self.questions[name], self.seconds[name] = found[0], seconds
 
     def asked(self, name: str) -> Amount:
-        """How many questions and pictures a split has."""
+        """How many questions and pictures a split has, at most where the dense model makes some of them."""
         if name not in self.questions:
             questions, pictures = _TYPICAL[name]
             if name == "calibration":
-                questions, pictures = self._count, min(self._count, pictures)
+                questions, pictures = self._most[name], min(self._most[name], pictures)
             return Amount(questions=questions, pictures=pictures)
         chosen = self.questions[name]
-        return Amount(questions=len(chosen), pictures=len(pictures_of(chosen)))
+        number = len(chosen) + 2 * OBJECTS_ASKED * _without_answer(chosen).pictures
+        return Amount(
+            questions=min(number, self._most.get(name, number)),
+            pictures=len(pictures_of(chosen)),
+        )
 
     def reading(self, *names: str) -> float:
         """Seconds that reading splits took."""
         return sum(self.seconds.get(name, 0.0) for name in names)
 
     @property
-    def unlabelled(self) -> bool:
-        """Whether some questions come without an answer."""
-        return any(question.is_unlabelled for questions in self.questions.values() for question in questions)
+    def unlabelled(self) -> Amount:
+        """What comes without an answer, whatever its split."""
+        return _without_answer(self.questions.get("all", ()))
 
     def lengths(self, folder: Path) -> Lengths:
         """Tokens of a typical question."""
@@ -115,6 +128,12 @@ class SplitQuestions:
             with Image.open(paths[len(paths) // 2]) as picture:
                 size = picture.size
         return Lengths(picture=picture_tokens(folder, size), text=prompt_tokens(folder, prompts))
+
+
+def _without_answer(questions: Sequence[Question]) -> Amount:
+    """How many questions come without an answer, about how many pictures."""
+    chosen = [question for question in questions if question.is_unlabelled]
+    return Amount(questions=len(chosen), pictures=len(pictures_of(chosen)))
 
 
 def tried(refused: list[str], work: Callable[[], _Found]) -> _Found | None:

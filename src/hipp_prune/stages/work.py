@@ -42,6 +42,8 @@ class Work:
     evaluate: EvaluateSettings = EvaluateSettings()
     whole: bool = False
     """Whether it is all that ``auto`` does: both models are evaluated, timed against each other, and reported."""
+    paid: float = 0.0
+    """Evaluations of a whole minibatch that an earlier start of the search has paid for, ≥ 0."""
     done: frozenset[str] = frozenset()
     """Stages that an earlier start has finished; they have no row."""
 
@@ -63,9 +65,11 @@ class Work:
 
     def _stages(self, rates: Rates, memory: Memory, splits: SplitQuestions) -> Iterator[Price]:
         sample, searched = splits.asked("calibration"), splits.asked("search")
-        yield calibrate_price(rates, memory, sample, self.calibrate, splits.reading("calibration"))
+        yield calibrate_price(
+            rates, memory, sample, self.calibrate, splits.reading("calibration", "all"), splits.unlabelled
+        )
         yield search_price(
-            rates, memory, searched, self.search, splits.reading("search"), self.asking.image_bytes
+            rates, memory, searched, self.search, splits.reading("search"), self.asking.image_bytes, self.paid
         )
         yield prune_price(rates, memory, self.sparsity, sample, self.compensation)
         if self.recover is not None:

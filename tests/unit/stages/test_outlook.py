@@ -1,16 +1,22 @@
 """An outlook without weights, on a model that is too large, of questions that are not there, and as JSON."""
 
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from benchmarks.public import llava_7b, qwen_7b
+from hipp_prune.models import loading as models
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages import outlook as module
+from hipp_prune.stages.ahead import look_ahead
+from hipp_prune.stages.doctor import doctor
 from hipp_prune.stages.outlook import duration, outlook
 from hipp_prune.stages.rates import Machine
+from hipp_prune.stages.settings import QuerySettings
+from hipp_prune.stages.wish import Wish
 from hipp_prune.stages.work import Work
 
 SEQUENTIAL = Work(whole=True, compensation="sequential", recover=RecoverySettings())
@@ -19,7 +25,8 @@ SEQUENTIAL = Work(whole=True, compensation="sequential", recover=RecoverySetting
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes that take no time."""
-    monkeypatch.setattr(module, "machine_speeds", lambda *_: Machine(speed=1e12, full_speed=1e11, byte=1e-9))
+    machine = Machine(speed=1e12, full_speed=1e11, thin_speed=1e11, byte=1e-9)
+    monkeypatch.setattr(module, "machine_speeds", lambda *_: machine)
 
 
 def test_a_configuration_is_enough(tmp_path: Path) -> None:
@@ -97,3 +104,71 @@ def test_a_table_of_latencies_is_measured_where_seconds_are_to_be_saved(tmp_path
 )
 def test_durations(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def write_prompts(path: Path, *, answered: bool) -> Path:
+    """A table of sixty questions without a picture, with or without their answers."""
+    rows = [(f"Is {number} even?", "no" if number % 2 else "yes") for number in range(60)]
+    lines = [",".join(row) if answered else row[0] for row in [("question", "answer"), *rows]]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_the_dense_models_own_answers_are_counted(tmp_path: Path) -> None:
+    folder = str(qwen_7b(tmp_path))
+    with_answers, without = (
+        outlook(folder, [str(write_prompts(tmp_path / f"{answered}.csv", answered=answered))])
+        for answered in (True, False)
+    )
+    assert without.prices[0].seconds > 2 * with_answers.prices[0].seconds
+    assert [remark for remark in without.remarks if "answers 60 questions without an answer itself" in remark]
+    assert not any("without an answer" in remark for remark in with_answers.remarks)
+
+
+class Hub:
+    """A hub with one model, whose weights nobody may ask for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.asked = folder, list[list[str]]()
+
+    def send(self, name: str, *, allow_patterns: list[str] | None = None) -> str:
+        assert name == "owner/model"
+        assert allow_patterns is not None, "the whole model was asked for"
+        self.asked.append(list(allow_patterns))
+        return str(self.folder)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    (tmp_path / "snapshot").mkdir()
+    found = Hub(qwen_7b(tmp_path / "snapshot"))
+    monkeypatch.setattr(models, "snapshot_download", found.send)
+    monkeypatch.setattr(models, "refuse_early", lambda *_, **__: None)
+    return found
+
+
+def test_a_dry_run_of_a_hub_name_asks_for_no_weights(hub: Hub, tmp_path: Path) -> None:
+    asked = write_prompts(tmp_path / "asked.csv", answered=True)
+    wish = Wish(
+        model="owner/model", questions=(str(asked),), out=tmp_path / "smaller", run=tmp_path / "run",
+        target=QuerySettings(sparsity=0.3),
+    )  # fmt: skip
+    found = look_ahead(wish)
+    assert found.how == "computed from the configuration"
+    assert hub.asked
+    assert not any(fnmatch("model.safetensors", pattern) for patterns in hub.asked for pattern in patterns)
+    assert any(fnmatch("preprocessor_config.json", pattern) for pattern in hub.asked[0])
+    assert any("16.6 GB, are not here yet" in remark for remark in found.remarks)
+    assert not any("weights" in sentence for sentence in found.refused)
+
+
+def test_weights_that_the_hub_has_still_to_send_need_room(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "free_disk", lambda _: 10**9)
+    assert any("HF_HOME" in sentence for sentence in outlook("owner/model").refused)
+
+
+def test_the_doctor_asks_the_hub_for_no_weights(hub: Hub) -> None:
+    found = {finding.name: finding for finding in doctor("owner/model").findings}
+    assert hub.asked
+    assert found["weights"].found.startswith("not downloaded yet")
+    assert not found["weights"].missing

@@ -38,6 +38,8 @@ RATES = Rates(
     searched=0.05,
     evaluated=0.07,
     timed=0.1,
+    answered=0.4,
+    looked=2.0,
     byte=1e-9,
     product=1e-10,
     products=0.5,
@@ -48,7 +50,7 @@ MEMORY = Memory(sizes=SIZES, lengths=LENGTHS, on_gpu=False)
 
 def all_prices(rates: Rates, memory: Memory, asked: Amount) -> list[Price]:
     return [
-        calibrate_price(rates, memory, asked, CalibrateSettings(), 1.0),
+        calibrate_price(rates, memory, asked, CalibrateSettings(), 1.0, asked),
         search_price(rates, memory, asked, SearchSettings(), 1.0, 10**9),
         prune_price(rates, memory, 0.3, asked, "sequential"),
         latency_price(rates, memory, 64),
@@ -85,13 +87,13 @@ def test_a_faster_machine_is_faster() -> None:
         computed_rates(
             SIZES,
             LENGTHS,
-            Machine(speed=speed, full_speed=speed, byte=1e-9),
+            Machine(speed=speed, full_speed=speed, thin_speed=speed / 10, byte=1e-9),
             per_image=6,
             per_picture=6.0,
         )
         for speed in (1e9, 1e12)
     )
-    for name in ("picture", "observed", "taylor", "searched", "evaluated", "trial"):
+    for name in ("picture", "observed", "taylor", "searched", "evaluated", "trial", "answered", "looked"):
         assert getattr(fast, name) < getattr(slow, name)
 
 
@@ -100,6 +102,23 @@ def test_a_search_takes_at_most_its_minutes() -> None:
     settings = SearchSettings(minutes=1.0)
     price = search_price(replace(RATES, learnt=0.0), MEMORY, asked, settings, 0.0, 10**9)
     assert price.seconds == pytest.approx(60 + RATES.load)
+
+
+def test_what_is_paid_for_is_learnt_from_again_but_not_asked() -> None:
+    asked, settings = Amount(questions=100, pictures=0), SearchSettings(evaluations=400)
+    whole, grown, replayed = (
+        search_price(RATES, MEMORY, asked, settings, 0.0, 10**9, paid) for paid in (0.0, 100.0, 400.0)
+    )
+    assert grown.seconds - replayed.seconds == pytest.approx(0.75 * (whole.seconds - replayed.seconds))
+    assert replayed.seconds == pytest.approx(RATES.load + 400 * RATES.learnt)
+
+
+def test_questions_that_have_their_answers_are_not_answered() -> None:
+    asked, none = Amount(questions=100, pictures=10), Amount(questions=0, pictures=0)
+    labelled, unlabelled = (
+        calibrate_price(RATES, MEMORY, asked, CalibrateSettings(), 1.0, each) for each in (none, asked)
+    )
+    assert unlabelled.seconds - labelled.seconds == pytest.approx(100 * RATES.answered + 10 * RATES.looked)
 
 
 def test_on_a_gpu_the_model_is_in_its_memory() -> None:

@@ -8,10 +8,11 @@ import pytest
 from hipp_prune.errors import RunError
 from hipp_prune.files.run_directory import RunDirectory, SearchFolder
 from hipp_prune.files.writing import write_json
+from hipp_prune.search.archive import Archive, Evaluation
 from hipp_prune.search.record import Spent
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.pipeline import Pipeline
-from hipp_prune.stages.search import read_search
+from hipp_prune.stages.search import evaluations_paid, read_search
 
 SETTINGS = SearchSettings(evaluations=100)
 SPENT = Spent(seconds=8.0, evaluations=100.0)
@@ -53,6 +54,25 @@ def test_other_settings_are_refused_but_for_more_evaluations_where_a_search_may_
         read_search(folder, more, remedy="wait")
     with pytest.raises(RunError, match=r"\(kappa 1\.0 → 2\.0\)"):
         read_search(folder, replace(more, kappa=2.0), remedy="wait", may_grow=True)
+    with pytest.raises(RunError, match=r"\(evaluations 100 → 99\).* or wait"):
+        read_search(folder, replace(SETTINGS, evaluations=99), remedy="wait", may_grow=True)
+
+
+def test_what_is_paid_for_is_met_again_and_of_a_search_that_grows_random_plans_alone(
+    folder: SearchFolder,
+) -> None:
+    assert evaluations_paid(folder, SETTINGS) == 0
+    _begin(folder)
+    archive = Archive(folder.archive)
+    for number, source in enumerate(["warm-up", "surrogate", "policy"]):
+        archive.add(
+            Evaluation(
+                kept=(number,), minibatch="one", robustness=0.0, utility=0.0, accuracies={}, questions=32, sparsity=0.3,
+                source=source, seconds=1.0,
+            )
+        )  # fmt: skip
+    assert evaluations_paid(folder, SETTINGS) == 3 * 32 / 64
+    assert evaluations_paid(folder, replace(SETTINGS, evaluations=200)) == 32 / 64
 
 
 @pytest.mark.parametrize(
