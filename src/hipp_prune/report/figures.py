@@ -220,14 +220,14 @@ def recovery_arrows(arrows: Sequence[Arrow], chance: tuple[float, float]) -> go.
             marker={"size": 11 if arrow.emphasis else 8, "symbol": [_HOLLOW, _FILLED], "color": color},
             customdata=["before", "after"],
             hovertemplate=(
-                f"{arrow.name}, %{{customdata}} recovery<br>POPE %{{y:.1%}}, multiple choice %{{x:.1%}}<extra></extra>"
+                f"{arrow.name}, %{{customdata}} recovery<br>robustness %{{y:.1%}}, utility %{{x:.1%}}<extra></extra>"
             ),
         )
         figure.add_trace(line)
     figure.add_vline(x=chance[0], line={"color": GREY, "dash": "dot", "width": 1})
     figure.add_hline(y=chance[1], line={"color": GREY, "dash": "dot", "width": 1})
-    figure.update_xaxes(title_text="multiple choice (dotted: chance)", tickformat=".0%")
-    figure.update_yaxes(title_text="POPE, balanced", tickformat=".0%")
+    figure.update_xaxes(title_text="utility (dotted: chance)", tickformat=".0%")
+    figure.update_yaxes(title_text="robustness, balanced accuracy", tickformat=".0%")
     return _finished(figure, height=460, top=30 + 10 * len(arrows))
 
 
