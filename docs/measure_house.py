@@ -2,7 +2,7 @@
 
 Run ``python docs/measure_house.py 3269c6d .`` for a table with a column for each revision, where ``.`` is the working
 tree; ``python docs/measure_house.py --query RUN`` for the processor time of a query of a searched run beside that of
-``import torch``. Sizes are those of the packages installed beside this Python, so the measured revision's must be there.
+``import torch``. Sizes are those of the packages installed beside this Python, where each revision's must be.
 """
 
 import argparse

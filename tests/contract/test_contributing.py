@@ -91,6 +91,10 @@ def lint(command: str, files: list[str], root: Path) -> None:
 def run(command: str, root: Path) -> None:
     program, *words = shlex.split(command)
     assert program == "pytest", f"a walk is shown to work by pytest, found {program}"
+    words += [
+        "-W",
+        "ignore::pytest.PytestAssertRewriteWarning",
+    ]  # transformers has imported a package with fixtures
     done = run_script(Path(pytest.__file__).parent / "__main__.py", *words, folder=root, source=root / "src")
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 

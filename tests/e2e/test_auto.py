@@ -37,7 +37,8 @@ def test_killed_it_goes_on_and_what_is_done_stays(
     refused: Refused,
 ) -> None:
     out, run = tmp_path / "smaller", tmp_path / "smaller-run"
-    words = ["auto", "toy-llava", "--questions", *benchmarks.specs, "--fit", "1.8MB", "--out", str(out)]
+    words = ["auto", "toy-llava", "--questions", *benchmarks.specs, "--count", "24"]
+    words += ["--fit", "1.8MB", "--out", str(out)]
     words += ["--evaluations", "24", "--limit", "10"]
     monkeypatch.setattr("hipp_prune.stages.evaluate.measure_speedups", lambda *_, **__: [1.5])
     for stage in ("hipp_prune.stages.pipeline.prune", "hipp_prune.stages.pipeline.evaluate"):

@@ -23,7 +23,7 @@ def test_searches_of_a_model_and_of_the_landscape_are_compared(
 ) -> None:
     bench = ["bench-search", "--out", str(tmp_path / "bench"), "--problems", str(run), "landscape"]
     bench += ["--methods", "random", "grpo-paper", "--budgets", "16", "--seeds", "1", "--limit", "8"]
-    bench += ["--results", str(tmp_path / "results")]
+    bench += ["--workers", "1", "--results", str(tmp_path / "results")]
     results = tmp_path / "results" / "results.csv"
     assert main(bench) == 0
     printed = capsys.readouterr()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.conftest import write_pope, write_scienceqa
-from tests.torture.children import run
+from tests.torture.children import Ending, run
 
 MINE = "a thesis, nobody's but mine\n"
 """In every folder that is replaced."""
@@ -135,6 +135,7 @@ class Workshop:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._by_name = {stage.name: stage for stage in STAGES}
+        self._endings: dict[str, Ending] = {}
         self._number = 0
         write_pope(root / "QUESTIONS" / "pope")
         write_scienceqa(root / "QUESTIONS" / "scienceqa")
@@ -148,10 +149,16 @@ class Workshop:
         folder = self.root / "finished" / stage.name
         if not folder.exists():
             begun = self.begin(stage)
-            self._must(self.command(stage), begun)
+            ending = self._endings[stage.name] = run(self.command(stage), begun)
+            assert ending.code == 0, f"{stage.name}: {ending.said}"
             folder.parent.mkdir(exist_ok=True)
             begun.rename(folder)
         return folder
+
+    def ending(self, stage: Stage) -> Ending:
+        """How the stage ended that nobody interrupted."""
+        self.finished(stage)
+        return self._endings[stage.name]
 
     def begin(self, stage: Stage) -> Path:
         """A fresh folder with all that the stage begins with, and the user's own files."""
@@ -164,8 +171,3 @@ class Workshop:
         for name in stage.mine:
             (folder / name).write_text(MINE)
         return folder
-
-    @staticmethod
-    def _must(command: tuple[str, ...], folder: Path) -> None:
-        ending = run(command, folder)
-        assert ending.code == 0, f"{' '.join(command)}: {ending.said}"

@@ -1,5 +1,6 @@
 """The docstring of the package, the layers contract, and the drawn page of ``docs`` tell one story."""
 
+import ast
 import importlib.util
 import re
 import sys
@@ -50,6 +51,13 @@ def test_every_room_is_told(drawing: ModuleType) -> None:
 def test_every_folder_says_what_it_is(drawing: ModuleType) -> None:
     for path in Path(hipp_prune.__file__).parent.rglob("__init__.py"):
         assert len(path.read_text(encoding="utf-8").partition("\n")[0]) > 20, path
+
+
+def test_every_room_says_what_comes_in_and_out_and_what_may_be_changed_alone() -> None:
+    for path in Path(hipp_prune.__file__).parent.glob("*/__init__.py"):
+        told = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+        assert "may be changed here alone" in told, path
+        assert path.parent.name == "experiments" or ("In: " in told and "Out: " in told), path
 
 
 @pytest.mark.parametrize("name", ["architecture.md", "architecture.svg"])

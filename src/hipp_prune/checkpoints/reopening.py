@@ -23,7 +23,7 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import quiet
 from hipp_prune.pruning.cutting import cut_neurons
 
-BLOCKS = 2
+NUM_FIRST = 2
 """Blocks that are written."""
 
 
@@ -90,9 +90,9 @@ def reopen(folder: Path, adapter: Adapter) -> PreTrainedModel:
 def cut_first_blocks(adapter: Adapter) -> PreTrainedModel:
     """What ``write_first_blocks`` writes, in memory: the weights of all else are shared with the model."""
     whole = [np.ones(neurons, dtype=np.bool_) for neurons in adapter.shape.neurons]
-    model = cut_neurons(adapter.model, [*_keep(adapter), *whole[BLOCKS:]])
+    model = cut_neurons(adapter.model, [*_keep(adapter), *whole[NUM_FIRST:]])
     decoder: Any = model.get_decoder()
-    decoder.layers = decoder.layers[:BLOCKS]
+    decoder.layers = decoder.layers[:NUM_FIRST]
     return model.eval()
 
 
@@ -120,9 +120,9 @@ def first_blocks(adapter: Adapter) -> Iterator[None]:
     layers = decoder.layers
     handles = [
         block.down.register_forward_pre_hook(_zeroing(torch.from_numpy(keep)))
-        for block, keep in zip(adapter.blocks[:BLOCKS], _keep(adapter), strict=True)
+        for block, keep in zip(adapter.blocks[:NUM_FIRST], _keep(adapter), strict=True)
     ]
-    decoder.layers = layers[:BLOCKS]
+    decoder.layers = layers[:NUM_FIRST]
     try:
         yield
     finally:
@@ -133,7 +133,7 @@ def first_blocks(adapter: Adapter) -> Iterator[None]:
 
 def _keep(adapter: Adapter) -> list[Any]:
     """Keep-masks of the first blocks."""
-    return [np.arange(neurons) > block for block, neurons in enumerate(adapter.shape.neurons[:BLOCKS])]
+    return [np.arange(neurons) > block for block, neurons in enumerate(adapter.shape.neurons[:NUM_FIRST])]
 
 
 def _zeroing(keep: Tensor) -> Any:
@@ -151,11 +151,11 @@ def _prefix(entry: Entry) -> str:
 def _shortened(config: Mapping[str, Any], blocks: int) -> dict[str, Any]:
     """The configuration of the first blocks; lists with an entry a block are cut."""
     text = config["text_config"]
-    if blocks <= BLOCKS:
+    if blocks <= NUM_FIRST:
         return dict(config)
     cut = {name: _head(value, blocks) for name, value in text.items()}
-    return {**config, "text_config": {**cut, "num_hidden_layers": BLOCKS}}
+    return {**config, "text_config": {**cut, "num_hidden_layers": NUM_FIRST}}
 
 
 def _head(value: Any, blocks: int) -> Any:
-    return value[:BLOCKS] if isinstance(value, list) and len(value) == blocks else value
+    return value[:NUM_FIRST] if isinstance(value, list) and len(value) == blocks else value

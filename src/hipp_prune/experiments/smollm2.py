@@ -27,13 +27,24 @@ def load_smollm2(cache: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
         OutputExistsError: if something else is there.
     """
     folder = cache / "smollm2"
-    if not folder.is_dir():
-        require_packages("SmolLM2", ("gguf",), extra="gguf")
-        packed = _packed_model()
+    packed = require_smollm2(cache)
+    if packed is not None:
         with sole_writer(folder), new_folder(folder) as made:
             _convert(packed, made)
     model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
     return model.eval(), AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def require_smollm2(cache: Path) -> Path | None:
+    """The packed model, or None where ``cache / "smollm2"`` makes it needless.
+
+    Raises:
+        InputError: if it is needed, and the package or what reads its format is not installed.
+    """
+    if (cache / "smollm2").is_dir():
+        return None
+    require_packages("SmolLM2", ("gguf",), extra="photo")
+    return _packed_model()
 
 
 def _convert(packed: Path, folder: Path) -> None:

@@ -14,7 +14,7 @@ from importlib import import_module
 from inspect import signature
 from typing import Any
 
-BLOCKS = (
+BLOCK_CLASSES = (
     ("vllm.model_executor.models.llama", "LlamaDecoderLayer"),
     ("vllm.model_executor.models.qwen2", "Qwen2DecoderLayer"),
 )
@@ -34,7 +34,7 @@ and what serves such a checkpoint instead."""
 
 def register() -> None:
     """Has vLLM build each block in its own width; a second call changes nothing."""
-    for module, name in BLOCKS:
+    for module, name in BLOCK_CLASSES:
         block = getattr(import_module(module), name)
         if not hasattr(block.__init__, "builds_uneven"):
             block.__init__ = by_block(block.__init__)

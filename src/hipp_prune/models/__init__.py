@@ -1,4 +1,9 @@
-"""How a model is loaded: by the family of its ``model_type``, or by its structure and transformers' own processor."""
+"""How a model is loaded: by the family of its ``model_type``, or by its structure and transformers' own processor.
+
+In: a folder, or a name on the hub. Out: an ``Adapter``, the only way to a model: its blocks, their MLPs, prompts,
+features of pictures, logits. What may be changed here alone: a family (one module in ``families/``), how structure is
+found, what is refused.
+"""
 
 import warnings
 from contextlib import suppress

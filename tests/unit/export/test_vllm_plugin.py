@@ -34,7 +34,7 @@ class QwenBlock:
 def vllm(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Modules in vLLM's place, on one GPU, with the plugin registered."""
     blocks = (type("Block", (LlamaBlock,), {}), type("Block", (QwenBlock,), {}))
-    for (name, block), stand_in in zip(vllm_plugin.BLOCKS, blocks, strict=True):
+    for (name, block), stand_in in zip(vllm_plugin.BLOCK_CLASSES, blocks, strict=True):
         module = ModuleType(name)
         setattr(module, block, stand_in)
         monkeypatch.setitem(sys.modules, name, module)

@@ -9,13 +9,13 @@
     OUT/build.log           every line that was said
 """
 
-import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from hipp_prune.experiments.narrator import Narrator
 from hipp_prune.experiments.photo import assembly
 from hipp_prune.experiments.photo.drawn import COLLECTIONS, write_collection
 from hipp_prune.experiments.photo.settings import PhotoSettings
@@ -62,7 +62,7 @@ def build_rung(
         InputError: if SmolLM2's package is not installed.
         RunError: if the disk is full, or an interrupted training had other settings.
     """
-    narrate = _Narrator(out / "build.log", say)
+    narrate = Narrator(out / "build.log", say)
     narrate(f"hipp-prune photo build --out {out}: {settings}")
     for name in COLLECTIONS:
         if not (out / name).is_dir():
@@ -102,18 +102,3 @@ def _teach(out: Path, settings: PhotoSettings, blocks: int, narrate: Say, progre
         progress=progress,
     )
     narrate(f"trained {report.steps} steps: loss {report.loss_before:.3f} → {report.loss_after:.3f}")
-
-
-class _Narrator:
-    """Adds timed lines to a file, and tells a callback."""
-
-    def __init__(self, log: Path, say: Say | None) -> None:
-        self._log, self._say, self._begin = log, say, time.perf_counter()
-        log.parent.mkdir(parents=True, exist_ok=True)
-
-    def __call__(self, text: str) -> None:
-        line = f"{(time.perf_counter() - self._begin) / 60:6.2f} min  {text}"
-        with self._log.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-        if self._say is not None:
-            self._say(line)

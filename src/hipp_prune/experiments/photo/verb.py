@@ -33,10 +33,11 @@ class Photo:
             InputError: if an optional package is not installed.
         """
         from hipp_prune.experiments.photo.build import build_rung
-        from hipp_prune.files.packages import require_packages
+        from hipp_prune.experiments.smollm2 import require_smollm2
         from hipp_prune.report.terminal import next_steps, progress_bar, remark
 
-        require_packages("photo", ("gguf",), extra="photo")
+        if not (self.out / "untrained").is_dir():
+            require_smollm2(self.out)
         with progress_bar("learning") as progress:
             model = build_rung(self.out, self.settings, say=remark, progress=progress)
         questions = self.out / "questions"

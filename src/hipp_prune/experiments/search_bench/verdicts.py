@@ -171,7 +171,7 @@ class Verdict:
         return "ahead" if self.gain >= 0 else "behind"
 
 
-def compare(entry: Entrant, rival: Entrant, measure: Measure) -> Verdict:
+def judge(entry: Entrant, rival: Entrant, measure: Measure) -> Verdict:
     """An entry against another on the same problem."""
     ours = {score.cell.seed: score.value(measure) for score in entry.scores}
     theirs = {score.cell.seed: score.value(measure) for score in rival.scores}
@@ -199,7 +199,7 @@ def verdicts(table: Sequence[Entrant], measure: Measure, *, champion: str = "hyb
         ]
         if entry.method == champion and rivals:
             best = max(rivals, key=lambda rival: _sign(measure) * rival.median(measure))
-            found.append(compare(entry, best, measure))
+            found.append(judge(entry, best, measure))
     return found
 
 
@@ -216,7 +216,7 @@ def duels(
     """
     by_key = {(entry.problem, (entry.method, entry.budget)): entry for entry in table}
     return [
-        compare(by_key[problem, ours], by_key[problem, theirs], measure)
+        judge(by_key[problem, ours], by_key[problem, theirs], measure)
         for problem in dict.fromkeys(entry.problem for entry in table)
         if (problem, ours) in by_key and (problem, theirs) in by_key
     ]

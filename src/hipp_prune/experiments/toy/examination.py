@@ -66,7 +66,7 @@ def _inputs(
     return inputs
 
 
-def report(questions: Sequence[Question], chosen: Sequence[int]) -> dict[str, float]:
+def grades(questions: Sequence[Question], chosen: Sequence[int]) -> dict[str, float]:
     """POPE's balanced accuracy of each subset as ``pope/…``, and the accuracy of the multiple choice.
 
     Balanced accuracy is the mean of the accuracies on questions whose answer is Yes and is No. The multiple choice

@@ -8,7 +8,6 @@
 """
 
 import platform
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +19,7 @@ import transformers
 from torch import Tensor
 from transformers import LlavaConfig, LlavaForConditionalGeneration, Qwen2_5_VLForConditionalGeneration
 
+from hipp_prune.experiments.narrator import Narrator
 from hipp_prune.experiments.toy import checkpoint, examination, families, pictures, tokenizer
 from hipp_prune.experiments.toy.curriculum import TASKS, Gallery, Task, Teacher, gallery
 from hipp_prune.experiments.toy.families import TOY_FAMILIES, FamilyName, ToyFamily
@@ -93,7 +93,9 @@ def train(
         recipe: other sizes and rates than the shipped checkpoints', e.g. for a test.
     """
     recipe = recipe or Recipe()
-    say = _Narrator(log or out / "train.log", progress)
+    log = log or out / "train.log"
+    log.unlink(missing_ok=True)
+    say = Narrator(log, progress)
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.threads)
     try:
@@ -113,23 +115,6 @@ def train(
             school.sit_test()
     finally:
         torch.set_num_threads(threads)
-
-
-class _Narrator:
-    """Writes timed lines to a file and to a callback."""
-
-    def __init__(self, log: Path, progress: Say | None) -> None:
-        self._log, self._progress = log, progress
-        self._begin = time.perf_counter()
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("", encoding="utf-8")
-
-    def __call__(self, text: str) -> None:
-        line = f"{(time.perf_counter() - self._begin) / 60:6.2f} min  {text}"
-        with self._log.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-        if self._progress is not None:
-            self._progress(line)
 
 
 class School:
@@ -213,7 +198,7 @@ class School:
         with cache_folder(None) as folder:
             questions = toyworld.load(toyworld.write(folder / "toyworld", seed=self._seed), "test")
             chosen = examination.answers(self.model.eval(), self.family, self.tokenizer, questions)
-        for name, accuracy in examination.report(questions, chosen).items():
+        for name, accuracy in examination.grades(questions, chosen).items():
             self._say(f"test  {name}  {accuracy:.4f}")
 
     def grow(self) -> None:

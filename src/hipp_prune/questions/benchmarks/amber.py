@@ -42,7 +42,7 @@ INSTRUCTION = "\nAnswer the question using a single word or phrase."
 QUERIES, ANNOTATIONS = Path("query", "query_discriminative.json"), Path("annotations.json")
 """Below the data folder."""
 
-PARTS = ("existence", "attribute", "state", "number", "action", "relation")
+_PARTS = ("existence", "attribute", "state", "number", "action", "relation")
 """In the order of the official report; state, number and action are kinds of attribute."""
 
 _IMAGE_FOLDERS = ("image", "images")
@@ -246,7 +246,7 @@ def score(
     questions: Sequence[Question], predictions: Sequence[int | None], rule: Rule = "official"
 ) -> AmberScore:
     """Counts by part; every rule counts alike."""
-    return AmberScore(**count_parts(questions, predictions, rule, PARTS))
+    return AmberScore(**count_parts(questions, predictions, rule, _PARTS))
 
 
 def restore(content: Mapping[str, Any], where: str) -> AmberScore:
@@ -255,7 +255,7 @@ def restore(content: Mapping[str, Any], where: str) -> AmberScore:
     Raises:
         InputError: it is something else; the sentence begins with ``where``.
     """
-    return restore_parts(content, AmberScore, where, PARTS)
+    return restore_parts(content, AmberScore, where, _PARTS)
 
 
 def stratum(question: Question) -> Hashable:

@@ -43,7 +43,7 @@ INSTRUCTION = "\nAnswer the question using a single word or phrase."
 
 FILE = "HallusionBench.json"
 
-PARTS = ("VD", "VS")
+_PARTS = ("VD", "VS")
 """Visual dependent, visual supplement: the official categories."""
 
 _IMAGE_FOLDERS = ("hallusion_bench", "images")
@@ -228,7 +228,7 @@ def score(
         or (rule == "official" and prediction is None and question.subset == "VS" and not question.images)
         for question, prediction in zip(questions, predictions, strict=True)
     ]
-    counted = count_parts(questions, predictions, rule, PARTS)
+    counted = count_parts(questions, predictions, rule, _PARTS)
     judged = list(zip(questions, right, strict=True))
     official = {
         part: _metrics([(each, good) for each, good in judged if is_of(each, part)])
@@ -262,7 +262,7 @@ def restore(content: Mapping[str, Any], where: str) -> HallusionBenchScore:
     Raises:
         InputError: it is something else; the sentence begins with ``where``.
     """
-    score = restore_parts(content, HallusionBenchScore, where, PARTS)
+    score = restore_parts(content, HallusionBenchScore, where, _PARTS)
     if score.official.keys() != score.parts.keys():
         raise InputError(f"{where}: expected official counts of the same parts, found others; {RESTORE}")
     return score

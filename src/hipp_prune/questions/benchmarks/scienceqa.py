@@ -47,7 +47,7 @@ INSTRUCTION = "\nAnswer with the option's letter from the given choices directly
 UNKNOWN_SUBJECT = "unknown subject"
 """Subset of a flattened question, whose file does not tell."""
 
-PARTS = ("NAT", "SOC", "LAN", "TXT", "IMG", "NO", "G1-6", "G7-12")
+_PARTS = ("NAT", "SOC", "LAN", "TXT", "IMG", "NO", "G1-6", "G7-12")
 """The official columns: subject, context modality, grade."""
 
 _SUBJECTS = {"natural science": "NAT", "social science": "SOC", "language science": "LAN"}
@@ -263,7 +263,7 @@ def score(
     rule: Rule = "official",  # noqa: ARG001
 ) -> ChoiceScore:
     """Tallies by subject, context and grade, the official columns first; every rule counts alike."""
-    members: dict[str, list[tuple[Question, int | None]]] = {part: [] for part in PARTS}
+    members: dict[str, list[tuple[Question, int | None]]] = {part: [] for part in _PARTS}
     pairs = list(zip(questions, predictions, strict=True))
     for question, prediction in pairs:
         for part in (_SUBJECTS.get(question.subset, question.subset), *sorted(question.tags)):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hipp_prune.plans.arrays import Float
 
-CONTEXT = 5
+NUM_CONTEXT = 5
 """Entries of the conditioning vector: s_min, s_max, λ_rob, λ_util, λ_comp."""
 
 _LOG_STD_RANGE = (-3.0, 1.0)
@@ -79,13 +79,13 @@ class PlanPolicy(nn.Module):
         self, num_features: int, *, width: int = 64, depth: int = 2, heads: int = 4, log_std: float = -0.7
     ) -> None:
         super().__init__()
-        self.embed = nn.Linear(num_features + CONTEXT, width)
+        self.embed = nn.Linear(num_features + NUM_CONTEXT, width)
         layer = nn.TransformerEncoderLayer(
             width, heads, dim_feedforward=2 * width, dropout=0.0, batch_first=True, norm_first=True
         )
         self.trunk = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(width)
-        self.budget_head = nn.Linear(width + CONTEXT, 2)
+        self.budget_head = nn.Linear(width + NUM_CONTEXT, 2)
         self.allocation_head = nn.Linear(width, 2)
         for head in (self.budget_head, self.allocation_head):
             nn.init.zeros_(head.weight)

@@ -18,7 +18,7 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
 )
 
-from hipp_prune.experiments.toy.examination import answers, report
+from hipp_prune.experiments.toy.examination import answers, grades
 from hipp_prune.experiments.toy.families import LLAVA, TOY_FAMILIES, FamilyName, ToyFamily
 from hipp_prune.experiments.toy.tokenizer import build
 from hipp_prune.models.loading import local_folder
@@ -76,7 +76,7 @@ def test_it_answers_questions_it_has_never_seen(family: ToyFamily, tmp_path: Pat
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
     root = toyworld.write(tmp_path / "world")
     questions = toyworld.load(root, "calibration")
-    accuracy = report(questions, answers(model, family, AutoTokenizer.from_pretrained(folder), questions))
+    accuracy = grades(questions, answers(model, family, AutoTokenizer.from_pretrained(folder), questions))
     assert accuracy["pope/random"] >= 0.9
     assert accuracy["pope/adversarial"] >= 0.85
     assert accuracy["scienceqa"] >= 0.8

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from hipp_prune.search.policy.network import CONTEXT, PlanDistribution, PlanPolicy
+from hipp_prune.search.policy.network import NUM_CONTEXT, PlanDistribution, PlanPolicy
 
 UNITS, FEATURES = 7, 4
 
@@ -29,7 +29,7 @@ def _inputs(count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
 def test_shapes():
     distribution = _policy()(*_inputs())
     assert distribution.mean.shape == distribution.log_std.shape == (3, 1 + UNITS)
-    assert CONTEXT == 5
+    assert NUM_CONTEXT == 5
 
 
 def test_permuting_units_permutes_the_allocation():
@@ -42,7 +42,7 @@ def test_permuting_units_permutes_the_allocation():
     assert float(plain.mean[:, 1:].std(dim=1).min().detach()) > 1e-3
 
 
-@pytest.mark.parametrize("entry", range(CONTEXT), ids=["s_min", "s_max", "rob", "util", "comp"])
+@pytest.mark.parametrize("entry", range(NUM_CONTEXT), ids=["s_min", "s_max", "rob", "util", "comp"])
 def test_output_depends_on_each_entry_of_the_context(entry):
     policy, (state, context) = _policy(), _inputs()
     changed = context.clone()
