@@ -289,18 +289,17 @@ def _refuse_contradiction(before: Question, place: str, question: Question, wher
 
 def _question(table: QuestionTable, asked: _Asked, kind: Kind | None, role: Role | None) -> Question:
     row, where = asked.row, asked.where
+    if role is not None and row.role is None:
+        row = replace(row, role=role)
     id = f"{table.name}/{asked.number if row.id is None else row.id}"
     if row.answer is None:
         return make_unlabelled(row, where, id=id, image=asked.image)
     told = row.kind
     if kind == "short-answers" and told == "yes-no":  # in words too, where the source says so
         told = kind
-    if kind is not None and (told != kind or (role and row.role not in (None, role))):
-        raise row_error(
-            where, f"a question of {benchmark_name(kind, role)}", f"one of {benchmark_name(told, row.role)}"
-        )
-    if role is not None:
-        row = replace(row, role=role)
+    if told != (kind or told) or row.role != (role or row.role):
+        wanted = benchmark_name(kind or told, role)
+        raise row_error(where, f"a question of {wanted}", f"one of {benchmark_name(told, row.role)}")
     return make_question(
         row,
         told,
