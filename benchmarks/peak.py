@@ -28,6 +28,7 @@ class Peak:
         self._weights = None if weights is None else str(weights.resolve())
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._taken = 0.0
         self.start = self.most = self._allocated() + self._mapped()
 
     def __enter__(self) -> "Peak":
@@ -38,12 +39,21 @@ class Peak:
         self._done.set()
         self._thread.join()
 
+    @property
+    def processor(self) -> float:
+        """Processor seconds that watching itself has taken, of this process."""
+        ident = self._thread.ident
+        if ident is not None and self._thread.is_alive():
+            return time.clock_gettime(time.pthread_getcpuclockid(ident))
+        return self._taken
+
     def _watch(self) -> None:
         mapped, looked = self._mapped(), time.monotonic()
         while not self._done.wait(_EVERY):
             if time.monotonic() - looked > _MAPPED_EVERY:
                 mapped, looked = self._mapped(), time.monotonic()
             self.most = max(self.most, self._allocated() + mapped)
+        self._taken = time.thread_time()
 
     def _allocated(self) -> int:
         """Bytes now; 0 of a process that has ended."""

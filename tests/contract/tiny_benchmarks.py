@@ -176,6 +176,11 @@ def write_lmms_eval(_folder: Path) -> str:
     return "lmms-eval:tiny"
 
 
+def write_lmms_eval_robustness(_folder: Path) -> str:
+    """Nothing, as ``write_lmms_eval``."""
+    return "lmms-eval:tiny,role=robustness"
+
+
 def write_agreement(folder: Path) -> str:
     """The dense model's answers to two prompts about each picture, of one and of several words; one is cut."""
     pictures = write_pictures(folder / "images")
@@ -281,6 +286,7 @@ WRITERS: dict[str, Callable[[Path], str]] = {
     "dash_b": write_dash_b,
     "hallusionbench": write_hallusionbench,
     "lmms-eval": write_lmms_eval,
+    "lmms-eval-robustness": write_lmms_eval_robustness,
     "mme": write_mme,
     "choices": write_choices,
     "choices-robustness": write_choices_robustness,

@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.public import llava_7b, qwen_7b
+from benchmarks.public import llava_7b
 from hipp_prune.cli import main
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.stages import outlook as probed
 from hipp_prune.stages.ahead import expect, look_ahead
+from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.rates import Machine
-from hipp_prune.stages.settings import AutoSettings, QuerySettings
+from hipp_prune.stages.settings import AutoSettings, CalibrateSettings, QuerySettings
 from hipp_prune.stages.wish import Wish
-from tests.e2e.conftest import Benchmarks, Finished, Refused
+from tests.e2e.conftest import Benchmarks, Refused
 
 STAGES = ("check", "calibrate", "search", "prune", "evaluate dense", "evaluate pruned", "speed", "report")
 
@@ -32,10 +33,10 @@ def looked(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, s
 
 
 def test_a_dry_run_measures_every_stage_and_leaves_nothing(
-    tmp_path: Path, benchmarks: Benchmarks, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, llava: Path, benchmarks: Benchmarks, quick: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "smaller"
-    words = ["auto", "toy-llava", "--questions", *benchmarks.specs, "--sparsity", "0.3", "--out", str(out)]
+    words = ["auto", str(llava), "--questions", *benchmarks.specs, "--sparsity", "0.3", "--out", str(out)]
     status, said = looked([*words, "--recover", "--limit", "10"], capsys)
     assert status == 0
     assert list(tmp_path.iterdir()) == []
@@ -46,14 +47,12 @@ def test_a_dry_run_measures_every_stage_and_leaves_nothing(
     assert max(map(len, rows)) <= 80
 
 
-@pytest.mark.parametrize("write", [llava_7b, qwen_7b])
 def test_a_configuration_is_enough(
-    write: object, tmp_path: Path, benchmarks: Benchmarks, quick: None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, benchmarks: Benchmarks, quick: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
-    assert callable(write)
-    write(folder)
+    llava_7b(folder)
     words = ["auto", str(folder), "--questions", *benchmarks.specs, "--sparsity", "0.3"]
     status, said = looked([*words, "--out", str(tmp_path / "smaller")], capsys)
     assert "computed from the configuration" in said
@@ -62,50 +61,58 @@ def test_a_configuration_is_enough(
     assert "safetensors" in said, "the weights are not there"
     table, _, rest = said.partition(" together ")
     assert max(map(len, table.splitlines())) <= 80
-    assert ("float16 is slow" in rest) == (write is llava_7b)
+    assert "float16 is slow" in rest
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_all_refusals_are_said_at_once(
-    tmp_path: Path, benchmarks: Benchmarks, quick: None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, llava: Path, benchmarks: Benchmarks, quick: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "smaller"
     out.mkdir()
-    words = ["auto", "toy-llava", "--questions", *benchmarks.specs, "--fit", "1MB", "--preference", "1,1,1"]
+    words = ["auto", str(llava), "--questions", *benchmarks.specs, "--fit", "1kB", "--preference", "1,1,1"]
     status, said = looked([*words, "--out", str(out), "--require", "amber=0.8"], capsys)
     assert status == 2
     for told in (f"{out} already exists", "attains --fit", "the questions are of pope, scienceqa alone"):
         assert said.count(told) == 1, said
 
 
-def wish(finished: Finished, tmp_path: Path, **settings: int) -> Wish:
+@pytest.fixture(scope="module")
+def run(llava: Path, benchmarks: Benchmarks, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has been calibrated."""
+    root = tmp_path_factory.mktemp("calibrated")
+    return calibrate(str(llava), benchmarks.specs, root / "run", CalibrateSettings(count=2)).root
+
+
+def wish(model: Path, benchmarks: Benchmarks, run: Path, **settings: int) -> Wish:
     return Wish(
-        model=str(finished.model),
-        questions=tuple(finished.benchmarks.specs),
-        out=tmp_path / "smaller",
-        run=finished.run,
+        model=str(model),
+        questions=benchmarks.specs,
+        out=run.parent / "smaller",
+        run=run,
         target=QuerySettings(sparsity=0.3),
         settings=AutoSettings(evaluations=40, **settings),
     )
 
 
-def test_stages_that_are_done_have_no_row(finished: Finished, tmp_path: Path, quick: None) -> None:
-    asked = wish(finished, tmp_path)
-    found = look_ahead(asked, force=True)
+def test_stages_that_are_done_have_no_row(
+    llava: Path, benchmarks: Benchmarks, run: Path, quick: None
+) -> None:
+    found = look_ahead(wish(llava, benchmarks, run))
     assert [price.stage for price in found.prices][:3] == ["check", "search", "prune"]
     assert not found.refused
 
 
 def test_a_run_of_other_settings_is_a_refusal_unless_forced(
-    finished: Finished, tmp_path: Path, quick: None
+    llava: Path, benchmarks: Benchmarks, run: Path, quick: None
 ) -> None:
-    asked = wish(finished, tmp_path, seed=1)
+    asked = wish(llava, benchmarks, run, seed=1)
     refused: list[str] = []
-    found = expect(asked, None, refused, force=False, cache=RunDirectory(finished.run).cache, measure=False)
+    found = expect(asked, None, refused, force=False, cache=RunDirectory(run).cache, measure=False)
     assert [price.stage for price in found.prices][1] == "calibrate"
     assert "seed 0 → 1" in refused[0]
     again: list[str] = []
-    expect(asked, None, again, force=True, cache=RunDirectory(finished.run).cache, measure=False)
+    expect(asked, None, again, force=True, cache=RunDirectory(run).cache, measure=False)
     assert again == []
 
 

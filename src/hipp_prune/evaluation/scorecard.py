@@ -168,10 +168,19 @@ def answer_questions(
 
 
 def _own_words(adapter: Adapter, questions: Sequence[Question]) -> dict[str, str]:
-    """What the model says to open questions, by their ids, in as many tokens as the longest wanted answer needs."""
+    """What the model says to open questions, by their ids, in as many tokens as the longest wanted answer needs.
+
+    The dense model may have spelt that in more tokens than it takes: who is cut off within the wanted answer has said
+    it as far as it was let.
+    """
     wanted = max((len(adapter.spelling.sequence(question.answer)) for question in questions), default=0)
     answers = answer_freely(adapter, questions, max_tokens=wanted + 1)
-    return {question.id: answer.text for question, answer in zip(questions, answers, strict=True)}
+    return {
+        question.id: question.answer
+        if answer.cut and answer.text and question.answer.startswith(answer.text)
+        else answer.text
+        for question, answer in zip(questions, answers, strict=True)
+    }
 
 
 def evaluate_model(

@@ -28,6 +28,8 @@ _DECODING_ERRORS = (
 )
 
 
+UNREAD_ENDINGS = (".heic", ".heif", ".avif")
+"""Of pictures that phones take and nothing here reads."""
 _EIGHT, _SIXTEEN = 2**8 - 1, 2**16 - 1
 """The largest grey values of so many bits."""
 _BITS_PER_SAMPLE = 258
@@ -53,6 +55,10 @@ def read_image(path: Path) -> Image.Image:
     if found != "a file":
         raise ImageError(f"{path}: expected an image, found {found}; check the image folder")
     check_whole(path)
+    if path.suffix.lower() in UNREAD_ENDINGS:
+        raise ImageError(
+            f"{path}: expected a picture that can be read, found one in {path.suffix[1:].upper()}; convert it to JPEG"
+        )
     try:
         with Image.open(path) as image:
             image.load()

@@ -10,7 +10,8 @@
 =============================================== ==========================================================
 
 Any of them may have a ``weight``: of its benchmarks in the mean over those that serve a role, 1 by default; and a
-``count``: at most so many questions of each of its benchmarks in every split, for a quick first try.
+``count``: at most so many questions of each of its benchmarks in every split, for a quick first try. Tables of your own
+and tasks of lmms-eval take a ``role`` too, which all their questions are to serve.
 
 ``NAME`` is one of ``questions.benchmarks``, e.g. ``pope`` or ``scienceqa``, whose option ``split`` is a key of
 ``pid_splits.json``. The corrected edition of a benchmark has an option ``asked``: the edition of that benchmark which
@@ -26,13 +27,14 @@ official splits, search on one (``split=train``) and evaluate all of another (``
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from hipp_prune.errors import QuestionError
 from hipp_prune.questions import toyworld
-from hipp_prune.questions.benchmark import Loading
-from hipp_prune.questions.benchmarks import BENCHMARKS
+from hipp_prune.questions.benchmark import ROLES, Loading, Role
+from hipp_prune.questions.benchmarks import BENCHMARKS, of_role
 from hipp_prune.questions.groups import merge_groups
 from hipp_prune.questions.images import check_images, turned
 from hipp_prune.questions.own.benchmarks import OPTIONS
@@ -55,6 +57,7 @@ OWN = ""
 
 _WEIGHT = "weight"
 _COUNT = "count"
+_ROLE = "role"
 _OF_ANY = (_WEIGHT, _COUNT)
 """Options that every source has."""
 
@@ -73,6 +76,8 @@ class Source:
     """Of its benchmarks in the mean over those that serve a role, > 0."""
     count: int | None = None
     """At most this many questions a benchmark and split, ≥ 1."""
+    role: Role | None = None
+    """What all rows of a table count for; None leaves it to the row."""
 
 
 def parse_source(text: str) -> Source:
@@ -87,6 +92,7 @@ def parse_source(text: str) -> Source:
         name, path = OWN, _own_place(text, place)
     options = _options(text, pairs, _allowed(name))
     weight, count = _weight(text, options.pop(_WEIGHT, "1")), _count(text, options.pop(_COUNT, None))
+    role = _role(text, options.pop(_ROLE, None))
     if not path and (name != TOYWORLD or colon):
         raise QuestionError(f"questions {text!r}: expected a path after '{name}:', found none; add it")
     if (
@@ -98,7 +104,11 @@ def parse_source(text: str) -> Source:
             f"questions {text!r}: expected {BENCHMARKS[name].title}'s official files, found a table; a table of your "
             f"own is named alone: {text.removeprefix(f'{name}:')}"
         )
-    return Source(name=name, path=Path(path) if path else None, options=options, weight=weight, count=count)
+    if name != OWN and role is not None:
+        name, role = of_role(name, role), None
+    return Source(
+        name=name, path=Path(path) if path else None, options=options, weight=weight, count=count, role=role
+    )
 
 
 def with_count(text: str, count: int | None) -> str:
@@ -135,7 +145,10 @@ def _allowed(name: str) -> tuple[str, ...]:
     """The options of a source."""
     if name in (TOYWORLD, PHOTOS):
         return ("prompt", *_OF_ANY) if name == PHOTOS else _OF_ANY
-    return (*((*OPTIONS, "images") if name == OWN else BENCHMARKS[name].source_options), *_OF_ANY)
+    if name == OWN:
+        return (*OPTIONS, "images", _ROLE, *_OF_ANY)
+    several = len({of_role(name, role) for role in ROLES}) > 1
+    return (*BENCHMARKS[name].source_options, *((_ROLE,) if several else ()), *_OF_ANY)
 
 
 def _options(text: str, pairs: Sequence[str], allowed: Sequence[str]) -> dict[str, str]:
@@ -172,6 +185,14 @@ def _count(text: str, value: str | None) -> int | None:
             f"questions {text!r}: expected count= to be a whole number above 0, found {value!r}; correct it"
         )
     return int(value)
+
+
+def _role(text: str, value: str | None) -> Role | None:
+    role = next((each for each in ROLES if each == value), None)
+    if value != role:
+        known = " or ".join(ROLES)
+        raise QuestionError(f"questions {text!r}: expected role= to be {known}, found {value!r}; correct it")
+    return role
 
 
 def _forms() -> str:
@@ -376,8 +397,8 @@ def _load_files(
     if source.name == PHOTOS:
         questions = load_photos(source.path, how)
     else:
-        load = load_own if source.name == OWN else BENCHMARKS[source.name].load
-        questions = load(source.path, how)
+        own = partial(load_own, role=source.role)
+        questions = (own if source.name == OWN else BENCHMARKS[source.name].load)(source.path, how)
     if need_images and (source.name == PHOTOS or {*OPTIONS} <= {*_allowed(source.name)}):
         _warn_of_turned(pictures_of(questions))
     return questions

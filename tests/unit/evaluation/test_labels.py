@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hipp_prune.errors import QuestionError
+from hipp_prune.evaluation import scorecard
 from hipp_prune.evaluation.asserted_objects import ask_objects, choose_objects
 from hipp_prune.evaluation.evaluator import Evaluator
 from hipp_prune.evaluation.free_answers import FreeAnswer, answer_freely, label
@@ -86,6 +87,42 @@ def test_an_answer_stops_at_the_token_that_ends_it(
     assert found[0] == FreeAnswer(text="a red cup", cut=False)
     assert found[1].cut
     assert found[1].text.startswith("a red cup")
+
+
+@pytest.mark.parametrize(
+    ("said", "cut", "given"),
+    [
+        ("a red cup", True, "a red cup on a table"),
+        ("a red cup on a table that", True, "a red cup on a table that"),
+        ("a red cup", False, "a red cup"),
+        ("a blue cup", True, "a blue cup"),
+        ("", True, ""),
+    ],
+)
+def test_an_answer_counts_as_far_as_the_model_was_let(
+    said: str,
+    cut: bool,
+    given: str,
+    adapter: Adapter,
+    questions: list[Question],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    (question,) = label(questions[:1], [FreeAnswer(text="a red cup on a table", cut=True)])
+    monkeypatch.setattr(scorecard, "answer_freely", lambda *_, **__: [FreeAnswer(text=said, cut=cut)])
+    ((answer,), _) = scorecard.answer_questions(adapter, [question])
+    assert answer.given == given
+    agrees = agreement.parse(question, answer.given, "official") == 0
+    assert agrees == given.startswith("a red cup on")
+
+
+def test_a_character_that_was_cut_off_within_is_none():
+    question = Question(
+        benchmark="agreement", id="1", prompt="What?", image=None, answers=("caf\ufffd",), gold=0, subset="all",
+        group="1", cut=True,
+    )  # fmt: skip
+    assert agreement.parse(question, "Café, bar", "official") == 0
+    assert agreement.parse(question, "Bar", "official") == 1
+    assert agreement.parse(replace(question, answers=("\ufffd",)), "Bar", "official") == 1
 
 
 def test_who_says_nothing_labels_nothing(questions: list[Question]):

@@ -47,6 +47,14 @@ def write_scienceqa(folder: Path) -> Path:
         ("toyworld,weight=2", Source(name="toyworld", options={}, weight=2.0)),
         ("mine.csv,count=9", Source(name="", path=Path("mine.csv"), options={}, count=9)),
         ("mine.csv", Source(name="", path=Path("mine.csv"), options={})),
+        ("mine.csv,role=utility", Source(name="", path=Path("mine.csv"), options={}, role="utility")),
+        ("yes-no:a.csv,role=utility", Source(name="yes-no-utility", path=Path("a.csv"), options={})),
+        ("yes-no:a.csv,role=robustness", Source(name="yes-no", path=Path("a.csv"), options={})),
+        (
+            "lmms-eval:pope,role=robustness",
+            Source(name="lmms-eval-robustness", path=Path("pope"), options={}),
+        ),
+        ("lmms-eval-robustness:pope,role=utility", Source(name="lmms-eval", path=Path("pope"), options={})),
         ("hf:owner/name,split=test", Source(name="", path=Path("hf:owner/name"), options={"split": "test"})),
         ("yes-no:mine.csv", Source(name="yes-no", path=Path("mine.csv"), options={})),
         (
@@ -76,10 +84,15 @@ def test_a_source_is_parsed(text: str, source: Source) -> None:
         ("mine.csv,weight=two", "found 'two'"),
         ("mine.csv,count=0", "expected count= to be a whole number above 0, found '0'"),
         ("toyworld,count=1.5", "found '1.5'"),
-        ("mine.csv,photo=1", "expected columns=… or split=… or config=… or images=… or weight=… or count=…"),
+        (
+            "mine.csv,photo=1",
+            "expected columns=… or split=… or config=… or images=… or role=… or weight=… or count=…",
+        ),
         ("pope:mine.csv", "found a table; a table of your own is named alone: mine.csv"),
         ("https://huggingface.co/datasets/owner/name/viewer", "write hf:owner/name"),
         ("scienceqa:x,split=a,split=b", "found 'split=b'"),
+        ("pope:x,role=utility", "expected images=… or weight=… or count=…, each once, found 'role=utility'"),
+        ("mine.csv,role=both", "expected role= to be robustness or utility, found 'both'"),
         ("toyworld:x,images=y", "expected weight=… or count=…, each once"),
     ],
 )
@@ -228,3 +241,25 @@ def test_weights_reach_the_questions_and_their_fingerprint_and_agree(tmp_path: P
         QuestionError, match="expected one weight of yes-no, which is weighed as a whole, found 2 and 1"
     ):
         load_questions(specs, "all", cache=tmp_path)
+
+
+def test_a_table_serves_the_role_that_its_source_names(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    rows = [
+        {"question": "Is fire hot?", "answer": "yes"},
+        {"question": "Which?", "answer": "A", "choices": ["a", "b"]},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    for role, names in {
+        "robustness": ["yes-no", "choices-robustness"],
+        "utility": ["yes-no-utility", "choices"],
+    }.items():
+        found = load_questions([f"{path},role={role},weight=2"], "all", cache=tmp_path)
+        assert [question.benchmark for question in found] == names
+        assert {question.weight for question in found} == {2.0}
+    path.write_text(json.dumps(rows[0] | {"role": "utility"}))
+    with pytest.raises(QuestionError, match="expected a question of yes-no, found one of yes-no-utility"):
+        load_questions([f"{path},role=robustness"], "all", cache=tmp_path)
+    path.write_text(json.dumps({"question": "Why?"}))
+    with pytest.raises(QuestionError, match="expected an answer, or role utility"):
+        load_questions([f"{path},role=robustness"], "all", cache=tmp_path)

@@ -56,6 +56,15 @@ def role_of(question: Question) -> Role:
     return BENCHMARKS[question.benchmark].role
 
 
+def of_role(name: str, role: Role) -> str:
+    """The benchmark whose questions are a benchmark's and serve a role: itself, where there is no other one."""
+    plain = name.removesuffix(f"-{BENCHMARKS[name].role}")
+    return next(
+        (each for each in (plain, f"{plain}-{role}") if each in BENCHMARKS and BENCHMARKS[each].role == role),
+        name,
+    )
+
+
 def is_of_dense(question: Question) -> bool:
     """Whether a question's answer is the dense model's own, rather than a truth."""
     benchmark = BENCHMARKS.get(question.benchmark)

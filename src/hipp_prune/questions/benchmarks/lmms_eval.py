@@ -6,13 +6,14 @@ makes a question for Yes or No; the letter of one of the options that the prompt
 for their letters. Free answers, several pictures, videos and sound are refused. lmms-eval reads and downloads the
 task's data itself; pictures are written into the cache, once each.
 
-Every task counts alike: by the share of right answers. A benchmark with a module of its own has its official score
-there.
+Every task counts alike: by the share of right answers, and for utility, or where the source says ``role=robustness`` as
+a question of ``lmms-eval-robustness``. A benchmark with a module of its own has its official score there.
 """
 
 import os
 import re
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from hashlib import sha256
 from importlib.util import find_spec
@@ -82,12 +83,13 @@ def open_task(name: str, include: str | None) -> Any:
         ) from error
 
 
-def load(path: Path, how: Loading) -> list[Question]:
+def load(path: Path, how: Loading, *, benchmark: str = NAME) -> list[Question]:
     """Every question of a task, in its order.
 
     Args:
         path: the task's name.
         how: option ``include``, and the cache.
+        benchmark: that the questions are of.
 
     Raises:
         InputError: lmms-eval is not installed.
@@ -102,9 +104,11 @@ def load(path: Path, how: Loading) -> list[Question]:
     for number, document in enumerate(task.eval_docs):
         where = f"{NAME}:{path}, document {number}"
         try:
-            questions.append(_question(task, document, f"{path}/{number}", where, how))
+            question = _question(task, document, f"{path}/{number}", where, how)
         except QuestionError as error:
             skip_or_raise(error, how.skip_bad)
+            continue
+        questions.append(replace(question, benchmark=benchmark))
     return questions
 
 
@@ -195,12 +199,21 @@ def score(
     questions: Sequence[Question],
     predictions: Sequence[int | None],
     rule: Rule = "official",  # noqa: ARG001
+    *,
+    title: str = TITLE,
 ) -> ChoiceScore:
-    """Tallies by task; every rule counts alike."""
+    """Tallies by task; every rule counts alike.
+
+    Args:
+        questions: that were asked.
+        predictions: index of each one's answer.
+        rule: whatever.
+        title: of the score.
+    """
     pairs = list(zip(questions, predictions, strict=True))
     tasks = dict.fromkeys(question.subset for question in questions)
     parts = {task: Tally.of([pair for pair in pairs if pair[0].subset == task]) for task in tasks}
-    return ChoiceScore(title=TITLE, overall=Tally.of(pairs), parts=parts)
+    return ChoiceScore(title=title, overall=Tally.of(pairs), parts=parts)
 
 
 def stratum(question: Question) -> Hashable:

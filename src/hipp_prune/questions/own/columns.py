@@ -1,8 +1,10 @@
 """Which column is which: by its own name, or by the option ``columns=``."""
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import PurePath
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, TypeGuard
@@ -38,7 +40,7 @@ _ALIKE: Mapping[str, tuple[str, ...]] = {
     ),
     "question": ("q", "prompt", "query", "instruction", "problem", "text"),
     "answer": ("label", "gold", "target", "gt", "ground_truth", "gt_answer", "answers", "solution"),
-    "choices": ("options",),
+    "choices": ("options", "choice", "candidates"),
     "id": (),
     "group": (),
     "role": (),
@@ -50,6 +52,10 @@ COLUMNS = tuple(_ALIKE)
 
 _VIDEO = ("video", "videos")
 """What tables call a column of videos, in any capitals."""
+_SERIES = r"((?:choice|option|opt|answer)s?[ _-]?|)"
+_LETTERED = re.compile(f"{_SERIES}([A-Za-z])", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?:choice|option|opt|answer)s?[ _-]?\d+", re.IGNORECASE)
+"""Columns with a choice each: choice_a, Option A, b; choice1, option_2."""
 _FILE_NAME = "file_name"
 """What metadata of Hugging Face's image folders call the picture."""
 
@@ -87,12 +93,17 @@ def match_columns(table: QuestionTable, given: str | None) -> Columns:
     if "image" not in names and _FILE_NAME in table.columns and _FILE_NAME not in taken:
         names["image"] = _FILE_NAME
     missing = [
-        ours for ours in ("image", "question", "answer") if ours not in names and _needed(ours, table, names)
+        ours
+        for ours in ("image", "question", "answer", "choices")
+        if ours not in names and _needed(ours, table, names)
     ]
     if missing:
         raise QuestionError(_told(table, names, missing))
-    videos = tuple(column for column in _free(table, names) if _is_video(column))
-    return Columns(names=names, letters=_letters(table.columns), videos=videos)
+    free = _free(table, names)
+    letters = _letters(free)
+    if not letters and "choices" not in names:
+        _refuse_numbered(table, free)
+    return Columns(names=names, letters=letters, videos=tuple(filter(_is_video, free)))
 
 
 def _parse(given: str, table: QuestionTable) -> dict[str, str]:
@@ -122,13 +133,31 @@ def _named(ours: str, columns: Sequence[str]) -> str | None:
 
 
 def _letters(columns: Sequence[str]) -> tuple[str, ...]:
-    """A, B … as far as they go, at least two."""
-    found: list[str] = []
-    for letter in ascii_uppercase:
-        if letter not in columns:
-            break
-        found.append(letter)
-    return tuple(found) if len(found) > 1 else ()
+    """A, B … as far as they go, at least two; or choice_a, choice_b …, or Option A and so on."""
+    series: dict[str, dict[str, str]] = {}
+    for column in columns:
+        if (named := _LETTERED.fullmatch(column.strip())) is not None:
+            series.setdefault(named[1].casefold(), {}).setdefault(named[2].upper(), column)
+    for found in series.values():
+        there = list(takewhile(found.__contains__, ascii_uppercase))
+        if len(there) > 1:
+            return tuple(found[letter] for letter in there)
+    return ()
+
+
+def _refuse_numbered(table: QuestionTable, columns: Sequence[str]) -> None:
+    """Refuses choices in columns that are counted, since the answer 1 could be the first or the second of them.
+
+    Raises:
+        QuestionError: saying what to call them.
+    """
+    found = [column for column in columns if _NUMBERED.fullmatch(column.strip())]
+    if len(found) > 1:
+        letters = ", ".join(ascii_uppercase[: len(found)])
+        raise QuestionError(
+            f"{table.place}: expected choices in columns A, B, C …, found {_listed(found)}; rename these to {letters}, "
+            "and answer with those letters"
+        )
 
 
 def _needed(ours: str, table: QuestionTable, names: Mapping[str, str]) -> bool:
@@ -174,6 +203,11 @@ def in_memory(cell: object) -> "TypeGuard[Image]":
 
 def _told(table: QuestionTable, names: Mapping[str, str], missing: Sequence[str]) -> str:
     """What is missing, what was found, and the very option to add."""
+    if any(map(_is_picture, table.columns)):
+        return (
+            f"{table.place}: expected a first line with the names of the columns, found a question; write "
+            "image,question,answer above it"
+        )
     mapped = _renamed(names)
     free = _free(table, names)
     unasked = [] if "answer" in {*names, *missing} else ["answer"]  # in the only other column, it may be

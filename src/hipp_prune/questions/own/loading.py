@@ -7,10 +7,14 @@ from pathlib import Path
 from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.files.faults import name, shown
 from hipp_prune.questions.benchmark import Loading, Role
+from hipp_prune.questions.own.choice_cells import choices_in_text
 from hipp_prune.questions.own.columns import Columns, match_columns, with_columns
+from hipp_prune.questions.own.conversations import unfold
 from hipp_prune.questions.own.pictures import PICTURES_ONLY, PictureCells
 from hipp_prune.questions.own.places import find_table
 from hipp_prune.questions.own.rows import (
+    INSTRUCTIONS_OF_KINDS,
+    MARKS,
     Kind,
     QuestionRow,
     benchmark_name,
@@ -19,11 +23,15 @@ from hipp_prune.questions.own.rows import (
     make_question,
     make_unlabelled,
     read_row,
+    without_placeholder,
 )
 from hipp_prune.questions.own.short_answers import normalised
 from hipp_prune.questions.own.table import QuestionTable, empty, row_error
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad, skip_or_raise, warn
+
+_LONG_ANSWER = 8
+"""Words of a free answer beyond which no other model says just these."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +79,7 @@ def load_table(
     Raises:
         QuestionError, ImageError: see ``load_own``.
     """
+    table = unfold(table, how.skip_bad)
     columns = match_columns(table, how.options.get("columns"))
     asked = _read(table, columns, how)
     answered = any(each.row.answer is not None for each in asked)
@@ -78,7 +87,8 @@ def load_table(
         _refuse_hidden_answers(table, columns, asked)
     if answered or kind is not None:
         asked = _answered(asked, how.skip_bad)
-        _refuse_numbers(table, asked, free=kind == "short-answers")
+        _refuse_ambiguous(table, asked, free=kind == "short-answers")
+    _warn_of_sentences(table, asked, free=kind == "short-answers")
     questions = _make(table, asked, how.skip_bad, kind, role)
     if not questions:
         raise QuestionError(f"{table.place}: expected a row for each question, found none; add some")
@@ -94,11 +104,22 @@ def _read(table: QuestionTable, columns: Columns, how: Loading) -> list[_Asked]:
             if video := next((name for name in columns.videos if not empty(cells.get(name))), None):
                 raise row_error(where, PICTURES_ONLY, f"a video in column {video}")
             images = pictures.find(cells.get(columns.names.get("image", "")), where)
+            row = _plain(row, where, has_image=bool(images))
         except InputError as error:
             skip_or_raise(error, how.skip_bad)
             continue
         asked.append(_Asked(where=where, number=number, row=row, images=images))
     return asked
+
+
+def _plain(row: QuestionRow, where: str, *, has_image: bool) -> QuestionRow:
+    """A row without what stands for its picture, and with the choices that its text lists where its answer is one."""
+    row = replace(row, question=without_placeholder(row.question, where, has_image=has_image))
+    if row.choices is None and len(row.said) == 1 and row.said.isalpha():
+        text, choices = choices_in_text(row.question.removesuffix(INSTRUCTIONS_OF_KINDS["choices"]))
+        if choices:
+            return replace(row, question=text, choices=list(choices))
+    return row
 
 
 def _refuse_hidden_answers(table: QuestionTable, columns: Columns, asked: Sequence[_Asked]) -> None:
@@ -146,8 +167,8 @@ def _answered(asked: Sequence[_Asked], skip_bad: SkipBad | None) -> list[_Asked]
     return [each for each in asked if each.row.answer is not None]
 
 
-def _refuse_numbers(table: QuestionTable, asked: Sequence[_Asked], *, free: bool) -> None:
-    """Refuses a file whose numbers mean something else than they would be taken for, whatever may be skipped.
+def _refuse_ambiguous(table: QuestionTable, asked: Sequence[_Asked], *, free: bool) -> None:
+    """Refuses a file whose answers mean something else than they would be taken for, whatever may be skipped.
 
     Args:
         table: the rows' table.
@@ -155,7 +176,7 @@ def _refuse_numbers(table: QuestionTable, asked: Sequence[_Asked], *, free: bool
         free: whether the source says that answers are short ones.
 
     Raises:
-        QuestionError: choices are counted from 1, or yes and no are 1 and 0.
+        QuestionError: choices are counted from 1, yes and no are 1 and 0, or answers are letters of no choices.
     """
     beyond = next((each for each in asked if index_beyond(each.row)), None)
     if beyond is not None:
@@ -164,11 +185,46 @@ def _refuse_numbers(table: QuestionTable, asked: Sequence[_Asked], *, free: bool
             f"{len(beyond.row.texts)} choices, so the file counts from 1 or this row is wrong; write letters, A for "
             "the first choice"
         )
-    plain = {str(each.row.answer).strip() for each in asked if each.row.choices is None}
-    if plain and plain <= {"0", "1"} and not free:
+    plain = {each.row.said for each in asked if each.row.choices is None}
+    words = {each.row.said for each in asked if each.row.choices is None and each.row.yes_or_no is not None}
+    marks, shorts = plain - words, set().union(*MARKS)
+    if free or not marks:
+        return
+    if any(marks <= pair for pair in MARKS) or (words and marks <= shorts):
         raise QuestionError(
             f"{table.place}: expected answers that say what they mean, found only {' and '.join(sorted(plain))}; "
             f"write Yes and No, or short-answers:{table.place} where they are counts"
+        )
+    if all(len(mark.strip("()")) == 1 and mark.strip("()").isalpha() for mark in marks):
+        raise QuestionError(
+            f"{table.place}: expected choices where answers are letters, found none beside "
+            f"{', '.join(sorted(marks)).upper()}; "
+            f"put them into a column choices, as one|two, or into columns A, B, C …, or write "
+            f"short-answers:{table.place} where a letter is what is asked for"
+        )
+
+
+def _warn_of_sentences(table: QuestionTable, asked: Sequence[_Asked], *, free: bool) -> None:
+    """Says which answers are read as less than they say, and which no model is going to give word by word.
+
+    Args:
+        table: the rows' table.
+        asked: its rows.
+        free: whether the source says that answers are short ones.
+    """
+    explained = [each for each in asked if each.row.kind == "yes-no" and "," in each.row.said]
+    if explained and not free:
+        warn(
+            f"{table.place}: {len(explained)} answers go on after yes or no, which alone is asked for, such as "
+            f"{shown(explained[0].row.answer)}"
+        )
+    own = [each for each in asked if each.row.kind == "short-answers" and each.row.answer is not None]
+    long = [each for each in own if len(str(each.row.answer).split()) > _LONG_ANSWER]
+    if long:
+        warn(
+            f"{table.place}: {len(long)} of {len(own)} free answers have more than {_LONG_ANSWER} words, such as that "
+            f"of {long[0].where}, and count as right only word by word; shorten them, or leave the answers of all rows "
+            "empty for agreement with the dense model"
         )
 
 
@@ -250,18 +306,17 @@ def _refuse_contradiction(before: Question, place: str, question: Question, wher
 
 def _question(table: QuestionTable, asked: _Asked, kind: Kind | None, role: Role | None) -> Question:
     row, where = asked.row, asked.where
+    if role is not None and row.role is None:
+        row = replace(row, role=role)
     id = f"{table.name}/{asked.number if row.id is None else row.id}"
     if row.answer is None:
         return make_unlabelled(row, where, id=id, images=asked.images)
     told = row.kind
     if kind == "short-answers" and told == "yes-no":  # in words too, where the source says so
         told = kind
-    if kind is not None and (told != kind or (role and row.role not in (None, role))):
-        raise row_error(
-            where, f"a question of {benchmark_name(kind, role)}", f"one of {benchmark_name(told, row.role)}"
-        )
-    if role is not None:
-        row = replace(row, role=role)
+    if told != (kind or told) or row.role != (role or row.role):
+        wanted = benchmark_name(kind or told, role)
+        raise row_error(where, f"a question of {wanted}", f"one of {benchmark_name(told, row.role)}")
     return make_question(
         row,
         told,

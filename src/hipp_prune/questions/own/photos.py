@@ -7,13 +7,11 @@ from pathlib import Path
 from hipp_prune.errors import QuestionError
 from hipp_prune.files.faults import shown
 from hipp_prune.questions.benchmark import Loading
+from hipp_prune.questions.images import UNREAD_ENDINGS
 from hipp_prune.questions.own.columns import PICTURE_ENDINGS
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import LONGEST_NAME, on_one_line, skip_or_raise, warn
 from hipp_prune.questions.unlabelled import unlabelled
-
-_UNREAD_ENDINGS = (".heic", ".heif", ".avif")
-"""Of pictures that phones take and nothing here reads."""
 
 PROMPT = "Describe the image in one sentence."
 """What is asked about a picture if the source says nothing else."""
@@ -31,7 +29,7 @@ def load_photos(folder: Path, how: Loading) -> list[Question]:
             f"{folder}: expected a folder with pictures, found {found}; give that, as in photos:FOLDER"
         )
     questions = []
-    unread = sorted(_files(folder, _UNREAD_ENDINGS))
+    unread = sorted(_files(folder, UNREAD_ENDINGS))
     for path in sorted(_files(folder, PICTURE_ENDINGS)):
         id = f"photos/{path.relative_to(folder).as_posix()}"
         if len(id) > LONGEST_NAME or not on_one_line(id) or not _is_text(id):

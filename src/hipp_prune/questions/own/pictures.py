@@ -2,11 +2,14 @@
 
 import hashlib
 import os
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from hipp_prune.errors import ImageError, QuestionError
 from hipp_prune.files.faults import shown
@@ -25,6 +28,10 @@ FOLDER = "pictures"
 _LONGEST_PATH = 1024
 PICTURES_ONLY = "pictures, of a video a list of some of its frames"
 """What a question may be about."""
+_CODES = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk")
+"""How JPEG, PNG, GIF, WebP and BMP begin in base64."""
+_SHORTEST_CODE = 100
+"""Characters of the smallest picture in base64; a path that begins alike is shorter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +91,15 @@ class PictureCells:
             return self._kept(cell, name)
         if in_memory(cell):
             return self._kept(_encoded(cell, where), "memory.png")
+        if isinstance(cell, str) and (content := _encoded_text(cell)) is not None:
+            return self._kept(content, "")
         if isinstance(cell, str | Path):
             return self._file(str(cell), where)
         raise row_error(where, "a picture, as a path or as bytes, or a list of pictures", shown(cell))
 
     def _file(self, text: str, where: str) -> Path:
+        if text.startswith("file://"):
+            text = url2pathname(urlsplit(text).path)
         if "://" in text:
             raise ImageError(
                 f"{where}: expected the path of a picture, found the address {shown(text)}; download it first, or "
@@ -125,6 +136,19 @@ class PictureCells:
             with atomic_path(path) as temporary:
                 temporary.write_bytes(content)
         return path
+
+
+def _encoded_text(text: str) -> bytes | None:
+    """The bytes of a picture that is written as text, as ``data:image/png;base64,…`` or plainly; None for any other."""
+    head, comma, content = text.partition(",")
+    if not (comma and head.startswith("data:image/") and head.endswith(";base64")):
+        content = text
+        if len(text) < _SHORTEST_CODE or not text.startswith(_CODES):
+            return None
+    try:
+        return b64decode(content, validate=True)
+    except ValueError:
+        return None
 
 
 def _encoded(picture: "Image", where: str) -> bytes:

@@ -16,11 +16,12 @@ from annotated_types import Len
 
 from hipp_prune.errors import QuestionError
 from hipp_prune.files.faults import shown
-from hipp_prune.files.strict import check_value, sound_json
+from hipp_prune.files.strict import check_value
 from hipp_prune.questions.benchmark import Role
 from hipp_prune.questions.multiple_choice import MOST_LETTERS, option_lines
+from hipp_prune.questions.own.choice_cells import lettered, read_choices, without_letters
 from hipp_prune.questions.own.columns import Columns
-from hipp_prune.questions.own.table import SEPARATOR, Cells, empty, row_error
+from hipp_prune.questions.own.table import Cells, empty, row_error
 from hipp_prune.questions.question import Question, group_of
 from hipp_prune.questions.records import CORRECT_OR_SKIP, Identifier
 from hipp_prune.questions.unlabelled import unlabelled
@@ -44,6 +45,12 @@ INSTRUCTIONS_OF_KINDS: Mapping[Kind, str] = {
 """What LLaVA-1.5 appends to questions of a kind."""
 
 _YES_NO = {"yes": "Yes", "no": "No", "true": "Yes", "false": "No"}
+MARKS = ({"0", "1"}, {"0.0", "1.0"}, {"y", "n"}, {"t", "f"})
+"""What a file may write for Yes and No, and may mean otherwise."""
+_PLACEHOLDERS = (
+    "<image>", "<|image|>", "<image_placeholder>", "<ImageHere>", "<|vision_start|><|image_pad|><|vision_end|>"
+)  # fmt: skip
+"""What stands for the picture in texts that models were trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +76,13 @@ class QuestionRow:
 
     @property
     def yes_or_no(self) -> str | None:
-        """The answer as Yes or No; None where it is neither."""
-        return _YES_NO.get(str(self.answer).strip().rstrip(".").casefold())
+        """The answer as Yes or No, which a comma and an explanation may follow; None where it is neither."""
+        return _YES_NO.get(self.said.partition(",")[0].strip())
+
+    @property
+    def said(self) -> str:
+        """The answer in small letters, without a full stop."""
+        return str(self.answer).strip().rstrip(".").casefold()
 
     @property
     def texts(self) -> list[str]:
@@ -95,7 +107,7 @@ def read_row(cells: Cells, columns: Columns, where: str) -> QuestionRow:
         if ours != "image" and not empty(cells.get(theirs))
     }
     if "choices" in said:
-        said["choices"] = _listed(said["choices"], where)
+        said["choices"] = read_choices(said["choices"], where)
     if lettered := _lettered(cells, columns, where):
         if "choices" in said:
             raise row_error(
@@ -116,6 +128,31 @@ def read_row(cells: Cells, columns: Columns, where: str) -> QuestionRow:
     )
 
 
+def without_placeholder(text: str, where: str, *, has_image: bool) -> str:
+    """A question's text without the mark before or behind it that stands for its picture.
+
+    Args:
+        text: as the table has it.
+        where: the row, for a sentence.
+        has_image: whether the row has a picture.
+
+    Raises:
+        QuestionError: the mark stands inside the text, or several times, or there is no picture.
+    """
+    found = [mark for mark in _PLACEHOLDERS for _ in range(text.count(mark))]
+    if not found:
+        return text
+    mark = found[0]
+    if not has_image:
+        raise row_error(
+            where, "a picture in column image, since the question holds its mark", f"{mark} and none"
+        )
+    plain = text.strip().removeprefix(mark).removesuffix(mark).strip()
+    if len(found) > 1 or mark in plain:
+        raise row_error(where, "one picture before the question's text", f"{mark} inside the text, or twice")
+    return plain
+
+
 def _plain(said: dict[str, Any], where: str) -> dict[str, Any]:
     """Cells as JSON can have them."""
     for ours, cell in said.items():
@@ -126,17 +163,6 @@ def _plain(said: dict[str, Any], where: str) -> dict[str, Any]:
     return said
 
 
-def _listed(cell: object, where: str) -> object:
-    """Choices written as a list in JSON, or between bars."""
-    if not isinstance(cell, str):
-        return cell
-    if cell.lstrip().startswith("["):
-        return sound_json(cell, where=f"{where}, choices", remedy=CORRECT_OR_SKIP, error=QuestionError)
-    if SEPARATOR not in cell:
-        raise row_error(where, 'choices as ["one", "two"] or one|two', shown(cell))
-    return [choice.strip() for choice in cell.split(SEPARATOR)]
-
-
 def _lettered(cells: Cells, columns: Columns, where: str) -> list[Any]:
     """Choices in columns A, B, C …; a row may have fewer than there are columns, but none may be left out."""
     found = [cells.get(letter) for letter in columns.letters]
@@ -144,9 +170,11 @@ def _lettered(cells: Cells, columns: Columns, where: str) -> list[Any]:
         found.pop()
     if any(map(empty, found)):
         raise row_error(
-            where, f"choices in columns A to {columns.letters[len(found) - 1]}", "an empty one between"
+            where,
+            f"choices in columns {columns.letters[0]} to {columns.letters[len(found) - 1]}",
+            "an empty one between",
         )
-    return found
+    return without_letters(found)
 
 
 def make_question(
@@ -242,7 +270,9 @@ def _meant(row: QuestionRow) -> set[int]:
     """Indices of the choices that the answer may name by its letter, its text or its index from 0."""
     texts, answer = row.texts, row.answer
     text = str(answer).strip()
-    meant = {index for index, choice in enumerate(texts) if choice == text}
+    meant = {
+        index for index, choice in enumerate(texts) if choice == text or lettered(text) == (index, choice)
+    }
     letter = text.strip("().").upper()
     if not isinstance(answer, bool) and len(letter) == 1 and letter in MOST_LETTERS[: len(texts)]:
         meant.add(MOST_LETTERS.index(letter))

@@ -1,7 +1,8 @@
 """A table: rows of named cells, read from CSV or JSON."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -14,6 +15,8 @@ from hipp_prune.questions.records import CORRECT_OR_SKIP, SkipBad, read_records,
 
 SEPARATOR = "|"
 """What stands between several things in one cell."""
+_SEPARATOR_LINE = re.compile("sep=(.)", re.IGNORECASE)
+"""What Excel begins a file with to say what separates its cells."""
 
 Cells = Mapping[str, Any]
 """A row: cells by the names of their columns; text, numbers, truth values, lists, bytes, None."""
@@ -43,7 +46,8 @@ def read_csv(path: Path, skip_bad: SkipBad | None = None) -> QuestionTable:
         QuestionError: it is missing, not UTF-8, empty, names a column twice, or a row has more or fewer cells than
             there are columns (skippable).
     """
-    text = read_text(path, remedy="check the path, and save it as UTF-8 text", error=QuestionError)
+    remedy = "check the path, and save it as UTF-8 text (in Excel: CSV UTF-8)"
+    text = read_text(path, remedy=remedy, error=QuestionError)
     lines = _csv_lines(path, text)
     _, columns = next(lines, (1, []))
     columns = [column.strip() for column in columns]
@@ -73,15 +77,20 @@ def read_csv(path: Path, skip_bad: SkipBad | None = None) -> QuestionTable:
 
 def _csv_lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """Every row that is not blank, after the line on which it begins."""
-    head = text.partition("\n")[0]
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ";" if ";" in head and "," not in head else ","
+    head, _, below = text.partition("\n")
+    told, skipped = _SEPARATOR_LINE.fullmatch(head.strip()), 0
+    if told is not None:  # Excel's own first line
+        text, skipped = below, 1
+        delimiter = told[1]
+    else:
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else ";" if ";" in head and "," not in head else ","
     before = csv.field_size_limit(LARGEST)
-    reader, line = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True), 1
+    reader, line = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True), 1 + skipped
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 yield line, cells
-            line = reader.line_num + 1
+            line = reader.line_num + 1 + skipped
     except csv.Error as error:
         raise QuestionError(
             f"{path}:{line}: expected comma-separated values, found an error: {error}; correct it (what follows "
@@ -98,10 +107,32 @@ def read_json(path: Path, skip_bad: SkipBad | None = None) -> QuestionTable:
         QuestionError: see ``read_records``.
     """
     rows: list[tuple[str, Cells]] = list(read_records(path, dict[str, Any], skip_bad))
+    _refuse_wrapped(path, rows)
     columns = tuple(dict.fromkeys(column for _, cells in rows for column in cells))
     return QuestionTable(
         place=str(path), name=path.stem, columns=columns, rows=rows, home=path.absolute().parent
     )
+
+
+def _refuse_wrapped(path: Path, rows: Sequence[tuple[str, Cells]]) -> None:
+    """Refuses a file whose rows are a field of one object.
+
+    Raises:
+        QuestionError: naming that field.
+    """
+    if len(rows) != 1:
+        return
+    ((_, cells),) = rows
+    found = [
+        key
+        for key, cell in cells.items()
+        if isinstance(cell, list) and len(cell) > 1 and isinstance(cell[0], Mapping)
+    ]
+    if len(found) == 1 and "question" not in cells and not {"role", "from"} & cells[found[0]][0].keys():
+        raise QuestionError(
+            f"{path}: expected a list of rows, found one object that holds it; save what stands under "
+            f"{name(found[0])} alone"
+        )
 
 
 def empty(cell: object) -> bool:

@@ -76,7 +76,7 @@ def test_choices_may_stand_in_columns_of_their_own(tmp_path: Path) -> None:
         ({"choices": ["cup", "dog"], "answer": 2}, "found 2 of 2 choices, so the file counts from 1"),
         ({"choices": ["cup"], "answer": "A"}, "expected field 'choices' to be at least 2 long"),
         ({"choices": "cup", "answer": "A"}, 'expected choices as ["one", "two"] or one|two'),
-        ({"choices": '["cup"', "answer": "A"}, "expected JSON, found an error"),
+        ({"choices": '["cup"', "answer": "A"}, 'expected choices as ["one", "two"] or one|two, found'),
         ({"choices": ["cup", "dog"], "answer": True}, "expected the answer to be a letter"),
         ({"answer": "1"}, "expected answers that say what they mean, found only 1; write Yes and No"),
         ({"answer": 1.5}, "expected field 'answer' to be"),
