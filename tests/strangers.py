@@ -39,8 +39,23 @@ _OWN: dict[str, dict[str, Any]] = {
     "gemma3": {"mm_tokens_per_image": 4},
     "gemma4": {
         "audio_config": None,
-        "text_config": {"layer_types": ["sliding_attention", "full_attention"]},
-        "vision_config": {"pooling_kernel_size": 2},
+        "text_config": {
+            "layer_types": ["sliding_attention", "full_attention"],
+            "use_bidirectional_attention": "vision",
+            "per_layer_config": {1: {"head_dim": 16}},
+            "pad_token_id": 0,
+        },
+        "vision_config": {
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 4,
+            "head_dim": 8,
+            "patch_size": 14,
+            "pooling_kernel_size": 2,
+            "position_embedding_size": 128,
+        },
     },
     "glm4v": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
     "paligemma": {"hidden_size": 32, "projection_dim": 32},
@@ -71,6 +86,10 @@ _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
             "size": {"height": 56, "width": 56},
             "image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]],
         },
+    ),
+    "gemma4": (
+        "Gemma4ImageProcessorPil",
+        {"patch_size": 14, "max_soft_tokens": 70, "pooling_kernel_size": 2},
     ),
     "aya_vision": ("GotOcr2ImageProcessorPil", {"size": {"height": 56, "width": 56}}),
     "video_llama_3": ("VideoLlama3ImageProcessorPil", {"min_pixels": 28 * 28, "max_pixels": 112 * 112}),
@@ -123,7 +142,10 @@ _TOKENS: dict[str, dict[str, str]] = {
     "gemma3": {
         "image_token": "<image_soft_token>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>",
     },
-    "gemma4": {"image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>"},
+    "gemma4": {
+        "image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>", "audio_token": "<|audio|>",
+        "boa_token": "<|audio>", "eoa_token": "<audio|>",
+    },
     "glm4v": {"image_token": "<|image|>"},
     "janus": {
         "image_token": "<image_placeholder>", "boi_token": "<begin_of_image>", "eoi_token": "<end_of_image>",

@@ -331,6 +331,7 @@ FAMILIES: dict[str, Callable[..., Path]] = {
     "mistral3": tiny_mistral3,
     "pixtral": tiny_pixtral,
     "gemma3": partial(_from_defaults, "gemma3"),
+    "gemma4": partial(_from_defaults, "gemma4"),
     "paligemma": partial(_from_defaults, "paligemma"),
     "paligemma-gemma2": partial(_from_defaults, "paligemma", changes=GEMMA2),
     "llava_onevision": partial(_from_defaults, "llava_onevision"),

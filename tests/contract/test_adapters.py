@@ -74,7 +74,9 @@ def _logits(adapter: Adapter, batch: Batch | PackedBatch, used: list[ImageFeatur
         return adapter.answer_logits(batch, used)
 
 
-WHOLE = ("gemma3", "paligemma", "paligemma-gemma2", "llava_onevision", "glm4v", "qwen3_5", "aya_vision")
+WHOLE = (
+    "gemma3", "gemma4", "paligemma", "paligemma-gemma2", "llava_onevision", "glm4v", "qwen3_5", "aya_vision",
+)  # fmt: skip
 """Families whose stock processor is called the plain way; the others' parts are, since they want torchvision."""
 
 
@@ -106,9 +108,9 @@ def stock_logits(model: Any, folder: Path, family: str, batch: Batch, images: Se
             conversation("Is it?", len(pictures)), chat_template=template(folder), tokenize=False
         )
         made = whole(images=[pictures], text=[text], return_tensors="pt")
-        own = ("pixel_values", "image_grid_thw", "image_sizes", "batch_num_images")
+        own = ("pixel_values", "image_grid_thw", "image_sizes", "batch_num_images", "image_position_ids")
         inputs |= {key: made[key] for key in own if key in made}
-        if "image_grid_thw" in inputs:
+        if "image_grid_thw" in inputs or family == "gemma4":
             inputs["mm_token_type_ids"] = (batch.input_ids == model.config.image_token_id).int()
     elif pictures:
         processor = AutoImageProcessor.from_pretrained(folder, backend="pil")

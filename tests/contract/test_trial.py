@@ -219,7 +219,7 @@ def test_the_connectors_mlp_is_not_the_language_models(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("family", "said"),
     [
-        ("gemma4", "sizes of their own"),
+        ("gemma3n", "stand out among all"),
         ("aria", "mixture of experts"),
         ("qwen3_5_moe", "mixture of experts"),
         ("blip-2", "a list of `layers`"),

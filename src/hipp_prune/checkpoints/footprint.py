@@ -71,10 +71,13 @@ def _neuron_bytes(entries: dict[tuple[int, str, str], Entry], block: int, width:
 def _cached_numbers(config: Any, blocks: int, number: int) -> int | None:
     """Bytes of keys and values of one token; those of blocks whose window slides are counted whole."""
     text = config.get_text_config(decoder=True)
-    heads = getattr(text, "num_attention_heads", None)
-    if not heads:
+    if not getattr(text, "num_attention_heads", None):
         return None
-    size = getattr(text, "head_dim", None) or text.hidden_size // heads
-    shared = getattr(text, "num_key_value_heads", None) or heads
-    everywhere = sum(getattr(text, KEY_VALUE_HEADS, None) or [shared] * blocks)
-    return int(everywhere * size * 2 * number)
+    own = [text.per_layer_config[block] for block in range(blocks)]
+    sizes = [getattr(each, "head_dim", None) or each.hidden_size // each.num_attention_heads for each in own]
+    heads = getattr(text, KEY_VALUE_HEADS, None) or [
+        getattr(each, "num_key_value_heads", None) or each.num_attention_heads for each in own
+    ]
+    numbers = [size * count for size, count in zip(sizes, heads, strict=True)]
+    sharing = getattr(text, "num_kv_shared_layers", None) or 0  # the last blocks, which read what others keep
+    return int(sum(numbers[: blocks - sharing]) * 2 * number)

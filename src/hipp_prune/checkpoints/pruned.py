@@ -22,6 +22,7 @@ from hipp_prune.checkpoints.shards import FLOATS, Change, Cut, Entry, Fitted, Sh
 from hipp_prune.errors import CheckpointError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model
+from hipp_prune.models.loading import read_config
 from hipp_prune.models.pruned_settings import auto_map, needs_code, pruned_settings
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import ModelShape, UnitKind
@@ -323,7 +324,7 @@ def pruned_config(
         heads: key/value heads that each block keeps; as before if none are given.
     """
     config = nested_config(source)
-    text = config["text_config"]
+    text = _with_block_settings(source, config["text_config"])
     changed = pruned_settings(text, widths, down_bias=down_bias, heads=heads)
     kept = {name: value for name, value in text.items() if name not in changed}
     config["text_config"] = kept | {name: value for name, value in changed.items() if value is not None}
@@ -331,3 +332,11 @@ def pruned_config(
     if needs_code(changed):
         config["auto_map"] = auto_map(config["model_type"])
     return config
+
+
+def _with_block_settings(source: Path, text: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a language model, and what transformers knows of single blocks where the file does not say it."""
+    if "per_layer_config" in text:
+        return text
+    blocks = read_config(source).get_text_config(decoder=True).to_dict().get("per_layer_config")
+    return {**text, "per_layer_config": blocks} if blocks else text

@@ -1,7 +1,7 @@
-"""The first two blocks of a model, pruned a little, written as any checkpoint is and opened with plain transformers.
+"""The first blocks of a model, pruned a little, written as any checkpoint is and opened with plain transformers.
 
-What a whole checkpoint of many gigabytes can fail at shows in two blocks: names that do not match, widths that the
-stock class does not take, a part of the model that a plan cannot reach.
+What a whole checkpoint of many gigabytes can fail at shows in two blocks, or as many as have one of each kind: names that
+do not match, widths that the stock class does not take, a part of the model that a plan cannot reach.
 """
 
 import sys
@@ -23,17 +23,24 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import quiet
 from hipp_prune.pruning.cutting import cut_neurons
 
-NUM_FIRST = 2
-"""Blocks that are written."""
+_FEWEST = 2
+_OF_ALL_BLOCKS = {"embed_tokens_per_layer.weight": 1, "per_layer_model_projection.weight": 0}
+"""Tensors that hold a part for every block, and the axis of it (what Gemma 4 gives to each block)."""
+
+
+def count_blocks(adapter: Adapter) -> int:
+    """Blocks that are written: two, or as many as it takes to have one of every kind (of attention)."""
+    kinds = list(getattr(adapter.model.get_decoder().config, "layer_types", None) or ())
+    return min(len(adapter.blocks), max([_FEWEST, *(1 + kinds.index(kind) for kind in kinds)]))
 
 
 def write_first_blocks(source: Path, adapter: Adapter, folder: Path) -> None:
-    """Writes everything but the later blocks; block *i* loses its first *i* + 1 neurons, so that widths differ.
+    """Writes all but the later blocks (``count_blocks``); block *i* loses its first *i* + 1 neurons: widths differ.
 
     Args:
         source: checkpoint folder of the model.
         adapter: the model.
-        folder: to make; it takes the bytes of two blocks, embeddings, head and vision tower.
+        folder: to make; it takes the bytes of the first blocks, embeddings, head and vision tower.
 
     Raises:
         CheckpointError: if the source is quantised or incomplete, or the disk is full.
@@ -48,16 +55,20 @@ def write_first_blocks(source: Path, adapter: Adapter, folder: Path) -> None:
         if block < len(kept) and (projection != "down" or kind == "weight")
     }
     later = tuple(_prefix(entry) for (block, _, _), entry in entries.items() if block >= len(kept))
-    names = [entry.name for shard in shards for entry in shard.entries]
+    everything = [entry for shard in shards for entry in shard.entries]
+    share = len(kept) / len(adapter.blocks)
+    cuts |= {entry.name: cut for entry in everything if (cut := _first_parts(entry, share)) is not None}
     write_folder(
         source,
         folder,
         shards,
         changes=cuts,
         values={shard.path: {} for shard in shards},
-        config=_shortened(pruned_config(source, [int(keep.sum()) for keep in kept]), len(adapter.blocks)),
+        config=_shortened(
+            pruned_config(source, [int(keep.sum()) for keep in kept]), len(adapter.blocks), len(kept)
+        ),
         records={},
-        dropped={name for name in names if name.startswith(later)},
+        dropped={entry.name for entry in everything if entry.name.startswith(later)},
     )
 
 
@@ -90,9 +101,10 @@ def reopen(folder: Path, adapter: Adapter) -> PreTrainedModel:
 def cut_first_blocks(adapter: Adapter) -> PreTrainedModel:
     """What ``write_first_blocks`` writes, in memory: the weights of all else are shared with the model."""
     whole = [np.ones(neurons, dtype=np.bool_) for neurons in adapter.shape.neurons]
-    model = cut_neurons(adapter.model, [*_keep(adapter), *whole[NUM_FIRST:]])
+    kept = _keep(adapter)
+    model = cut_neurons(adapter.model, [*kept, *whole[len(kept) :]])
     decoder: Any = model.get_decoder()
-    decoder.layers = decoder.layers[:NUM_FIRST]
+    decoder.layers = decoder.layers[: len(kept)]
     return model.eval()
 
 
@@ -117,12 +129,12 @@ def _modules_in(folder: Path) -> Iterator[None]:
 def first_blocks(adapter: Adapter) -> Iterator[None]:
     """The model itself as its pruned first blocks compute: later blocks skipped, what left contributing nothing."""
     decoder: Any = adapter.model.get_decoder()
-    layers = decoder.layers
+    layers, kept = decoder.layers, _keep(adapter)
     handles = [
         block.down.register_forward_pre_hook(_zeroing(torch.from_numpy(keep)))
-        for block, keep in zip(adapter.blocks[:NUM_FIRST], _keep(adapter), strict=True)
+        for block, keep in zip(adapter.blocks, kept, strict=False)
     ]
-    decoder.layers = layers[:NUM_FIRST]
+    decoder.layers = layers[: len(kept)]
     try:
         yield
     finally:
@@ -133,7 +145,8 @@ def first_blocks(adapter: Adapter) -> Iterator[None]:
 
 def _keep(adapter: Adapter) -> list[Any]:
     """Keep-masks of the first blocks."""
-    return [np.arange(neurons) > block for block, neurons in enumerate(adapter.shape.neurons[:NUM_FIRST])]
+    widths = adapter.shape.neurons[: count_blocks(adapter)]
+    return [np.arange(neurons) > block for block, neurons in enumerate(widths)]
 
 
 def _zeroing(keep: Tensor) -> Any:
@@ -148,14 +161,32 @@ def _prefix(entry: Entry) -> str:
     return entry.name[: entry.name.rindex(".mlp.") + 1]
 
 
-def _shortened(config: Mapping[str, Any], blocks: int) -> dict[str, Any]:
-    """The configuration of the first blocks; lists with an entry a block are cut."""
+def _first_parts(entry: Entry, share: float) -> Cut | None:
+    """Leaves a tensor that holds a part for every block those of the first; None for any other tensor."""
+    for name, axis in _OF_ALL_BLOCKS.items():
+        if entry.name.endswith(name):
+            size = entry.shape[axis]
+            return Cut(keep=np.arange(size) < round(share * size), axis=axis)
+    return None
+
+
+def _shortened(config: Mapping[str, Any], blocks: int, kept: int) -> dict[str, Any]:
+    """The configuration of the first blocks; what has an entry a block is cut, and none shares another's keys.
+
+    Args:
+        config: of all blocks.
+        blocks: their number.
+        kept: how many of them there are to be.
+    """
     text = config["text_config"]
-    if blocks <= NUM_FIRST:
+    if blocks <= kept:
         return dict(config)
-    cut = {name: _head(value, blocks) for name, value in text.items()}
-    return {**config, "text_config": {**cut, "num_hidden_layers": NUM_FIRST}}
+    cut = {name: _head(value, blocks, kept) for name, value in text.items()}
+    own = {block: each for block, each in (text.get("per_layer_config") or {}).items() if int(block) < kept}
+    cut |= {"per_layer_config": own} if own else {}
+    cut |= {"num_kv_shared_layers": 0} if "num_kv_shared_layers" in text else {}
+    return {**config, "text_config": {**cut, "num_hidden_layers": kept}}
 
 
-def _head(value: Any, blocks: int) -> Any:
-    return value[:NUM_FIRST] if isinstance(value, list) and len(value) == blocks else value
+def _head(value: Any, blocks: int, kept: int) -> Any:
+    return value[:kept] if isinstance(value, list) and len(value) == blocks else value

@@ -110,7 +110,7 @@ def loaded(model: PreTrainedModel, processor: Any) -> Adapter:
             "it without quantising and without offloading"
         )
     structure.check_class(type(model))
-    structure.check_alike(model.config)
+    structure.check_independent(model.config)
     check_finite(name, model)
     return _adapter(model, processor if isinstance(processor, Processor) else Processor.of(processor), name)
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from hipp_prune.errors import HippPruneError
 from hipp_prune.models.loading import describe_model, parse_dtype, read_config
 from hipp_prune.models.processor import Processor
-from hipp_prune.models.structure import find_blocks
+from hipp_prune.models.structure import find_blocks, query_width
 
 _PATCH = 14
 """Pixels a side of a patch, where a configuration does not say."""
@@ -83,8 +83,6 @@ def describe_sizes(folder: Path, *, dtype: str = "auto", trust_remote_code: bool
     mlps = [layer for block in blocks for layer in (block.gate, block.up, block.down)]
     language = _matrices([decoder]) + _matrices([head])
     precision = config.dtype if dtype == "auto" else parse_dtype(dtype)
-    text = decoder.config
-    heads = int(text.num_attention_heads)
     return ModelSizes(
         family=config.model_type,
         num_blocks=len(blocks),
@@ -96,7 +94,7 @@ def describe_sizes(folder: Path, *, dtype: str = "auto", trust_remote_code: bool
         block_weights=_matrices(layers),
         head_weights=_matrices([head]),
         vision_weights=_matrices([model]) - language,
-        query_width=heads * int(getattr(text, "head_dim", None) or text.hidden_size // heads),
+        query_width=query_width(decoder.config),
         patches_a_token=_merged(model),
         number_bytes=(precision if isinstance(precision, torch.dtype) else torch.float32).itemsize,
     )

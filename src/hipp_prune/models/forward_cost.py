@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.structure import Block
+from hipp_prune.models.structure import Block, query_width
 from hipp_prune.plans.costs import CostTable, rising
 
 _WIDTHS = 9
@@ -37,7 +37,7 @@ def flops_table(adapter: Adapter, tokens: float) -> CostTable:
     """
     neurons = [_weights([block.gate, block.up, block.down]) for block in adapter.blocks]
     others = _weights([adapter.model.get_submodule(block.name) for block in adapter.blocks]) - sum(neurons)
-    scores = 4 * tokens**2 * _query_width(adapter) * len(adapter.blocks)
+    scores = 4 * tokens**2 * query_width(adapter.model.get_decoder().config) * len(adapter.blocks)
     head = _weights([adapter.model.get_output_embeddings()])
     return CostTable(
         constant=float(2 * tokens * others + scores + 2 * head),
@@ -84,13 +84,6 @@ def _weights(modules: list[nn.Module]) -> int:
     """Weights of the matrices in ``modules``."""
     layers = [layer for module in modules for layer in module.modules() if isinstance(layer, nn.Linear)]
     return sum(layer.weight.numel() for layer in layers)
-
-
-def _query_width(adapter: Adapter) -> int:
-    """Width of a block's query heads together."""
-    text = adapter.model.get_decoder().config
-    heads = int(text.num_attention_heads)
-    return heads * int(getattr(text, "head_dim", None) or text.hidden_size // heads)
 
 
 def _forward(adapter: Adapter, states: Tensor) -> None:

@@ -228,7 +228,7 @@ def find_class(source: Path | str, config: PreTrainedConfig, *, trust_remote_cod
             f"does not list for image-text-to-text"
         )
     structure.check_class(stock)
-    structure.check_alike(config)
+    structure.check_independent(config)
     try:
         model_class = stock if is_stock(config) and not is_elastic_plan(source) else uneven(stock)
     except ValueError as error:

@@ -30,18 +30,36 @@ def pruned_settings(
     }
     if isinstance(text["intermediate_size"], list):  # the stock class takes a width a block (Gemma 3n)
         return {"intermediate_size": list(widths), "per_layer_config": None, **own}
+    if text.get(
+        "use_double_wide_mlp"
+    ):  # the stock class takes two widths (Gemma 4); these here are all there are
+        own["use_double_wide_mlp"] = False
     equal = len(set(widths)) == 1
-    blocks = {str(block): {"intermediate_size": width} for block, width in enumerate(widths)}
     return {
         "intermediate_size": widths[0] if equal else text["intermediate_size"],
-        "per_layer_config": None if equal else blocks,
+        "per_layer_config": _with_widths(text.get("per_layer_config") or {}, None if equal else widths),
         **own,
     }
 
 
+def _with_widths(
+    blocks: Mapping[str, Mapping[str, Any]], widths: Sequence[int] | None
+) -> dict[str, dict[str, Any]] | None:
+    """What blocks have of their own, with other widths, or with none if all are alike; None for nothing at all."""
+    own = {
+        int(block): {name: value for name, value in settings.items() if name != "intermediate_size"}
+        for block, settings in blocks.items()
+    }
+    for block, width in enumerate(widths or ()):
+        own[block] = {"intermediate_size": width, **own.get(block, {})}
+    return {str(block): settings for block, settings in sorted(own.items()) if settings} or None
+
+
 def needs_code(settings: Mapping[str, Any]) -> bool:
     """Whether the stock class cannot model these settings of a language model."""
-    return any(settings.get(name) for name in ("per_layer_config", DOWN_BIAS, KEY_VALUE_HEADS))
+    blocks = (settings.get("per_layer_config") or {}).values()
+    uneven = any("intermediate_size" in block for block in blocks)
+    return uneven or any(settings.get(name) for name in (DOWN_BIAS, KEY_VALUE_HEADS))
 
 
 def auto_map(model_type: str) -> dict[str, str]:

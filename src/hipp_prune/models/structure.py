@@ -53,7 +53,7 @@ def _block(model: PreTrainedModel, layer: nn.Module, name: str) -> Block:
     mlp = getattr(layer, "mlp", None)
     if mlp is None:
         raise _lacks(model, f"an `mlp` in {name}")
-    if any(hasattr(mlp, part) for part in ("experts", "router", "shared_expert")):
+    if any(hasattr(owner, part) for owner in (mlp, layer) for part in ("experts", "router", "shared_expert")):
         raise _lacks(
             model, f"a dense MLP in {name}: it is a mixture of experts, which has no single set of neurons"
         )
@@ -79,25 +79,17 @@ def check_class(model_class: type[PreTrainedModel]) -> None:
         )
 
 
-def check_alike(config: PreTrainedConfig) -> None:
-    """Refuses a configuration whose blocks differ in more than their MLP neurons (Gemma 4), before any weight is read.
+def check_independent(config: PreTrainedConfig) -> None:
+    """Refuses a configuration whose neurons depend on one another, before any weight is read.
 
     Raises:
-        UnsupportedModelError: naming what some blocks have of their own.
+        UnsupportedModelError: naming the setting.
     """
     text = config.get_text_config(decoder=True).to_dict()
     if any(text.get("activation_sparsity_pattern") or ()):
         raise UnsupportedModelError(
             f"{config.model_type} is not supported: some of its blocks let only those neurons speak that stand out "
             "among all of the block (`activation_sparsity_pattern`), so that none can leave without changing the others"
-        )
-    blocks = text.get("per_layer_config") or {}
-    own = {name: block for block, sizes in blocks.items() for name in sizes if name != "intermediate_size"}
-    if own:
-        name, block = next(iter(own.items()))
-        raise UnsupportedModelError(
-            f"{config.model_type} is not supported: some blocks have sizes of their own ({name} in block {block}), "
-            f"expected blocks that are alike but for the neurons of their MLPs"
         )
 
 
@@ -209,6 +201,20 @@ def measure(model: PreTrainedModel, blocks: tuple[Block, ...]) -> ModelShape:
         language_parameters=_count([decoder, head]),
         total_parameters=_count([model]),
     )
+
+
+def query_width(text: PreTrainedConfig) -> int:
+    """Width of a block's query heads together; the mean, where blocks differ in it.
+
+    Args:
+        text: settings of the language model.
+    """
+    widths = [
+        own.num_attention_heads
+        * (getattr(own, "head_dim", None) or own.hidden_size // own.num_attention_heads)
+        for own in text.per_layer_config
+    ]
+    return int(sum(widths) // len(widths))
 
 
 def fingerprint(model: PreTrainedModel) -> str:

@@ -2,10 +2,8 @@
 
 A pruned checkpoint says ``text_config.per_layer_config = {"0": {"intermediate_size": 640}, ...}``, which
 transformers 5 reads but cannot model, and 4 knows nothing of. ``uneven`` is the missing half: a subclass of a stock
-class whose block MLPs have those widths. And where ``text_config.mlp_down_bias`` is true, its down projections have
-a bias, which compensates what pruning took away (FLAP), whatever the stock class has. Where
-``text_config.residual_width`` is set, the residual stream itself is narrower (SliceGPT): see ``slice_residual``. Where
-``text_config.block_key_value_heads`` is, attention heads have left too (LLM-Pruner).
+class whose block MLPs have those widths. The settings named below say what else it may have: down projections with a
+bias (FLAP), a narrower residual stream (SliceGPT), fewer attention heads (LLM-Pruner).
 
 In an *elastic* checkpoint the neurons of the dense model are sorted by importance. Each plan is a folder in it, with a
 configuration, tensors of its own, and ``prefixes.json``, which says how much it takes of which of the dense model's.
@@ -17,7 +15,8 @@ classes by their stock names, which ``__getattr__`` builds on demand.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
 from inspect import signature
@@ -47,7 +46,7 @@ KEY_VALUE_HEADS = "block_key_value_heads"
 PREFIXES = "prefixes.json"
 """The file by which a folder is known as a plan of the elastic checkpoint above it."""
 
-_SETTINGS_OF_PLAN = ("intermediate_size", "per_layer_config", DOWN_BIAS)
+_SETTINGS_OF_PLAN = ("intermediate_size", "per_layer_config", "use_double_wide_mlp", DOWN_BIAS)
 """Settings of a text config in which a plan may differ from the dense model."""
 
 _HUB = ("cache_dir", "force_download", "local_files_only", "revision", "token")
@@ -69,10 +68,26 @@ def read_widths(config: PretrainedConfig) -> list[int] | None:
     ]
 
 
+@contextmanager
+def _one_width(config: PretrainedConfig) -> Iterator[None]:
+    """Inside, single blocks have no widths, of which stock classes read one, but what else they have (Gemma 4)."""
+    text = config.get_text_config(decoder=True)
+    before = text.to_dict().get("per_layer_config")
+    rest = {block: {**own} for block, own in (before or {}).items()}
+    for own in rest.values():
+        own.pop("intermediate_size", None)
+    text.per_layer_config = {block: own for block, own in rest.items() if own} or None
+    try:
+        yield
+    finally:
+        text.per_layer_config = before
+
+
 def is_stock(config: PretrainedConfig) -> bool:
     """Whether the stock class can model it: equal blocks, a whole residual stream, no bias that it does not know."""
-    return read_widths(config) is None and not any(
-        (_has_down_bias(config), residual_width(config), key_value_heads(config))
+    down_bias = getattr(config.get_text_config(decoder=True), DOWN_BIAS, False)
+    return read_widths(config) is None and not (
+        down_bias or residual_width(config) or key_value_heads(config)
     )
 
 
@@ -86,10 +101,6 @@ def key_value_heads(config: PretrainedConfig) -> list[int] | None:
     """Key/value heads of each block; ``None`` if all blocks have all."""
     heads: list[int] | None = getattr(config.get_text_config(decoder=True), KEY_VALUE_HEADS, None)
     return heads
-
-
-def _has_down_bias(config: PretrainedConfig) -> bool:
-    return bool(getattr(config.get_text_config(decoder=True), DOWN_BIAS, False))
 
 
 def set_down_biases(model: PreTrainedModel) -> None:
@@ -121,9 +132,8 @@ def set_widths(model: PreTrainedModel, widths: Sequence[int]) -> None:
         if mlp.down_proj.in_features == width:
             continue
         for name, count in rows.items():
-            linear = getattr(mlp, name)
-            setattr(mlp, name, _resized(linear, linear.in_features, count))
-        mlp.down_proj = _resized(mlp.down_proj, width, mlp.down_proj.out_features)
+            _resize(mlp, name, num_out=count)
+        _resize(mlp, "down_proj", num_in=width)
         if hasattr(mlp, "intermediate_size"):
             mlp.intermediate_size = width
 
@@ -141,15 +151,17 @@ def set_heads(model: PreTrainedModel, heads: Sequence[int]) -> None:
         attention = block.self_attn
         keys = count * attention.head_dim
         queries = keys * attention.num_key_value_groups
-        attention.q_proj = _resized(attention.q_proj, attention.q_proj.in_features, queries)
-        attention.k_proj = _resized(attention.k_proj, attention.k_proj.in_features, keys)
-        attention.v_proj = _resized(attention.v_proj, attention.v_proj.in_features, keys)
-        attention.o_proj = _resized(attention.o_proj, queries, attention.o_proj.out_features)
+        for name, size in {"q_proj": queries, "k_proj": keys, "v_proj": keys}.items():
+            _resize(attention, name, num_out=size)
+        _resize(attention, "o_proj", num_in=queries)
 
 
-def _resized(linear: nn.Linear, num_in: int, num_out: int) -> nn.Linear:
-    weight = linear.weight
-    return nn.Linear(num_in, num_out, bias=linear.bias is not None, device=weight.device, dtype=weight.dtype)
+def _resize(owner: nn.Module, name: str, num_in: int | None = None, num_out: int | None = None) -> None:
+    """Replaces a linear by an empty one with other numbers of inputs or outputs."""
+    linear: Any = owner.get_submodule(name)
+    sizes = num_in or linear.in_features, num_out or linear.out_features
+    options = {"bias": linear.bias is not None, "device": linear.weight.device, "dtype": linear.weight.dtype}
+    owner.set_submodule(name, nn.Linear(*sizes, **options))
 
 
 def find_projector(model: PreTrainedModel) -> tuple[str, nn.Module]:
@@ -158,13 +170,10 @@ def find_projector(model: PreTrainedModel) -> tuple[str, nn.Module]:
     Raises:
         ValueError: if there is none under a name we know.
     """
-    modules = {id(module): name for name, module in model.named_modules()}
-    for name in PROJECTORS:
-        try:
-            projector = model.base_model.get_submodule(name)
-        except AttributeError:
-            continue
-        return modules[id(projector)], projector
+    names = {id(module): name for name, module in model.named_modules()}
+    modules = dict(model.base_model.named_modules())
+    for projector in (modules[name] for name in PROJECTORS if name in modules):
+        return names[id(projector)], projector
     raise ValueError(f"{type(model).__name__}: found no multimodal projector among {', '.join(PROJECTORS)}")
 
 
@@ -182,24 +191,19 @@ def slice_residual(model: PreTrainedModel, width: int) -> None:
     """
     decoder = model.get_decoder()
     config, embeddings = decoder.config, decoder.embed_tokens
-    decoder.embed_tokens = nn.Embedding(
-        embeddings.num_embeddings, width, embeddings.padding_idx,
-        device=embeddings.weight.device, dtype=embeddings.weight.dtype,
-    )  # fmt: skip
+    embeddings.weight = nn.Parameter(embeddings.weight.new_empty(embeddings.num_embeddings, width))
+    embeddings.embedding_dim = width
     projector = find_projector(model)[1]
-    name, writer = last_linear(projector)
-    projector.set_submodule(name, _resized(writer, writer.in_features, width))
+    _resize(projector, last_linear(projector)[0], num_out=width)
     for block in decoder.layers:
         written = config.hidden_size if block is decoder.layers[-1] else width
-        attention, mlp = block.self_attn, block.mlp
         for reader in ("q_proj", "k_proj", "v_proj"):
-            linear = getattr(attention, reader)
-            setattr(attention, reader, _resized(linear, width, linear.out_features))
-        attention.o_proj = _resized(attention.o_proj, attention.o_proj.in_features, width)
-        mlp.gate_proj = _resized(mlp.gate_proj, width, mlp.gate_proj.out_features)
-        mlp.up_proj = _resized(mlp.up_proj, width, mlp.up_proj.out_features)
-        mlp.down_proj = _resized(mlp.down_proj, mlp.down_proj.in_features, written)
-        weight = mlp.down_proj.weight
+            _resize(block.self_attn, reader, num_in=width)
+        for reader in ("gate_proj", "up_proj"):
+            _resize(block.mlp, reader, num_in=width)
+        _resize(block, "self_attn.o_proj", num_out=width)
+        _resize(block, "mlp.down_proj", num_out=written)
+        weight = block.mlp.down_proj.weight
         options = {"bias": False, "device": weight.device, "dtype": weight.dtype}
         block.attention_shortcut = nn.Linear(width, width, **options)
         block.mlp_shortcut = nn.Linear(width, written, **options)
@@ -239,8 +243,7 @@ def _sliced(stock: type[nn.Module]) -> type[nn.Module]:
             result = self.mlp_shortcut(middle) + self.mlp(self.post_attention_layernorm(middle))
             return (result,) if returns_tuple else result
 
-    Sliced.__name__ = stock.__name__
-    Sliced.__qualname__ = stock.__name__
+    Sliced.__name__ = Sliced.__qualname__ = stock.__name__
     Sliced.__doc__ = stock.__doc__
     return Sliced
 
@@ -257,21 +260,20 @@ def uneven(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
     class Uneven(stock):  # type: ignore[valid-type, misc]
         def __init__(self, config: PretrainedConfig, *args: Any, **kwargs: Any) -> None:
             widths = read_widths(config)
-            text = config.get_text_config(decoder=True)
-            overrides = text.to_dict().get("per_layer_config")
-            text.per_layer_config = None  # the stock class reads one width for all blocks
-            try:
+            with _one_width(config):
                 super().__init__(config, *args, **kwargs)
-            finally:
-                text.per_layer_config = overrides
             if widths is not None:
                 set_widths(self, widths)
-            if _has_down_bias(config):
+            if getattr(config.get_text_config(decoder=True), DOWN_BIAS, False):
                 set_down_biases(self)
             if (heads := key_value_heads(config)) is not None:
                 set_heads(self, heads)
             if (width := residual_width(config)) is not None:
                 slice_residual(self, width)
+
+        def initialize_weights(self) -> None:
+            with _one_width(self.config):
+                super().initialize_weights()
 
         @classmethod
         def is_custom_code(cls) -> bool:
@@ -294,8 +296,7 @@ def uneven(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
             if getattr(self.config, "auto_map", None):
                 write_code(Path(save_directory))
 
-    Uneven.__name__ = stock.__name__
-    Uneven.__qualname__ = stock.__name__
+    Uneven.__name__ = Uneven.__qualname__ = stock.__name__
     Uneven.__doc__ = stock.__doc__
     return Uneven
 
@@ -315,8 +316,8 @@ def weight_files(folder: Path) -> list[Path]:
 
 def read_prefixes(folder: Path) -> dict[str, tuple[int, int]]:
     """How much a plan takes of the dense model's tensors, by their stored names: (axis, first slices of it)."""
-    told: dict[str, list[int]] = json.loads((folder / PREFIXES).read_text(encoding="utf-8"))["prefixes"]
-    return {name: (axis, width) for name, (axis, width) in told.items()}
+    told = json.loads((folder / PREFIXES).read_text(encoding="utf-8"))
+    return {name: (axis, width) for name, (axis, width) in told["prefixes"].items()}
 
 
 def elastic_tensors(folder: Path) -> dict[str, Tensor]:
@@ -342,11 +343,7 @@ def _read_prefix(path: Path, name: str, axis: int, width: int) -> Tensor:
 
 
 def _find_plan(name: Any, plan: str | None, options: Mapping[str, Any]) -> Path | None:
-    """The folder of a plan, named itself or in its elastic checkpoint; None where no plan is asked for.
-
-    Raises:
-        ValueError: if the checkpoint has no such plan, saying which it has.
-    """
+    """The folder of a plan, named itself or in its elastic checkpoint; None where no plan is asked for."""
     if plan is None:
         return Path(name) if name is not None and is_elastic_plan(name) else None
     known = {option: options[option] for option in _HUB if option in options}
@@ -365,8 +362,10 @@ def _source(model_class: Any, name: Any, folder: Path | None, options: dict[str,
     if not isinstance(config, PretrainedConfig):
         config = model_class.config_class.from_pretrained(folder)
     config, told = deepcopy(config), json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    text = config.get_text_config(decoder=True)
     for setting in _SETTINGS_OF_PLAN:
-        setattr(config.get_text_config(decoder=True), setting, told["text_config"].get(setting))
+        if setting in told["text_config"] or hasattr(text, setting):
+            setattr(text, setting, told["text_config"].get(setting))
     options = {**options, "config": config, "state_dict": elastic_tensors(folder)}
     if (folder.parent / "generation_config.json").is_file():
         options["generation_config"] = GenerationConfig.from_pretrained(folder.parent)
