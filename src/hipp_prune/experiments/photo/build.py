@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import get_args
 
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hipp_prune.experiments.photo import assembly
-from hipp_prune.experiments.photo.drawn import COLLECTIONS, write_collection
+from hipp_prune.experiments.photo.drawn import Collection, write_collection
 from hipp_prune.experiments.photo.settings import PhotoSettings
-from hipp_prune.experiments.photo.tasks import PHOTO_TASKS
 from hipp_prune.experiments.smollm2 import load_smollm2
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.progress import Progress, Say
@@ -41,7 +41,6 @@ def build_rung(
     settings: PhotoSettings = PhotoSettings(),
     *,
     language: Language | None = None,
-    share: float = 1.0,
     say: Say | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -51,7 +50,6 @@ def build_rung(
         out: folder of the rung; SmolLM2 is unpacked into it too.
         settings: what is built, and how long it learns.
         language: gives another language model, e.g. for a test.
-        share: of the pictures, in (0, 1], e.g. for a test.
         say: told a line about every part.
         progress: told (steps done, steps).
 
@@ -64,11 +62,11 @@ def build_rung(
     """
     narrate = _Narrator(out / "build.log", say)
     narrate(f"hipp-prune photo build --out {out}: {settings}")
-    for name in COLLECTIONS:
+    for name in get_args(Collection):
         if not (out / name).is_dir():
             with sole_writer(out / name), new_folder(out / name) as folder:
-                counts = write_collection(folder, name, settings.seed, share=share)
-            narrate(f"{name}: " + ", ".join(f"{task} {counts[task]:,}" for task in PHOTO_TASKS))
+                counts = write_collection(folder, name, settings)
+            narrate(f"{name}: " + ", ".join(f"{task} {count:,}" for task, count in counts.items()))
     blocks = _assemble(out, settings, language or (lambda: load_smollm2(out)), narrate)
     if not (out / "model").is_dir():
         _teach(out, settings, blocks, narrate, progress)
@@ -91,7 +89,7 @@ def _assemble(out: Path, settings: PhotoSettings, language: Language, narrate: S
 
 
 def _teach(out: Path, settings: PhotoSettings, blocks: int, narrate: Say, progress: Progress | None) -> None:
-    sources = [str(out / "training" / f"{task}.jsonl") for task in PHOTO_TASKS]
+    sources = [str(out / "training" / f"{task}.jsonl") for task in settings.tasks]
     asked = load_questions(sources, "all", cache=out)
     report = recover_on(
         asked,
