@@ -6,31 +6,39 @@
     OUT/questions/          what is asked: the same tasks about other pictures, facts in other words
     OUT/untrained/          the assembled model before it learnt anything
     OUT/model/              the trained one
+    OUT/settings.json       what was asked for; anything else is refused
     OUT/build.log           every line that was said
 """
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import get_args
 
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from hipp_prune.errors import RunError
 from hipp_prune.experiments.photo import assembly
 from hipp_prune.experiments.photo.drawn import Collection, write_collection
 from hipp_prune.experiments.photo.settings import PhotoSettings
 from hipp_prune.experiments.smollm2 import load_smollm2
+from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.progress import Progress, Say
+from hipp_prune.files.reading import read_document
 from hipp_prune.files.replacing import new_folder
 from hipp_prune.files.run_directory import Provenance
+from hipp_prune.files.writing import write_json
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.toyworld.scenes import scenes
 from hipp_prune.stages.recover import recover_on
 
 _FITTED = 400
 """Scenes the projector is fitted on."""
+
+_OTHERWISE = "choose another --out"
 
 Language = Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]]
 """Gives the language model and its tokenizer."""
@@ -58,8 +66,9 @@ def build_rung(
 
     Raises:
         InputError: if SmolLM2's package is not installed.
-        RunError: if the disk is full, or an interrupted training had other settings.
+        RunError: if the disk is full, or what is in ``out`` was begun with other settings.
     """
+    _settle(out / "settings.json", settings)
     narrate = _Narrator(out / "build.log", say)
     narrate(f"hipp-prune photo build --out {out}: {settings}")
     for name in get_args(Collection):
@@ -71,6 +80,20 @@ def build_rung(
     if not (out / "model").is_dir():
         _teach(out, settings, blocks, narrate, progress)
     return out / "model"
+
+
+def _settle(path: Path, settings: PhotoSettings) -> None:
+    """Notes the settings in ``path``, or compares them with what is there.
+
+    Raises:
+        RunError: if they are others.
+    """
+    if path.is_file():
+        begun = read_document(path, PhotoSettings, remedy=_OTHERWISE, error=RunError)
+        refuse_changes(path.parent, asdict(begun), asdict(settings), remedy=_OTHERWISE)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, asdict(settings))
 
 
 def _assemble(out: Path, settings: PhotoSettings, language: Language, narrate: Say) -> int:
