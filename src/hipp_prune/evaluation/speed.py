@@ -82,7 +82,7 @@ def _asked_within(seconds: float, adapter: Adapter, questions: Sequence[Question
     evaluator.scores(prepared)
     each = (time.perf_counter() - start) / len(few)
     count = count_within(seconds, each, len(questions))
-    of_all = f" of {len(questions)}, so that a round takes about a minute" if count < len(questions) else ""
+    of_all = f" of {len(questions)}, so that a round stays short" if count < len(questions) else ""
     _log.info("speed: timed on %d questions%s", count, of_all)
     return _spread(questions, count)
 

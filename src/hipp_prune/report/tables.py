@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +25,9 @@ MISSING = "–"
 
 _NAME_WIDTH, _CELL_WIDTH = 31, 19
 """Characters that a printed table needs for the names of its rows, and for each model."""
+
+_UNBOUNDED = 1000
+"""Characters, more than any table has."""
 
 _EVALUATE = "hipp-prune evaluate --model {model} --questions {questions} --run {run} --out {results}"
 """With the names of the run and of the model that lacks a number."""
@@ -88,17 +93,36 @@ def missing_numbers(evaluations: Sequence[Scorecard], run: Path) -> list[tuple[s
 
 
 def print_summary(evaluations: Sequence[Scorecard], run: Path, console: Console) -> None:
-    """Prints the table of a run with models as columns: the first, and as many others as the terminal is wide."""
+    """Prints the table of a run with models as columns, all side by side where the terminal is wide enough.
+
+    Where it is not, intervals are left out, and where that does not help, a table for each few models follows another.
+    """
     header, rows = summary_rows(evaluations)
     beside = max(1, (console.width - _NAME_WIDTH - _CELL_WIDTH) // _CELL_WIDTH)
-    for start in range(1, max(len(rows), 2), beside):
-        console.print(_printed(header, rows[:1] + rows[start : start + beside]))
+    brief = _brief(header, rows)
+    if len(rows) > 1 + beside and _width(brief, console) <= console.width:
+        console.print(brief)
+        console.print("their 95% intervals are in the report", style="dim")
+    else:
+        for start in range(1, max(len(rows), 2), beside):
+            console.print(_printed(header, rows[:1] + rows[start : start + beside]))
     for name, made_by in missing_numbers(evaluations, run):
         console.print(f"{MISSING} {name}: {made_by}", style="dim", markup=False, highlight=False)
 
 
-def _printed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(header[0])
+def _brief(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """The same without intervals and without a frame."""
+    numbers = [tuple(cell.partition(" (")[0] for cell in row) for row in rows]
+    return _printed(header, numbers, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False)
+
+
+def _width(table: Table, console: Console) -> int:
+    """Characters that a table takes where nothing holds it in."""
+    return console.measure(table, options=console.options.update(width=_UNBOUNDED)).maximum
+
+
+def _printed(header: Sequence[str], rows: Sequence[Sequence[str]], **style: Any) -> Table:
+    table = Table(header[0], **style)
     for row in rows:
         table.add_column(Text(row[0]), justify="right")
     previous = ""

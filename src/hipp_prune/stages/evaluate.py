@@ -156,6 +156,7 @@ def speedups(
     loading: LoadSettings = LoadSettings(),
     cache: Path | None = None,
     skip_bad: SkipBad | None = None,
+    round_seconds: float = ROUND_SECONDS,
     progress: Progress | None = None,
 ) -> list[float]:
     """Dense wall time over each pruned model's on the same test questions, measured in turns.
@@ -164,12 +165,12 @@ def speedups(
         dense: the dense model.
         pruned: the models that are compared with it.
         questions: sources, or questions.
-        limit: questions asked in all, shared evenly by the benchmarks; fewer where a round of all models would take
-            more than about a minute.
+        limit: questions asked in all, shared evenly by the benchmarks; fewer where a round takes longer than it may.
         run: a calibrated run with the dense model's answers to questions that come without one; else it is asked.
         loading: how the models are loaded.
         cache: where the embedded world is drawn; a temporary folder by default.
         skip_bad: as in ``calibrate``.
+        round_seconds: that a round of all models takes at most, about, > 0.
         progress: told (rounds done, rounds in all).
     """
     with cache_folder(cache) as folder:
@@ -179,7 +180,7 @@ def speedups(
         directory = None if run is None else RunDirectory(run)
         asked = _labelled(asked, directory, adapters[0], loading)[:limit]
         return measure_speedups(
-            adapters[0], adapters[1:], asked, round_seconds=ROUND_SECONDS, progress=progress
+            adapters[0], adapters[1:], asked, round_seconds=round_seconds, progress=progress
         )
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.checkpoints.ledger import RECOVERY_FILE
 from hipp_prune.errors import HippPruneError, IncompleteRunError, RunError
 from hipp_prune.evaluation.scorecard import Scorecard, limit_questions
+from hipp_prune.evaluation.speed import ROUND_SECONDS
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.manifest import remove_file
 from hipp_prune.files.progress import Progress
@@ -23,6 +25,7 @@ from hipp_prune.questions.sources import load_questions
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.record import read_record
 from hipp_prune.search.settings import SearchSettings
+from hipp_prune.stages.baseline import baseline
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.evaluate import evaluate, speedups, update_card
 from hipp_prune.stages.loading import read_labels
@@ -78,6 +81,8 @@ class Pipeline:
     bars: Headlines = silent
     skip_bad: bool = False
     """Whether broken questions and pictures are left out."""
+    round_seconds: float = ROUND_SECONDS
+    """That a round of timing all models takes at most, about."""
     may_grow: bool = False
     """Whether more evaluations make a search grow, instead of being other settings."""
 
@@ -200,6 +205,30 @@ class Pipeline:
                 progress=progress,
             )
 
+    def prune_uniformly(self, sparsity: float, out: Path, *, name: str) -> None:
+        """Writes the checkpoint that loses the same share of every block, uncompensated, unless that is there.
+
+        Args:
+            sparsity: fraction of the MLP parameters to remove.
+            out: checkpoint folder.
+            name: of its results in the run.
+        """
+        finish_replacement(out)
+        if self.anew != "always" and out.is_dir():
+            return
+        remove_file(self.results(name))
+        with self.bars("prune uniformly") as (progress,):
+            baseline(
+                "uniform",
+                sparsity,
+                out,
+                BaselineSettings(compensation="none"),
+                run=self.run.root,
+                loading=self.loading,
+                force=self.anew != "never",
+                progress=progress,
+            )
+
     def recover(self, checkpoint: Path, out: Path, settings: RecoverySettings, *, name: str) -> None:
         """Fine-tunes a pruned checkpoint, unless the recovered one is there.
 
@@ -302,6 +331,7 @@ class Pipeline:
                     loading=self.loading,
                     cache=self.run.cache,
                     skip_bad=self._skipping,
+                    round_seconds=self.round_seconds,
                     progress=progress,
                 )
             pruned = [replace(card, speedup=ratio) for card, ratio in zip(pruned, ratios, strict=True)]

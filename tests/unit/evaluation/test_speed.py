@@ -45,8 +45,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     ("seconds", "asked", "said"),
     [
         (0.01, 256, "speed: timed on 256 questions"),
-        (2.0, 15, "speed: timed on 15 questions of 256, so that a round takes about a minute"),
-        (600.0, FEWEST, "speed: timed on 4 questions of 256, so that a round takes about a minute"),
+        (2.0, 15, "speed: timed on 15 questions of 256, so that a round stays short"),
+        (600.0, FEWEST, "speed: timed on 4 questions of 256, so that a round stays short"),
     ],
 )
 def test_a_round_takes_about_a_minute(

@@ -90,9 +90,22 @@ def test_printed_table_fits_the_terminal_and_holds_every_number(
     text = out.getvalue()
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
+    brief = "their 95% intervals" in text
+    assert brief == (width == 120)
     _, rows = summary_rows(evaluations)
     for cell in {cell for row in rows for cell in row}:
-        assert cell in text
+        assert (cell.partition(" (")[0] if brief else cell) in text
+
+
+def test_four_models_stand_side_by_side_in_eighty_columns(questions: list[Question]) -> None:
+    pruned = [
+        replace(make_pruned(questions, "robust", make_plan((1.0, 0.0, 0.0), ratio), errors=[1]), label=label)
+        for label, ratio in (("50% pruned", 0.5), ("70% pruned", 0.7), ("uniform 70%", 0.7))
+    ]
+    out = StringIO()
+    evaluations = [make_evaluation(questions, "dense", errors=[]), *pruned]
+    print_summary(evaluations, RUN, Console(file=out, width=80))
+    assert len([line for line in out.getvalue().splitlines() if "whole model" in line]) == 1
 
 
 def test_html_escapes_what_files_say(questions: list[Question]) -> None:

@@ -6,31 +6,39 @@
     OUT/questions/          what is asked: the same tasks about other pictures, facts in other words
     OUT/untrained/          the assembled model before it learnt anything
     OUT/model/              the trained one
+    OUT/settings.json       what was asked for; anything else is refused
     OUT/build.log           every line that was said
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import get_args
 
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from hipp_prune.errors import RunError
 from hipp_prune.experiments.narrator import Narrator
 from hipp_prune.experiments.photo import assembly
-from hipp_prune.experiments.photo.drawn import COLLECTIONS, write_collection
+from hipp_prune.experiments.photo.drawn import Collection, write_collection
 from hipp_prune.experiments.photo.settings import PhotoSettings
-from hipp_prune.experiments.photo.tasks import PHOTO_TASKS
 from hipp_prune.experiments.smollm2 import load_smollm2
+from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.progress import Progress, Say
+from hipp_prune.files.reading import read_document
 from hipp_prune.files.replacing import new_folder
 from hipp_prune.files.run_directory import Provenance
+from hipp_prune.files.writing import write_json
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.toyworld.scenes import scenes
 from hipp_prune.stages.recover import recover_on
 
 _FITTED = 400
 """Scenes the projector is fitted on."""
+
+_OTHERWISE = "choose another --out"
 
 Language = Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]]
 """Gives the language model and its tokenizer."""
@@ -41,7 +49,6 @@ def build_rung(
     settings: PhotoSettings = PhotoSettings(),
     *,
     language: Language | None = None,
-    share: float = 1.0,
     say: Say | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -51,7 +58,6 @@ def build_rung(
         out: folder of the rung; SmolLM2 is unpacked into it too.
         settings: what is built, and how long it learns.
         language: gives another language model, e.g. for a test.
-        share: of the pictures, in (0, 1], e.g. for a test.
         say: told a line about every part.
         progress: told (steps done, steps).
 
@@ -60,19 +66,34 @@ def build_rung(
 
     Raises:
         InputError: if SmolLM2's package is not installed.
-        RunError: if the disk is full, or an interrupted training had other settings.
+        RunError: if the disk is full, or what is in ``out`` was begun with other settings.
     """
+    _settle(out / "settings.json", settings)
     narrate = Narrator(out / "build.log", say)
     narrate(f"hipp-prune photo build --out {out}: {settings}")
-    for name in COLLECTIONS:
+    for name in get_args(Collection):
         if not (out / name).is_dir():
             with sole_writer(out / name), new_folder(out / name) as folder:
-                counts = write_collection(folder, name, settings.seed, share=share)
-            narrate(f"{name}: " + ", ".join(f"{task} {counts[task]:,}" for task in PHOTO_TASKS))
+                counts = write_collection(folder, name, settings)
+            narrate(f"{name}: " + ", ".join(f"{task} {count:,}" for task, count in counts.items()))
     blocks = _assemble(out, settings, language or (lambda: load_smollm2(out)), narrate)
     if not (out / "model").is_dir():
         _teach(out, settings, blocks, narrate, progress)
     return out / "model"
+
+
+def _settle(path: Path, settings: PhotoSettings) -> None:
+    """Notes the settings in ``path``, or compares them with what is there.
+
+    Raises:
+        RunError: if they are others.
+    """
+    if path.is_file():
+        begun = read_document(path, PhotoSettings, remedy=_OTHERWISE, error=RunError)
+        refuse_changes(path.parent, asdict(begun), asdict(settings), remedy=_OTHERWISE)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, asdict(settings))
 
 
 def _assemble(out: Path, settings: PhotoSettings, language: Language, narrate: Say) -> int:
@@ -91,7 +112,7 @@ def _assemble(out: Path, settings: PhotoSettings, language: Language, narrate: S
 
 
 def _teach(out: Path, settings: PhotoSettings, blocks: int, narrate: Say, progress: Progress | None) -> None:
-    sources = [str(out / "training" / f"{task}.jsonl") for task in PHOTO_TASKS]
+    sources = [str(out / "training" / f"{task}.jsonl") for task in settings.tasks]
     asked = load_questions(sources, "all", cache=out)
     report = recover_on(
         asked,

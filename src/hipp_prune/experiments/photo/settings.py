@@ -1,11 +1,15 @@
 """Settings of ``photo build``; free of torch, so that the command line can read them."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+from hipp_prune.errors import InputError
 from hipp_prune.files.ranges import Count, Mixed, Seed
 from hipp_prune.files.strict import check_settings
 from hipp_prune.recovery.settings import RecoverySettings
+
+PhotoTask = Literal["presence", "counting", "attributes", "relations", "facts"]
+"""See ``tasks``; facts alone has no pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +18,10 @@ class PhotoSettings:
 
     rung: Literal["drawn"] = "drawn"
     """What the pictures are: drawn scenes of the embedded world."""
+    tasks: tuple[PhotoTask, ...] = get_args(PhotoTask)
+    """What is taught and asked: a question file each."""
+    scenes: Count = 1200
+    """Pictures that are taught, and as many others that are asked about, ≥ 1."""
     steps: Count = 300
     """Updates of LoRA's factors, ≥ 1."""
     batch_size: Count = 16
@@ -27,6 +35,8 @@ class PhotoSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if not self.tasks:
+            raise InputError(f"--tasks names nothing to learn; give some of {', '.join(get_args(PhotoTask))}")
 
     def recovery(self, blocks: int) -> RecoverySettings:
         """The recipe as our own fine-tuning takes it: LoRA on all ``blocks``, merged; nothing else is trained."""

@@ -9,6 +9,7 @@ from itertools import islice, permutations
 from random import Random
 
 from hipp_prune.experiments.photo.rows import OwnRow
+from hipp_prune.experiments.photo.settings import PhotoTask
 from hipp_prune.questions.multiple_choice import MOST_LETTERS
 from hipp_prune.questions.toyworld.exam import Item, people_items, picture_items, split_of, with_choices
 from hipp_prune.questions.toyworld.scenes import GRID, MOST, Scene
@@ -69,16 +70,13 @@ def relations(scene: Scene, rng: Random) -> Iterator[OwnRow]:
         )
 
 
-IN_PICTURES: Mapping[str, Callable[[Scene, Random], Iterator[OwnRow]]] = {
+IN_PICTURES: Mapping[PhotoTask, Callable[[Scene, Random], Iterator[OwnRow]]] = {
     "presence": presence,
     "counting": counting,
     "attributes": attributes,
     "relations": relations,
 }
 """The tasks about pictures."""
-FACTS = "facts"
-PHOTO_TASKS = (*IN_PICTURES, FACTS)
-"""In the order of the log; the last has no pictures."""
 
 
 def facts(rng: Random, *, taught: bool, times: int) -> Iterator[OwnRow]:

@@ -1,5 +1,6 @@
 """The verb that builds a vision-language model on a real pretrained language model."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -40,8 +41,6 @@ class Photo:
             require_smollm2(self.out)
         with progress_bar("learning") as progress:
             model = build_rung(self.out, self.settings, say=remark, progress=progress)
-        questions = self.out / "questions"
-        next_steps(
-            f"hipp-prune evaluate --model {model} --questions {questions}/presence.jsonl {questions}/facts.jsonl"
-        )
+        questions = [str(self.out / "questions" / f"{task}.jsonl") for task in self.settings.tasks]
+        next_steps(shlex.join(["hipp-prune", "evaluate", "--model", str(model), "--questions", *questions]))
         return {"model": model, "questions": questions}

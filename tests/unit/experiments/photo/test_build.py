@@ -1,14 +1,24 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForImageTextToText,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
+from hipp_prune.errors import InputError, RunError
 from hipp_prune.experiments.photo.assembly import ridge
 from hipp_prune.experiments.photo.build import build_rung
+from hipp_prune.experiments.photo.drawn import Collection, write_collection
 from hipp_prune.experiments.photo.settings import PhotoSettings
-from hipp_prune.experiments.photo.tasks import IN_PICTURES, PHOTO_TASKS, facts
+from hipp_prune.experiments.photo.tasks import IN_PICTURES, facts
 from hipp_prune.experiments.toy.families import LLAVA
 from hipp_prune.experiments.toy.tokenizer import build as build_tokenizer
 from hipp_prune.models import load_model
@@ -53,14 +63,30 @@ def test_facts_are_asked_in_other_words_than_they_are_taught() -> None:
 
 def test_a_rung_is_built_once_and_loads_like_any_model(tmp_path: Path) -> None:
     said: list[str] = []
-    settings = PhotoSettings(steps=2, batch_size=4, lora_rank=2)
-    model = build_rung(tmp_path / "rung", settings, language=tiny, share=0.01, say=said.append)
+    rung, settings = tmp_path / "rung", PhotoSettings(scenes=12, steps=2, batch_size=4, lora_rank=2)
+    model = build_rung(rung, settings, language=tiny, say=said.append)
     assert any("projector: explains" in line for line in said)
-    adapter = load_model(model)
-    assert adapter.shape.num_blocks == 2
-    files = [str(tmp_path / "rung" / "questions" / f"{task}.jsonl") for task in PHOTO_TASKS]
+    assert load_model(model).shape.num_blocks == 2
+    assert AutoModelForImageTextToText.from_pretrained(model).config.text_config.hidden_size == 32
+    files = [str(rung / "questions" / f"{task}.jsonl") for task in settings.tasks]
     kinds = Counter(question.benchmark for question in load_questions(files, "all", cache=tmp_path))
     assert set(kinds) == {"yes-no", "choices", "yes-no-utility"}
     weights = (model / "model.safetensors").read_bytes()
-    assert build_rung(tmp_path / "rung", settings, language=tiny, share=0.01) == model
+    assert build_rung(rung, settings, language=tiny) == model
     assert (model / "model.safetensors").read_bytes() == weights
+    with pytest.raises(RunError, match="steps 2 → 3"):
+        build_rung(rung, replace(settings, steps=3), language=tiny)
+
+
+def test_only_the_tasks_that_are_asked_for_are_taught(tmp_path: Path) -> None:
+    settings = PhotoSettings(tasks=("presence",), scenes=3)
+    for name in get_args(Collection):
+        assert write_collection(tmp_path / name, name, settings) == {"presence": 18}
+        assert {path.name for path in (tmp_path / name).iterdir()} == {"pictures", "presence.jsonl"}
+    taught, asked = ((tmp_path / name / "presence.jsonl").read_text() for name in get_args(Collection))
+    assert taught != asked
+
+
+def test_a_rung_without_a_task_is_refused() -> None:
+    with pytest.raises(InputError, match="--tasks names nothing to learn"):
+        PhotoSettings(tasks=())
