@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr
 from dataclasses import make_dataclass
 from difflib import get_close_matches
-from io import StringIO
+from io import StringIO, TextIOWrapper
 from typing import Annotated, Any, Union
 
 import tyro
 
 from hipp_prune import distributed
 from hipp_prune.cli.documents import JSON, Ended, print_document, stdout_kept
-from hipp_prune.cli.flags import misplaced
+from hipp_prune.cli.flags import at_home, misplaced
 from hipp_prune.cli.mishaps import mishap
 from hipp_prune.cli.numbers import misread
 from hipp_prune.cli.recipe import with_recipe
@@ -66,6 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # as standard error: no terminal is too old for a result
     _REMARKS.attach()
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word not in (DEBUG, JSON)] or ["--help"]
@@ -114,12 +118,13 @@ def parse(words: Sequence[str]) -> Command:
         SystemExit: after help (0), and after saying what else is malformed (2).
     """
     verb, *flags = words
+    _check_text(words)
     if verb in ("-h", "--help"):
         _print_help()
     if verb not in VERBS:
         raise InputError(_unknown(verb))
     command: Any = VERBS[verb].load()
-    flags = with_recipe(command, flags)
+    flags = list(map(at_home, with_recipe(command, list(map(at_home, flags)))))
     preset = getattr(command, "preset", None)
     said = StringIO()
     try:
@@ -180,6 +185,13 @@ def _unknown(word: str) -> str:
     return f"there is no verb {word!r}; {hint}"
 
 
+def _check_text(words: Sequence[str]) -> None:
+    """Refuses bytes that are no UTF-8: no page, plan or recipe could name what they name."""
+    for word in words:
+        if not word.isascii() and word != word.encode(errors="replace").decode():
+            raise InputError(f"expected names in UTF-8, found {word!r}; rename that file or folder")
+
+
 def _check_launch(verb: str) -> None:
     """Refuses several workers where one does all the work."""
     if distributed.launched() > 1 and not VERBS[verb].shares:
@@ -191,7 +203,8 @@ def _check_launch(verb: str) -> None:
 
 
 def _fail(sentence: str, status: int) -> tuple[object, int]:
-    """Says what went wrong, once: of several workers the first one speaks."""
+    """Says what went wrong, once and in one line: of several workers the first one speaks."""
     if distributed.speaks():
-        sys.stderr.write(f"hipp-prune: {sentence}\n")
+        line = "".join(each if each.isprintable() else repr(each)[1:-1] for each in sentence)
+        sys.stderr.write(f"hipp-prune: {line}\n")
     return {"error": sentence}, status

@@ -1,5 +1,6 @@
 """The flags of a command, and what is wrong with words that the parser cannot make flags of."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -14,6 +15,15 @@ import tyro
 
 _THINGS = ("model", "run", "checkpoint")
 """Flags of some verbs, for what others take first and without a flag."""
+
+
+_HOME = re.compile(r"(^|^--[\w-]+=|^(?:--[\w-]+=)?[\w-]+:|,\w+=)~(?=/|$)")
+"""Where a word may begin with the home folder: itself, or behind ``--flag=``, ``pope:`` or ``,images=``."""
+
+
+def at_home(word: str) -> str:
+    """A word with ``~`` spelt out also where no shell does: in a recipe, and behind ``--flag=`` or ``pope:``."""
+    return _HOME.sub(lambda found: found[1] + os.path.expanduser("~"), word)  # noqa: PTH111 (raises nothing)
 
 
 class Flag(NamedTuple):

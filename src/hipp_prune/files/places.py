@@ -24,6 +24,8 @@ def found_instead(path: Path, remedy: str, *, among: Sequence[str] = ()) -> str:
     Returns:
         The second half of a sentence.
     """
+    if path.is_symlink() and not path.exists():
+        return f"{path} is a link that leads nowhere; remove it or choose another place"
     if not path.exists():
         near = _near(path, among)
         return f"there is no {path}; " + (f"did you mean {near}?" if near else remedy)
@@ -69,12 +71,12 @@ def _kind(path: Path) -> str | None:
 def _file(path: Path) -> str:
     """What a file holds, by its beginning."""
     name = shlex.quote(str(path))
+    if not path.is_file():
+        return "a pipe or a device"
     if path.suffix == ".gguf":
         return "a file for llama.cpp"
-    head = b""
-    if path.is_file():
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
     if b'"kept"' in head and b'"unit"' in head:
         command = f"hipp-prune prune --model {_model_of(path)} --plan {name} --out smaller"
         return f"a plan; write its checkpoint with `{command}`"
@@ -96,6 +98,8 @@ def _near(path: Path, among: Sequence[str]) -> Path | None:
     """What has almost the same name."""
     beside: list[str] = []
     with suppress(OSError):
-        beside = [each.name for each in path.parent.iterdir() if not each.name.startswith(".")]
+        beside = [
+            each.name for each in path.parent.iterdir() if each.exists() and not each.name.startswith(".")
+        ]
     near = get_close_matches(path.name, [*among, *beside], n=1)
     return next((Path(name) if name in among else path.parent / name for name in near), None)

@@ -18,11 +18,16 @@ def read_text(path: Path, *, remedy: str, error: type[HippPruneError]) -> str:
     """The text of a UTF-8 file, without a byte-order mark.
 
     Raises:
-        HippPruneError: ``error``, if it is missing, unreadable, larger than ``LARGEST`` or not UTF-8.
+        HippPruneError: ``error``, if it is missing, no regular file, unreadable, larger than ``LARGEST`` or not UTF-8.
         RunError: if we wrote it and it is no longer what we wrote.
     """
     try:
         size = path.stat().st_size
+        if not (path.is_file() or path.is_dir()):
+            raise error(
+                f"{path}: expected a file, found a pipe or a device, which may never end; write what it gives to a "
+                "file, and give that"
+            )
         if size > LARGEST:
             raise error(f"{path}: expected at most {LARGEST:,} bytes of text, found {size:,}; {remedy}")
         check_whole(path)

@@ -155,6 +155,8 @@ def turned(paths: Iterable[Path]) -> list[Path]:
 def _orientation(path: Path) -> object:
     """What EXIF says, 1 for upright; None where it says nothing, or the file is no picture."""
     try:
+        if not path.is_file():  # a pipe without an end
+            return None
         with Image.open(path) as image:
             if image.format == "PNG" and "exif" not in image.info:  # Pillow would decode all of it to be sure
                 return None

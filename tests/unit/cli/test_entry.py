@@ -1,13 +1,17 @@
 """What the command line says before it does anything."""
 
+import os
 import re
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
 from hipp_prune.cli import main
+from hipp_prune.cli.entry import parse
+from hipp_prune.cli.flags import at_home
 from hipp_prune.cli.verbs import VERBS
 from hipp_prune.questions.benchmarks import BENCHMARKS
 
@@ -128,3 +132,61 @@ def test_comments_are_no_help(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["toy", "--help"])
     assert "noqa" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("~/run", "HOME/run"),
+        ("~", "HOME"),
+        ("--out=~/run", "--out=HOME/run"),
+        ("pope:~/POPE,images=~/pictures", "pope:HOME/POPE,images=HOME/pictures"),
+        ("--questions=yes-no:~/own", "--questions=yes-no:HOME/own"),
+        ("a~/b", "a~/b"),
+        ("What is ~/x?", "What is ~/x?"),
+        ("~other/run", "~other/run"),
+    ],
+)
+def test_the_home_folder_is_meant_also_where_no_shell_looks(
+    monkeypatch: pytest.MonkeyPatch, word: str, meant: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert at_home(word) == meant.replace("HOME", "/home/me")
+
+
+def test_the_home_folder_of_a_recipe_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hipp_prune.cli.auto import Auto
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('model = "~/model"\nquestions = ["pope:~/POPE"]\nout = "~/smaller"\n')
+    command = parse(["auto", "--recipe", "~/recipe.toml"])
+    assert isinstance(command, Auto)
+    assert (command.model, command.out) == (str(tmp_path / "model"), tmp_path / "smaller")
+    assert command.questions == (f"pope:{tmp_path}/POPE",)
+
+
+def test_names_with_line_ends_leave_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path / "a\nb\x1b[31m\t")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert r"a\nb\x1b[31m\t" in said
+
+
+def test_names_that_no_file_of_ours_could_hold_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", os.fsdecode(b"run\xff")]) == 2
+    assert r"expected names in UTF-8, found 'run\udcff'" in capsys.readouterr().err
+    assert main(["report", "Läufe"]) == 2
+    assert "there is no Läufe" in capsys.readouterr().err
+
+
+def test_a_terminal_of_another_alphabet_is_no_reason_to_stop() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "hipp_prune", "models"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.isascii()

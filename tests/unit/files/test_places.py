@@ -1,5 +1,6 @@
 """What was given instead is named, with the command or the path that was probably meant."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "known.json").write_text('{"unit": "coupled", "kept": [1], "notes": {"model": "my model"}}')
     (tmp_path / "scores.json").write_text('{"label": "dense", "results": {}}')
     (tmp_path / "empty").mkdir()
+    (tmp_path / "nowhere-link").symlink_to("not-there")
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -43,6 +47,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("nowhere", "there is no nowhere; look again"),
         ("thesis", "a folder of a.tex; look again"),
         ("empty", "an empty folder; look again"),
+        ("nowhere-link", "nowhere-link is a link that leads nowhere; remove it"),
+        ("loop", "loop is a link that leads nowhere"),
+        ("pipe", "pipe is a pipe or a device; look again"),
         ("toy-lava", "did you mean toy-llava?"),
     ],
 )

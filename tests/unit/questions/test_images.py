@@ -1,5 +1,6 @@
 """Pictures: decoded to RGB, or an error that names the file."""
 
+import os
 import struct
 import zlib
 from dataclasses import replace
@@ -11,7 +12,7 @@ from PIL import Image
 
 from hipp_prune.errors import ImageError
 from hipp_prune.questions import images
-from hipp_prune.questions.images import check_images, read_image
+from hipp_prune.questions.images import check_images, read_image, turned
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 
@@ -204,3 +205,10 @@ def test_every_file_is_decoded_once_and_bad_questions_are_counted(
 def test_questions_pass_unchanged(tmp_path: Path) -> None:
     question = asking("1", picture(tmp_path / "a.png"))
     assert check_images([question, replace(question, id="2")])[0] is question
+
+
+def test_a_pipe_is_no_picture_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    assert turned([tmp_path / "a.png"]) == []
+    with pytest.raises(ImageError, match="a.png"):
+        read_image(tmp_path / "a.png")
