@@ -1,7 +1,14 @@
-"""Shapes are checked; property tests draw the same examples everywhere and do not fail because a machine is busy."""
+"""Shapes are checked; property tests draw the same examples everywhere and do not fail because a machine is busy.
+
+The embedded world is drawn once, and copied where a test wants it: drawing its pictures takes seconds.
+"""
 
 import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
@@ -28,3 +35,20 @@ settings.load_profile("house")
 
 if os.environ.get("ROUND_BY_SHAPE"):
     rounding.round_by_shape()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _drawn_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    from hipp_prune.questions.toyworld import files
+
+    draw, kept = files._write_split, tmp_path_factory.mktemp("worlds")
+
+    def copy(folder: Path, split: str, seed: int) -> None:
+        drawn = kept / str(seed) / split
+        if not drawn.exists():
+            draw(drawn, split, seed)
+        shutil.copytree(drawn, folder)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "_write_split", copy)
+        yield

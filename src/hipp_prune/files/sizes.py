@@ -32,7 +32,9 @@ def parse_size(text: str, *, flag: str) -> int:
         )
     size = float(number) * _UNITS[unit]
     if not 1 <= size < 2**53:
-        raise InputError(f"expected {flag} to be a size of at least one byte, found {text!r}; correct it")
+        raise InputError(
+            f"expected {flag} to be a size of one byte at least and 9 PB at most, found {text!r}; correct it"
+        )
     return int(size)
 
 

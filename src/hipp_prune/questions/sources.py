@@ -25,6 +25,7 @@ official splits, search on one (``split=train``) and evaluate all of another (``
 """
 
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hipp_prune.errors import QuestionError
+from hipp_prune.files.faults import shown
 from hipp_prune.questions import toyworld
 from hipp_prune.questions.benchmark import ROLES, Loading, Role
 from hipp_prune.questions.benchmarks import BENCHMARKS, of_role
@@ -59,6 +61,8 @@ _WEIGHT = "weight"
 _COUNT = "count"
 _ROLE = "role"
 _OF_ANY = (_WEIGHT, _COUNT)
+_LIGHTEST = 1e-9
+"""Least weight of a source; the greatest is its inverse."""
 """Options that every source has."""
 
 
@@ -170,9 +174,9 @@ def _weight(text: str, value: str) -> float:
         weight = float(value)
     except ValueError:
         weight = math.nan
-    if not 0 < weight < math.inf:
+    if not _LIGHTEST <= weight <= 1 / _LIGHTEST:
         raise QuestionError(
-            f"questions {text!r}: expected weight= to be a number above 0, found {value!r}; correct it"
+            f"questions {text!r}: expected weight= to be a number from 1e-9 to 1e9, found {value!r}; correct it"
         )
     return weight
 
@@ -180,9 +184,10 @@ def _weight(text: str, value: str) -> float:
 def _count(text: str, value: str | None) -> int | None:
     if value is None:
         return None
-    if not (value.isascii() and value.isdigit() and int(value) > 0):
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", value):
         raise QuestionError(
-            f"questions {text!r}: expected count= to be a whole number above 0, found {value!r}; correct it"
+            f"questions {text!r}: expected count= to be a whole number from 1 to 999999999, found {shown(value)}; "
+            "correct it"
         )
     return int(value)
 

@@ -78,11 +78,16 @@ def test_a_source_is_parsed(text: str, source: Source) -> None:
         ("pope:x,split=test", "expected images=… or weight=… or count=…, each once, found 'split=test'"),
         ("pope:x,images=", "found 'images='"),
         ("pope:x,y", "found 'y'"),
-        ("pope:x,weight=0", "expected weight= to be a number above 0, found '0'"),
+        ("pope:x,weight=0", "expected weight= to be a number from 1e-9 to 1e9, found '0'"),
+        ("pope:x,weight=1e300", "found '1e300'"),
         ("pope:x,weight=nan", "found 'nan'"),
         ("toyworld,weight=inf", "found 'inf'"),
         ("mine.csv,weight=two", "found 'two'"),
-        ("mine.csv,count=0", "expected count= to be a whole number above 0, found '0'"),
+        ("mine.csv,count=0", "expected count= to be a whole number from 1 to 999999999, found '0'"),
+        (
+            f"mine.csv,count={5000 * '9'}",
+            "expected count= to be a whole number from 1 to 999999999, found '999",
+        ),
         ("toyworld,count=1.5", "found '1.5'"),
         (
             "mine.csv,photo=1",
