@@ -228,7 +228,7 @@ def _rates(
         per_image=search.per_image,
         per_picture=splits.asked("test").per_picture,
     )
-    trying = _PROBED * question_flops(opened.sizes, lengths.picture + lengths.text) / machine.speed
+    trying = _PROBED * question_flops(opened.sizes, lengths.shown + lengths.text) / machine.speed
     few = all(splits.questions.get(name) for name in ("calibration", "search", "test"))
     fits = opened.sizes.bytes < free_memory() or opened.device.type != "cpu"
     if not (measure and few and not splits.unlabelled and fits and opened.has_weights and trying < _CHEAP):
@@ -246,9 +246,7 @@ def _rates(
             load=opening,
             trial=trial,
             machine=machine,
-            pass_seconds=machine.pass_seconds(
-                opened.sizes, lengths.picture / search.per_image + lengths.text
-            ),
+            pass_seconds=machine.pass_seconds(opened.sizes, lengths.shown / search.per_image + lengths.text),
         )
 
     measured = tried(refused, ask)

@@ -94,7 +94,8 @@ class SplitQuestions:
                 questions, pictures = self._count, min(self._count, pictures)
             return Amount(questions=questions, pictures=pictures)
         chosen = self.questions[name]
-        return Amount(questions=len(chosen), pictures=len(pictures_of(chosen)))
+        together = len({question.images for question in chosen if question.images})
+        return Amount(questions=len(chosen), pictures=len(pictures_of(chosen)), together=together)
 
     def reading(self, *names: str) -> float:
         """Seconds that reading splits took."""
@@ -108,13 +109,18 @@ class SplitQuestions:
     def lengths(self, folder: Path) -> Lengths:
         """Tokens of a typical question."""
         some = [question for questions in self.questions.values() for question in questions[:32]]
-        paths = [path for question in some for path in question.images]
+        shown = [question.images for question in some if question.images]
+        paths = [path for images in shown for path in images]
         prompts = [question.prompt for question in some] or ["Is there a dog in the image?"]
         size = _SIZE
         if paths:
             with Image.open(paths[len(paths) // 2]) as picture:
                 size = picture.size
-        return Lengths(picture=picture_tokens(folder, size), text=prompt_tokens(folder, prompts))
+        return Lengths(
+            picture=picture_tokens(folder, size),
+            text=prompt_tokens(folder, prompts),
+            pictures=len(paths) / len(shown) if shown else 1.0,
+        )
 
 
 def tried(refused: list[str], work: Callable[[], _Found]) -> _Found | None:
