@@ -85,7 +85,7 @@ def own_inputs(adapter: Adapter, batch: Batch, pictures: Sequence[Image.Image]) 
     """Inputs of the stock forward from the ids of one encoded question, and our pixels of the pictures it shows."""
     pixels = adapter.shown_pixels(pictures)
     ids = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    return {**pixels, **batch.extras, **ids}
+    return {**batch.extras, **pixels, **ids}
 
 
 def stock_logits(adapter: Adapter, inputs: Mapping[str, Any]) -> Tensor:
