@@ -20,7 +20,8 @@ from hipp_prune.models import SUPPORTED, load_model
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures, PackedBatch
 from hipp_prune.models.families import family_of
 from hipp_prune.models.processor import Processor
-from hipp_prune.models.stock import stock_processor
+from hipp_prune.models.stock import own_inputs, stock_processor
+from hipp_prune.models.stock import stock_logits as own_logits
 from hipp_prune.questions.question import Question
 from tests.tiny import FAMILIES, tiny_image
 from tests.tolerance import assert_agree, assert_clear
@@ -254,6 +255,8 @@ class TestAdapter:
             assert len(batch.images) == len(asked.images)
             wanted.append(stock_logits(stock, folder, family, batch, asked.images))
             assert_agree(_logits(adapter, batch, used), wanted[-1])
+            own = own_inputs(adapter, batch, [IMAGES[path] for path in asked.images])
+            assert_agree(own_logits(adapter, own)[None], wanted[-1])
         assert_agree(_logits(adapter, *adapter.encode(COMPARING, features)), torch.cat(wanted))
         packed, used = adapter.pack(COMPARING, features)
         assert_agree(_logits(adapter, packed, used), torch.cat(wanted))

@@ -141,7 +141,7 @@ def stock_inputs(adapter: Adapter, asked: Question) -> dict[str, Any]:
         made.pop("labels", None)
         return made
     batch, _ = encoded(adapter, asked)
-    return own_inputs(adapter, batch, tiny_image())
+    return own_inputs(adapter, batch, [tiny_image()])
 
 
 def encoded(adapter: Adapter, asked: Question) -> Any:

@@ -10,20 +10,24 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from hipp_prune import api
+from hipp_prune.errors import QuestionError
 from hipp_prune.evaluation.scorecard import answer_questions
 from hipp_prune.models import TOYS, load_model
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
+from tests.tiny import tiny_image
 from tests.unit.checkpoints.tiny_plans import make_plan
 
 pytest.importorskip("lmms_eval", reason="lmms-eval is not installed; run `make test-lmms-eval`")
+from hipp_prune.export.lmms_eval import HippPrune
 
 COUNT = 100
 """Questions a benchmark."""
@@ -184,6 +188,31 @@ def test_lmms_eval_gets_the_answers_that_evaluate_gives(model: str, tmp_path: Pa
             assert text == answer.given.lower() or abs(answer.margin) < 2e-4, "not a tie"
         right = sum(text == answer.gold.lower() for text, answer in zip(said, ours, strict=True)) / COUNT
         assert logged[name].scores[metric] == pytest.approx(right)
+
+
+def test_several_pictures_of_a_request_are_asked_about_at_once(tmp_path: Path) -> None:
+    """The very answer that ``ask`` gives about both, and another one about the first alone."""
+    pictures = [tiny_image(number) for number in range(2)]
+    for number, each in enumerate(pictures):
+        each.save(tmp_path / f"{number}.png")
+    shown = [pictures, pictures[:1], []]
+    paths = [tmp_path / "0.png", tmp_path / "1.png"]
+    model = HippPrune("toy-qwen2.5-vl", device="cpu", batch_size=3)
+    model.task_dict["pairs"] = {"test": dict(enumerate(shown))}
+    requests = [
+        SimpleNamespace(
+            args=("What is it?", {"until": [], "max_new_tokens": 8}, list, number, "pairs", "test")
+        )
+        for number in range(len(shown))
+    ]
+    said = model.generate_until(requests)
+    together = api.ask("toy-qwen2.5-vl", ["What is it?"], paths, together=True, max_tokens=8)
+    assert said[:2] == [*together, *api.ask("toy-qwen2.5-vl", ["What is it?"], paths[:1], max_tokens=8)]
+    model.task_dict["pairs"]["test"][0] = [pictures[0], "film.mp4"]
+    with pytest.raises(
+        QuestionError, match="pairs/test/0: expected pictures, found Image, str; leave that task out"
+    ):
+        model.generate_until(requests)
 
 
 def test_its_tasks_ask_what_our_own_files_ask(tmp_path: Path) -> None:

@@ -27,7 +27,9 @@ class Ask:
     prompts: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="QUESTION")]
     """What is asked of every picture."""
     image: tyro.conf.UseAppendAction[tuple[Path, ...]]
-    """A picture; may be repeated."""
+    """A picture; may be repeated, and each is asked about in turn."""
+    together: bool = False
+    """Ask about all pictures at once, in their order; not every family can."""
     dense: str | None = None
     """The model that the checkpoint was pruned from."""
     max_tokens: Count = 64
@@ -45,12 +47,20 @@ class Ask:
 
         models = [self.checkpoint] if self.dense is None else [self.dense, self.checkpoint]
         said = [
-            ask(model, self.prompts, self.image, max_tokens=self.max_tokens, loading=self.loading)
+            ask(
+                model,
+                self.prompts,
+                self.image,
+                together=self.together,
+                max_tokens=self.max_tokens,
+                loading=self.loading,
+            )
             for model in models
         ]
-        asked = list(zip(product(self.image, self.prompts), zip(*said, strict=True), strict=True))
-        for (image, prompt), answers in asked:
-            say(f"{image}: {prompt}")
+        shown = [", ".join(map(str, self.image))] if self.together else self.image
+        asked = list(zip(product(shown, self.prompts), zip(*said, strict=True), strict=True))
+        for (images, prompt), answers in asked:
+            say(f"{images}: {prompt}")
             if len(answers) == 1:
                 say(answers[0])
             else:
@@ -58,10 +68,11 @@ class Ask:
         if self.dense is None and (dense := pruned_from(self.checkpoint)) is not None:
             words = ["ask", self.checkpoint, *self.prompts, "--dense", dense]
             words += [word for image in self.image for word in ("--image", str(image))]
+            words += ["--together"] * self.together
             next_steps(shlex.join(["hipp-prune", *words]))
         return {
             "answers": [
-                {"image": image, "prompt": prompt, "answers": dict(zip(models, answers, strict=True))}
-                for (image, prompt), answers in asked
+                {"image": images, "prompt": prompt, "answers": dict(zip(models, answers, strict=True))}
+                for (images, prompt), answers in asked
             ]
         }

@@ -289,7 +289,8 @@ class Evaluator:
 
     def _length(self, share: Ints) -> int:
         """How many tokens a sequence has, the conversation's own aside."""
-        tokens = sum(len(self._features[path].tokens) for path in self.questions[share[0]].images)
+        seen = self.adapter.seen(self.questions[share[0]], self._features)
+        tokens = sum(len(features.tokens) for features in seen)
         for index in share:
             if index not in self._lengths:
                 prompt = self.questions[index].prompt

@@ -21,6 +21,8 @@ from hipp_prune.models.adapter import Adapter, ImageFeatures
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question, pictures_of
 
+_VERSION = 2
+"""Of what is kept of a picture, which every file's name depends on; since 2 its features among other pictures, too."""
 IMAGE_MEMORY = 2**30
 """Bytes of features that stay in memory where there is a folder for the rest: 227 pictures of LLaVA-1.5-7B."""
 
@@ -70,7 +72,9 @@ def encode_image_files(
 def _file_name(adapter: Adapter, path: Path) -> str:
     """Names the features of a picture by all they depend on."""
     settings = adapter.processor.image_processor.to_json_string()
-    digest = hashlib.sha256(f"{adapter.shape.fingerprint} {adapter.model.dtype} {settings}".encode())
+    digest = hashlib.sha256(
+        f"{_VERSION} {adapter.shape.fingerprint} {adapter.model.dtype} {settings}".encode()
+    )
     digest.update(path.read_bytes() if path.is_file() else b"")
     return f"{digest.hexdigest()[:32]}.safetensors"
 

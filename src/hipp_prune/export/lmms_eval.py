@@ -5,8 +5,9 @@
 
     python -m lmms_eval --model hipp_prune --model_args pretrained=CKPT --tasks pope,scienceqa_img --batch_size 8
 
-Prompts are ``evaluate``'s: the checkpoint's own chat template, the picture before the text. Answers are generated, as
-lmms-eval wants them, where ``evaluate`` picks the most probable of the allowed ones.
+Prompts are ``evaluate``'s: the checkpoint's own chat template, the pictures before the text, several where
+the family takes several. Answers are generated, as lmms-eval wants them, where ``evaluate`` picks the most probable of
+the allowed ones.
 """
 
 import json
@@ -105,11 +106,10 @@ class HippPrune(lmms):  # type: ignore[misc]
         for request in requests:
             text, _, doc_to_visual, doc_id, task, split = request.args
             visuals = doc_to_visual(self.task_dict[task][split][doc_id])
-            picture = _only_picture(visuals, f"{task}/{split}/{doc_id}")
-            path = None if picture is None else _name_of(picture)
-            if path is not None and picture is not None:
-                pictures[path] = picture
-            questions.append(_question(f"{task}/{split}/{doc_id}", text, path))
+            name = f"{task}/{split}/{doc_id}"
+            shown = [(_name_of(picture), picture) for picture in _pictures(visuals, name)]
+            pictures |= dict(shown)
+            questions.append(_question(name, text, tuple(path for path, _ in shown)))
         features = dict(zip(pictures, self.adapter.encode_images(list(pictures.values())), strict=True))
         stops = settings.get("until", ())
         texts = self.adapter.generate(*self.adapter.encode(questions, features), **_options(settings))
@@ -132,19 +132,17 @@ def _cut(text: str, stops: Sequence[str]) -> str:
     return text.strip()
 
 
-def _only_picture(visuals: Any, where: str) -> Image.Image | None:
-    """The picture of a request, or none.
+def _pictures(visuals: Any, where: str) -> list[Image.Image]:
+    """The pictures of a request, in their order.
 
     Raises:
-        QuestionError: if there are several, or what is shown is no picture.
+        QuestionError: if what is shown is no picture.
     """
     shown = list(visuals or ())
-    if not shown:
-        return None
-    if len(shown) > 1 or not isinstance(shown[0], Image.Image):
+    if not all(isinstance(visual, Image.Image) for visual in shown):
         kinds = ", ".join(type(visual).__name__ for visual in shown)
-        raise QuestionError(f"{where}: expected at most one picture, found {kinds}; leave that task out")
-    return shown[0].convert("RGB")
+        raise QuestionError(f"{where}: expected pictures, found {kinds}; leave that task out")
+    return [picture.convert("RGB") for picture in shown]
 
 
 def _name_of(picture: Image.Image) -> Path:
@@ -152,13 +150,13 @@ def _name_of(picture: Image.Image) -> Path:
     return Path(sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest())
 
 
-def _question(name: str, text: str, image: Path | None) -> Question:
-    """An open question; the adapter reads its text and picture alone."""
+def _question(name: str, text: str, images: tuple[Path, ...]) -> Question:
+    """An open question; the adapter reads its text and pictures alone."""
     return Question(
         benchmark="",
         id=name,
         prompt=text,
-        images=() if image is None else (image,),
+        images=images,
         answers=("Yes", "No"),
         gold=0,
         subset="",

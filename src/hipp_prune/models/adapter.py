@@ -247,18 +247,8 @@ class Adapter:
         return made
 
     def answer_tokens(self, answer: str) -> tuple[int, ...]:
-        """Token ids that say ``answer`` as the first token after the prompt (T_x of Eq. 11); ``Spelling.single``.
-
-        Raises:
-            UnsupportedModelError: if no variant is a single token.
-        """
-        found = self.spelling.single(answer)
-        if not found:
-            raise UnsupportedModelError(
-                f"the tokenizer spells the answer {answer!r} with several tokens; margins are read from one position, "
-                f"so each allowed answer must be a single token after the prompt"
-            )
-        return found
+        """Token ids that say ``answer`` as the first token after the prompt (T_x of Eq. 11); ``Spelling.first``."""
+        return self.spelling.first(answer)
 
     def _check_forced(self, questions: Sequence[Question], forced: Sequence[Sequence[int]]) -> None:
         for question, answer in zip(questions, forced, strict=True):
@@ -279,6 +269,10 @@ class Adapter:
     def _image_options(self) -> dict[str, Any]:
         """What the stock processor asks of its image processor beyond the stored settings."""
         return {}
+
+    def shown_pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
+        """What the stock forward takes of the pictures that one question shows; raises as ``Processor.pixels``."""
+        return self.processor.pixels(images, **self._image_options)
 
     @cached_property
     def _features_form(self) -> tuple[Callable[..., Any], bool]:
@@ -339,23 +333,23 @@ class Adapter:
                     f"is placed by the chat template"
                 )
             self._prompts[prompt] = ids
-        shown = [features[path] for path in question.images]
-        images = iter(shown if len(shown) < 2 else map(self._among, shown))
+        images = iter(self.seen(question, features))
         tokens: list[int] = []
         for token in self._prompts[prompt]:
             tokens += self._image_tokens(next(images)) if token == self._image_token else [token]
         return tokens
+
+    def seen(self, question: Question, features: Mapping[Path, ImageFeatures]) -> list[ImageFeatures]:
+        """What a question sees of each of its images, in their order."""
+        shown = [features[path] for path in question.images]
+        return shown if len(shown) < 2 else list(map(self._among, shown))
 
     def _among(self, features: ImageFeatures) -> ImageFeatures:
         """What is seen of an image that is one of several."""
         return features
 
     def check_number(self, question: Question) -> None:
-        """Refuses a question about more pictures than the model takes, or its chat template has places for.
-
-        Raises:
-            UnsupportedModelError: with both numbers.
-        """
+        """Raises ``UnsupportedModelError`` where a question shows more pictures than model or template take."""
         number = len(question.images)
         if number > 1 and not self._takes_several:
             raise UnsupportedModelError(

@@ -160,20 +160,22 @@ class Processor:
         bos = self.tokenizer.bos_token
         return bos is not None and text.startswith(str(bos))
 
-    def pixels(self, images: Sequence[Image.Image], **options: Any) -> dict[str, Tensor]:
+    def pixels(
+        self, images: Sequence[Image.Image], *, together: bool = False, **options: Any
+    ) -> dict[str, Tensor]:
         """What the image processor makes of pictures: ``pixel_values`` and whatever else the family uses.
 
         Args:
             images: at least one picture.
+            together: whether it is told that one question shows them all.
             options: what the stock processor asks of its image processor beyond the stored settings.
 
         Raises:
             ImageError: if a picture cannot be brought into the model's format, e.g. 1 pixel high and 1000 wide.
         """
+        shown = [image.convert("RGB") for image in images]
         try:
-            outputs = self.image_processor(
-                [image.convert("RGB") for image in images], return_tensors="pt", **options
-            )
+            outputs = self.image_processor([shown] if together else shown, return_tensors="pt", **options)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # the image processors of transformers raise whatever numpy and PIL do

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.models.processor import Processor
 
 _PROMPT = "Is it so?"
@@ -22,6 +23,20 @@ class Spelling:
         self._processor = processor
         self._singles: dict[str, tuple[int, ...]] = {}
         self._sequences: dict[str, tuple[int, ...]] = {}
+
+    def first(self, answer: str) -> tuple[int, ...]:
+        """As ``single``, where there has to be one.
+
+        Raises:
+            UnsupportedModelError: if no variant is a single token.
+        """
+        found = self.single(answer)
+        if not found:
+            raise UnsupportedModelError(
+                f"the tokenizer spells the answer {answer!r} with several tokens; margins are read from one position, "
+                f"so each allowed answer must be a single token after the prompt"
+            )
+        return found
 
     def single(self, answer: str) -> tuple[int, ...]:
         """Token ids that say ``answer`` as the first token after the prompt; none where it takes several tokens.

@@ -5,7 +5,7 @@ both. The stock way is pixels and prompt in, one forward, logits of all position
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -81,11 +81,11 @@ def processed_inputs(
     return dict(made)
 
 
-def own_inputs(adapter: Adapter, batch: Batch, picture: Image.Image) -> dict[str, Any]:
-    """Inputs of the stock forward from the ids of one encoded question, and our pixels."""
-    pixels = adapter.processor.pixels([picture], **adapter._image_options)
+def own_inputs(adapter: Adapter, batch: Batch, pictures: Sequence[Image.Image]) -> dict[str, Any]:
+    """Inputs of the stock forward from the ids of one encoded question, and our pixels of the pictures it shows."""
+    pixels = adapter.shown_pixels(pictures)
     ids = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    return {**pixels, **batch.extras, **ids}
+    return {**batch.extras, **pixels, **ids}
 
 
 def stock_logits(adapter: Adapter, inputs: Mapping[str, Any]) -> Tensor:

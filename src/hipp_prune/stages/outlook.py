@@ -239,7 +239,7 @@ def _rates(
         per_image=search.per_image,
         per_picture=splits.asked("test").per_picture,
     )
-    trying = _PROBED * question_flops(opened.sizes, lengths.picture + lengths.text) / machine.speed
+    trying = _PROBED * question_flops(opened.sizes, lengths.shown + lengths.text) / machine.speed
     trying += labelling_probe(computed) * (splits.unlabelled.questions > 0)
     few = all(splits.questions.get(name) for name in PROBED)
     fits = opened.sizes.bytes < free_memory() or opened.device.type != "cpu"
@@ -258,9 +258,7 @@ def _rates(
             load=opening,
             trial=trial,
             machine=machine,
-            pass_seconds=machine.pass_seconds(
-                opened.sizes, lengths.picture / search.per_image + lengths.text
-            ),
+            pass_seconds=machine.pass_seconds(opened.sizes, lengths.shown / search.per_image + lengths.text),
         )
 
     measured = tried(refused, ask)

@@ -295,19 +295,19 @@ class Memory:
 
     @property
     def length(self) -> float:
-        """Tokens of a question with its picture."""
-        return self.lengths.picture + self.lengths.text
+        """Tokens of a question with its pictures."""
+        return self.lengths.shown + self.lengths.text
 
     def activations(self, questions: int, per_picture: float = 1.0) -> int:
         """Bytes that a pass over a batch holds at once.
 
         Args:
             questions: in the batch.
-            per_picture: questions that share a picture's tokens.
+            per_picture: questions that share their pictures' tokens.
         """
         sizes = self.sizes
         sequences = questions / per_picture
-        length = self.lengths.picture + self.lengths.text * per_picture
+        length = self.lengths.shown + self.lengths.text * per_picture
         wide = _ROOM * sizes.hidden_size + 3 * sizes.neurons
         masks = 2 * sequences * length**2
         return int(

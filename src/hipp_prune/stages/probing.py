@@ -101,7 +101,7 @@ def measured_rates(
     Args:
         adapter: the dense model.
         asked: the questions of ``PROBED``; of these, the dense model answers a few that have no answer.
-        per_image: questions about one picture in a search's minibatch.
+        per_image: questions about the same pictures in a search's minibatch.
         load: seconds that opening the model took.
         trial: seconds that trying it took.
         machine: its speeds.
@@ -121,7 +121,7 @@ def measured_rates(
         trial=trial,
         picture=picture,
         observed=max(0.0, observed) / len(few),
-        taylor=max(two / 2, (one + max(0.0, two - one) * 9) / 10) - picture,
+        taylor=max(two / 2, (one + max(0.0, two - one) * 9) / 10) - len(few[0].images) * picture,
         searched=searched,
         evaluated=_evaluated(adapter, test),
         timed=_timed(adapter, test),
@@ -180,7 +180,7 @@ def _searched(adapter: Adapter, questions: Sequence[Question], per_image: int) -
 
 
 def _timed(adapter: Adapter, questions: Sequence[Question]) -> float:
-    """Seconds of a question where two models are timed: none shares a picture's tokens with another."""
+    """Seconds of a question where two models are timed: none shares its pictures' tokens with another."""
     chosen = questions[:: max(1, len(questions) // _BATCH)][:_BATCH]
     evaluator = Evaluator(adapter, chosen, packed=False)
     prepared = evaluator.prepare()
@@ -188,7 +188,7 @@ def _timed(adapter: Adapter, questions: Sequence[Question]) -> float:
 
 
 def _evaluated(adapter: Adapter, questions: Sequence[Question]) -> float:
-    """Seconds of a question of ``evaluate``: some pictures, each with all of its questions."""
+    """Seconds of a question of ``evaluate``: some pictures, with all questions about them."""
     by_picture: dict[tuple[Path, ...] | str, list[Question]] = {}
     for question in questions:
         by_picture.setdefault(question.images or question.id, []).append(question)

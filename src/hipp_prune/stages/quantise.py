@@ -157,8 +157,8 @@ class _Interview:
 
 
 def _rows(adapter: Adapter, questions: Sequence[Question]) -> list[dict[str, Tensor]]:
-    """Inputs of the stock forward, one question each: those about one picture, where there are any."""
-    pictured = [question for question in questions if len(question.images) == 1]
+    """Inputs of the stock forward, one question each: those about pictures, where there are any."""
+    pictured = [question for question in questions if question.images]
     return [_row(adapter, question) for question in pictured or questions]
 
 
@@ -166,10 +166,9 @@ def _row(adapter: Adapter, question: Question) -> dict[str, Tensor]:
     if not question.images:
         batch, _ = adapter.encode([question], {})
         return {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **batch.extras}
-    (path,) = question.images
-    picture = read_image(path)
-    features = {path: adapter.encode_images([picture])[0]}
+    pictures = [read_image(path) for path in question.images]
+    features = dict(zip(question.images, adapter.encode_images(pictures), strict=True))
     batch, _ = adapter.encode([question], features)
-    inputs: dict[str, Any] = own_inputs(adapter, batch, picture)
+    inputs: dict[str, Any] = own_inputs(adapter, batch, pictures)
     row = {name: torch.as_tensor(value) for name, value in inputs.items()}
     return row | {"pixel_values": row["pixel_values"].to(adapter.model.dtype)}

@@ -28,11 +28,13 @@ class Amount:
 
     questions: int
     pictures: int
+    together: int | None = None
+    """Different lists of pictures that questions show; None where each shows one."""
 
     @property
     def per_picture(self) -> float:
-        """Questions about one picture, ≥ 1."""
-        return max(1.0, self.questions / max(1, self.pictures))
+        """Questions about the same picture or pictures, ≥ 1."""
+        return max(1.0, self.questions / max(1, self.together or self.pictures))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +42,16 @@ class Lengths:
     """Tokens of a question."""
 
     picture: int
-    """Image tokens that stand for its picture."""
+    """Image tokens that stand for one of its pictures."""
     text: float
     """Tokens of its prompt, the chat template included."""
+    pictures: float = 1.0
+    """How many it shows, ≥ 1."""
+
+    @property
+    def shown(self) -> float:
+        """Image tokens of all its pictures."""
+        return self.picture * self.pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +71,7 @@ class Rates:
     searched: float
     """A question of a search's evaluation, of a dense model."""
     evaluated: float
-    """A question of ``evaluate``, its share of a picture included."""
+    """A question of ``evaluate``, its share of its pictures included."""
     timed: float
     """A question that shares a pass with others but no picture, as two models are timed."""
     answered: float
@@ -124,18 +133,18 @@ def computed_rates(
         sizes: of the model.
         lengths: of a question.
         machine: the speeds.
-        per_image: questions about one picture in a search's minibatch.
-        per_picture: questions about one picture in the test split.
+        per_image: questions about the same pictures in a search's minibatch.
+        per_picture: questions about the same pictures in the test split.
     """
     call = _CALL * (0.1 if machine.on_gpu else 1)
 
     def passed(tokens: float, calls: float = 1.0) -> float:
         return machine.pass_seconds(sizes, tokens) + calls * call * sizes.num_blocks
 
-    whole = lengths.picture + lengths.text
+    whole = lengths.shown + lengths.text
     patches = lengths.picture * sizes.patches_a_token
     picture = 2 * patches * sizes.vision_weights / (machine.speed * _EFFICIENCY) + call
-    shared = lengths.picture / per_image + lengths.text
+    shared = lengths.shown / per_image + lengths.text
     written = question_flops(sizes, 1) / machine.thin_speed + call * sizes.num_blocks / ROWS
     return Rates(
         load=2 * machine.byte * sizes.bytes,
@@ -144,7 +153,8 @@ def computed_rates(
         observed=_OBSERVED * passed(whole, 1 / 16),
         taylor=_TAYLOR_PASSES * passed(whole),
         searched=passed(shared, 1 / 32),
-        evaluated=passed(lengths.picture / per_picture + lengths.text, 1 / 64) + picture / per_picture,
+        evaluated=passed(lengths.shown / per_picture + lengths.text, 1 / 64)
+        + lengths.pictures * picture / per_picture,
         answered=picture + passed(whole, 1 / ROWS) + ANSWER_TOKENS * written,
         looked=picture + passed(lengths.picture + len(OBJECTS) * lengths.text),
         timed=passed(whole, 1 / 64),

@@ -107,6 +107,7 @@ class SplitQuestions:
         return Amount(
             questions=min(number, self._most.get(name, number)),
             pictures=len(pictures_of(chosen)),
+            together=len({question.images for question in chosen if question.images}),
         )
 
     def reading(self, *names: str) -> float:
@@ -121,13 +122,18 @@ class SplitQuestions:
     def lengths(self, folder: Path) -> Lengths:
         """Tokens of a typical question."""
         some = [question for questions in self.questions.values() for question in questions[:32]]
-        paths = [path for question in some for path in question.images]
+        shown = [question.images for question in some if question.images]
+        paths = [path for images in shown for path in images]
         prompts = [question.prompt for question in some] or ["Is there a dog in the image?"]
         size = _SIZE
         if paths:
             with Image.open(paths[len(paths) // 2]) as picture:
                 size = picture.size
-        return Lengths(picture=picture_tokens(folder, size), text=prompt_tokens(folder, prompts))
+        return Lengths(
+            picture=picture_tokens(folder, size),
+            text=prompt_tokens(folder, prompts),
+            pictures=len(paths) / len(shown) if shown else 1.0,
+        )
 
 
 def _without_answer(questions: Sequence[Question]) -> Amount:

@@ -52,17 +52,19 @@ def summarise(
 
 
 def _ask(pipeline: Pipeline, out: Path, dense: Scorecard, pruned: Scorecard) -> list[str]:
-    """Asks both models about a picture of the test questions, if there is one.
+    """Asks both models about the pictures of one of the test questions, if any shows some.
 
     A yes/no question that they answer differently is asked again, if there is one; or else another.
     """
     pairs = zip(dense.answers, pruned.answers, strict=True)
-    shown = [(before, after) for before, after in pairs if len(after.images) == 1]
+    shown = [(before, after) for before, after in pairs if after.images]
     if not shown:
         return []
     _, after = min(shown, key=lambda pair: (not _is_yes_no(pair[1]), pair[0].given == pair[1].given))
     asked = after.prompt.splitlines()[0] if _is_yes_no(after) else "What do you see?"
-    words = ["ask", str(out), asked, "--dense", pipeline.model, "--image", after.images[0]]
+    words = ["ask", str(out), asked, "--dense", pipeline.model]
+    words += [word for image in after.images for word in ("--image", image)]
+    words += ["--together"] * (len(after.images) > 1)
     return [_command(pipeline, words)]
 
 

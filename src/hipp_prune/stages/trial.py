@@ -144,7 +144,7 @@ def _compare_with_stock(
                 f"transformers' processor, which alone knows how this family lays out a picture, fails ({unchecked})",
             ) from error
         inputs = [
-            own_inputs(adapter, batch, pictures[path])
+            own_inputs(adapter, batch, [pictures[path]])
             for batch, (_, path) in zip(batches, asked, strict=True)
         ]
     with _step(model, "asking the stock model"):

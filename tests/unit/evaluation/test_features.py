@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,7 +11,7 @@ from hipp_prune.evaluation.features import encode_image_files
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.question import Question
-from tests.tiny import tiny_image, tiny_llava, tiny_qwen2_5_vl
+from tests.tiny import FAMILIES, tiny_image, tiny_llava, tiny_qwen2_5_vl
 from tests.tolerance import assert_agree
 from tests.unit.full_disk import full_disk
 from tests.unit.questions.made import pope
@@ -92,6 +93,27 @@ def test_another_model_has_features_of_its_own(adapter, questions, tmp_path, enc
     for model in (adapter, other, halved):
         encode_image_files(model, questions, folder=tmp_path / "cache", memory=0)
     assert sum(encoded) == 9
+
+
+def test_what_an_older_version_kept_is_not_taken(adapter, questions, tmp_path, encoded, monkeypatch):
+    encode_image_files(adapter, questions, folder=tmp_path / "cache", memory=0)
+    monkeypatch.setattr("hipp_prune.evaluation.features._VERSION", 0)
+    encode_image_files(adapter, questions, folder=tmp_path / "cache", memory=0)
+    assert sum(encoded) == 6
+
+
+@pytest.mark.parametrize("folder", [None, "cache"])
+def test_a_sequence_is_as_long_as_its_pictures_are_seen(questions, tmp_path, folder):
+    """OneVision shows a picture whole and in tiles, but one among others without tiles."""
+    adapter = load_model(FAMILIES["llava_onevision"](tmp_path / "model"))
+    alone = questions[0]
+    both = replace(alone, id="both", images=(*alone.images, *questions[1].images))
+    evaluator = Evaluator(adapter, [alone, both], folder=folder and tmp_path / folder, memory=0)
+    text = len(adapter.processor.token_ids(alone.prompt))
+    seen = [evaluator._length(np.array([row])) - text for row in range(2)]
+    batch, _ = adapter.encode([alone, both], evaluator._features)
+    assert seen == batch.image_mask.sum(1).tolist()
+    assert seen[1] != sum(len(features.tokens) for features in evaluator._features.values())
 
 
 def test_a_damaged_file_is_written_again(adapter, questions, tmp_path, encoded):

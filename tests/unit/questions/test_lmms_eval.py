@@ -60,8 +60,7 @@ def test_closed_answers_become_questions(
         ({"text": OPTIONS, "target": "E"}, "found 'E'"),
         ({"text": "A. one", "target": "A"}, "found 'A'"),
         ({"text": " "}, "expected a text to ask"),
-        ({"visual": [tiny_image(0), tiny_image(1)]}, "expected at most one picture, found Image, Image"),
-        ({"visual": ["film.mp4"]}, "found str"),
+        ({"visual": [tiny_image(0), "film.mp4"]}, "expected pictures, found Image, str"),
     ],
 )
 def test_what_cannot_be_closed_is_refused_or_left_out(
@@ -85,6 +84,14 @@ def test_a_picture_is_written_once_by_its_content(monkeypatch: pytest.MonkeyPatc
     written = [path.stat().st_mtime_ns for path in sorted((tmp_path / "pictures").glob("*.png"))]
     assert load(monkeypatch, tmp_path, *documents) == questions
     assert [path.stat().st_mtime_ns for path in sorted((tmp_path / "pictures").glob("*.png"))] == written
+
+
+def test_several_pictures_are_asked_about_in_their_order(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    documents = [{"visual": [tiny_image(number) for number in shown]} for shown in ([1, 0], [0], [1])]
+    both, first, second = load(monkeypatch, tmp_path, *documents)
+    assert both.images == second.images + first.images
 
 
 def test_a_text_must_be_an_answer() -> None:

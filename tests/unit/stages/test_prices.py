@@ -97,6 +97,19 @@ def test_a_faster_machine_is_faster() -> None:
         assert getattr(fast, name) < getattr(slow, name)
 
 
+def test_every_picture_of_a_question_counts() -> None:
+    one, two = (replace(LENGTHS, pictures=number) for number in (1.0, 2.0))
+    machine = Machine(speed=1e9, full_speed=1e9, byte=1e-9)
+    rates = [computed_rates(SIZES, each, machine, per_image=6, per_picture=1.0) for each in (one, two)]
+    for name in ("observed", "taylor", "searched", "evaluated", "timed"):
+        assert getattr(rates[1], name) > getattr(rates[0], name)
+    assert rates[1].picture == rates[0].picture
+    rooms = [replace(MEMORY, lengths=each) for each in (one, two)]
+    assert rooms[1].activations(8) > rooms[0].activations(8)
+    assert rooms[1].feature_bytes == rooms[0].feature_bytes
+    assert Amount(questions=12, pictures=4, together=2).per_picture == 6
+
+
 def test_a_search_takes_at_most_its_minutes() -> None:
     asked = Amount(questions=100, pictures=0)
     settings = SearchSettings(minutes=1.0)

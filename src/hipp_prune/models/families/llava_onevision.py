@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
 from PIL import Image
+from torch import Tensor
 
 from hipp_prune.models.adapter import Adapter, ImageFeatures
 from hipp_prune.models.family import NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
@@ -23,12 +23,14 @@ class LlavaOnevisionAdapter(Adapter):
 
     def _encode_chunk(self, images: Sequence[Image.Image]) -> list[ImageFeatures]:
         (features,) = super()._encode_chunk(images)
-        several = [[images[0].convert("RGB")] * 2]
-        made = self.processor.image_processor(several, return_tensors="pt")
-        inputs = {key: torch.as_tensor(value).to(self.device) for key, value in made.items()}
+        inputs = {key: value.to(self.device) for key, value in self.shown_pixels([images[0]] * 2).items()}
         inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
         among, _ = self._stock_features(inputs).pooler_output
         return [replace(features, extras={**features.extras, _AMONG: among})]
+
+    def shown_pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
+        """As of any family, but its processor is told that several belong together, or it would cut each into tiles."""
+        return self.processor.pixels(images, together=len(images) > 1)
 
     def _among(self, features: ImageFeatures) -> ImageFeatures:
         return replace(features, tokens=features.extras[_AMONG])

@@ -1,10 +1,10 @@
 """Tasks of lmms-eval whose answers are closed → Questions.
 
 ``lmms-eval:TASK`` asks what lmms-eval (Zhang et al. 2024, github.com/EvolvingLMMs-Lab/lmms-eval) would: a task's
-``doc_to_text`` is the prompt, ``doc_to_visual`` the picture, ``doc_to_target`` the right answer. A target of yes or no
+``doc_to_text`` is the prompt, ``doc_to_visual`` the pictures, ``doc_to_target`` the right answer. A target of yes or no
 makes a question for Yes or No; the letter of one of the options that the prompt lists (``A. …``, a line each) makes one
-for their letters. Free answers, several pictures, videos and sound are refused. lmms-eval reads and downloads the
-task's data itself; pictures are written into the cache, once each.
+for their letters. Free answers, videos and sound are refused. lmms-eval reads and downloads the task's data itself;
+pictures are written into the cache, once each.
 
 Every task counts alike: by the share of right answers, and for utility, or where the source says ``role=robustness`` as
 a question of ``lmms-eval-robustness``. A benchmark with a module of its own has its official score there.
@@ -28,7 +28,7 @@ from hipp_prune.files.manifest import start_list
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.questions.benchmark import Benchmark, Loading, Rule
 from hipp_prune.questions.multiple_choice import ChoiceScore, Tally, plain_mean, restore_choice
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, group_of
 from hipp_prune.questions.records import skip_or_raise
 from hipp_prune.questions.yes_no import YES_NO, parse_yes_no
 
@@ -93,7 +93,7 @@ def load(path: Path, how: Loading, *, benchmark: str = NAME) -> list[Question]:
 
     Raises:
         InputError: lmms-eval is not installed.
-        QuestionError: there is no such task, or a document has no closed answer or no single picture (skippable).
+        QuestionError: there is no such task, or a document has no closed answer, or shows no pictures (skippable).
     """
     if how.images is not None:
         raise QuestionError(
@@ -115,17 +115,16 @@ def load(path: Path, how: Loading, *, benchmark: str = NAME) -> list[Question]:
 def _question(task: Any, document: Any, identifier: str, where: str, how: Loading) -> Question:
     prompt, target = task.doc_to_text(document), task.doc_to_target(document)
     answers, gold = _closed(prompt, target, where)
-    picture = _only_picture(task.doc_to_visual(document), where)
-    image = None if picture is None else _kept(picture, how)
+    images = tuple(_kept(picture, how) for picture in _pictures(task.doc_to_visual(document), where))
     return Question(
         benchmark=NAME,
         id=f"{NAME}/{identifier}",
         prompt=prompt,
-        images=() if image is None else (image,),
+        images=images,
         answers=answers,
         gold=gold,
         subset=identifier.rpartition("/")[0],
-        group=prompt if image is None else str(image),
+        group=group_of(images, prompt),
     )
 
 
@@ -158,21 +157,19 @@ def _options(prompt: str) -> tuple[str, ...]:
     return letters if len(letters) > 1 else ()
 
 
-def _only_picture(visuals: Any, where: str) -> "Image.Image | None":
-    """The picture of a document, or none.
+def _pictures(visuals: Any, where: str) -> "list[Image.Image]":
+    """The pictures of a document, in their order.
 
     Raises:
-        QuestionError: there are several, or what is shown is no picture.
+        QuestionError: what is shown is no picture.
     """
     from PIL import Image  # only where there are pictures: a query lists benchmarks without
 
     seen = list(visuals or ())
-    if not seen:
-        return None
-    if len(seen) > 1 or not isinstance(seen[0], Image.Image):
+    if not all(isinstance(visual, Image.Image) for visual in seen):
         kinds = ", ".join(type(visual).__name__ for visual in seen)
-        raise QuestionError(f"{where}: expected at most one picture, found {kinds}; choose another task")
-    return seen[0].convert("RGB")
+        raise QuestionError(f"{where}: expected pictures, found {kinds}; choose another task")
+    return [picture.convert("RGB") for picture in seen]
 
 
 def _kept(picture: "Image.Image", how: Loading) -> Path:
