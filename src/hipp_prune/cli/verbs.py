@@ -145,6 +145,11 @@ VERBS: Mapping[str, Verb] = {
         "Report",
         "Write RUN/report.html: one page with the table, the curves, the plans, the front and examples.",
     ),
+    "explore": Verb(
+        "hipp_prune.cli.explore",
+        "Explore",
+        "Write a page in which one drags a preference and sees the plan at once: offline, one file.",
+    ),
     "models": Verb(
         "hipp_prune.cli.models",
         "Models",

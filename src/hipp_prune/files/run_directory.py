@@ -217,6 +217,11 @@ class RunDirectory:
         return self.root / "report.html"
 
     @property
+    def explorer(self) -> Path:
+        """The page that a plan is chosen in, one HTML file too."""
+        return self.root / "explorer.html"
+
+    @property
     def recipe(self) -> Path:
         """The flags of the ``auto`` that works here, all of them resolved."""
         return self.root / "recipe.toml"

@@ -21,6 +21,8 @@ class Cloud:
 
     points: Floats
     """(R_rob, R_util, s), [N, 3]; means over a plan's evaluations."""
+    plans: tuple[tuple[int, ...], ...]
+    """Kept counts of each, N × [U]."""
     sources: tuple[str, ...]
     """What proposed each plan, length N."""
     levelled: bool
@@ -48,6 +50,7 @@ def build_cloud(evaluations: Sequence[Evaluation], space: PlanSpace | None) -> C
     np.add.at(points, owner, values)
     return Cloud(
         points=points / np.bincount(owner, minlength=len(firsts))[:, None],
+        plans=tuple(firsts),
         sources=tuple(rows[index].source for index in np.unique(owner, return_index=True)[1]),
         levelled=levelled,
         minibatches=minibatches,

@@ -19,11 +19,13 @@ from hipp_prune.files.outputs import Output, OutputKind, read_outputs
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.plans.arrays import Floats
+from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.modes import Compensation
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.report.commands import named_file
 from hipp_prune.search import archive as archives
+from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.record import read_record, search_again
 from hipp_prune.search.session import Step
 from hipp_prune.search.settings import SearchSettings
@@ -44,9 +46,13 @@ class Contents:
     """S_l of Eq. 6, [L], by token reduction (``max``, ``mean``, ``last``)."""
     num_questions: int | None = None
     """How many questions the model was calibrated on."""
+    footprint: Footprint | None = None
+    """Bytes of the dense model and of its neurons."""
     config: SearchSettings | None = None
     space: PlanSpace | None = None
     """The searched space; known when the search is complete."""
+    planner: Planner | None = None
+    """What answers preferences; known when the search is complete."""
     archive: list[archives.Evaluation] = field(default_factory=list)
     curve: list[Step] = field(default_factory=list)
     plans: dict[str, Plan] = field(default_factory=dict)
@@ -95,9 +101,11 @@ def read_contents(run: RunDirectory) -> Contents:
     if calibration is not None:
         contents.sensitivity = _sensitivity(calibration)
         contents.num_questions = calibration.num_questions
+    contents.footprint = _try(contents, run.footprint, _read_footprint)
     searched = _try(contents, run.search.record, _read_search)
     if searched is not None:
         contents.config, contents.space = searched
+    contents.planner = _try(contents, run.search.planner, Planner.load)
     mode = None if contents.config is None else contents.config.mode(has_grams=False)
     contents.archive = _try(contents, run.search.archive, partial(_read_archive, mode=mode)) or []
     contents.curve = _try(contents, run.search.curve, _read_curve) or []
@@ -182,6 +190,10 @@ def _leave_out_others(contents: Contents) -> None:
 def _sensitivity(calibration: Calibration) -> dict[str, Floats]:
     visual = calibration.visual
     return {tokens: visual.per_block(tokens=tokens).double().numpy() for tokens in TOKEN_REDUCTIONS}
+
+
+def _read_footprint(path: Path) -> Footprint:
+    return read_document(path, Footprint, remedy="calibrate again", error=IncompleteRunError)
 
 
 def _read_search(path: Path) -> tuple[SearchSettings, PlanSpace | None]:

@@ -35,6 +35,8 @@ TOKENS = {"max": "most attentive token", "mean": "mean", "last": "last token"}
 _LEFT, _RIGHT = 52, 10
 _FEWEST_PIXELS = 21
 """Width of a cell that a number is written into."""
+_PHASES = 32
+"""Height of the strip with the names of phases."""
 _LINE, _LABEL = 28, 17
 """Height of a plan's row, and of its name where that stands above."""
 _VIEW = (0.03, 0.08)
@@ -116,9 +118,10 @@ def _draw_curve(
         top += 34
         of_panel = [line for line in lines if line.panel == index]
         low, high = spread([line.values for line in of_panel], zero=name == "sparsity")
-        panel = Panel(x=x, y=Scale(low=low, high=high, start=top + height, end=top))
-        drawn += _shades(panel, stretches, named=index == 0)
-        drawn += panel.frame(name=name, digits=digits, ticks=4)
+        room = _PHASES if index == 0 else 0
+        panel = Panel(x=x, y=Scale(low=low, high=high, start=top + room + height, end=top + room))
+        drawn += _shades(panel, stretches, room)
+        drawn += panel.frame(name=name, digits=digits, ticks=4, above=room)
         for line in of_panel:
             across, up = x.each(list(map(float, evaluations))), panel.y.each(line.values)
             symbol = SYMBOLS[lines.index(line)]
@@ -127,22 +130,24 @@ def _draw_curve(
                 value = number(line.values[step], line.digits)
                 said = f"{line.name} {value}, {evaluations[step]} evaluations, {phases[step]}"
                 drawn += mark(symbol, right, down, 3, hint(said), class_=line.color)
-        top += height
+        top += room + height
     ticks = [(value, f"{value:,.0f}") for value in round_ticks(0, max(evaluations), 6 if width > 500 else 4)]
     drawn += panel.below(ticks, name="plans evaluated")
     return Drawing(elements=drawn, height=top + 42)
 
 
-def _shades(panel: Panel, stretches: list[tuple[int, int, str]], *, named: bool) -> str:
-    """Shades every other phase, and names each at the top, in two lines by turns."""
-    drawn = ""
+def _shades(panel: Panel, stretches: list[tuple[int, int, str]], room: int) -> str:
+    """Shades every other phase; where there is room above, names each there, in two lines by turns."""
+    drawn, top = "", panel.y.end - room
     for index, (start, end, phase) in enumerate(stretches):
         left, right = panel.x(start), panel.x(end)
         if index % 2 == 0:
-            height = panel.y.start - panel.y.end
-            drawn += element("rect", x=left, y=panel.y.end, width=right - left, height=height, class_="shade")
-        if named:
-            drawn += words(left + 3, panel.y.end + 12 + 14 * (index % 2), phase, class_="tick")
+            height = panel.y.start - top
+            drawn += element("rect", x=left, y=top, width=right - left, height=height, class_="shade")
+        if room:
+            late = left + 6 + LETTER * len(phase) > panel.x.end
+            x, anchor = (right - 3, "end") if late else (left + 3, "start")
+            drawn += words(x, top + 12 + 14 * (index % 2), phase, anchor=anchor, class_="tick")
     return drawn
 
 

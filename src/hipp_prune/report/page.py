@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 
@@ -14,10 +13,12 @@ from hipp_prune.files.writing import check_own, write_text
 from hipp_prune.plans.arrays import Ints
 from hipp_prune.plans.plan import Plan
 from hipp_prune.report import commands, figures
+from hipp_prune.report.assets import asset
 from hipp_prune.report.charts import chart_html
 from hipp_prune.report.cloud import build_cloud, pareto_front
 from hipp_prune.report.contents import DENSE, Contents, read_contents
 from hipp_prune.report.examples import choose_examples, count_changes, example_html
+from hipp_prune.report.explorer import explorer_html
 from hipp_prune.report.headline import headline
 from hipp_prune.report.tables import label_html, summary_html
 
@@ -47,6 +48,7 @@ def render_report(contents: Contents) -> str:
         "damaged": _damaged,
         "summary": _summary,
         "examples": _examples,
+        "explorer": _explorer,
         "blocks": _blocks,
         "curve": _curve,
         "cloud": _cloud,
@@ -56,14 +58,9 @@ def render_report(contents: Contents) -> str:
     return Template(asset("page.html")).substitute(
         {name: section(contents) for name, section in sections.items()},
         title=escape(f"Pruning {Path(provenance.model).name}"),
-        style=asset("page.css"),
+        style=asset("page.css") + asset("explorer.css"),
         printing=asset("printing.js"),
     )
-
-
-def asset(name: str, room: str = "hipp_prune.report") -> str:
-    """The text of a file that comes with the report, or with another room."""
-    return files(room).joinpath(name).read_text(encoding="utf-8")
 
 
 def _headline(contents: Contents) -> str:
@@ -131,6 +128,14 @@ def _summary(contents: Contents) -> str:
             evaluate = commands.evaluate_command(run, provenance, name, out, like)
             notes += _missing(f"The plan {name} has not been evaluated", f"{prune} && {evaluate}")
     return table + notes
+
+
+def _explorer(contents: Contents) -> str:
+    """What ``hipp-prune explore`` shows, of a run whose search is complete."""
+    if contents.planner is None:
+        command = commands.search_command(contents.run, contents.config)
+        return _missing("There is no policy to ask yet", command)
+    return explorer_html(contents, contents.planner)
 
 
 def _blocks(contents: Contents) -> str:

@@ -105,20 +105,21 @@ class Panel:
     x: Scale
     y: Scale
 
-    def frame(self, *, name: str, digits: str, ticks: int = 5) -> str:
+    def frame(self, *, name: str, digits: str, ticks: int = 5, above: float = 0) -> str:
         """Lines across at round values with their numbers at the left, and above them the axis's name.
 
         Args:
             name: of the vertical axis.
             digits: format of its numbers, e.g. ``.0%``.
             ticks: how many numbers at the most.
+            above: pixels between the rectangle and the name.
         """
         lines = []
         for value in round_ticks(self.y.low, self.y.high, ticks):
             y = self.y(value)
             lines.append(element("line", x1=self.x.start, x2=self.x.end, y1=y, y2=y, class_="grid"))
             lines.append(words(self.x.start - 6, y + 4, number(value, digits), anchor="end", class_="tick"))
-        return "".join(lines) + words(self.x.start, self.y.end - 7, name, class_="axis")
+        return "".join(lines) + words(self.x.start, self.y.end - above - 7, name, class_="axis")
 
     def below(self, ticks: Iterable[tuple[float, str]], *, name: str) -> str:
         """Labels below the rectangle, those left out that would run into the one before, and the axis's name."""

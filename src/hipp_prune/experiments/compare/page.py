@@ -34,9 +34,9 @@ from hipp_prune.files.markdown import markdown_list, markdown_table, markdown_te
 from hipp_prune.files.writing import write_text
 from hipp_prune.plans.arrays import Floats
 from hipp_prune.report import comparisons
+from hipp_prune.report.assets import asset
 from hipp_prune.report.charts import Chart, chart_html
 from hipp_prune.report.grids import Rows, html_table
-from hipp_prune.report.page import asset
 
 _NAMES = {
     "robustness": "robustness",

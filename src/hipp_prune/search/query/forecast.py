@@ -143,7 +143,7 @@ class Forecast:
         spread = np.stack([fit.accuracies(ratios) for fit in self.without])
         groups = len(self.without)
         variance = (groups - 1) / groups * ((spread - spread.mean(axis=0)) ** 2).sum(axis=0)
-        margin = _STUDENT[groups - 1] * np.sqrt(variance)
+        margin = student(groups) * np.sqrt(variance)
         return np.clip(self.whole.accuracies(ratios), 0.0, 1.0), margin
 
     def save(self, path: Path) -> None:
@@ -176,6 +176,11 @@ class Forecast:
             return None
         whole, *without = fits
         return cls(evaluations=evaluations, compensation=compensation, whole=whole, without=tuple(without))
+
+
+def student(groups: int) -> float:
+    """Half of a 90% interval in standard errors, of a jackknife with so many groups, from 4 to 8."""
+    return _STUDENT[groups - 1]
 
 
 def known_forecast(path: Path, archive: Archive, space: PlanSpace) -> Forecast:
