@@ -8,8 +8,8 @@ from hipp_prune.plans.arrays import Floats
 from hipp_prune.report.charts import Chart, Drawing
 from hipp_prune.report.svg import (
     SYMBOLS,
-    Entry,
-    Panel,
+    Axes,
+    LegendLine,
     Scale,
     element,
     hint,
@@ -18,7 +18,7 @@ from hipp_prune.report.svg import (
     number,
     polyline,
     round_ticks,
-    spread,
+    value_range,
 )
 
 _LEFT, _RIGHT = 58, 14
@@ -79,8 +79,8 @@ def _draw_searches(panels: list[str], curves: list[SearchCurve], width: int) -> 
     for index, name in enumerate(panels):
         top += 36
         of_panel = [curve for curve in curves if curve.panel == index]
-        bottom, ceiling = spread([each for curve in of_panel for each in (curve.low, curve.high)])
-        panel = Panel(x=x, y=Scale(low=bottom, high=ceiling, start=top + 190, end=top))
+        bottom, ceiling = value_range([each for curve in of_panel for each in (curve.low, curve.high)])
+        panel = Axes(x=x, y=Scale(low=bottom, high=ceiling, start=top + 190, end=top))
         drawn += panel.frame(name=name, digits=".2f")
         for curve in of_panel:
             drawn += _band(panel, curve, entries[names.index(curve.name)])
@@ -89,7 +89,7 @@ def _draw_searches(panels: list[str], curves: list[SearchCurve], width: int) -> 
     return Drawing(elements=drawn + panel.below(labels, name="evaluations (log scale)"), height=top + 42)
 
 
-def _band(panel: Panel, curve: SearchCurve, entry: Entry) -> str:
+def _band(panel: Axes, curve: SearchCurve, entry: LegendLine) -> str:
     """A method's band, its line above and its marks."""
     across = panel.x.each([float(count) for count in curve.evaluations])
     low, middle, high = (panel.y.each(values) for values in (curve.low, curve.middle, curve.high))
@@ -152,10 +152,10 @@ def _draw_arrows(arrows: list[Arrow], chance: tuple[float, float], width: int) -
     top += 30
     height = 340 if width > 500 else 300
     (left, right), (down, up) = (
-        spread([[chance[axis], *(point[axis] for arrow in arrows for point in (arrow.before, arrow.after))]])
+        value_range([[chance[axis], *(point[axis] for arrow in arrows for point in (arrow.before, arrow.after))]])
         for axis in (0, 1)
     )
-    panel = Panel(
+    panel = Axes(
         x=Scale(low=left, high=right, start=_LEFT, end=width - _RIGHT),
         y=Scale(low=down, high=up, start=top + height, end=top),
     )
@@ -170,7 +170,7 @@ def _draw_arrows(arrows: list[Arrow], chance: tuple[float, float], width: int) -
     return Drawing(elements=drawn + panel.below(ticks, name=name), height=top + height + 42)
 
 
-def _arrow(panel: Panel, arrow: Arrow, entry: Entry) -> str:
+def _arrow(panel: Axes, arrow: Arrow, entry: LegendLine) -> str:
     ends = [(panel.x(x), panel.y(y)) for x, y in (arrow.before, arrow.after)]
     strength = "line strong" if arrow.emphasis else "line"
     drawn = polyline(
@@ -189,9 +189,9 @@ def _arrow(panel: Panel, arrow: Arrow, entry: Entry) -> str:
     return drawn
 
 
-def _entry(name: str, index: int) -> Entry:
+def _entry(name: str, index: int) -> LegendLine:
     """How the contender at this place is drawn: colours, marks and dashes, no two of the first 24 alike."""
-    return Entry(
+    return LegendLine(
         name=name,
         color=f"c{1 + index % _COLORS}",
         symbol=SYMBOLS[index % len(SYMBOLS)],

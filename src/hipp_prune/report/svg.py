@@ -87,7 +87,7 @@ def round_ticks(low: float, high: float, most: int) -> list[float]:
     return [round(index * step, 12) for index in range(first, last + 1)]
 
 
-def spread(values: Iterable[Floats | Sequence[float]], *, zero: bool = False) -> tuple[float, float]:
+def value_range(values: Iterable[Floats | Sequence[float]], *, zero: bool = False) -> tuple[float, float]:
     """The range of all values, or of a unit around the only one; from zero on where that is asked for."""
     every = np.concatenate([np.asarray(each, dtype=np.float64) for each in values])
     low, high = float(every.min()), float(every.max())
@@ -99,7 +99,7 @@ def spread(values: Iterable[Floats | Sequence[float]], *, zero: bool = False) ->
 
 
 @dataclass(frozen=True, kw_only=True)
-class Panel:
+class Axes:
     """A rectangle with an axis below and one at the left."""
 
     x: Scale
@@ -142,7 +142,7 @@ def number(value: float, digits: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class LegendLine:
     """One line of a legend: a sample of how it is drawn, and what it stands for."""
 
     name: str
@@ -153,7 +153,7 @@ class Entry:
     dash: str | None = None
 
 
-def legend(entries: Sequence[Entry], *, left: float, right: float, top: float) -> tuple[str, float]:
+def legend(entries: Sequence[LegendLine], *, left: float, right: float, top: float) -> tuple[str, float]:
     """Entries side by side in as many rows as they need; returns them and the height of the rows."""
     drawn, x, y = [], left, top + 10
     for entry in entries:
