@@ -87,7 +87,10 @@ def divide_together(
     Raises:
         QuestionError: a group of a source shows pictures whose given splits are two.
     """
-    given = [(split, each) for splits in fixed for split, members in splits.items() for each in members]
+    given = list[tuple[str, Question]]()
+    for splits in fixed:
+        for split, members in splits.items():
+            given += ((split, question) for question in members)
     everything = [question for questions in sources for question in questions]
     keys = _keys([*everything, *(question for _, question in given)])
     kept = _fixed(keys, everything, [split for split, _ in given])

@@ -151,10 +151,8 @@ def _draw_arrows(arrows: list[Arrow], chance: tuple[float, float], width: int) -
     drawn, top = legend(entries, left=10, right=width - _RIGHT, top=0)
     top += 30
     height = 340 if width > 500 else 300
-    (left, right), (down, up) = (
-        value_range([[chance[axis], *(point[axis] for arrow in arrows for point in (arrow.before, arrow.after))]])
-        for axis in (0, 1)
-    )
+    points = [chance, *(arrow.before for arrow in arrows), *(arrow.after for arrow in arrows)]
+    (left, right), (down, up) = (value_range([[point[axis] for point in points]]) for axis in (0, 1))
     panel = Axes(
         x=Scale(low=left, high=right, start=_LEFT, end=width - _RIGHT),
         y=Scale(low=down, high=up, start=top + height, end=top),

@@ -130,7 +130,7 @@ def test_a_hub_name_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_the_folder_of_a_model(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert loading.local_folder(str(sound)) == sound
 
-    def fail(_: str) -> None:
+    def fail(_: str, **__: object) -> None:
         raise OSError("offline")
 
     monkeypatch.setattr(loading, "refuse_early", lambda *_, **__: None)
