@@ -22,6 +22,7 @@ from hipp_prune.models.families import family_of
 from hipp_prune.models.processor import Processor
 from hipp_prune.models.stock import own_inputs, stock_processor
 from hipp_prune.models.stock import stock_logits as own_logits
+from hipp_prune.models.stock_layout import StockLayoutAdapter
 from hipp_prune.questions.question import Question
 from tests.tiny import FAMILIES, tiny_image
 from tests.tolerance import assert_agree, assert_clear
@@ -212,7 +213,7 @@ class TestAdapter:
     ) -> None:
         several = [] if "several pictures" in SUPPORTED[family].cannot else COMPARING
         shown = [asked for asked in (*QUESTIONS, *several) if asked.images]
-        if family in WHOLE:
+        if family in WHOLE or isinstance(adapter, StockLayoutAdapter):
             whole = whole_processor(folder)
             for asked in shown:
                 text = whole.apply_chat_template(

@@ -111,7 +111,9 @@ def _draw_curve(
     phases: list[str],
     width: int,
 ) -> Drawing:
-    entries = [LegendLine(name=line.name, color=line.color, symbol=SYMBOLS[i]) for i, line in enumerate(lines)]
+    entries = [
+        LegendLine(name=line.name, color=line.color, symbol=SYMBOLS[i]) for i, line in enumerate(lines)
+    ]
     drawn, top = legend(entries, left=_LEFT, right=width - _RIGHT, top=0)
     x = Scale(low=0, high=max(evaluations), start=_LEFT, end=width - _RIGHT)
     for index, (name, digits, height) in enumerate(_CURVE_PANELS):
@@ -220,7 +222,8 @@ def _draw_blocks(sensitivity: Mapping[str, Floats] | None, plans: PlanRows | Non
     drawn, top = "", 0.0
     if sensitivity:
         entries = [
-            LegendLine(name=TOKENS[name], color=f"c{i}", symbol="square") for i, name in enumerate(sensitivity, 1)
+            LegendLine(name=TOKENS[name], color=f"c{i}", symbol="square")
+            for i, name in enumerate(sensitivity, 1)
         ]
         drawn, top = legend(entries, left=10, right=width - _RIGHT, top=0)
         top += 30
