@@ -14,6 +14,7 @@ from hipp_prune.stages.rates import Machine
 from hipp_prune.stages.settings import AutoSettings, CalibrateSettings, QuerySettings
 from hipp_prune.stages.wish import Wish
 from tests.e2e.conftest import Benchmarks, Refused
+from tests.tiny import tiny_llava
 
 STAGES = ("check", "calibrate", "search", "prune", "evaluate dense", "evaluate pruned", "speed", "report")
 
@@ -33,10 +34,14 @@ def looked(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, s
 
 
 def test_a_dry_run_measures_every_stage_and_leaves_nothing(
-    tmp_path: Path, llava: Path, benchmarks: Benchmarks, quick: None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    benchmarks: Benchmarks,
+    quick: None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    out = tmp_path / "smaller"
-    words = ["auto", str(llava), "--questions", *benchmarks.specs, "--sparsity", "0.3", "--out", str(out)]
+    out, model = tmp_path / "smaller", tiny_llava(tmp_path_factory.mktemp("four"), blocks=4)
+    words = ["auto", str(model), "--questions", *benchmarks.specs, "--sparsity", "0.3", "--out", str(out)]
     status, said = looked([*words, "--recover", "--limit", "10"], capsys)
     assert status == 0
     assert list(tmp_path.iterdir()) == []

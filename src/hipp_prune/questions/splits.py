@@ -87,7 +87,7 @@ def divide_together(
     Raises:
         QuestionError: a group of a source shows pictures whose given splits are two.
     """
-    given = list[tuple[str, Question]]()
+    given = list[tuple[Split, Question]]()
     for splits in fixed:
         for split, members in splits.items():
             given += ((split, question) for question in members)

@@ -126,7 +126,7 @@ def recover_checkpoint(
     state = StateFile(state_file(out), settings)
     if force:
         state.discard()
-    student = Student(adapter=adapter, show=_pictures(adapter, parts, questions, features, encoding))
+    student = Student(adapter=adapter, show=shown_pictures(adapter, parts, questions, features, encoding))
     told = None
     if teacher is not None:
         told = Student(adapter=teacher, show=frozen_pictures(teacher, questions, folder=features))
@@ -166,13 +166,22 @@ def recover_checkpoint(
     )
 
 
-def _pictures(
+def shown_pictures(
     adapter: Adapter,
     parts: Parts,
     questions: Sequence[Question],
-    folder: Path | None,
-    progress: Progress | None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
 ) -> Show:
+    """What a model in training sees of the pictures.
+
+    Args:
+        adapter: the model.
+        parts: what of it is trained.
+        questions: whose pictures.
+        folder: where features lie that memory does not hold.
+        progress: told (pictures encoded, pictures in all).
+    """
     if parts.projector is None:
         return frozen_pictures(adapter, questions, folder=folder, progress=progress)
     return projected_pictures(adapter, questions, parts.projector, progress=progress)

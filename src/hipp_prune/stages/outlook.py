@@ -12,11 +12,11 @@ from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.described import ModelSizes, describe_sizes
 from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow_precision
 from hipp_prune.models.loading import has_weights, is_hub_name, parse_dtype, read_config
-from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.loading import cache_folder, check_model, load, set_threads
 from hipp_prune.stages.prices import Memory, Price
 from hipp_prune.stages.probing import PROBED, clocked, labelling_probe, machine_speeds, measured_rates
 from hipp_prune.stages.rates import Lengths, Rates, computed_rates, question_flops
+from hipp_prune.stages.recover import refuse_open
 from hipp_prune.stages.settings import LoadSettings
 from hipp_prune.stages.split_questions import SplitQuestions, tried
 from hipp_prune.stages.trial import try_model
@@ -144,8 +144,9 @@ def outlook(
                 remarks=(),
             )
         set_threads(opened.sizes.language_parameters)
+        tried(refused, lambda: refuse_open(splits.questions.get("recovery", [])))
         lengths = splits.lengths(opened.folder)
-        rates, how = _rates(model, opened, splits, lengths, work.search, loading, refused, measure=measure)
+        rates, how = _rates(model, opened, splits, lengths, work, loading, refused, measure=measure)
     memory = Memory(sizes=opened.sizes, lengths=lengths, on_gpu=opened.device.type != "cpu")
     prices = work.prices(rates, memory, splits)
     refused += _room(prices, opened, out)
@@ -213,7 +214,7 @@ def _rates(
     opened: _Opened,
     splits: SplitQuestions,
     lengths: Lengths,
-    search: SearchSettings,
+    work: Work,
     loading: LoadSettings,
     refused: list[str],
     *,
@@ -226,7 +227,7 @@ def _rates(
         opened: what its configuration says.
         splits: the questions.
         lengths: tokens of one.
-        search: how many are asked about one picture.
+        work: how many are asked about one picture, and whether there is a recovery.
         loading: how the model is loaded.
         refused: gets a sentence where the model cannot be tried.
         measure: whether it may be asked.
@@ -236,7 +237,7 @@ def _rates(
         opened.sizes,
         lengths,
         machine,
-        per_image=search.per_image,
+        per_image=work.search.per_image,
         per_picture=splits.asked("test").per_picture,
     )
     trying = _PROBED * question_flops(opened.sizes, lengths.shown + lengths.text) / machine.speed
@@ -254,15 +255,25 @@ def _rates(
         return measured_rates(
             adapter,
             splits.questions,
-            per_image=search.per_image,
+            per_image=work.search.per_image,
+            recovery=work.recover if _can_recover(opened, splits) else None,
             load=opening,
             trial=trial,
             machine=machine,
-            pass_seconds=machine.pass_seconds(opened.sizes, lengths.shown / search.per_image + lengths.text),
+            pass_seconds=machine.pass_seconds(
+                opened.sizes, lengths.shown / work.search.per_image + lengths.text
+            ),
         )
 
     measured = tried(refused, ask)
     return (computed, COMPUTED) if measured is None else (measured, MEASURED)
+
+
+def _can_recover(opened: _Opened, splits: SplitQuestions) -> bool:
+    """Whether a recovery may be tried: on questions it can learn from, with room for two copies and what one keeps."""
+    asked = splits.questions.get("recovery", [])
+    closed = all(len(question.answers) > 1 for question in asked)
+    return bool(asked) and closed and 5 * 4 * opened.sizes.parameters < free_memory()
 
 
 def _room(prices: Sequence[Price], opened: _Opened, out: Path) -> list[str]:

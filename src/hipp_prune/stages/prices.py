@@ -190,7 +190,9 @@ def recover_price(
         reading: seconds to read the questions.
     """
     sizes = memory.sizes
-    step = _STEP + settings.batch_size * rates.searched * _TRAINED_PASSES * rates.full
+    step = rates.step
+    if step is None:
+        step = _STEP + settings.batch_size * rates.searched * _TRAINED_PASSES * rates.full
     seconds = (
         2 * rates.load + reading + 2 * asked.pictures * rates.picture * rates.full + settings.steps * step
     )

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,8 +20,14 @@ from hipp_prune.evaluation.scorecard import evaluate_model
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.images import read_image
-from hipp_prune.questions.minibatches import draw_minibatch
+from hipp_prune.questions.minibatches import Minibatches, draw_minibatch
 from hipp_prune.questions.question import Question, group_of, pictures_of
+from hipp_prune.recovery.parts import unfreeze
+from hipp_prune.recovery.pictures import frozen_pictures
+from hipp_prune.recovery.recover import shown_pictures
+from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.recovery.state import StateFile
+from hipp_prune.recovery.training import Student, train
 from hipp_prune.stages.rates import ROWS, Machine, Rates
 
 PROBED = ("calibration", "search", "test")
@@ -33,6 +41,8 @@ _PATIENCE = 1.5
 """Seconds that timing a product may take."""
 _WRITTEN = 2**24
 """Bytes that are written to find out how fast that is."""
+_STEPS = 5
+"""Steps of recovery that are done: the first one warms up, and the last one ends with writing the state."""
 _BATCH, _MINIBATCH, _EVALUATED = 16, 32, 256
 """Questions that calibration, a search's evaluation and evaluate are timed on."""
 _LONG = 4.0
@@ -93,6 +103,7 @@ def measured_rates(
     trial: float,
     machine: Machine,
     pass_seconds: float,
+    recovery: RecoverySettings | None = None,
 ) -> Rates | None:
     """Rates of a loaded model, each by the function that the stage itself calls, on a few of its questions.
 
@@ -106,6 +117,7 @@ def measured_rates(
         trial: seconds that trying it took.
         machine: its speeds.
         pass_seconds: that the products of a question of a minibatch take, as computed.
+        recovery: of the recovery, a few of whose steps are done; None where there is none, or no room for it.
     """
     (calibration, search, test), answered, looked = _labelled(adapter, [asked[name] for name in PROBED])
     if not (calibration and search and test):
@@ -127,6 +139,7 @@ def measured_rates(
         timed=_timed(adapter, test),
         answered=answered,
         looked=looked,
+        step=None if recovery is None else step_seconds(adapter, asked["recovery"], recovery),
         byte=machine.byte,
         product=1 / machine.full_speed,
         products=min(1.0, pass_seconds / searched),
@@ -205,6 +218,46 @@ def _evaluated(adapter: Adapter, questions: Sequence[Question]) -> float:
         return evaluate_model(adapter, chosen, label="", model="", specs=(), split="test")
 
     return clocked(ask) / len(chosen)
+
+
+def step_seconds(adapter: Adapter, questions: Sequence[Question], settings: RecoverySettings) -> float:
+    """Seconds of a step of recovery, found by a few steps about a few pictures, on a copy of the model in float32.
+
+    Args:
+        adapter: the dense model, which stays as it is.
+        questions: the recovery split.
+        settings: of the recovery.
+    """
+    shown = list(dict.fromkeys(question.images for question in questions))[:_BATCH]
+    few = [question for question in questions if question.images in shown]
+    copies = [type(adapter)(deepcopy(adapter.model).float(), adapter.processor) for _ in range(2)]
+    parts = unfreeze(copies[0], settings)
+    student = Student(adapter=copies[0], show=shown_pictures(copies[0], parts, few))
+    teacher = Student(adapter=copies[1], show=frozen_pictures(copies[1], few))
+    ends = list[float]()
+    with TemporaryDirectory(prefix="hipp-prune-probe-") as place:
+        train(
+            student,
+            parts,
+            few,
+            replace(settings, steps=_STEPS),
+            robust_share=settings.robust_share(None),
+            state=StateFile(Path(place) / "state.safetensors", {}),
+            teacher=teacher,
+            progress=lambda *_: ends.append(time.perf_counter()),
+        )
+    drawn, drawn_few = (_draw_seconds(asked, settings) for asked in (questions, few))
+    return float(np.diff(ends[:-1]).min()) + drawn - drawn_few
+
+
+def _draw_seconds(questions: Sequence[Question], settings: RecoverySettings) -> float:
+    """Seconds to draw a batch, which takes longer of more questions."""
+    minibatches = Minibatches(questions)
+
+    def draw() -> object:
+        return minibatches.draw(settings.batch_size, np.random.default_rng(0), per_image=settings.per_image)
+
+    return fastest(draw)
 
 
 def fastest(work: Callable[[], object]) -> float:

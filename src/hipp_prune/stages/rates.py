@@ -78,6 +78,8 @@ class Rates:
     """A question that the dense model answers in its own words, its share of a picture included."""
     looked: float
     """A picture about whose objects it is asked, the picture included."""
+    step: float | None
+    """A step of recovery; None where it follows from the rest."""
     byte: float
     """A byte written with its checksum."""
     product: float
@@ -158,6 +160,7 @@ def computed_rates(
         answered=picture + passed(whole, 1 / ROWS) + ANSWER_TOKENS * written,
         looked=picture + passed(lengths.picture + len(OBJECTS) * lengths.text),
         timed=passed(whole, 1 / 64),
+        step=None,
         byte=machine.byte,
         product=1 / machine.full_speed,
         products=machine.pass_seconds(sizes, shared) / passed(shared, 1 / 32),
