@@ -35,14 +35,13 @@ def frozen_pictures(
     """
     features = encode_image_files(adapter, questions, folder=folder, progress=progress)
 
-    def show(paths: Sequence[Path]) -> Mapping[Path, ImageFeatures]:
-        # a copy, since backward passes refuse what was made in inference mode
-        return {
-            path: replace(features[path], tokens=features[path].tokens.clone().to(adapter.device))
-            for path in paths
-        }
+    return lambda paths: {path: _copied(features[path], adapter.device) for path in paths}
 
-    return show
+
+def _copied(image: ImageFeatures, device: torch.device) -> ImageFeatures:
+    """A copy of features, since backward passes refuse what was made in inference mode."""
+    extras = {key: value.clone() for key, value in image.extras.items()}
+    return replace(image, tokens=image.tokens.clone().to(device), extras=extras)
 
 
 def projected_pictures(

@@ -18,10 +18,11 @@ from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.errors import CheckpointError, OutputExistsError, QuestionError
 from hipp_prune.models import load_model
 from hipp_prune.plans.plan import Plan
+from hipp_prune.questions.images import read_image
 from hipp_prune.questions.question import Question
 from hipp_prune.recovery.recover import RecoveryReport, recover_checkpoint, state_file
 from hipp_prune.recovery.training import Student
-from tests.tiny import tiny_llava, tiny_qwen2_5_vl
+from tests.tiny import FAMILIES, tiny_llava, tiny_qwen2_5_vl
 from tests.tolerance import assert_agree
 from tests.unit.checkpoints.tiny_plans import fit_somehow, logits, make_plan, stock_inputs
 from tests.unit.full_disk import full_disk
@@ -46,6 +47,36 @@ def test_the_merged_checkpoint_is_the_trained_model(folder: Path, questions: lis
     assert_agree(merged, trained)
     assert (merged - before).abs().max() > 1e-2
     assert not state_file(tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("projector", [False, True])
+@pytest.mark.parametrize("name", ["llava_onevision", "qwen2_5_vl"])
+def test_questions_about_several_pictures_are_learnt(
+    name: str, projector: bool, questions: list[Question], tmp_path: Path
+):
+    folder = FAMILIES[name](tmp_path)
+    shown = [question.images[0] for question in questions[:3]]
+    pairs = [
+        replace(question, images=(shown[row % 3], shown[(row + 1) % 3]))
+        for row, question in enumerate(questions[:8])
+    ]
+    adapter = load_model(folder)
+    with torch.no_grad():
+        features = dict(zip(shown, adapter.encode_images([read_image(path) for path in shown]), strict=True))
+        before = adapter.answer_logits(*adapter.encode(pairs, features))
+        recover_checkpoint(folder, adapter, pairs, tmp_path / "out", replace(SHORT, projector=projector))
+        merged = load_model(tmp_path / "out")
+        after = [
+            each.answer_logits(
+                *each.pack(
+                    pairs,
+                    dict(zip(shown, each.encode_images([read_image(path) for path in shown]), strict=True)),
+                )
+            )
+            for each in (adapter, merged)
+        ]
+    assert_agree(after[1], after[0])
+    assert (after[0] - before).abs().max() > 1e-2
 
 
 def test_widths_stay_uneven_and_plain_transformers_loads_it(

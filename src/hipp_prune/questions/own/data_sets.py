@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +153,8 @@ def _table(place: str, title: str, data: "Dataset", home: Path | None = None) ->
     for column, feature in data.features.items():
         if isinstance(feature, datasets.Image):
             data = data.cast_column(column, datasets.Image(decode=False))
+        elif isinstance(getattr(feature, "feature", None), datasets.Image):  # a list of them
+            data = data.cast_column(column, replace(feature, feature=datasets.Image(decode=False)))
         elif isinstance(feature, datasets.ClassLabel):
             named[column] = feature
     return QuestionTable(

@@ -138,6 +138,26 @@ def test_data_sets_are_read_like_files_and_their_pictures_are_kept_once(
         load(f"{tmp_path / 'several'},split=val", tmp_path)
 
 
+@pytest.mark.parametrize("several", [datasets.List, datasets.LargeList, datasets.Sequence])
+def test_a_column_may_hold_lists_of_pictures(tmp_path: Path, several: Any) -> None:
+    features = datasets.Features(
+        {"images": several(datasets.Image())}
+        | {name: datasets.Value("string") for name in ("question", "answer")}
+    )
+    kept = [{"bytes": png(number), "path": None} for number in range(2)]
+    rows = {"images": [kept, kept[::-1], []], "question": ["Alike?"] * 3, "answer": ["Yes", "No", "No"]}
+    data = datasets.Dataset.from_dict(rows, features=features)
+    data.to_parquet(tmp_path / "mine.parquet")
+    data.save_to_disk(tmp_path / "saved")
+    for place in ("mine.parquet", "saved"):
+        with pytest.raises(QuestionError, match="columns=image:images"):
+            load(tmp_path / place, tmp_path)
+        first, second, none = load(f"{tmp_path / place},columns=image:images", tmp_path)
+        assert [path.read_bytes() for path in first.images] == [png(0), png(1)]
+        assert second.images == first.images[::-1]
+        assert none.images == ()
+
+
 def test_pictures_without_a_file_split_alike_whether_written_or_not(tmp_path: Path) -> None:
     from hipp_prune.questions.sources import load_splits
     from hipp_prune.questions.splits import SPLITS
