@@ -7,7 +7,7 @@ import tyro
 from hipp_prune.questions.benchmarks import BENCHMARKS
 from hipp_prune.questions.own.data_sets import HUB
 from hipp_prune.questions.own.places import ENDINGS
-from hipp_prune.questions.sources import PHOTOS, TOYWORLD
+from hipp_prune.questions.specs import PHOTOS, TOYWORLD
 
 
 def _forms() -> str:

@@ -86,8 +86,8 @@ def _one_width(config: PretrainedConfig) -> Iterator[None]:
 def is_stock(config: PretrainedConfig) -> bool:
     """Whether the stock class can model it: equal blocks, a whole residual stream, no bias that it does not know."""
     down_bias = getattr(config.get_text_config(decoder=True), DOWN_BIAS, False)
-    return read_widths(config) is None and not (
-        down_bias or residual_width(config) or key_value_heads(config)
+    return read_widths(config) is None and not any(
+        (down_bias, residual_width(config), key_value_heads(config))
     )
 
 
@@ -170,10 +170,10 @@ def find_projector(model: PreTrainedModel) -> tuple[str, nn.Module]:
     Raises:
         ValueError: if there is none under a name we know.
     """
-    names = {id(module): name for name, module in model.named_modules()}
+    names = {module: name for name, module in model.named_modules()}
     modules = dict(model.base_model.named_modules())
     for projector in (modules[name] for name in PROJECTORS if name in modules):
-        return names[id(projector)], projector
+        return names[projector], projector
     raise ValueError(f"{type(model).__name__}: found no multimodal projector among {', '.join(PROJECTORS)}")
 
 
@@ -197,10 +197,8 @@ def slice_residual(model: PreTrainedModel, width: int) -> None:
     _resize(projector, last_linear(projector)[0], num_out=width)
     for block in decoder.layers:
         written = config.hidden_size if block is decoder.layers[-1] else width
-        for reader in ("q_proj", "k_proj", "v_proj"):
-            _resize(block.self_attn, reader, num_in=width)
-        for reader in ("gate_proj", "up_proj"):
-            _resize(block.mlp, reader, num_in=width)
+        for reader in (*(f"self_attn.{each}_proj" for each in "qkv"), "mlp.gate_proj", "mlp.up_proj"):
+            _resize(block, reader, num_in=width)
         _resize(block, "self_attn.o_proj", num_out=width)
         _resize(block, "mlp.down_proj", num_out=written)
         weight = block.mlp.down_proj.weight
@@ -248,6 +246,18 @@ def _sliced(stock: type[nn.Module]) -> type[nn.Module]:
     return Sliced
 
 
+def _fit(model: PreTrainedModel, widths: list[int] | None) -> None:
+    """Gives a model that was made with one width what its config says of each block."""
+    if widths is not None:
+        set_widths(model, widths)
+    if getattr(model.config.get_text_config(decoder=True), DOWN_BIAS, False):
+        set_down_biases(model)
+    if (heads := key_value_heads(model.config)) is not None:
+        set_heads(model, heads)
+    if (width := residual_width(model.config)) is not None:
+        slice_residual(model, width)
+
+
 @cache
 def uneven(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
     """A subclass of ``stock`` that has the widths its config names; equal widths are fine too.
@@ -262,14 +272,7 @@ def uneven(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
             widths = read_widths(config)
             with _one_width(config):
                 super().__init__(config, *args, **kwargs)
-            if widths is not None:
-                set_widths(self, widths)
-            if getattr(config.get_text_config(decoder=True), DOWN_BIAS, False):
-                set_down_biases(self)
-            if (heads := key_value_heads(config)) is not None:
-                set_heads(self, heads)
-            if (width := residual_width(config)) is not None:
-                slice_residual(self, width)
+            _fit(self, widths)
 
         def initialize_weights(self) -> None:
             with _one_width(self.config):
@@ -337,8 +340,7 @@ def elastic_tensors(folder: Path) -> dict[str, Tensor]:
 def _read_prefix(path: Path, name: str, axis: int, width: int) -> Tensor:
     """The first slices of one tensor of a file along an axis."""
     with safe_open(path, framework="pt") as file:
-        whole = file.get_slice(name)
-        part: Tensor = whole[:, :width] if axis else whole[:width]
+        part: Tensor = file.get_slice(name)[(slice(None),) * axis + (slice(width),)]
         return part.clone(memory_format=torch.contiguous_format)
 
 

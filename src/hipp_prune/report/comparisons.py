@@ -51,13 +51,7 @@ def search_curves(title: str, panels: Sequence[str], curves: Sequence[SearchCurv
         for curve in curves
     ]
     body = [
-        (
-            panels[curve.panel],
-            curve.name,
-            f"{count:,}",
-            *(number(values[index], ".3f") for values in (curve.middle, curve.low, curve.high)),
-            str(curve.seeds[index]),
-        )
+        (panels[curve.panel], curve.name, f"{count:,}", *_shown_at(curve, index))
         for curve in curves
         for index, count in enumerate(curve.evaluations)
     ]
@@ -67,6 +61,12 @@ def search_curves(title: str, panels: Sequence[str], curves: Sequence[SearchCurv
         draw=partial(_draw_searches, list(panels), list(curves)),
         table=[("measure", "method", "evaluations", "median", "lowest", "highest", "seeds"), *body],
     )
+
+
+def _shown_at(curve: SearchCurve, index: int) -> list[str]:
+    """The middle and the ends of the band at one of the counts, and how many seeds got there."""
+    values = [number(values[index], ".3f") for values in (curve.middle, curve.low, curve.high)]
+    return [*values, str(curve.seeds[index])]
 
 
 def _draw_searches(panels: list[str], curves: list[SearchCurve], width: int) -> Drawing:
@@ -108,7 +108,7 @@ def _band(panel: Axes, curve: SearchCurve, entry: LegendLine) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Arrow:
-    """What recovery makes of one contender, in ``recovery_arrows``; points are (multiple choice, POPE)."""
+    """What recovery makes of one contender, in ``recovery_arrows``; points are (utility, robustness)."""
 
     name: str
     before: tuple[float, float]
@@ -123,27 +123,26 @@ def recovery_arrows(title: str, arrows: Sequence[Arrow], chance: tuple[float, fl
     Args:
         title: what is compared.
         arrows: at least one.
-        chance: what guessing scores, (multiple choice, POPE).
+        chance: what guessing scores, (utility, robustness).
     """
     told = "; ".join(
-        f"{arrow.name}: POPE {arrow.before[1]:.1%} before and {arrow.after[1]:.1%} after, multiple choice "
+        f"{arrow.name}: robustness {arrow.before[1]:.1%} before and {arrow.after[1]:.1%} after, utility "
         f"{arrow.before[0]:.1%} and {arrow.after[0]:.1%}"
         for arrow in arrows
     )
-    header = ("method", "POPE before", "POPE after", "multiple choice before", "multiple choice after")
-    body = [
-        (
-            arrow.name,
-            *(f"{value:.1%}" for axis in (1, 0) for value in (arrow.before[axis], arrow.after[axis])),
-        )
-        for arrow in arrows
-    ]
+    header = ("method", "robustness before", "robustness after", "utility before", "utility after")
+    body = [(arrow.name, *map("{:.1%}".format, _both_accuracies(arrow))) for arrow in arrows]
     return Chart(
         title=title,
         text=f"Accuracy before and after the same recovery. {told}.",
         draw=partial(_draw_arrows, list(arrows), chance),
         table=[header, *body],
     )
+
+
+def _both_accuracies(arrow: Arrow) -> tuple[float, float, float, float]:
+    """Robustness before and after, and utility before and after."""
+    return arrow.before[1], arrow.after[1], arrow.before[0], arrow.after[0]
 
 
 def _draw_arrows(arrows: list[Arrow], chance: tuple[float, float], width: int) -> Drawing:
@@ -157,14 +156,14 @@ def _draw_arrows(arrows: list[Arrow], chance: tuple[float, float], width: int) -
         x=Scale(low=left, high=right, start=_LEFT, end=width - _RIGHT),
         y=Scale(low=down, high=up, start=top + height, end=top),
     )
-    drawn += panel.frame(name="POPE, balanced (dotted: chance)", digits=".0%")
+    drawn += panel.frame(name="robustness, balanced accuracy (dotted: chance)", digits=".0%")
     across, above = panel.x(chance[0]), panel.y(chance[1])
     drawn += element("line", x1=across, x2=across, y1=top, y2=top + height, class_="chance")
     drawn += element("line", x1=_LEFT, x2=width - _RIGHT, y1=above, y2=above, class_="chance")
     for arrow, entry in zip(arrows, entries, strict=True):
         drawn += _arrow(panel, arrow, entry)
     ticks = [(value, f"{value:.0%}") for value in round_ticks(left, right, 6)]
-    name = "multiple choice (hollow: before recovery)"
+    name = "utility (hollow: before recovery)"
     return Drawing(elements=drawn + panel.below(ticks, name=name), height=top + height + 42)
 
 
@@ -178,10 +177,10 @@ def _arrow(panel: Axes, arrow: Arrow, entry: LegendLine) -> str:
         stroke_dasharray=entry.dash,
     )
     radius = 6.0 if arrow.emphasis else 4.5
-    for (x, y), when, (choice, pope) in zip(
+    for (x, y), when, (utility, robustness) in zip(
         ends, ("before", "after"), (arrow.before, arrow.after), strict=True
     ):
-        said = hint(f"{arrow.name}, {when} recovery: POPE {pope:.1%}, multiple choice {choice:.1%}")
+        said = hint(f"{arrow.name}, {when} recovery: robustness {robustness:.1%}, utility {utility:.1%}")
         shape = f"{entry.color} hollow" if when == "before" else entry.color
         drawn += mark(entry.symbol or "circle", x, y, radius, said, class_=shape)
     return drawn

@@ -29,7 +29,15 @@ def element(name: str, *children: str, **attributes: object) -> str:
 
 
 def words(x: float, y: float, said: str, *, anchor: str = "start", **attributes: object) -> str:
-    """Text whose baseline starts, or is centred, or ends, at a point."""
+    """Text at a point.
+
+    Args:
+        x: where it starts, is centred or ends.
+        y: of its baseline.
+        said: not yet escaped.
+        anchor: ``start``, ``middle`` or ``end``, whichever lies at ``x``.
+        attributes: of the element.
+    """
     return element("text", escape(said), x=x, y=y, text_anchor=anchor, **attributes)
 
 
@@ -45,7 +53,16 @@ def polyline(x: Iterable[float], y: Iterable[float], **attributes: object) -> st
 
 
 def mark(symbol: str, x: float, y: float, radius: float, *children: str, **attributes: object) -> str:
-    """One of ``SYMBOLS``, of about the area of a circle with this radius."""
+    """A mark that is told apart without its colour.
+
+    Args:
+        symbol: one of ``SYMBOLS``.
+        x: of its middle.
+        y: of its middle.
+        radius: of the circle that has about its area.
+        children: elements within, such as a ``hint``.
+        attributes: of the element.
+    """
     if symbol == "circle":
         return element("circle", *children, cx=x, cy=y, r=radius, **attributes)
     corners = (
@@ -154,7 +171,14 @@ class LegendLine:
 
 
 def legend(entries: Sequence[LegendLine], *, left: float, right: float, top: float) -> tuple[str, float]:
-    """Entries side by side in as many rows as they need; returns them and the height of the rows."""
+    """Entries side by side in as many rows as they need; returns them and the height of the rows.
+
+    Args:
+        entries: in the order of reading.
+        left: where each row begins.
+        right: what no entry passes.
+        top: of the first row.
+    """
     drawn, x, y = [], left, top + 10
     for entry in entries:
         width = 26 + LETTER * len(entry.name) + 14

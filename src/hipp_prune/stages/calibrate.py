@@ -27,7 +27,8 @@ from hipp_prune.questions.fingerprint import Origin, fingerprint_questions
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import is_drawn, load_splits
+from hipp_prune.questions.sources import load_splits
+from hipp_prune.questions.specs import is_drawn
 from hipp_prune.questions.survey import Survey, survey
 from hipp_prune.questions.texts import draw_windows, fingerprint_text, read_general_text
 from hipp_prune.stages.labelling import NO_BARS, Bars, ask_dense

@@ -40,7 +40,8 @@ from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.own.memory import load_rows
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import is_drawn, load_questions
+from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.specs import is_drawn
 from hipp_prune.questions.splits import Split, divide
 from hipp_prune.stages.settings import LoadSettings
 

@@ -32,7 +32,7 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmarks import BENCHMARKS
 from hipp_prune.questions.intervals import percent
-from hipp_prune.questions.sources import TOYWORLD
+from hipp_prune.questions.specs import TOYWORLD
 from hipp_prune.report.commands import (
     calibrate_command,
     evaluate_command,

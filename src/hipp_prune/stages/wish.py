@@ -17,7 +17,7 @@ from hipp_prune.plans.preference import Preference
 from hipp_prune.questions.benchmark import ROLES
 from hipp_prune.questions.benchmarks import asked_at_last
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.sources import parse_source, with_count
+from hipp_prune.questions.specs import parse_source, with_count
 from hipp_prune.questions.splits import Split
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.query.forecast import FEWEST_EVALUATIONS

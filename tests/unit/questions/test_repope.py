@@ -13,7 +13,8 @@ from hipp_prune.evaluation.results import Results
 from hipp_prune.evaluation.scorecard import Answer, Scorecard
 from hipp_prune.questions.benchmarks import BENCHMARKS, pope
 from hipp_prune.questions.benchmarks.repope import REPOPE
-from hipp_prune.questions.sources import load_asked, load_questions, parse_source
+from hipp_prune.questions.sources import load_asked, load_questions
+from hipp_prune.questions.specs import parse_source
 from hipp_prune.questions.yes_no import YesNoCounts, YesNoScore
 from hipp_prune.stages.evaluate import score_answers
 

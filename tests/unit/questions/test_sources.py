@@ -11,7 +11,8 @@ from hipp_prune.questions import toyworld
 from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.questions.sources import Source, load_questions, load_splits, parse_source, with_count
+from hipp_prune.questions.sources import load_questions, load_splits
+from hipp_prune.questions.specs import Source, parse_source, with_count
 from hipp_prune.questions.splits import SPLITS, Split
 
 
