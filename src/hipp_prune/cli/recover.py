@@ -72,6 +72,6 @@ class Recover:
                 progress=progress,
             )
         say(report.summary)
-        questions = " ".join(shlex.quote(spec) for spec in self.questions)
+        questions = " ".join(shlex.quote(source) for source in self.questions)
         next_steps(f"hipp-prune evaluate --model {shlex.quote(str(self.out))} --questions {questions}")
         return report

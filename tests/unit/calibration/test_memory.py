@@ -31,7 +31,7 @@ questions = [
     Question(benchmark="pope", id=str(index), prompt=f"Is there a red cup in the image number {index}?",
         images=(picture,),
              answers=("Yes", "No"), gold=index % 2, subset="random", group=str(index))
-    for index in range(16)
+    for index in range(8)
 ]
 calibrate(adapter, questions[:1])  # libraries allocate once
 layout = GramLayout(widths=tuple(adapter.shape.neurons), weights=(1.0, 1.0))
