@@ -69,9 +69,8 @@ class Calibrate:
         from hipp_prune.stages.outlook import outlook
         from hipp_prune.stages.work import Work
 
-        found = outlook(
-            self.model, self.questions, Work(calibrate=self.settings), loading=self.loading, out=self.out
-        )
+        work = Work(calibrate=self.settings, skip_bad=self.skip_bad)
+        found = outlook(self.model, self.questions, work, loading=self.loading, out=self.out)
         print_outlook(found.table(), found.heading, found.remarks, found.refused)
         if found.refused:
             raise Ended(found, 2)

@@ -124,6 +124,7 @@ class Search:
             calibrate=CalibrateSettings(seed=begun.seed),
             search=self.settings,
             asking=self.asking,
+            skip_bad=self.skip_bad or begun.skip_bad,
             paid=0.0 if self.force else evaluations_paid(run.search, self.settings),
             done=frozenset({"calibrate"}),
         )

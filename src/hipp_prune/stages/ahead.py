@@ -78,6 +78,7 @@ def expect(
         recover=wish.recovery,
         evaluate=_sized(EvaluateSettings(limit=wish.settings.limit, seed=wish.settings.seed), wish),
         whole=True,
+        skip_bad=wish.settings.skip_bad,
         paid=tried([], lambda: _paid(wish, search)) or 0.0,
         done=_done(wish, search, refused, force=force),
     )

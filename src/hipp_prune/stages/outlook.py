@@ -131,7 +131,7 @@ def outlook(
     with cache_folder(cache) as folder:
         splits = SplitQuestions(
             questions, folder, work.calibrate, work.evaluate, refused,
-            recovers=work.recover is not None, timed=work.timed,
+            recovers=work.recover is not None, skip_bad=work.skip_bad, timed=work.timed,
         )  # fmt: skip
         opened = tried(refused, lambda: _Opened.of(model, loading))
         if opened is None:
@@ -140,7 +140,7 @@ def outlook(
                 device=loading.device,
                 how=COMPUTED,
                 prices=(),
-                refused=tuple(refused),
+                refused=tuple(dict.fromkeys(refused)),
                 remarks=(),
             )
         set_threads(opened.sizes.language_parameters)
@@ -155,7 +155,7 @@ def outlook(
         device=describe_device(opened.device),
         how=how,
         prices=tuple(prices),
-        refused=tuple(refused),
+        refused=tuple(dict.fromkeys(refused)),
         remarks=tuple(_remarks(opened, splits, named=bool(questions))),
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image
 
@@ -13,8 +13,9 @@ from hipp_prune.models.described import picture_tokens, prompt_tokens
 from hipp_prune.questions.benchmarks import asked as asked_benchmarks
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question, pictures_of
-from hipp_prune.questions.sources import load_questions
-from hipp_prune.questions.splits import Split
+from hipp_prune.questions.records import SkipBad
+from hipp_prune.questions.sources import load_questions, load_splits
+from hipp_prune.questions.specs import is_drawn
 from hipp_prune.stages.probing import clocked
 from hipp_prune.stages.rates import Amount, Lengths
 from hipp_prune.stages.settings import CalibrateSettings, EvaluateSettings
@@ -42,6 +43,7 @@ class SplitQuestions:
         evaluate: which split is asked at the end.
         refused: gets a sentence for questions that cannot be read.
         recovers: whether there is a recovery.
+        skip_bad: whether broken questions and pictures are left out.
         timed: test questions, at most, by which two models are timed; 0 where none are.
     """
 
@@ -54,16 +56,22 @@ class SplitQuestions:
         refused: list[str],
         *,
         recovers: bool,
+        skip_bad: bool = False,
         timed: int = 0,
     ) -> None:
         self.questions: dict[str, list[Question]] = {}
         self.seconds: dict[str, float] = {}
         wanted: dict[str, Any] = {"calibration": "calibration", "search": "search", "test": evaluate.split}
         wanted |= {"recovery": "recovery"} if recovers else {}
+        how: dict[str, Any] = {
+            "cache": cache, "seed": calibrate.seed, "skip_bad": SkipBad() if skip_bad else None
+        }  # fmt: skip
+        if specs:
+            self._survey(refused, any(map(is_drawn, specs)), lambda: load_splits(specs, **how))
         for name, split in wanted.items() if specs else ():
-            self._read(name, split, specs, cache, calibrate.seed, refused)
+            self._read(refused, name, lambda split=split: load_questions(specs, split, **how))  # type: ignore[misc]
         if any(each.is_unlabelled for questions in self.questions.values() for each in questions):
-            self._read("all", "all", specs, cache, calibrate.seed, refused)
+            self._read(refused, "all", lambda: load_questions(specs, "all", **how))
         if "calibration" in self.questions:
             self.questions["calibration"] = calibration_sample(
                 self.questions["calibration"], calibrate.count, seed=calibrate.seed
@@ -77,23 +85,19 @@ class SplitQuestions:
             )
         self._most = {"calibration": calibrate.count, "timed": timed}
 
-    def _read(
-        self,
-        name: str,
-        split: Split | Literal["all"],
-        specs: Sequence[str],
-        cache: Path,
-        seed: int,
-        refused: list[str],
-    ) -> None:
-        found: list[list[Question]] = []
+    def _survey(self, refused: list[str], draws: bool, count: Callable[[], object]) -> None:
+        """Times the counting of every split, and apart from it the drawing of the embedded world before."""
+        first = tried(refused, lambda: clocked(count))
+        if first is not None:
+            again = clocked(count) if draws else first
+            self.seconds |= {"survey": again, "drawing": max(0.0, first - again)}
 
-        def read() -> None:
-            found.append(load_questions(specs, split, cache=cache, seed=seed))
-
-        seconds = tried(refused, lambda: clocked(read))
+    def _read(self, refused: list[str], name: str, read: Callable[[], list[Question]]) -> None:
+        """Keeps the questions of a name, and how long reading them took."""
+        found: list[Question] = []
+        seconds = tried(refused, lambda: clocked(lambda: found.extend(read())))
         if seconds is not None:
-            self.questions[name], self.seconds[name] = found[0], seconds
+            self.questions[name], self.seconds[name] = found, seconds
 
     def asked(self, name: str) -> Amount:
         """How many questions and pictures a split has, at most where the dense model makes some of them."""
@@ -111,7 +115,7 @@ class SplitQuestions:
         )
 
     def reading(self, *names: str) -> float:
-        """Seconds that reading splits took."""
+        """Seconds that reading splits took, their ``survey``, and the ``drawing`` of the embedded world."""
         return sum(self.seconds.get(name, 0.0) for name in names)
 
     @property

@@ -42,6 +42,8 @@ class Work:
     evaluate: EvaluateSettings = EvaluateSettings()
     whole: bool = False
     """Whether it is all that ``auto`` does: both models are evaluated, timed against each other, and reported."""
+    skip_bad: bool = False
+    """Whether broken questions and pictures are left out."""
     paid: float = 0.0
     """Evaluations of a whole minibatch that an earlier start of the search has paid for, ≥ 0."""
     done: frozenset[str] = frozenset()
@@ -60,14 +62,19 @@ class Work:
             memory: that its stages take.
             splits: the questions.
         """
-        rows = self._whole(rates, memory, splits) if self.whole else self._stages(rates, memory, splits)
+        drawing = splits.reading("drawing")
+        rows = (
+            self._whole(rates, memory, splits) if self.whole else self._stages(rates, memory, splits, drawing)
+        )
         return [row for row in rows if row.stage not in self.done]
 
-    def _stages(self, rates: Rates, memory: Memory, splits: SplitQuestions) -> Iterator[Price]:
+    def _stages(
+        self, rates: Rates, memory: Memory, splits: SplitQuestions, drawing: float = 0.0
+    ) -> Iterator[Price]:
+        """The stages one by one, the first of which takes so many seconds more where it draws the embedded world."""
         sample, searched = splits.asked("calibration"), splits.asked("search")
-        yield calibrate_price(
-            rates, memory, sample, self.calibrate, splits.reading("calibration", "all"), splits.unlabelled
-        )
+        reading = drawing + splits.reading("survey", "calibration", "all")
+        yield calibrate_price(rates, memory, sample, self.calibrate, reading, splits.unlabelled)
         yield search_price(
             rates, memory, searched, self.search, splits.reading("search"), self.asking.image_bytes, self.paid
         )
@@ -80,7 +87,7 @@ class Work:
 
     def _whole(self, rates: Rates, memory: Memory, splits: SplitQuestions) -> Iterator[Price]:
         """All of ``auto``; questions that have been read once are read again faster than by hand, stage by stage."""
-        yield check_price(splits.reading("calibration", "search", "test", "recovery"))
+        yield check_price(splits.reading("drawing", "calibration", "search", "test", "recovery"))
         *stages, evaluate = self._stages(rates, memory, splits)
         calibrate, search, *later = stages
         yield calibrate

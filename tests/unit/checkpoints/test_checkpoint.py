@@ -374,5 +374,5 @@ class TestBadSources:
     def test_model_type_without_a_stock_class(self, broken: Path, plan: Plan) -> None:
         config = json.loads((broken / "config.json").read_text()) | {"model_type": "mystery"}
         (broken / "config.json").write_text(json.dumps(config))
-        with pytest.raises(UnsupportedModelError, match="found 'mystery'"):
+        with pytest.raises(UnsupportedModelError, match="`mystery`"):
             prune_checkpoint(broken, plan, broken.parent / "out", shape=plan.shape)

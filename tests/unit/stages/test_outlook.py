@@ -125,6 +125,15 @@ def test_the_dense_models_own_answers_are_counted(tmp_path: Path) -> None:
     assert not any("without an answer" in remark for remark in with_answers.remarks)
 
 
+def test_bad_rows_are_refused_once_or_left_out(tmp_path: Path) -> None:
+    folder, asked = str(qwen_7b(tmp_path)), write_prompts(tmp_path / "asked.csv", answered=True)
+    asked.write_text(asked.read_text() + "Is 60 even?,\n")
+    kept, left_out = (outlook(folder, [str(asked)], Work(skip_bad=skip_bad)) for skip_bad in (False, True))
+    assert sum("asked.csv:62: expected an answer" in sentence for sentence in kept.refused) == 1
+    assert not any("asked.csv" in sentence for sentence in left_out.refused)
+    assert {price.questions for price in left_out.prices if price.questions} <= set(range(1, 61))
+
+
 class Hub:
     """A hub with one model, whose weights nobody may ask for."""
 
