@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 from hipp_prune.plans.arrays import Floats
 from hipp_prune.report.charts import Chart, Drawing
+from hipp_prune.report.grids import Rows
 from hipp_prune.report.svg import (
     SYMBOLS,
-    Entry,
-    Panel,
+    Axes,
+    LegendEntry,
     Scale,
     element,
     hint,
@@ -18,7 +20,7 @@ from hipp_prune.report.svg import (
     number,
     polyline,
     round_ticks,
-    spread,
+    value_range,
 )
 
 _LEFT, _RIGHT = 58, 14
@@ -50,23 +52,20 @@ def search_curves(title: str, panels: Sequence[str], curves: Sequence[SearchCurv
         f"{panels[curve.panel]}, {curve.name}: {number(curve.middle[-1], '.3f')} at {curve.evaluations[-1]:,}"
         for curve in curves
     ]
-    body = [
-        (
-            panels[curve.panel],
-            curve.name,
-            f"{count:,}",
-            *(number(values[index], ".3f") for values in (curve.middle, curve.low, curve.high)),
-            str(curve.seeds[index]),
-        )
-        for curve in curves
-        for index, count in enumerate(curve.evaluations)
-    ]
+    body = [(panels[curve.panel], curve.name, *cells) for curve in curves for cells in _cells(curve)]
     return Chart(
         title=title,
         text=f"Medians over seeds at the most evaluations. {'; '.join(ends)}.",
         draw=partial(_draw_searches, list(panels), list(curves)),
         table=[("measure", "method", "evaluations", "median", "lowest", "highest", "seeds"), *body],
     )
+
+
+def _cells(curve: SearchCurve) -> Rows:
+    """Evaluations, median, lowest, highest and seeds of each point."""
+    numbers = [[number(value, ".3f") for value in values] for values in (curve.middle, curve.low, curve.high)]
+    seeds = [str(count) for count in curve.seeds]
+    return list(zip([f"{count:,}" for count in curve.evaluations], *numbers, seeds, strict=True))
 
 
 def _draw_searches(panels: list[str], curves: list[SearchCurve], width: int) -> Drawing:
@@ -79,8 +78,8 @@ def _draw_searches(panels: list[str], curves: list[SearchCurve], width: int) -> 
     for index, name in enumerate(panels):
         top += 36
         of_panel = [curve for curve in curves if curve.panel == index]
-        bottom, ceiling = spread([each for curve in of_panel for each in (curve.low, curve.high)])
-        panel = Panel(x=x, y=Scale(low=bottom, high=ceiling, start=top + 190, end=top))
+        bottom, ceiling = value_range([each for curve in of_panel for each in (curve.low, curve.high)])
+        panel = Axes(x=x, y=Scale(low=bottom, high=ceiling, start=top + 190, end=top))
         drawn += panel.frame(name=name, digits=".2f")
         for curve in of_panel:
             drawn += _band(panel, curve, entries[names.index(curve.name)])
@@ -89,7 +88,7 @@ def _draw_searches(panels: list[str], curves: list[SearchCurve], width: int) -> 
     return Drawing(elements=drawn + panel.below(labels, name="evaluations (log scale)"), height=top + 42)
 
 
-def _band(panel: Panel, curve: SearchCurve, entry: Entry) -> str:
+def _band(panel: Axes, curve: SearchCurve, entry: LegendEntry) -> str:
     """A method's band, its line above and its marks."""
     across = panel.x.each([float(count) for count in curve.evaluations])
     low, middle, high = (panel.y.each(values) for values in (curve.low, curve.middle, curve.high))
@@ -132,10 +131,7 @@ def recovery_arrows(title: str, arrows: Sequence[Arrow], chance: tuple[float, fl
     )
     header = ("method", "POPE before", "POPE after", "multiple choice before", "multiple choice after")
     body = [
-        (
-            arrow.name,
-            *(f"{value:.1%}" for axis in (1, 0) for value in (arrow.before[axis], arrow.after[axis])),
-        )
+        (arrow.name, *(f"{end[axis]:.1%}" for axis, end in product((1, 0), (arrow.before, arrow.after))))
         for arrow in arrows
     ]
     return Chart(
@@ -151,11 +147,10 @@ def _draw_arrows(arrows: list[Arrow], chance: tuple[float, float], width: int) -
     drawn, top = legend(entries, left=10, right=width - _RIGHT, top=0)
     top += 30
     height = 340 if width > 500 else 300
-    (left, right), (down, up) = (
-        spread([[chance[axis], *(point[axis] for arrow in arrows for point in (arrow.before, arrow.after))]])
-        for axis in (0, 1)
-    )
-    panel = Panel(
+    points = [chance, *(arrow.before for arrow in arrows), *(arrow.after for arrow in arrows)]
+    left, right = value_range([[choice for choice, _ in points]])
+    down, up = value_range([[pope for _, pope in points]])
+    panel = Axes(
         x=Scale(low=left, high=right, start=_LEFT, end=width - _RIGHT),
         y=Scale(low=down, high=up, start=top + height, end=top),
     )
@@ -170,7 +165,7 @@ def _draw_arrows(arrows: list[Arrow], chance: tuple[float, float], width: int) -
     return Drawing(elements=drawn + panel.below(ticks, name=name), height=top + height + 42)
 
 
-def _arrow(panel: Panel, arrow: Arrow, entry: Entry) -> str:
+def _arrow(panel: Axes, arrow: Arrow, entry: LegendEntry) -> str:
     ends = [(panel.x(x), panel.y(y)) for x, y in (arrow.before, arrow.after)]
     strength = "line strong" if arrow.emphasis else "line"
     drawn = polyline(
@@ -189,9 +184,9 @@ def _arrow(panel: Panel, arrow: Arrow, entry: Entry) -> str:
     return drawn
 
 
-def _entry(name: str, index: int) -> Entry:
+def _entry(name: str, index: int) -> LegendEntry:
     """How the contender at this place is drawn: colours, marks and dashes, no two of the first 24 alike."""
-    return Entry(
+    return LegendEntry(
         name=name,
         color=f"c{1 + index % _COLORS}",
         symbol=SYMBOLS[index % len(SYMBOLS)],

@@ -13,8 +13,8 @@ from hipp_prune.report.grids import Rows
 from hipp_prune.report.svg import (
     LETTER,
     SYMBOLS,
-    Entry,
-    Panel,
+    Axes,
+    LegendEntry,
     Scale,
     element,
     hint,
@@ -23,7 +23,7 @@ from hipp_prune.report.svg import (
     number,
     polyline,
     round_ticks,
-    spread,
+    value_range,
     words,
 )
 
@@ -111,15 +111,17 @@ def _draw_curve(
     phases: list[str],
     width: int,
 ) -> Drawing:
-    entries = [Entry(name=line.name, color=line.color, symbol=SYMBOLS[i]) for i, line in enumerate(lines)]
+    entries = [
+        LegendEntry(name=line.name, color=line.color, symbol=SYMBOLS[i]) for i, line in enumerate(lines)
+    ]
     drawn, top = legend(entries, left=_LEFT, right=width - _RIGHT, top=0)
     x = Scale(low=0, high=max(evaluations), start=_LEFT, end=width - _RIGHT)
     for index, (name, digits, height) in enumerate(_CURVE_PANELS):
         top += 34
         of_panel = [line for line in lines if line.panel == index]
-        low, high = spread([line.values for line in of_panel], zero=name == "sparsity")
+        low, high = value_range([line.values for line in of_panel], zero=name == "sparsity")
         room = _PHASES if index == 0 else 0
-        panel = Panel(x=x, y=Scale(low=low, high=high, start=top + room + height, end=top + room))
+        panel = Axes(x=x, y=Scale(low=low, high=high, start=top + room + height, end=top + room))
         drawn += _shades(panel, stretches, room)
         drawn += panel.frame(name=name, digits=digits, ticks=4, above=room)
         for line in of_panel:
@@ -136,7 +138,7 @@ def _draw_curve(
     return Drawing(elements=drawn, height=top + 42)
 
 
-def _shades(panel: Panel, stretches: list[tuple[int, int, str]], room: int) -> str:
+def _shades(panel: Axes, stretches: list[tuple[int, int, str]], room: int) -> str:
     """Shades every other phase; where there is room above, names each there, in two lines by turns."""
     drawn, top = "", panel.y.end - room
     for index, (start, end, phase) in enumerate(stretches):
@@ -220,12 +222,13 @@ def _draw_blocks(sensitivity: Mapping[str, Floats] | None, plans: PlanRows | Non
     drawn, top = "", 0.0
     if sensitivity:
         entries = [
-            Entry(name=TOKENS[name], color=f"c{i}", symbol="square") for i, name in enumerate(sensitivity, 1)
+            LegendEntry(name=TOKENS[name], color=f"c{i}", symbol="square")
+            for i, name in enumerate(sensitivity, 1)
         ]
         drawn, top = legend(entries, left=10, right=width - _RIGHT, top=0)
         top += 30
-        high = spread(sensitivity.values(), zero=True)[1]
-        panel = Panel(x=x, y=Scale(low=0, high=high, start=top + 130, end=top))
+        high = value_range(sensitivity.values(), zero=True)[1]
+        panel = Axes(x=x, y=Scale(low=0, high=high, start=top + 130, end=top))
         drawn += panel.frame(name="attention to the picture", digits=".0%", ticks=4) + _bars(
             panel, sensitivity
         )
@@ -235,11 +238,11 @@ def _draw_blocks(sensitivity: Mapping[str, Floats] | None, plans: PlanRows | Non
         drawn += cells
     every = 1 if blocks <= 16 and width > 500 else max(1, -(-blocks // 12))
     labels = [(float(block), str(block)) for block in range(1, blocks + 1) if (block - 1) % every == 0]
-    floor = Panel(x=x, y=Scale(low=0, high=1, start=top, end=0))
+    floor = Axes(x=x, y=Scale(low=0, high=1, start=top, end=0))
     return Drawing(elements=drawn + floor.below(labels, name="block"), height=top + 42)
 
 
-def _bars(panel: Panel, sensitivity: Mapping[str, Floats]) -> str:
+def _bars(panel: Axes, sensitivity: Mapping[str, Floats]) -> str:
     drawn, count = "", len(sensitivity)
     each = (panel.x(2) - panel.x(1)) * 0.75 / count
     for place, (name, values) in enumerate(sensitivity.items()):
@@ -325,14 +328,14 @@ def _draw_cloud(
     (down, up), (left, right) = view
     names = list(dict.fromkeys(sources))
     symbols = {name: SYMBOLS[index % len(SYMBOLS)] for index, name in enumerate(names)}
-    entries = [Entry(name=name, color="c8", symbol=symbols[name]) for name in names]
-    entries.append(Entry(name="on the front (outlined)", color="c8 front", symbol="circle"))
+    entries = [LegendEntry(name=name, color="c8", symbol=symbols[name]) for name in names]
+    entries.append(LegendEntry(name="on the front (outlined)", color="c8 front", symbol="circle"))
     drawn, top = legend(entries, left=10, right=width - _RIGHT, top=0)
     low, high = float(points[:, 2].min()), float(points[:, 2].max())
     scale, tall = _shade_scale(low, high, left=10, top=top + 4)
     top += tall + 30
     height = 340 if width > 500 else 280
-    panel = Panel(
+    panel = Axes(
         x=Scale(low=left, high=right, start=_LEFT, end=width - _RIGHT),
         y=Scale(low=down, high=up, start=top + height, end=top),
     )

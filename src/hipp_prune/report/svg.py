@@ -29,7 +29,15 @@ def element(name: str, *children: str, **attributes: object) -> str:
 
 
 def words(x: float, y: float, said: str, *, anchor: str = "start", **attributes: object) -> str:
-    """Text whose baseline starts, or is centred, or ends, at a point."""
+    """Text whose baseline starts, or is centred, or ends, at a point.
+
+    Args:
+        x: of the point, in pixels.
+        y: likewise.
+        said: the text.
+        anchor: ``start``, ``middle`` or ``end``.
+        attributes: see ``element``.
+    """
     return element("text", escape(said), x=x, y=y, text_anchor=anchor, **attributes)
 
 
@@ -45,7 +53,16 @@ def polyline(x: Iterable[float], y: Iterable[float], **attributes: object) -> st
 
 
 def mark(symbol: str, x: float, y: float, radius: float, *children: str, **attributes: object) -> str:
-    """One of ``SYMBOLS``, of about the area of a circle with this radius."""
+    """One of ``SYMBOLS``.
+
+    Args:
+        symbol: which.
+        x: of its middle, in pixels.
+        y: likewise.
+        radius: of the circle that has about its area.
+        children: e.g. a ``hint``.
+        attributes: see ``element``.
+    """
     if symbol == "circle":
         return element("circle", *children, cx=x, cy=y, r=radius, **attributes)
     corners = (
@@ -87,7 +104,7 @@ def round_ticks(low: float, high: float, most: int) -> list[float]:
     return [round(index * step, 12) for index in range(first, last + 1)]
 
 
-def spread(values: Iterable[Floats | Sequence[float]], *, zero: bool = False) -> tuple[float, float]:
+def value_range(values: Iterable[Floats | Sequence[float]], *, zero: bool = False) -> tuple[float, float]:
     """The range of all values, or of a unit around the only one; from zero on where that is asked for."""
     every = np.concatenate([np.asarray(each, dtype=np.float64) for each in values])
     low, high = float(every.min()), float(every.max())
@@ -99,7 +116,7 @@ def spread(values: Iterable[Floats | Sequence[float]], *, zero: bool = False) ->
 
 
 @dataclass(frozen=True, kw_only=True)
-class Panel:
+class Axes:
     """A rectangle with an axis below and one at the left."""
 
     x: Scale
@@ -142,7 +159,7 @@ def number(value: float, digits: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class LegendEntry:
     """One line of a legend: a sample of how it is drawn, and what it stands for."""
 
     name: str
@@ -153,8 +170,15 @@ class Entry:
     dash: str | None = None
 
 
-def legend(entries: Sequence[Entry], *, left: float, right: float, top: float) -> tuple[str, float]:
-    """Entries side by side in as many rows as they need; returns them and the height of the rows."""
+def legend(entries: Sequence[LegendEntry], *, left: float, right: float, top: float) -> tuple[str, float]:
+    """Entries side by side in as many rows as they need; returns them and the height of the rows.
+
+    Args:
+        entries: what is drawn how.
+        left: where rows start, in pixels.
+        right: what they do not reach beyond.
+        top: of the first.
+    """
     drawn, x, y = [], left, top + 10
     for entry in entries:
         width = 26 + LETTER * len(entry.name) + 14

@@ -183,7 +183,7 @@ def student(groups: int) -> float:
     return _STUDENT[groups - 1]
 
 
-def known_forecast(path: Path, archive: Archive, space: PlanSpace) -> Forecast:
+def known_forecast(path: Path, archive: Archive | Sequence[Evaluation], space: PlanSpace) -> Forecast:
     """The forecast of an archive: read where there is one of just as many evaluations, otherwise fitted.
 
     Raises:

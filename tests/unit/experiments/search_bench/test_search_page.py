@@ -25,6 +25,7 @@ from hipp_prune.experiments.search_bench.verdicts import (
     score_trials,
     verdicts,
 )
+from hipp_prune.report.charts import WIDTHS
 from tests.unit.report.test_page import Page
 
 FACTS = ["1 of 1 seeds are <complete>"]
@@ -198,8 +199,10 @@ def test_the_page_draws_a_line_with_a_band_for_every_method_and_measure() -> Non
     scores = standings(random=[0.3, 0.4], hybrid=[0.1, 0.2])
     page = Page(render_searches(scores, FACTS))
     assert "1 of 1 seeds are <complete>" in page.text
-    lines = [trace for trace in page.charts["problem-0"]["data"] if trace["mode"] == "lines+markers"]
-    assert [trace["name"] for trace in lines] == ["hybrid", "random"] * len(MEASURES)
-    bands = [trace for trace in page.charts["problem-0"]["data"] if trace.get("fill")]
-    assert len(bands) == len(lines)
+    assert page.charts == ["problem-0"]
+    shapes = [(tag, value or "") for tag, name, value in page.attributes if name == "class"]
+    for kind in ("line c", "band"):
+        drawn = [tag for tag, value in shapes if kind in value and tag in ("polyline", "polygon")]
+        assert len(drawn) == 2 * len(WIDTHS) * len(MEASURES)
+    assert "hybrid, 100 evaluations: 0.150 (0.100 to 0.200, 2 seeds)" in page.text
     assert not [value for _, name, value in page.attributes if name in ("src", "href")]
