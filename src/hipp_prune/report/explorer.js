@@ -139,9 +139,9 @@
     };
     const [[down, up], [begin, end]] = [range(0), range(1)];
     const x = (value) => left + ((value - begin) / (end - begin)) * (width - left - 12), y = (value) => top + tall - ((value - down) / (up - down)) * tall;
-    const [least, most] = [Math.min(...saved), Math.max(...saved)];
+    const least = Math.min(...saved), most = Math.max(...saved);
     const shade = (share) => Math.min(6, Math.max(0, Math.floor((7 * (share - least)) / Math.max(most - least, 0.01))));
-    let drawn = `<text class="axis" x="${left}" y="12">robustness R (colour: sparsity ${percent(least, 0)} to ${percent(most, 0)}; outlined: front)</text>`;
+    let drawn = `<text class="axis" x="${left}" y="12">robustness R</text>`;
     drawn += [["c1", "predicted"], ["c8", "one width"]].map(([color, name], i) =>
       `<circle class="${color}${i ? " hollow" : ""}" cx="${left + 7 + 96 * i}" cy="28" r="6"/><text class="tick" x="${left + 18 + 96 * i}" y="32">${name}</text>`).join("");
     for (const value of ticks(down, up, 5)) drawn += `<line class="grid" x1="${left}" x2="${width - 12}" y1="${y(value)}" y2="${y(value)}"/><text class="tick" text-anchor="end" x="${left - 6}" y="${y(value) + 4}">${number(value, 2)}</text>`;
@@ -162,7 +162,8 @@
     const said = `Predicted for this plan: robustness ${number(now.objectives[0])}, utility ${number(now.objectives[1])}, sparsity ${percent(now.shares.mlp)}.`;
     const tried = data.cloud.kept.findIndex((kept) => kept.every((count, u) => count === now.kept[u]));
     const measured = tried < 0 ? "" : ` The search tried this very plan and measured ${number(points[tried][0])} and ${number(points[tried][1])}.`;
-    at("place").textContent = `${said}${measured} ${data.cloud.note}`;
+    const key = `Colour is sparsity, from ${percent(least, 0)} to ${percent(most, 0)}; plans on the front are outlined.`;
+    at("place").textContent = `${said}${measured} ${key} ${data.cloud.note}`;
     at("map").setAttribute("aria-label", `The plan among ${points.length} that the search tried. ${said}${measured}`);
   }
 

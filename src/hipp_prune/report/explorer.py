@@ -121,7 +121,7 @@ def explorer_data(contents: Contents, planner: Planner) -> dict[str, Any]:
         },
         "sensitivity": _sensitivity(contents, space),
         "cloud": _cloud(contents, space),
-        **_measured(contents),
+        **_measured(contents, space),
     }
 
 
@@ -252,14 +252,15 @@ def _cloud(contents: Contents, space: PlanSpace) -> dict[str, Any]:
     }
 
 
-def _measured(contents: Contents) -> dict[str, Any]:
+def _measured(contents: Contents, space: PlanSpace) -> dict[str, Any]:
     """Evaluated models, the plan of each where the run has it, and the benchmarks that they answered."""
-    plans = {id(contents.evaluation_of(plan)): plan for plan in contents.plans.values()}
+    plans = {id(contents.evaluation_of(plan)): plan.kept for plan in contents.plans.values()}
+    plans[id(contents.dense)] = tuple(space.widths.tolist())
     names = dict.fromkeys(name for each in contents.evaluations.values() for name in each.results.scores)
     measured = [
         {
             "label": each.label,
-            "kept": plans[id(each)].kept if id(each) in plans else None,
+            "kept": plans.get(id(each)),
             "mlp": None if each.ledger is None else each.ledger.mlp,
             "bytes": each.bytes,
             "speed": 1.0 if each.label == DENSE else each.speedup,

@@ -7,6 +7,7 @@ import pytest
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.files.writing import write_text
 from hipp_prune.questions.question import Question
+from tests.unit.report.explored import make_planner
 from tests.unit.report.synthetic import (
     PREFERENCES,
     make_calibration,
@@ -36,6 +37,7 @@ def finished(started: RunDirectory, questions: list[Question]) -> RunDirectory:
     """A run in which every stage is complete."""
     make_calibration().save(started.calibration)
     write_search(started)
+    make_planner().save(started.search.planner)
     make_evaluation(questions, "dense", errors=[0, 15]).save(started.results / "dense.json")
     for index, (name, weights) in enumerate(PREFERENCES.items()):
         plan = make_plan(weights, 0.2 + 0.1 * index)

@@ -41,7 +41,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs) -> None:
         self.attributes += [(tag, name, value) for name, value in attrs]
-        if tag == "figure":
+        if dict(attrs).get("class") == "chart":
             self.charts.append(dict(attrs)["id"] or "")
         if tag not in VOID:
             self.open.append(tag)
