@@ -5,7 +5,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -87,7 +87,9 @@ def divide_together(
     Raises:
         QuestionError: a group of a source shows pictures whose given splits are two.
     """
-    given = [(split, each) for splits in fixed for split, members in splits.items() for each in members]
+    given: list[tuple[Split, Question]] = []
+    for split, members in chain.from_iterable(splits.items() for splits in fixed):
+        given += [(split, each) for each in members]
     everything = [question for questions in sources for question in questions]
     keys = _keys([*everything, *(question for _, question in given)])
     kept = _fixed(keys, everything, [split for split, _ in given])
