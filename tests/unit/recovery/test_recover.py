@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from hipp_prune.checkpoints.ledger import checkpoint_compensation, checkpoint_le
 from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.errors import CheckpointError, OutputExistsError, QuestionError
 from hipp_prune.models import load_model
+from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.images import read_image
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, pictures_of
 from hipp_prune.recovery.recover import RecoveryReport, recover_checkpoint, state_file
 from hipp_prune.recovery.training import Student
 from tests.tiny import FAMILIES, tiny_llava, tiny_qwen2_5_vl
@@ -61,22 +63,19 @@ def test_questions_about_several_pictures_are_learnt(
         for row, question in enumerate(questions[:8])
     ]
     adapter = load_model(folder)
-    with torch.no_grad():
-        features = dict(zip(shown, adapter.encode_images([read_image(path) for path in shown]), strict=True))
-        before = adapter.answer_logits(*adapter.encode(pairs, features))
-        recover_checkpoint(folder, adapter, pairs, tmp_path / "out", replace(SHORT, projector=projector))
-        merged = load_model(tmp_path / "out")
-        after = [
-            each.answer_logits(
-                *each.pack(
-                    pairs,
-                    dict(zip(shown, each.encode_images([read_image(path) for path in shown]), strict=True)),
-                )
-            )
-            for each in (adapter, merged)
-        ]
-    assert_agree(after[1], after[0])
-    assert (after[0] - before).abs().max() > 1e-2
+    before = answers_about(adapter, pairs, adapter.encode)
+    recover_checkpoint(folder, adapter, pairs, tmp_path / "out", replace(SHORT, projector=projector))
+    merged = load_model(tmp_path / "out")
+    after = answers_about(adapter, pairs, adapter.pack)
+    assert_agree(answers_about(merged, pairs, merged.encode), after)
+    assert (after - before).abs().max() > 1e-2
+
+
+@torch.no_grad()
+def answers_about(adapter: Adapter, questions: list[Question], encode: Callable[..., Any]) -> Tensor:
+    paths = pictures_of(questions)
+    features = adapter.encode_images([read_image(path) for path in paths])
+    return adapter.answer_logits(*encode(questions, dict(zip(paths, features, strict=True))))
 
 
 def test_widths_stay_uneven_and_plain_transformers_loads_it(
