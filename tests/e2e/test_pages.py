@@ -47,7 +47,7 @@ INSTEAD = {
     "--align": "8",
     "--align-for": "tp2",
     "--context": "64",
-    "--fit": "1860000",
+    "--fit": "1830000",
     "--nproc-per-node": "2",
     "--require": "pope=0.1",
     "--budgets": "0.3",
@@ -121,7 +121,9 @@ def write_answers(root: Path) -> None:
             {"question_id": f"{subset}/{asked['question_id']}", "prompt": asked["text"], "text": "Yes"}
         )
         for subset in SUBSETS
-        for asked in map(json.loads, (root / "POPE" / "coco" / f"coco_pope_{subset}.json").open())
+        for asked in map(
+            json.loads, (root / "POPE" / "coco" / f"coco_pope_{subset}.json").read_text().splitlines()
+        )
     ]
     (root / "answers.jsonl").write_text("".join(line + "\n" for line in lines))
 
