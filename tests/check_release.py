@@ -1,8 +1,7 @@
 """What ``make release`` asks of a wheel and a source archive before they may be published.
 
 ``python -m tests.check_release dist`` says of what is in ``dist``: that the wheel holds every committed file of the
-package and nothing else, and that the version, ``CHANGELOG.md``, ``CITATION.cff`` and the tag agree. It needs no
-package.
+package and nothing else, and that the version, changelog, ``CITATION.cff`` and the tag agree. No package is needed.
 """
 
 import re

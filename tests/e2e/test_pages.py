@@ -47,7 +47,7 @@ INSTEAD = {
     "--align": "8",
     "--align-for": "tp2",
     "--context": "64",
-    "--fit": "1860000",
+    "--fit": "1830000",
     "--nproc-per-node": "2",
     "--require": "pope=0.1",
     "--budgets": "0.3",
@@ -57,8 +57,8 @@ INSTEAD = {
 }
 """What takes the place of a printed value: blocks of 16 neurons, and minutes."""
 FEWER = {
-    "sparsity=0.3)": "sparsity=0.3, evaluations=24, count=8, compensation='none')",
-    'out="smaller")': 'out="smaller", settings=hipp_prune.api.AutoSettings(evaluations=16, limit=24))',
+    "processor, questions=": "processor, evaluations=24, count=8, compensation='none', questions=",
+    'auto("toy-llava", ': 'auto("toy-llava", settings=hipp_prune.api.AutoSettings(evaluations=16, limit=24), ',
     'Path("run"))': 'Path("run"), settings=api.CalibrateSettings(count=8))',
     '"pope=0.85"': '"pope=0.1"',
     "api.search(run.root)": "api.search(run.root, settings=api.SearchSettings(evaluations=24, minibatch=12))",
@@ -100,11 +100,11 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_instances(root: Path) -> None:
     """COCO's annotations of pictures with four objects each."""
     (root / "val2017").mkdir()
-    names = ["person", "cup", "chair", "dog", "cat", "car"]
+    names = ["person", "cup", "chair", "dog", "cat", "car", "bus", "book", "clock", "bird", "bottle", "bench"]
     categories = [{"id": number, "name": name} for number, name in enumerate(names)]
     images = [{"id": number, "file_name": f"{number}.jpg"} for number in range(20)]
     annotations = [
-        {"id": 6 * image + part, "image_id": image, "category_id": (image + part) % 6}
+        {"id": 6 * image + part, "image_id": image, "category_id": (image + part) % 12}
         for image in range(20)
         for part in range(4)
     ]
@@ -115,12 +115,15 @@ def write_instances(root: Path) -> None:
 
 
 def write_answers(root: Path) -> None:
-    """Yes to every question of POPE, numbered over all subsets as LLaVA does."""
-    files = [root / "POPE" / "coco" / f"coco_pope_{subset}.json" for subset in SUBSETS]
-    texts = [json.loads(line)["text"] for file in files for line in file.read_text().splitlines()]
+    """Yes to every question of POPE."""
     lines = [
-        json.dumps({"question_id": number, "prompt": text, "text": "Yes"})
-        for number, text in enumerate(texts, start=1)
+        json.dumps(
+            {"question_id": f"{subset}/{asked['question_id']}", "prompt": asked["text"], "text": "Yes"}
+        )
+        for subset in SUBSETS
+        for asked in map(
+            json.loads, (root / "POPE" / "coco" / f"coco_pope_{subset}.json").read_text().splitlines()
+        )
     ]
     (root / "answers.jsonl").write_text("".join(line + "\n" for line in lines))
 
