@@ -25,6 +25,9 @@ from hipp_prune.questions.own.table import QuestionTable, empty, row_error
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad, skip_or_raise, warn
 
+_FEW = 0.1
+"""Share of a table's answers that may be there by mistake."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
@@ -79,6 +82,8 @@ def load_table(
     if answered or kind is not None:
         asked = _answered(asked, how.skip_bad)
         _refuse_numbers(table, asked, free=kind == "short-answers")
+        if kind is None:
+            _warn_of_neither(table, asked)
     questions = _make(table, asked, how.skip_bad, kind, role)
     if not questions:
         raise QuestionError(f"{table.place}: expected a row for each question, found none; add some")
@@ -167,6 +172,23 @@ def _refuse_numbers(table: QuestionTable, asked: Sequence[_Asked], *, free: bool
         raise QuestionError(
             f"{table.place}: expected answers that say what they mean, found only {' and '.join(sorted(plain))}; "
             f"write Yes and No, or short-answers:{table.place} where they are counts"
+        )
+
+
+def _warn_of_neither(table: QuestionTable, asked: Sequence[_Asked]) -> None:
+    """Says how many answers are neither Yes nor No where nearly all are: they may be misspelt.
+
+    Args:
+        table: the rows' table.
+        asked: its rows, all with an answer.
+    """
+    free = [each for each in asked if each.row.choices is None]
+    odd = [each for each in free if each.row.kind != "yes-no"]
+    if 0 < len(odd) <= _FEW * len(free):
+        some = f"{len(odd)} of {len(free)} answers {'is' if len(odd) == 1 else 'are'}"
+        warn(
+            f"{table.place}: {some} neither Yes nor No, such as {shown(odd[0].row.answer)} at {odd[0].where}, and "
+            "taken for short answers; correct what is misspelt"
         )
 
 
