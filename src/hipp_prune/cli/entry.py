@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from hipp_prune import distributed
+from hipp_prune.cli.choices import mischosen
 from hipp_prune.cli.documents import JSON, Ended, print_document, stdout_kept
 from hipp_prune.cli.flags import at_home, misplaced
 from hipp_prune.cli.mishaps import mishap
@@ -114,8 +116,8 @@ def parse(words: Sequence[str]) -> Command:
     """The command that the words mean; prints help, and exits, where they ask for it.
 
     Raises:
-        InputError: if there is no such verb, a flag is unknown or missing, or a value is not in its range.
-        SystemExit: after help (0), and after saying what else is malformed (2).
+        InputError: if there is no such verb, a flag is unknown or missing, or a value is no such or not in its range.
+        SystemExit: after help.
     """
     verb, *flags = words
     _check_text(words)
@@ -138,13 +140,17 @@ def parse(words: Sequence[str]) -> Command:
             )
             return parsed
     except SystemExit as end:
-        sentence = None
-        if end.code:
-            sentence = _ours(end) or misplaced(verb, command, flags) or misread(command, flags)
-        if sentence is not None:
-            raise InputError(sentence) from end
-        sys.stderr.write(said.getvalue())
-        raise
+        if not end.code:
+            raise
+        wrong = (find(command, flags) for find in (misread, mischosen))
+        sentence = _ours(end) or misplaced(verb, command, flags) or next(filter(None, wrong), None)
+        raise InputError(sentence or f"{_gist(said.getvalue())}; see `hipp-prune {verb} --help`") from end
+
+
+def _gist(said: str) -> str:
+    """What the parser says in its box, as one clause."""
+    words = " ".join(re.sub("[\u2500-\u257f]", " ", said).split())
+    return words.removeprefix("Parsing error ").partition(" For full helptext")[0].rstrip(". ")
 
 
 def _ours(end: BaseException) -> str | None:

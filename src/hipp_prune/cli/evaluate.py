@@ -86,9 +86,22 @@ class Evaluate:
         if out is None:
             yield
             return
+        self._refuse_inputs(out)
         with sole_writer(out):
             check_file(out, force=self.force)
             yield
+
+    def _refuse_inputs(self, out: Path) -> None:
+        """Refuses to write over what is read.
+
+        Raises:
+            InputError: if the results were to take its place.
+        """
+        from hipp_prune.questions.specs import parse_source
+
+        read = [self.answers, *(parse_source(spec).path for spec in self.questions)]
+        if out.resolve() in [path.resolve() for path in read if path is not None]:
+            raise InputError(f"{out} is what is read, and would be lost; choose another --out")
 
     def _ask(self, model: str, out: Path | None) -> "Scorecard":
         """Asks a model; answers and scores are written and printed."""

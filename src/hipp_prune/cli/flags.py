@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -57,6 +57,30 @@ def flags_of(command: Any) -> Iterator[tuple[str, Flag]]:
             needed=field.default is MISSING and field.default_factory is MISSING,
         )
         yield (named[0] if named else field.name).replace("_", "-"), flag
+
+
+def leaves(hint: Any) -> Iterator[Any]:
+    """The plain types, and the words of literals, that an annotation is made of."""
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    if get_origin(hint) is Literal or not get_args(hint):
+        yield from get_args(hint) or (hint,)
+        return
+    for part in get_args(hint):
+        yield from leaves(part)
+
+
+def values_of(flags: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each value with its flag; a percent sign apart from its number belongs to it."""
+    flag = ""
+    for index, word in enumerate(flags):
+        value = word
+        if word.startswith("--"):
+            flag, given, value = word.replace("_", "-", word.partition("=")[0].count("_")).partition("=")
+            if not given:
+                continue
+        if not value.startswith("--") and value != "%":
+            yield flag, value + "%" * (flags[index + 1 : index + 2] == ["%"])
 
 
 def misplaced(verb: str, command: Any, words: Sequence[str]) -> str | None:

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
+
+from hipp_prune.cli.flags import leaves, values_of
 
 
 class _Takes(NamedTuple):
@@ -23,7 +25,7 @@ def misread(command: object, flags: Sequence[str]) -> str | None:
         flags: the command line behind the verb.
     """
     numeric = dict(_numeric(command))
-    for flag, value in _values(flags):
+    for flag, value in values_of(flags):
         takes = numeric.get(flag)
         if takes is None or value in takes.words or _parses(value, takes.kind):
             continue
@@ -38,39 +40,15 @@ def _numeric(command: Any) -> Iterator[tuple[str, _Takes]]:
     """Every flag that takes numbers, those of groups among them."""
     hints: Mapping[str, Any] = get_type_hints(command, include_extras=True)
     for field in fields(command):
-        leaves = list(_leaves(hints[field.name]))
-        for group in filter(is_dataclass, leaves):
+        kinds = list(leaves(hints[field.name]))
+        for group in filter(is_dataclass, kinds):
             yield from _numeric(group)
-        if int in leaves or float in leaves:
-            words = frozenset("None" if leaf is type(None) else str(leaf) for leaf in leaves)
+        if int in kinds or float in kinds:
+            words = frozenset("None" if kind is type(None) else str(kind) for kind in kinds)
             yield (
                 f"--{field.name.replace('_', '-')}",
-                _Takes(kind=float if float in leaves else int, words=words),
+                _Takes(kind=float if float in kinds else int, words=words),
             )
-
-
-def _leaves(hint: Any) -> Iterator[Any]:
-    """The plain types, and the words of literals, that an annotation is made of."""
-    if get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
-    if get_origin(hint) is Literal or not get_args(hint):
-        yield from get_args(hint) or (hint,)
-        return
-    for part in get_args(hint):
-        yield from _leaves(part)
-
-
-def _values(flags: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Each value with its flag; a percent sign apart from its number belongs to it."""
-    flag = ""
-    for index, word in enumerate(flags):
-        value = word
-        if word.startswith("--"):
-            flag, given, value = word.replace("_", "-", word.partition("=")[0].count("_")).partition("=")
-            if not given:
-                continue
-        if not value.startswith("--") and value != "%":
-            yield flag, value + "%" * (flags[index + 1 : index + 2] == ["%"])
 
 
 def _parses(text: str, kind: type) -> bool:

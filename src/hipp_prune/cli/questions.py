@@ -54,7 +54,7 @@ class MakeQuestions:
         polls = make_polls(there, count=self.pictures, seed=self.seed)
         texts = {place: file_text(polls[subset]) for subset, place in places.items()}
         for place, text in texts.items():
-            if not place.is_file() or place.read_text(encoding="utf-8") != text:
+            if not place.is_file() or place.read_bytes() != text.encode():
                 check_file(place, force=self.force)
         self.out.mkdir(parents=True, exist_ok=True)
         for subset, place in places.items():

@@ -34,6 +34,8 @@ def sole_writer(target: Path) -> Iterator[None]:
             writable.
     """
     path = target.resolve()
+    if not path.name:
+        raise RunError(f"cannot write {target}: it is the root of the file system; choose another place")
     place = path.with_name(f".{path.name}.lock")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +70,7 @@ def _own_name() -> str:
 def _holder(place: Path) -> str:
     """Who holds a lock, as its file says a moment after it was taken."""
     for _ in range(_LOOKS):
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             said = json.loads(place.read_text(encoding="utf-8"))
             return f"process {said['process']} on {said['machine']} since {said['since']} ({said['command']})"
         time.sleep(_PAUSE)

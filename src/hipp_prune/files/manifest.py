@@ -389,7 +389,7 @@ def _decode(line: bytes) -> Note | None:
         fields = json.loads(line)
         claimed = fields.pop("line")
         return Note(**fields) if claimed == _check(fields) else None
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

@@ -89,7 +89,7 @@ def _file(path: Path) -> str:
 
 def _model_of(plan: Path) -> str:
     """The model that a plan was made for, as far as it says."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         return shlex.quote(str(json.loads(plan.read_bytes())["notes"]["model"]))
     return "MODEL"
 

@@ -24,6 +24,8 @@ from hipp_prune.files.system import cause_and_remedy
 _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{6})[0-9a-f]{6}\.tmp")
 """A temporary name: the first six digits are the process."""
 _STARTED = time.time()
+_WORK = ("run.json", "compare.json", "bench.json")
+"""What a folder begins with that is gone on with, and not written at once."""
 
 
 def temporary_name(path: Path) -> Path:
@@ -90,7 +92,8 @@ def check_folder(out: Path, *, force: bool) -> None:
     """Refuses an output folder that must not be replaced, before any work is done.
 
     Raises:
-        OutputExistsError: if there is something at ``out`` and ``force`` is false, or it is none of our folders.
+        OutputExistsError: if there is something at ``out`` and ``force`` is false, or it is none of our folders, or
+            holds what took hours.
     """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise OutputExistsError(f"{out} is no folder; choose another output")
@@ -102,6 +105,11 @@ def check_folder(out: Path, *, force: bool) -> None:
         raise OutputExistsError(
             f"{out} has no {FILE_LIST}, the list of the files we wrote, so --force does not replace it; choose another "
             "output"
+        )
+    if any((out / name).is_file() for name in _WORK):
+        raise OutputExistsError(
+            f"{out} holds a run or a comparison, which --force replaces by no other thing; choose another output, or "
+            "move it elsewhere"
         )
 
 
@@ -207,8 +215,12 @@ def _empty(old: Path, out: Path) -> None:
 
 
 def _new(out: Path) -> Path:
-    return out.absolute().with_name(f".{out.name}.new")
+    return _hidden(out, "new")
 
 
 def _old(out: Path) -> Path:
-    return out.absolute().with_name(f".{out.name}.old")
+    return _hidden(out, "old")
+
+
+def _hidden(out: Path, ending: str) -> Path:
+    return out.absolute().with_name(f".{out.absolute().name}.{ending}")

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from hipp_prune.errors import ImageError
 from hipp_prune.files.manifest import check_whole
@@ -63,6 +63,13 @@ def read_image(path: Path) -> Image.Image:
         with Image.open(path) as image:
             image.load()
             return in_rgb(image, path)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        found = "a file of a kind that Pillow does not read" if path.stat().st_size else "an empty file"
+        raise ImageError(
+            f"{path}: expected an image, found {found}; copy it again, save it as PNG or JPEG, or skip bad records"
+        ) from error
     except _DECODING_ERRORS as error:
         if _is_video(path):
             raise ImageError(

@@ -115,6 +115,8 @@ def read_contents(run: RunDirectory) -> Contents:
     evaluations = _try_all(contents, run.results, Scorecard.load)
     evaluations |= _try_listed(contents, listed, "result", Scorecard.load)
     contents.evaluations = dict(sorted(evaluations.items(), key=lambda item: _evaluation_order(item[1])))
+    if calibration is not None:
+        _leave_out_strangers(contents, calibration.origin.weights)
     _leave_out_others(contents)
     return contents
 
@@ -169,6 +171,23 @@ def _shown(contents: Contents, path: Path) -> str:
     """A file's path within the run, or its whole path where it lies elsewhere."""
     root = contents.run.root
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def _leave_out_strangers(contents: Contents, weights: str) -> None:
+    """Leaves out evaluations of dense models that are not the run's, and notes that.
+
+    Args:
+        contents: what is noted in.
+        weights: the fingerprint of the run's model.
+    """
+    for name, each in list(contents.evaluations.items()):
+        if each.label == DENSE and each.origin is not None and each.origin.weights != weights:
+            path = named_file(contents.run.results, name)
+            contents.damaged[_shown(contents, path)] = (
+                f"{path}: {each.model} is not the model of this run, or its weights have changed; evaluate the run's "
+                "own model"
+            )
+            del contents.evaluations[name]
 
 
 def _leave_out_others(contents: Contents) -> None:

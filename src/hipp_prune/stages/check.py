@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hipp_prune.errors import RunError
 from hipp_prune.files.locking import sole_writer
-from hipp_prune.files.manifest import FILE_LIST, accept_files, faults, own_files
+from hipp_prune.files.manifest import FILE_LIST, accept_files, faults, listing_folder, own_files
 
 
 def check(folder: Path) -> tuple[int, list[str]]:
@@ -37,6 +37,10 @@ def accept(folder: Path) -> list[Path]:
 def _lists(folder: Path) -> list[Path]:
     lists = sorted(folder.rglob(FILE_LIST)) if folder.is_dir() else []
     if folder / FILE_LIST not in lists:
+        if (whole := listing_folder(folder)) is not None:
+            raise RunError(
+                f"{folder} is a part of what lies in {whole}; check that: `hipp-prune check {whole}`"
+            )
         raise RunError(
             f"{folder} has no {FILE_LIST}, the list of the files we wrote; give a run, a comparison or a checkpoint "
             "that hipp-prune wrote"

@@ -4,10 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hipp_prune.calibration.measurement import Calibration
 from hipp_prune.checkpoints.card import write_scores
 from hipp_prune.checkpoints.footprint import weight_bytes
-from hipp_prune.checkpoints.ledger import checkpoint_compensation, checkpoint_ledger, lost_savings
-from hipp_prune.errors import QuestionError
+from hipp_prune.checkpoints.ledger import (
+    checkpoint_compensation,
+    checkpoint_ledger,
+    lost_savings,
+    read_savings,
+)
+from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.evaluation.results import Results, score_answers_file
 from hipp_prune.evaluation.scorecard import Scorecard, evaluate_model, limit_questions
 from hipp_prune.evaluation.speed import ROUND_SECONDS, measure_speedups
@@ -82,11 +88,14 @@ def evaluate(
         asked = limit_questions(asked, settings.limit, seed=seed)
         if surveyed is not None:
             surveyed(survey({split: asked}))
+        adapter = load(model, loading, quantised=True)
+        if directory is not None:
+            _check_kin(directory, model, adapter)
         label = settings.label or (
             Path(name_of_model(model)).name if isinstance(model, Adapter) else _label(model)
         )
         evaluation = evaluate_model(
-            load(model, loading, quantised=True),
+            adapter,
             asked,
             label=label,
             model=name_of_model(model),
@@ -108,6 +117,29 @@ def evaluate(
         else tuple(plan.preference.vector.tolist()),
         compensation=checkpoint_compensation(checkpoint),
     )
+
+
+def _check_kin(directory: RunDirectory, model: Model, adapter: Adapter) -> None:
+    """Refuses to put scores into the run of another model, where they would stand beside that model's.
+
+    Args:
+        directory: of the run.
+        model: who is asked.
+        adapter: the same, loaded.
+
+    Raises:
+        InputError: if it is neither the run's dense model nor pruned from it.
+    """
+    savings = None if isinstance(model, Adapter) else read_savings(local_folder(model))
+    weights = adapter.shape.fingerprint if savings is None else savings.shape.fingerprint
+    if not directory.calibration.is_file():
+        return
+    origin = Calibration.load(directory.calibration).origin
+    if weights != origin.weights:
+        raise InputError(
+            f"{directory.root} is a run of {directory.provenance().model}, and {name_of_model(model)} is neither that "
+            "model nor pruned from it; give its own run, or --out FILE instead of --run"
+        )
 
 
 def _labelled(

@@ -29,6 +29,19 @@ from hipp_prune.cli.verbs import VERBS
         ("query run --sparcity=0.3", "query has no flag --sparcity; did you mean --sparsity?"),
         ("quickstart --zzz", "quickstart has no flag --zzz; `hipp-prune quickstart --help` lists its flags"),
         ("search run --s-max 1/2", "did you mean 0.5?"),
+        (
+            "query run --align-for tp2 marlim",
+            "expected --align-for to be marlin or gptq or ",
+        ),
+        ("query run --align-for marlim", "found 'marlim'; did you mean marlin?"),
+        ("search run --method=grp", "found 'grp'; did you mean grpo?"),
+        (
+            "questions pop --annotations a --images i --out o",
+            "expected procedure to be pope, found 'pop'; did you",
+        ),
+        ("photo biuld --out o", "found 'biuld'; did you mean build?"),
+        ("toy mak", "see `hipp-prune toy --help`"),
+        ("report run other", "see `hipp-prune report --help`"),
     ],
 )
 def test_what_is_wrong_with_the_flags(words: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:

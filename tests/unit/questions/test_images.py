@@ -212,3 +212,27 @@ def test_a_pipe_is_no_picture_and_nobody_waits_for_it(tmp_path: Path) -> None:
     assert turned([tmp_path / "a.png"]) == []
     with pytest.raises(ImageError, match=r"a\.png"):
         read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "an empty file"),
+        (b"<svg/>", "a kind that Pillow does not read"),
+        (b"\0\0\0\x18ftypheic" * 9, "a kind"),
+    ],
+)
+def test_what_is_no_picture_is_to_be_saved_as_one(tmp_path: Path, content: bytes, found: str) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=f"expected an image, found .*{found}.*; .*save it as PNG or JPEG"):
+        read_image(path)
+
+
+def test_grey_values_on_no_scale_are_said_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.tiff"
+    Image.fromarray(np.full((4, 4), np.nan, dtype=np.float32)).save(path)
+    with pytest.raises(ImageError) as refused:
+        read_image(path)
+    assert str(refused.value).startswith(f"{path}: expected grey values in [0, 1], found nan")
+    assert str(refused.value).count("expected") == 1

@@ -32,6 +32,8 @@ from hipp_prune.questions.records import SkipBad, skip_or_raise, warn
 
 _LONG_ANSWER = 8
 """Words of a free answer beyond which no other model says just these."""
+_FEW = 0.1
+"""Share of a table's answers that may be there by mistake."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +90,8 @@ def load_table(
     if answered or kind is not None:
         asked = _answered(asked, how.skip_bad)
         _refuse_ambiguous(table, asked, free=kind == "short-answers")
+        if kind is None:
+            _warn_of_neither(table, asked)
     _warn_of_sentences(table, asked, free=kind == "short-answers")
     questions = _make(table, asked, how.skip_bad, kind, role)
     if not questions:
@@ -225,6 +229,23 @@ def _warn_of_sentences(table: QuestionTable, asked: Sequence[_Asked], *, free: b
             f"{table.place}: {len(long)} of {len(own)} free answers have more than {_LONG_ANSWER} words, such as that "
             f"of {long[0].where}, and count as right only word by word; shorten them, or leave the answers of all rows "
             "empty for agreement with the dense model"
+        )
+
+
+def _warn_of_neither(table: QuestionTable, asked: Sequence[_Asked]) -> None:
+    """Says how many answers are neither Yes nor No where nearly all are: they may be misspelt.
+
+    Args:
+        table: the rows' table.
+        asked: its rows, all with an answer.
+    """
+    free = [each for each in asked if each.row.choices is None]
+    odd = [each for each in free if each.row.kind != "yes-no"]
+    if 0 < len(odd) <= _FEW * len(free):
+        some = f"{len(odd)} of {len(free)} answers {'is' if len(odd) == 1 else 'are'}"
+        warn(
+            f"{table.place}: {some} neither Yes nor No, such as {shown(odd[0].row.answer)} at {odd[0].where}, and "
+            "taken for short answers; correct what is misspelt"
         )
 
 

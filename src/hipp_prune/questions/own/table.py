@@ -43,17 +43,27 @@ def read_csv(path: Path, skip_bad: SkipBad | None = None) -> QuestionTable:
     Semicolons separate where the first line has some and no comma, as spreadsheets write it in many countries.
 
     Raises:
-        QuestionError: it is missing, not UTF-8, empty, names a column twice, or a row has more or fewer cells than
-            there are columns (skippable).
+        QuestionError: it is missing, not UTF-8, empty, separated otherwise, names a column twice, or a row has more or
+            fewer cells than there are columns (skippable).
     """
     remedy = "check the path, and save it as UTF-8 text (in Excel: CSV UTF-8)"
     text = read_text(path, remedy=remedy, error=QuestionError)
+    if "\0" in text.partition("\n")[0]:
+        raise QuestionError(
+            f"{path}: expected UTF-8 text, found NUL bytes, as UTF-16 and spreadsheets' own files have them; save it "
+            "as CSV in UTF-8"
+        )
     lines = _csv_lines(path, text)
     _, columns = next(lines, (1, []))
     columns = [column.strip() for column in columns]
     if not any(columns):
         raise QuestionError(
             f"{path}: expected a first line with the names of the columns, found none; add it"
+        )
+    if len(columns) == 1 and (other := next((sign for sign in "\t|" if sign in columns[0]), None)):
+        raise QuestionError(
+            f"{path}: expected columns between commas or semicolons (tabs in .tsv), found {other!r} between them; save "
+            "it as CSV"
         )
     if twice := next((column for column in columns if columns.count(column) > 1), None):
         raise QuestionError(

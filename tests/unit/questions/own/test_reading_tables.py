@@ -15,6 +15,7 @@ from hipp_prune.questions.own import data_sets
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
+from tests.contract.tiny_benchmarks import write_lines
 
 ROWS: list[dict[str, Any]] = [
     {"image": "0.png", "question": "Is there a cup?", "answer": "yes"},
@@ -293,3 +294,33 @@ def test_bad_rows_are_left_out_and_counted(photos: Path, tmp_path: Path) -> None
     skip_bad = SkipBad()
     assert said(load(photos, tmp_path, skip_bad)) == EXPECTED
     assert skip_bad.count == 2
+
+
+@pytest.mark.parametrize("sign", ["\t", "|"])
+def test_other_separators_are_said_to_be_others(tmp_path: Path, sign: str) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text(f"image{sign}question{sign}answer\n{sign}Is it?{sign}yes\n")
+    with pytest.raises(QuestionError, match=r"own\.csv: expected columns between commas .*; save it as CSV"):
+        load(path, tmp_path)
+
+
+@pytest.mark.parametrize("content", ["question\nIs it?\n".encode("utf-16-le"), b"PK\x03\x04\0\0\0\n1"])
+def test_what_a_spreadsheet_saves_otherwise_is_to_be_saved_as_csv(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "own.csv"
+    path.write_bytes(content)
+    with pytest.raises(
+        QuestionError, match=r"expected UTF-8 text, found NUL bytes.*; save it as CSV in UTF-8"
+    ):
+        load(path, tmp_path)
+
+
+def test_an_answer_that_may_be_misspelt_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{"question": f"Is it {number}?", "answer": "yes"} for number in range(11)]
+    path = tmp_path / "own.jsonl"
+    write_lines(path, [*rows, {"question": "Is it?", "answer": "yess"}])
+    assert len(load(path, tmp_path)) == 12
+    assert f"1 of 12 answers is neither Yes nor No, such as 'yess' at {path}:12, and taken" in caplog.text
+    caplog.clear()
+    write_lines(path, [*rows[:3], {"question": "What is it?", "answer": "a dog"}])
+    load(path, tmp_path)
+    assert "neither" not in caplog.text
