@@ -112,26 +112,6 @@ def test_quickstart_leaves_a_whole_run(
     assert (run / "report.html").stat().st_size > 1_000_000
 
 
-def test_quickstart_prunes_to_a_sparsity_beside_uniform_pruning(
-    tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("hipp_prune.stages.evaluate.measure_speedups", lambda *_, **__: [1.0, 1.0])
-    run, asked = tmp_path / "demo", ["--questions", f"toyworld:{world}", "--limit", "10"]
-    words = ["quickstart", "--out", str(run), "--sparsity", "0.5", "--evaluations", "8", *asked]
-    assert main(words) == 0
-    header = next(line for line in capsys.readouterr().out.splitlines() if "dense" in line)
-    assert header.split() == ["model", "dense", "50%", "pruned", "uniform", "50%"]
-    ours, uniform = (Scorecard.load(run / "results" / f"{name}.json") for name in ("s0.5", "uniform"))
-    assert (ours.compensation, uniform.compensation) == ("sequential", "none")
-    for each in (ours, uniform):
-        assert each.ledger is not None
-        assert each.ledger.mlp == pytest.approx(0.5, abs=0.01)
-    written = {path: path.stat().st_mtime_ns for path in run.glob("checkpoints/*/*.safetensors")}
-    assert len(written) == 2
-    assert main(words) == 0
-    assert {path: path.stat().st_mtime_ns for path in written} == written
-
-
 def test_toy_make_writes_official_files_that_evaluate_reads(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
