@@ -190,12 +190,12 @@ def recover_price(
         reading: seconds to read the questions.
     """
     sizes = memory.sizes
-    step = rates.step
+    step, shown = rates.step, rates.shown
     if step is None:
         step = _STEP + settings.batch_size * rates.searched * _TRAINED_PASSES * rates.full
-    seconds = (
-        2 * rates.load + reading + 2 * asked.pictures * rates.picture * rates.full + settings.steps * step
-    )
+    if shown is None:
+        shown = 2 * rates.picture * rates.full
+    seconds = 2 * rates.load + reading + asked.pictures * shown + settings.steps * step
     both = 2 * 4 * sizes.parameters - sizes.bytes
     trained = 4 * 4 * sizes.head_weights * settings.head
     graph = memory.activations(settings.pass_size, settings.per_image) * sizes.num_blocks

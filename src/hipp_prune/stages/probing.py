@@ -23,7 +23,7 @@ from hipp_prune.questions.images import read_image
 from hipp_prune.questions.minibatches import Minibatches, draw_minibatch
 from hipp_prune.questions.question import Question, group_of, pictures_of
 from hipp_prune.recovery.parts import unfreeze
-from hipp_prune.recovery.pictures import frozen_pictures
+from hipp_prune.recovery.pictures import Show, frozen_pictures
 from hipp_prune.recovery.recover import shown_pictures
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.recovery.state import StateFile
@@ -127,6 +127,7 @@ def measured_rates(
     pictures = len(pictures_of(few))
     observed = fastest(lambda: observe(adapter, few, batch_size=_BATCH)) - pictures * picture
     searched = _searched(adapter, search, per_image)
+    step, shown = (None, None) if recovery is None else _recovered(adapter, asked["recovery"], recovery)
     one, two = (fastest(lambda n=number: score_taylor(adapter, few[:n])) for number in (1, 2))  # type: ignore[misc]
     return Rates(
         load=load,
@@ -139,7 +140,8 @@ def measured_rates(
         timed=_timed(adapter, test),
         answered=answered,
         looked=looked,
-        step=None if recovery is None else step_seconds(adapter, asked["recovery"], recovery),
+        step=step,
+        shown=shown,
         byte=machine.byte,
         product=1 / machine.full_speed,
         products=min(1.0, pass_seconds / searched),
@@ -220,8 +222,10 @@ def _evaluated(adapter: Adapter, questions: Sequence[Question]) -> float:
     return clocked(ask) / len(chosen)
 
 
-def step_seconds(adapter: Adapter, questions: Sequence[Question], settings: RecoverySettings) -> float:
-    """Seconds of a step of recovery, found by a few steps about a few pictures, on a copy of the model in float32.
+def _recovered(
+    adapter: Adapter, questions: Sequence[Question], settings: RecoverySettings
+) -> tuple[float, float]:
+    """Seconds of a step of recovery and of a picture before it, found by a few of both, on copies in float32.
 
     Args:
         adapter: the dense model, which stays as it is.
@@ -232,9 +236,14 @@ def step_seconds(adapter: Adapter, questions: Sequence[Question], settings: Reco
     few = [question for question in questions if question.images in shown]
     copies = [type(adapter)(deepcopy(adapter.model).float(), adapter.processor) for _ in range(2)]
     parts = unfreeze(copies[0], settings)
-    student = Student(adapter=copies[0], show=shown_pictures(copies[0], parts, few))
-    teacher = Student(adapter=copies[1], show=frozen_pictures(copies[1], few))
-    ends = list[float]()
+    shows = list[Show]()
+
+    def show() -> None:
+        shows.append(shown_pictures(copies[0], parts, few))
+        shows.append(frozen_pictures(copies[1], few))
+
+    showing, ends = clocked(show), list[float]()
+    student, teacher = (Student(adapter=copy, show=show) for copy, show in zip(copies, shows, strict=True))
     with TemporaryDirectory(prefix="hipp-prune-probe-") as place:
         train(
             student,
@@ -247,7 +256,7 @@ def step_seconds(adapter: Adapter, questions: Sequence[Question], settings: Reco
             progress=lambda *_: ends.append(time.perf_counter()),
         )
     drawn, drawn_few = (_draw_seconds(asked, settings) for asked in (questions, few))
-    return float(np.diff(ends[:-1]).min()) + drawn - drawn_few
+    return float(np.median(np.diff(ends[:-1]))) + drawn - drawn_few, showing / len(pictures)
 
 
 def _draw_seconds(questions: Sequence[Question], settings: RecoverySettings) -> float:

@@ -80,6 +80,8 @@ class Rates:
     """A picture about whose objects it is asked, the picture included."""
     step: float | None
     """A step of recovery; None where it follows from the rest."""
+    shown: float | None
+    """A picture before recovery, to the model that learns and to the one that teaches; None as above."""
     byte: float
     """A byte written with its checksum."""
     product: float
@@ -161,6 +163,7 @@ def computed_rates(
         looked=picture + passed(lengths.picture + len(OBJECTS) * lengths.text),
         timed=passed(whole, 1 / 64),
         step=None,
+        shown=None,
         byte=machine.byte,
         product=1 / machine.full_speed,
         products=machine.pass_seconds(sizes, shared) / passed(shared, 1 / 32),

@@ -41,6 +41,7 @@ RATES = Rates(
     answered=0.4,
     looked=2.0,
     step=None,
+    shown=None,
     byte=1e-9,
     product=1e-10,
     products=0.5,
@@ -73,7 +74,7 @@ def test_more_questions_never_cost_less(questions: int, pictures: int, more: int
 @pytest.mark.parametrize("name", [field.name for field in fields(Rates)])
 def test_every_rate_counts_somewhere(name: str) -> None:
     asked = Amount(questions=100, pictures=10)
-    measured = replace(RATES, step=0.5) if name == "step" else RATES
+    measured = replace(RATES, **{name: 0.5}) if name in ("step", "shown") else RATES
     slower = replace(measured, **{name: 2 * getattr(measured, name)})
     before, after = (sum(p.seconds for p in all_prices(rates, MEMORY, asked)) for rates in (measured, slower))
     assert after < before if name == "products" else after > before
