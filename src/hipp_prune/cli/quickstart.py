@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hipp_prune.files.ranges import Count, Seed
 from hipp_prune.files.strict import check_settings
+from hipp_prune.files.watching import Log
 from hipp_prune.stages.settings import LoadSettings
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Quickstart:
     """Of the splits, the calibration sample and the search."""
     force: bool = False
     """Replace an existing run, also one of other settings."""
+    log: Log = "auto"
+    """What can be watched meanwhile, `tensorboard --logdir OUT`; auto: that, where the package is installed."""
     loading: LoadSettings = LoadSettings()
 
     def __post_init__(self) -> None:
@@ -52,6 +55,7 @@ class Quickstart:
     def run(self) -> object:
         """Calibrates, searches, queries three preferences, prunes, evaluates, measures and reports."""
         from hipp_prune.files.run_directory import RunDirectory
+        from hipp_prune.files.watching import check_log
         from hipp_prune.report.contents import DENSE
         from hipp_prune.report.tables import print_summary
         from hipp_prune.report.terminal import console, next_steps, progress_bars, say
@@ -68,7 +72,9 @@ class Quickstart:
             anew="always" if self.force else "never",
             otherwise=_OTHERWISE,
             bars=progress_bars,
+            log=self.log,
         )
+        check_log(self.log)
         pipeline.calibrate()
         pipeline.search(SearchSettings(evaluations=self.evaluations, seed=self.seed))
         scorecards = [pipeline.evaluate(self.model, name=DENSE, label=DENSE, limit=self.limit)]
