@@ -8,6 +8,7 @@ import tyro
 
 from hipp_prune.cli.documents import Ended
 from hipp_prune.cli.sources import Sources
+from hipp_prune.files.watching import Log
 from hipp_prune.stages.settings import AutoSettings, LoadSettings, QuerySettings
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Auto:
     """Replace a checkpoint in OUT, and start over what the run began with other settings."""
     dry_run: bool = False
     """Say how long each stage takes here, in how much memory, on what, and what would be refused; do nothing."""
+    log: Log = "auto"
+    """What can be watched meanwhile, `tensorboard --logdir RUN`; auto: that, where the package is installed."""
     target: QuerySettings = QuerySettings()
     settings: AutoSettings = AutoSettings()
     loading: LoadSettings = LoadSettings()
@@ -70,8 +73,9 @@ class Auto:
 
     def run(self) -> object:
         """Calls ``stages.auto``."""
-        from hipp_prune.report.terminal import print_survey, progress_bars, remark, say, skipping
+        from hipp_prune.report.terminal import note_steps, print_survey, progress_bars, remark, say, skipping
         from hipp_prune.stages.auto import auto
+        from hipp_prune.stages.summary import commands_in
 
         if self.dry_run:
             return self._look_ahead()
@@ -83,10 +87,12 @@ class Auto:
                 surveyed=print_survey,
                 announce=remark,
                 bars=progress_bars,
+                log=self.log,
             )
         if self.preference is None:
             remark(f"no --preference: the plan answers {outcome.plan.preference}")
         say(outcome.summary.rstrip())
+        note_steps(*commands_in(outcome.summary))
         say(f"report: {outcome.report.resolve().as_uri()}")
         return outcome
 

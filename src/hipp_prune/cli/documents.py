@@ -4,7 +4,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -42,9 +42,17 @@ def document(value: object) -> Any:
     return value
 
 
-def print_document(value: object) -> None:
-    """Prints the document on standard output, on lines of its own."""
-    sys.stdout.write(json.dumps(document(value), indent=1, ensure_ascii=False) + "\n")
+def print_document(value: object, steps: Sequence[str] = ()) -> None:
+    """Prints the document on standard output, on lines of its own.
+
+    Args:
+        value: a result.
+        steps: what was said to be run next: the document's ``next``, where it has names at all and none of its own.
+    """
+    content = document(value)
+    if steps and isinstance(content, dict):
+        content.setdefault("next", list(steps))
+    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 @contextmanager

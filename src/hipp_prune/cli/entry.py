@@ -78,10 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if JSON not in given:
             return _perform(words, debug=DEBUG in given)[1]
-        with stdout_kept():
+        from hipp_prune.report.terminal import steps_kept
+
+        with stdout_kept(), steps_kept() as steps:
             result, status = _perform(words, debug=DEBUG in given)
         if distributed.speaks():
-            print_document(result)
+            print_document(result, steps)
         return status
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hipp_prune.files.ranges import Count, Positive, Seed, Share
 from hipp_prune.files.strict import check_settings
+from hipp_prune.files.watching import Log
 from hipp_prune.stages.settings import LoadSettings
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Quickstart:
     """Of the splits, the calibration sample and the search."""
     force: bool = False
     """Replace an existing run, also one of other settings."""
+    log: Log = "auto"
+    """What can be watched meanwhile, `tensorboard --logdir OUT`; auto: that, where the package is installed."""
     loading: LoadSettings = LoadSettings()
 
     def __post_init__(self) -> None:
@@ -59,6 +62,7 @@ class Quickstart:
     def run(self) -> object:
         """Calibrates, searches, queries, prunes, evaluates, measures and reports."""
         from hipp_prune.files.run_directory import RunDirectory
+        from hipp_prune.files.watching import check_log
         from hipp_prune.report.contents import DENSE
         from hipp_prune.report.tables import print_summary
         from hipp_prune.report.terminal import console, next_steps, progress_bars, say
@@ -75,7 +79,9 @@ class Quickstart:
             otherwise=_OTHERWISE,
             bars=progress_bars,
             round_seconds=_ROUND_SECONDS,
+            log=self.log,
         )
+        check_log(self.log)
         pipeline.calibrate()
         pipeline.search(self._search())
         labels = self._at_sparsities(pipeline) if self.sparsity else self._by_preference(pipeline)

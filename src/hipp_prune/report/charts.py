@@ -29,7 +29,7 @@ class Chart:
     draw: Callable[[int], Drawing]
     """Draws it so many pixels wide."""
     table: Rows
-    """What is drawn in numbers, a row a step, block, plan or contender."""
+    """A header, and a row a mark."""
 
 
 def chart_html(name: str, chart: Chart) -> str:

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 
 from hipp_prune.plans.arrays import Floats
 from hipp_prune.report.charts import Chart, Drawing
-from hipp_prune.report.grids import Rows
 from hipp_prune.report.svg import (
     SYMBOLS,
     Axes,
-    LegendEntry,
+    LegendLine,
     Scale,
     element,
     hint,
@@ -52,7 +50,11 @@ def search_curves(title: str, panels: Sequence[str], curves: Sequence[SearchCurv
         f"{panels[curve.panel]}, {curve.name}: {number(curve.middle[-1], '.3f')} at {curve.evaluations[-1]:,}"
         for curve in curves
     ]
-    body = [(panels[curve.panel], curve.name, *cells) for curve in curves for cells in _cells(curve)]
+    body = [
+        (panels[curve.panel], curve.name, f"{count:,}", *_shown_at(curve, index))
+        for curve in curves
+        for index, count in enumerate(curve.evaluations)
+    ]
     return Chart(
         title=title,
         text=f"Medians over seeds at the most evaluations. {'; '.join(ends)}.",
@@ -61,11 +63,10 @@ def search_curves(title: str, panels: Sequence[str], curves: Sequence[SearchCurv
     )
 
 
-def _cells(curve: SearchCurve) -> Rows:
-    """Evaluations, median, lowest, highest and seeds of each point."""
-    numbers = [[number(value, ".3f") for value in values] for values in (curve.middle, curve.low, curve.high)]
-    seeds = [str(count) for count in curve.seeds]
-    return list(zip([f"{count:,}" for count in curve.evaluations], *numbers, seeds, strict=True))
+def _shown_at(curve: SearchCurve, index: int) -> list[str]:
+    """The middle and the ends of the band at one of the counts, and how many seeds got there."""
+    values = [number(values[index], ".3f") for values in (curve.middle, curve.low, curve.high)]
+    return [*values, str(curve.seeds[index])]
 
 
 def _draw_searches(panels: list[str], curves: list[SearchCurve], width: int) -> Drawing:
@@ -88,7 +89,7 @@ def _draw_searches(panels: list[str], curves: list[SearchCurve], width: int) -> 
     return Drawing(elements=drawn + panel.below(labels, name="evaluations (log scale)"), height=top + 42)
 
 
-def _band(panel: Axes, curve: SearchCurve, entry: LegendEntry) -> str:
+def _band(panel: Axes, curve: SearchCurve, entry: LegendLine) -> str:
     """A method's band, its line above and its marks."""
     across = panel.x.each([float(count) for count in curve.evaluations])
     low, middle, high = (panel.y.each(values) for values in (curve.low, curve.middle, curve.high))
@@ -130,10 +131,7 @@ def recovery_arrows(title: str, arrows: Sequence[Arrow], chance: tuple[float, fl
         for arrow in arrows
     )
     header = ("method", "robustness before", "robustness after", "utility before", "utility after")
-    body = [
-        (arrow.name, *(f"{end[axis]:.1%}" for axis, end in product((1, 0), (arrow.before, arrow.after))))
-        for arrow in arrows
-    ]
+    body = [(arrow.name, *map("{:.1%}".format, _both_accuracies(arrow))) for arrow in arrows]
     return Chart(
         title=title,
         text=f"Accuracy before and after the same recovery. {told}.",
@@ -142,14 +140,18 @@ def recovery_arrows(title: str, arrows: Sequence[Arrow], chance: tuple[float, fl
     )
 
 
+def _both_accuracies(arrow: Arrow) -> tuple[float, float, float, float]:
+    """Robustness before and after, and utility before and after."""
+    return arrow.before[1], arrow.after[1], arrow.before[0], arrow.after[0]
+
+
 def _draw_arrows(arrows: list[Arrow], chance: tuple[float, float], width: int) -> Drawing:
     entries = [_entry(arrow.name, index) for index, arrow in enumerate(arrows)]
     drawn, top = legend(entries, left=10, right=width - _RIGHT, top=0)
     top += 30
     height = 340 if width > 500 else 300
     points = [chance, *(arrow.before for arrow in arrows), *(arrow.after for arrow in arrows)]
-    left, right = value_range([[choice for choice, _ in points]])
-    down, up = value_range([[pope for _, pope in points]])
+    (left, right), (down, up) = (value_range([[point[axis] for point in points]]) for axis in (0, 1))
     panel = Axes(
         x=Scale(low=left, high=right, start=_LEFT, end=width - _RIGHT),
         y=Scale(low=down, high=up, start=top + height, end=top),
@@ -165,7 +167,7 @@ def _draw_arrows(arrows: list[Arrow], chance: tuple[float, float], width: int) -
     return Drawing(elements=drawn + panel.below(ticks, name=name), height=top + height + 42)
 
 
-def _arrow(panel: Axes, arrow: Arrow, entry: LegendEntry) -> str:
+def _arrow(panel: Axes, arrow: Arrow, entry: LegendLine) -> str:
     ends = [(panel.x(x), panel.y(y)) for x, y in (arrow.before, arrow.after)]
     strength = "line strong" if arrow.emphasis else "line"
     drawn = polyline(
@@ -184,9 +186,9 @@ def _arrow(panel: Axes, arrow: Arrow, entry: LegendEntry) -> str:
     return drawn
 
 
-def _entry(name: str, index: int) -> LegendEntry:
+def _entry(name: str, index: int) -> LegendLine:
     """How the contender at this place is drawn: colours, marks and dashes, no two of the first 24 alike."""
-    return LegendEntry(
+    return LegendLine(
         name=name,
         color=f"c{1 + index % _COLORS}",
         symbol=SYMBOLS[index % len(SYMBOLS)],

@@ -187,15 +187,16 @@
   }
 
   function drawTables() {
-    const columns = [["this plan", now], ...pins.map((pin, i) => [PINS[i], pin]).filter(([, pin]) => pin), ["one width", uniform(now)], ["dense", dense]];
-    const cells = columns.map(([, plan]) => rows(plan));
+    const left = [["this plan", now], ...pins.map((pin, i) => [PINS[i], pin]).filter(([, pin]) => pin)];
+    const right = [["one width", uniform(now)], ["dense", dense]];
+    const cells = left.map(([, plan]) => rows(plan)), others = right.map(([, plan]) => rows(plan));
     const both = pins[0] && pins[1] && pins.map(rows);
-    const head = ["", ...columns.map(([name]) => name), ...(both ? ["A to B"] : [])];
+    const head = ["", ...left.map(([name]) => name), ...(both ? ["A to B"] : []), ...right.map(([name]) => name)];
     const body = cells[0].map(({ name }, i) => {
       const change = both && Number.isFinite(both[1][i].value - both[0][i].value) ? both[0][i].change(both[1][i].value - both[0][i].value) : "–";
-      return [name, ...cells.map((column) => column[i].text), ...(both ? [change] : [])];
+      return [name, ...cells.map((column) => column[i].text), ...(both ? [change] : []), ...others.map((column) => column[i].text)];
     });
-    const asked = ["preference", ...columns.map(([, plan]) => (plan.weights ? plan.weights.join(",") : "")), ...(both ? [""] : [])];
+    const asked = ["preference", ...left.map(([, plan]) => plan.weights.join(",")), ...(both ? [""] : []), "", ""];
     at("plans").innerHTML = tableOf(head, [asked, ...body]);
     at("changes").textContent = both ? changes() : pins[0] || pins[1] ? "Pin another preference to see what changes between the two." : "";
     const bench = data.benchmarks;

@@ -14,7 +14,7 @@ from hipp_prune.report.svg import (
     LETTER,
     SYMBOLS,
     Axes,
-    LegendEntry,
+    LegendLine,
     Scale,
     element,
     hint,
@@ -112,7 +112,7 @@ def _draw_curve(
     width: int,
 ) -> Drawing:
     entries = [
-        LegendEntry(name=line.name, color=line.color, symbol=SYMBOLS[i]) for i, line in enumerate(lines)
+        LegendLine(name=line.name, color=line.color, symbol=SYMBOLS[i]) for i, line in enumerate(lines)
     ]
     drawn, top = legend(entries, left=_LEFT, right=width - _RIGHT, top=0)
     x = Scale(low=0, high=max(evaluations), start=_LEFT, end=width - _RIGHT)
@@ -222,7 +222,7 @@ def _draw_blocks(sensitivity: Mapping[str, Floats] | None, plans: PlanRows | Non
     drawn, top = "", 0.0
     if sensitivity:
         entries = [
-            LegendEntry(name=TOKENS[name], color=f"c{i}", symbol="square")
+            LegendLine(name=TOKENS[name], color=f"c{i}", symbol="square")
             for i, name in enumerate(sensitivity, 1)
         ]
         drawn, top = legend(entries, left=10, right=width - _RIGHT, top=0)
@@ -328,8 +328,8 @@ def _draw_cloud(
     (down, up), (left, right) = view
     names = list(dict.fromkeys(sources))
     symbols = {name: SYMBOLS[index % len(SYMBOLS)] for index, name in enumerate(names)}
-    entries = [LegendEntry(name=name, color="c8", symbol=symbols[name]) for name in names]
-    entries.append(LegendEntry(name="on the front (outlined)", color="c8 front", symbol="circle"))
+    entries = [LegendLine(name=name, color="c8", symbol=symbols[name]) for name in names]
+    entries.append(LegendLine(name="on the front (outlined)", color="c8 front", symbol="circle"))
     drawn, top = legend(entries, left=10, right=width - _RIGHT, top=0)
     low, high = float(points[:, 2].min()), float(points[:, 2].max())
     scale, tall = _shade_scale(low, high, left=10, top=top + 4)

@@ -29,14 +29,14 @@ def element(name: str, *children: str, **attributes: object) -> str:
 
 
 def words(x: float, y: float, said: str, *, anchor: str = "start", **attributes: object) -> str:
-    """Text whose baseline starts, or is centred, or ends, at a point.
+    """Text at a point.
 
     Args:
-        x: of the point, in pixels.
-        y: likewise.
-        said: the text.
-        anchor: ``start``, ``middle`` or ``end``.
-        attributes: see ``element``.
+        x: where it starts, is centred or ends.
+        y: of its baseline.
+        said: not yet escaped.
+        anchor: ``start``, ``middle`` or ``end``, whichever lies at ``x``.
+        attributes: of the element.
     """
     return element("text", escape(said), x=x, y=y, text_anchor=anchor, **attributes)
 
@@ -53,15 +53,15 @@ def polyline(x: Iterable[float], y: Iterable[float], **attributes: object) -> st
 
 
 def mark(symbol: str, x: float, y: float, radius: float, *children: str, **attributes: object) -> str:
-    """One of ``SYMBOLS``.
+    """A mark that is told apart without its colour.
 
     Args:
-        symbol: which.
-        x: of its middle, in pixels.
-        y: likewise.
+        symbol: one of ``SYMBOLS``.
+        x: of its middle.
+        y: of its middle.
         radius: of the circle that has about its area.
-        children: e.g. a ``hint``.
-        attributes: see ``element``.
+        children: elements within, such as a ``hint``.
+        attributes: of the element.
     """
     if symbol == "circle":
         return element("circle", *children, cx=x, cy=y, r=radius, **attributes)
@@ -159,7 +159,7 @@ def number(value: float, digits: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LegendEntry:
+class LegendLine:
     """One line of a legend: a sample of how it is drawn, and what it stands for."""
 
     name: str
@@ -170,14 +170,14 @@ class LegendEntry:
     dash: str | None = None
 
 
-def legend(entries: Sequence[LegendEntry], *, left: float, right: float, top: float) -> tuple[str, float]:
+def legend(entries: Sequence[LegendLine], *, left: float, right: float, top: float) -> tuple[str, float]:
     """Entries side by side in as many rows as they need; returns them and the height of the rows.
 
     Args:
-        entries: what is drawn how.
-        left: where rows start, in pixels.
-        right: what they do not reach beyond.
-        top: of the first.
+        entries: in the order of reading.
+        left: where each row begins.
+        right: what no entry passes.
+        top: of the first row.
     """
     drawn, x, y = [], left, top + 10
     for entry in entries:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -116,9 +117,31 @@ def remark(line: str) -> None:
 
 def next_steps(*commands: str) -> None:
     """Says what to run next."""
+    note_steps(*commands)
     notes.print("next:", style="dim")
     for command in commands:
         remark(f"  {command}")
+
+
+def note_steps(*commands: str) -> None:
+    """Tells what to run next to whoever keeps it (``steps_kept``); prints nothing."""
+    kept = _kept.get()
+    if kept is not None:
+        kept.extend(commands)
+
+
+@contextmanager
+def steps_kept() -> Iterator[list[str]]:
+    """Keeps, in the list that it yields, the commands that are said meanwhile to be run next."""
+    commands: list[str] = []
+    before = _kept.set(commands)
+    try:
+        yield commands
+    finally:
+        _kept.reset(before)
+
+
+_kept: ContextVar[list[str] | None] = ContextVar("steps", default=None)
 
 
 def print_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:

@@ -12,6 +12,7 @@ from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.manifest import remove_file, start_list
 from hipp_prune.files.recipes import recipe_text
 from hipp_prune.files.run_directory import RunDirectory
+from hipp_prune.files.watching import Log, check_log
 from hipp_prune.files.writing import write_text
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.plan import Plan
@@ -65,6 +66,7 @@ def auto(
     surveyed: Callable[[Survey], None] | None = None,
     announce: Callable[[str], None] | None = None,
     bars: Headlines = silent,
+    log: Log = "auto",
 ) -> Outcome:
     """Calibrates, searches, queries, prunes, recovers if asked to, evaluates and reports; killed, it goes on.
 
@@ -78,6 +80,7 @@ def auto(
         surveyed: told what every split holds, before a weight is read.
         announce: told, before anything is begun, what time and memory lie ahead.
         bars: draws how far each stage has got.
+        log: how the numbers of search and recovery are kept.
 
     Raises:
         OutputExistsError: if ``wish.out`` is there and this is not the start of it that was cut off.
@@ -85,11 +88,12 @@ def auto(
         BudgetError, RequirementError: if the target is out of reach, saying what is attainable.
         InputError: for bad questions, pictures or models; see ``errors``.
     """
+    check_log(log)
     run = RunDirectory(wish.run)
     with writing(wish.run), writing(wish.out):
         resumed = is_cut_off(wish)
         footprint = _check(wish, run, force=force, skip_bad=skip_bad, surveyed=surveyed)
-        pipeline = wish.pipeline(force=force, bars=bars)
+        pipeline = replace(wish.pipeline(force=force, bars=bars), log=log)
         if announce is not None:
             ahead = expect(wish, footprint, [], force=force, cache=run.cache, measure=False)
             announce(ahead.summary)

@@ -16,7 +16,7 @@ from hipp_prune.files.manifest import remove_file
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.replacing import finish_replacement
 from hipp_prune.files.run_directory import RunDirectory
-from hipp_prune.files.watching import watching
+from hipp_prune.files.watching import Log, watching
 from hipp_prune.plans.modes import CompensationChoice
 from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.fingerprint import fingerprint_questions
@@ -79,6 +79,8 @@ class Pipeline:
     otherwise: str = "choose another run directory, or add --force to start over"
     """What else than repeating its settings helps where a stage was begun with others."""
     bars: Headlines = silent
+    log: Log = "auto"
+    """How the numbers of search and recovery are kept."""
     skip_bad: bool = False
     """Whether broken questions and pictures are left out."""
     round_seconds: float = ROUND_SECONDS
@@ -162,7 +164,7 @@ class Pipeline:
             return
         asking = AskSettings()
         with (
-            watching(self.run.events / "search", "auto", anew=state == "anew"),
+            watching(self.run.events / "search", self.log, anew=state == "anew"),
             self.bars("encode pictures", "search") as (encoding, progress),
         ):
             search(
@@ -246,7 +248,7 @@ class Pipeline:
             return
         remove_file(self.results(name))
         with (
-            watching(self.run.events / "recovery", "auto"),
+            watching(self.run.events / "recovery", self.log),
             self.bars("encode pictures", "recover") as (encoding, progress),
         ):
             recover(

@@ -16,6 +16,8 @@ from hipp_prune.report.tables import print_summary
 from hipp_prune.stages.pipeline import Pipeline
 
 _WIDTH = 80
+_NAMES = 9
+"""Columns for what the lines are for."""
 _RIVAL = "wanda-coupled"
 """The baseline that the checkpoint may be compared with: quick, and of the same kind."""
 
@@ -47,8 +49,14 @@ def summarise(
         "again": [f"hipp-prune auto --recipe {shlex.quote(str(pipeline.run.recipe))} --force"],
     }.items():
         for number, line in enumerate(lines):
-            text.write(f"{'' if number else f'{name}:':<9} {line}\n")
+            text.write(f"{'' if number else f'{name}:':<{_NAMES}} {line}\n")
     return text.getvalue()
+
+
+def commands_in(summary: str) -> list[str]:
+    """The commands of ours that a summary ends with, as they are to be typed."""
+    lines = [line[_NAMES + 1 :] for line in summary.splitlines()]
+    return [line for line in lines if line.startswith("hipp-prune ")]
 
 
 def _ask(pipeline: Pipeline, out: Path, dense: Scorecard, pruned: Scorecard) -> list[str]:

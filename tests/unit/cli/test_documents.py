@@ -16,6 +16,8 @@ from hipp_prune.cli import main
 from hipp_prune.cli.documents import document
 from hipp_prune.cli.verbs import VERBS
 from hipp_prune.errors import InputError
+from hipp_prune.report.terminal import next_steps
+from hipp_prune.stages.summary import commands_in
 from tests.unit.report.synthetic import make_plan
 
 
@@ -81,6 +83,27 @@ def test_what_other_processes_print_is_no_part_of_the_document(
     said = capfd.readouterr()
     assert json.loads(said.out) == {"error": "refused"}
     assert "noise" in said.err
+
+
+def test_what_to_run_next_is_in_the_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: object) -> object:
+        next_steps("hipp-prune report run", "hipp-prune show run")
+        return {"found": 1}
+
+    monkeypatch.setattr(VERBS["models"].load(), "run", run)
+    assert main(["models", "--json"]) == 0
+    said = capfd.readouterr()
+    assert json.loads(said.out) == {"found": 1, "next": ["hipp-prune report run", "hipp-prune show run"]}
+    assert "hipp-prune report run" in said.err
+    assert main(["models"]) == 0
+    assert capfd.readouterr().out == ""
+
+
+def test_a_summary_of_auto_ends_with_commands() -> None:
+    summary = "ask:      hipp-prune ask out 'A?'\nload:     import x\ncompare:  hipp-prune a\n          hipp-prune b\n"
+    assert commands_in(summary) == ["hipp-prune ask out 'A?'", "hipp-prune a", "hipp-prune b"]
 
 
 def test_without_the_flag_nothing_changes(capfd: pytest.CaptureFixture[str]) -> None:

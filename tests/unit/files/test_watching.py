@@ -1,13 +1,16 @@
 """Event files: written where the package is, of the numbers that were told, and nothing before the first."""
 
 import sys
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from hipp_prune.cli import main
 from hipp_prune.errors import InputError
 from hipp_prune.files import watching as module
+from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.watching import Log, watch, watching
 
 INSTALLED = find_spec("tensorboard") is not None
@@ -72,6 +75,48 @@ def test_without_the_package_asking_for_it_is_refused_before_any_work(
         watching(tmp_path, "tensorboard"),
     ):
         pass
+
+
+class FakeWandb:
+    """What of the package wandb is used, and what it was told."""
+
+    def __init__(self) -> None:
+        self.__spec__ = ModuleSpec("wandb", None)
+        self.told: list[object] = []
+
+    def init(self, **named: str) -> "FakeWandb":
+        self.told.append((named["project"], named["name"]))
+        return self
+
+    def log(self, numbers: dict[str, float], *, step: int) -> None:
+        self.told.append((step, numbers))
+
+    def finish(self) -> None:
+        self.told.append("finished")
+
+
+def test_wandb_is_told_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    folder = RunDirectory(tmp_path / "run").events / "search"
+    with watching(folder, "wandb"):
+        assert fake.told == []
+        watch("search", 3, {"gate": 0.5})
+    assert fake.told == [("hipp-prune", "run/search"), (3, {"search/gate": 0.5}), "finished"]
+    assert list(folder.iterdir()) == []
+
+
+def test_wandb_is_refused_in_one_sentence_where_it_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hipp_prune.files.packages.find_spec", lambda _: None)
+    for verb in (
+        ["quickstart", "--out"],
+        ["auto", "toy-llava", "--questions", "toyworld", "--sparsity", "0.3", "--out"],
+    ):
+        assert main([*verb, str(tmp_path / "out"), "--log", "wandb"]) == 2
+        assert "--log wandb needs wandb, which is not installed; run" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_outside_of_watching_numbers_go_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

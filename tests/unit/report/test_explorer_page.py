@@ -130,7 +130,7 @@ def test_two_pins_show_what_changes(page: Any) -> None:
     weights(page)
     page.click("#pin-1")
     head = page.locator("#plans thead th").all_inner_texts()
-    assert head == ["", "this plan", "A", "B", "one width", "dense", "A to B"]
+    assert head == ["", "this plan", "A", "B", "A to B", "one width", "dense"]
     assert "From A to B, in kept neurons: block" in page.inner_text("#changes")
     assert page.locator("#triangle circle.pin").count() == 2
     page.click("#unpin")
