@@ -55,15 +55,9 @@ _OWN: dict[str, dict[str, Any]] = {
     "glm46v": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
     "glmga": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
     "glm_ocr": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
-    "glm5_next": {"text_config": {"num_key_value_heads": 4}},
+    "glm5_next": {"text_config": {"num_key_value_heads": 4, "mlp_layer_types": ["dense", "sparse"]}},
     "diffusion_gemma": {
         "text_config": {"num_experts": 2, "top_k_experts": 1, "moe_intermediate_size": 8, "pad_token_id": 0},
-    },
-    "emu3": {
-        "text_config": {"pad_token_id": 0, "bos_token_id": 1},
-        "vq_config": {"base_channels": 32, "codebook_size": 8, "hidden_size": 128},
-        "vocabulary_map": {f"<|visual token {code:06d}|>": code for code in range(8)}
-        | {"<image>": 9, "<|extra_200|>": 10},
     },
     "chameleon": {
         "vq_config": {"base_channels": 32, "num_embeddings": 8, "embed_dim": 8, "latent_channels": 8},
@@ -121,7 +115,6 @@ _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
         "DeepseekVLHybridImageProcessorPil",
         {"size": {"height": 56, "width": 56}, "high_res_size": {"height": 56, "width": 56}},
     ),
-    "emu3": ("Emu3ImageProcessor", {"min_pixels": 56 * 56, "max_pixels": 112 * 112}),
     **dict.fromkeys(
         ("gemma4", "diffusion_gemma"),
         ("Gemma4ImageProcessorPil", {"patch_size": 14, "max_soft_tokens": 70, "pooling_kernel_size": 2}),
