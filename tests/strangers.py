@@ -46,8 +46,14 @@ _OWN: dict[str, dict[str, Any]] = {
             "pad_token_id": 0,
         },
         "vision_config": {
-            "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-            "num_key_value_heads": 4, "head_dim": 8, "patch_size": 14, "pooling_kernel_size": 2,
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 4,
+            "head_dim": 8,
+            "patch_size": 14,
+            "pooling_kernel_size": 2,
             "position_embedding_size": 128,
         },
     },
@@ -61,7 +67,8 @@ _OWN: dict[str, dict[str, Any]] = {
     },
     "chameleon": {
         "vq_config": {"base_channels": 32, "num_embeddings": 8, "embed_dim": 8, "latent_channels": 8},
-        "vocabulary_map": {f"IMGIMG{letter}Z": code for code, letter in enumerate("ABCDEFGH")} | {"<image>": 9},
+        "vocabulary_map": {f"IMGIMG{letter}Z": code for code, letter in enumerate("ABCDEFGH")}
+        | {"<image>": 9},
     },
     "exaone4_5": {"vision_config": {"out_hidden_size": 32, "window_size": 56}},
     "hyperclovax_vision_v2": {"vision_config": {"out_hidden_size": 32, "window_size": 56}},

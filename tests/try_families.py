@@ -1,7 +1,7 @@
 """Which families can be pruned, found by trying a tiny model of each: ``python -m tests.try_families``.
 
-Writes ``models/tried.json`` and the table of ``docs/families.md``. It needs no download and takes a minute or two; families
-that are named (``python -m tests.try_families gemma4 glm46v``) are tried anew, and all others left as they were.
+Writes ``models/tried.json`` and the table of ``docs/families.md``. It needs no download and takes a minute or two;
+families that are named (``python -m tests.try_families gemma4 glm46v``) are tried anew, others left as they were.
 """
 
 import json

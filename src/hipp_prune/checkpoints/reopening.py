@@ -1,7 +1,7 @@
 """The first blocks of a model, pruned a little, written as any checkpoint is and opened with plain transformers.
 
-What a whole checkpoint of many gigabytes can fail at shows in two blocks, or as many as have one of each kind: names that
-do not match, widths that the stock class does not take, a part of the model that a plan cannot reach.
+What a whole checkpoint of many gigabytes can fail at shows in two blocks, or as many as have one of each kind: names
+that do not match, widths that the stock class does not take, a part of the model that a plan cannot reach.
 """
 
 import sys

@@ -30,7 +30,9 @@ def pruned_settings(
     }
     if isinstance(text["intermediate_size"], list):  # the stock class takes a width a block (Gemma 3n)
         return {"intermediate_size": list(widths), "per_layer_config": None, **own}
-    if text.get("use_double_wide_mlp"):  # the stock class takes two widths (Gemma 4); these here are all there are
+    if text.get(
+        "use_double_wide_mlp"
+    ):  # the stock class takes two widths (Gemma 4); these here are all there are
         own["use_double_wide_mlp"] = False
     equal = len(set(widths)) == 1
     return {

@@ -210,7 +210,8 @@ def query_width(text: PreTrainedConfig) -> int:
         text: settings of the language model.
     """
     widths = [
-        own.num_attention_heads * (getattr(own, "head_dim", None) or own.hidden_size // own.num_attention_heads)
+        own.num_attention_heads
+        * (getattr(own, "head_dim", None) or own.hidden_size // own.num_attention_heads)
         for own in text.per_layer_config
     ]
     return int(sum(widths) // len(widths))

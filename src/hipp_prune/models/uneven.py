@@ -274,9 +274,7 @@ def uneven(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
             with _one_width(self.config):
                 super().initialize_weights()
 
-        @classmethod
-        def is_custom_code(cls) -> bool:
-            return False
+        is_custom_code = classmethod(lambda _: False)
 
         @classmethod
         def from_pretrained(

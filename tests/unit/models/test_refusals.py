@@ -14,7 +14,6 @@ from transformers import PreTrainedConfig
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
 from hipp_prune.models import load_model, loading
 from hipp_prune.models.refusals import refuse_early
-from tests.strangers import tiny_stranger
 from tests.tiny import tiny_llava
 
 
