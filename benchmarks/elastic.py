@@ -86,7 +86,7 @@ print(json.dumps(said))
 class Settings:
     """What the script may be told."""
 
-    models: tuple[str, ...] = (*TOYS, "small-llava", "small-qwen", "idefics3", "internvl", "mistral3")
+    models: tuple[str, ...] = (*TOYS, "small-llava", "small-qwen", "idefics3", "internvl", "glm4v")
     """Embedded models, shapes of ``benchmarks/shapes.py``, and families of ``tests/tiny.py``."""
     compensation: tuple[Compensation, ...] = ("ridge",)
     """none: without down projections of their own."""

@@ -1,61 +1,70 @@
-"""Both embedded models pruned, then quantised: bytes, POPE and ScienceQA before and after; Markdown on standard output.
+"""Both embedded models searched, pruned and quantised: bytes, POPE and ScienceQA before and after; Markdown.
 
 Run: python benchmarks/quantise.py    (ten minutes; needs `pip install '.[quantize]'`)
 
-Blocks keep 16 or 8 of their 16 neurons in turn, so that groups of 8 columns fit. Questions are those of the embedded
-world: its calibration split fits gptq and awq, its test split is asked. A format that the blocks are too narrow for has
-its refusal below the table.
+A search of each model answers for the share of MLP parameters, in multiples of 8 neurons, so that groups of 8 columns
+fit. Questions are those of the embedded world: its calibration split fits compensation, gptq and awq, its test split is
+asked. A format that the blocks are too narrow for has its refusal below the table.
 """
 
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import torch
+import tyro
 
 from hipp_prune import api
 from hipp_prune.errors import CheckpointError
 from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.export.formats import ExportFormat
-from hipp_prune.models import TOYS, load_model
+from hipp_prune.models import TOYS
 from hipp_prune.models.loading import local_folder
-from hipp_prune.plans.plan import Plan, pack_masks
-from hipp_prune.plans.space import PlanSpace
+from hipp_prune.plans.plan import Plan
+from hipp_prune.plans.preference import Preference
 from hipp_prune.report.grids import markdown_table
 
 FORMATS: tuple[ExportFormat, ...] = ("gptq", "awq", "fp8", "bnb4")
-SETTINGS = api.ExportSettings(questions=("toyworld",), group_size=8, count=64, limit=1)
+GROUP = 8
+"""Columns that share a scale, and the multiple of neurons that blocks keep."""
+SETTINGS = api.ExportSettings(questions=("toyworld",), group_size=GROUP, count=64, limit=1)
 UNGROUPED = api.ExportSettings()
 COLUMNS = ("model", "weights", "bytes", "of dense", "POPE", "ScienceQA")
-LIMIT = 300
-"""Test questions a benchmark."""
 
 
-def smallest(model: str) -> Plan:
-    """A plan that halves every other block, keeping the neurons with the longest columns of down."""
-    adapter = load_model(model)
-    kept = [width // (2 - block % 2) for block, width in enumerate(adapter.shape.neurons)]
-    masks = []
-    for block, count in zip(adapter.blocks, kept, strict=True):
-        lengths = block.down.weight.detach().norm(dim=0).numpy()
-        masks.append(np.argsort(np.argsort(-lengths)) < count)
-    space = PlanSpace(shape=adapter.shape, r_max=0.9)
-    return Plan(
-        shape=adapter.shape, unit="coupled", kept=tuple(kept), masks=pack_masks(masks),
-        ledger=space.ledger(np.array(kept)), importance="none",
-    )  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the script may be told."""
+
+    evaluations: int = 400
+    """Plans a search evaluates."""
+    sparsity: float = 0.3
+    """Share of the MLP parameters that leaves."""
+    limit: int = 300
+    """Test questions a benchmark."""
 
 
-def asked(model: str, cache: Path) -> Scorecard:
+def searched(model: str, settings: Settings, run: Path) -> Plan:
+    """The answer of a search to equal weights at that sparsity, in multiples of 8."""
+    api.calibrate(model, ["toyworld"], run, api.CalibrateSettings(compensation="ridge"))
+    api.search(run, api.SearchSettings(evaluations=settings.evaluations))
+    wanted = api.QuerySettings(sparsity=settings.sparsity, align=GROUP)
+    return api.query(run, Preference.parse("1,1,1"), wanted)
+
+
+def asked(model: str, cache: Path, limit: int) -> Scorecard:
     """What a checkpoint scores."""
-    return api.evaluate(model, ["toyworld"], api.EvaluateSettings(limit=LIMIT), cache=cache)
+    return api.evaluate(model, ["toyworld"], api.EvaluateSettings(limit=limit), cache=cache)
 
 
-def rows(model: str, folder: Path) -> Iterator[tuple[str, ...]]:
+def rows(model: str, settings: Settings, folder: Path) -> Iterator[tuple[str, ...]]:
     """The dense model, the pruned one, and what each format makes of that."""
-    pruned = folder / f"{model}-pruned"
-    api.prune(model, smallest(model), pruned)
+    run, pruned = folder / f"{model}-run", folder / f"{model}-pruned"
+    plan = searched(model, settings, run)
+    api.prune(model, plan, pruned, run=run)
+    log(f"{model} keeps {' '.join(map(str, plan.kept))}: {plan.ledger.mlp:.1%} of MLP parameters left")
     weights = {"dense": str(local_folder(model)), "pruned": str(pruned)}
     refusals = []
     for format in FORMATS:
@@ -68,7 +77,7 @@ def rows(model: str, folder: Path) -> Iterator[tuple[str, ...]]:
         weights[f"pruned, {format}"] = str(folder / f"{model}-{format}")
     dense = 0
     for name, checkpoint in weights.items():
-        card = asked(checkpoint, folder / "questions")
+        card = asked(checkpoint, folder / "questions", settings.limit)
         assert card.bytes is not None
         dense = dense or card.bytes
         accuracies = (f"{card.results.scores[each].accuracy:.1%}" for each in ("pope", "scienceqa"))
@@ -77,16 +86,21 @@ def rows(model: str, folder: Path) -> Iterator[tuple[str, ...]]:
         yield (model_name, name, f"refused: {refusal}", "", "", "")
 
 
-def main() -> None:
+def log(line: str) -> None:
+    """Says what is being done, beside the table."""
+    sys.stderr.write(f"{line}\n")
+
+
+def main(settings: Settings) -> None:
     """Prints the table, and below it what was refused."""
     torch.set_num_threads(1)
     with TemporaryDirectory() as temporary:
-        found = [row for model in TOYS for row in rows(model, Path(temporary))]
+        found = [row for model in TOYS for row in rows(model, settings, Path(temporary))]
     made = [row for row in found if row[-1]]
-    print(markdown_table([COLUMNS, *made]))  # noqa: T201
+    sys.stdout.write(markdown_table([COLUMNS, *made]) + "\n")
     for model, name, refusal, *_ in (row for row in found if not row[-1]):
-        print(f"\n{model}, {name}: {refusal}")  # noqa: T201
+        sys.stdout.write(f"\n{model}, {name}: {refusal}\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Settings, description=__doc__))

@@ -58,6 +58,37 @@ _OWN: dict[str, dict[str, Any]] = {
         },
     },
     "glm4v": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
+    "glm46v": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
+    "glmga": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
+    "glm_ocr": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
+    "glm5_next": {"text_config": {"num_key_value_heads": 4, "mlp_layer_types": ["dense", "sparse"]}},
+    "diffusion_gemma": {
+        "text_config": {"num_experts": 2, "top_k_experts": 1, "moe_intermediate_size": 8, "pad_token_id": 0},
+    },
+    "chameleon": {
+        "vq_config": {"base_channels": 32, "num_embeddings": 8, "embed_dim": 8, "latent_channels": 8},
+        "vocabulary_map": {f"IMGIMG{letter}Z": code for code, letter in enumerate("ABCDEFGH")}
+        | {"<image>": 9},
+    },
+    "exaone4_5": {"vision_config": {"out_hidden_size": 32, "window_size": 56}},
+    "hyperclovax_vision_v2": {"vision_config": {"out_hidden_size": 32, "window_size": 56}},
+    "hunyuan_vl": {"text_config": _SECTIONS},
+    "deepseek_ocr2": {"text_config": {"mlp_layer_types": ["dense", "sparse"]}},
+    "cohere_compass": {
+        "text_config": {
+            "layer_types": ["sliding_attention", "full_attention"],
+            "rope_parameters": {
+                kind: {"rope_type": "default", "rope_theta": 10_000.0}
+                for kind in ("sliding_attention", "full_attention")
+            },
+        }
+    },
+    "granite4_vision": {
+        "deepstack_layer_map": [[0, 0]],
+        "spatial_target_layers": [0, 1],
+        "downsample_rate": "1/2",
+        "vision_config": {"hidden_size": 64},
+    },
     "paligemma": {"hidden_size": 32, "projection_dim": 32},
     "qwen3_5": {
         "text_config": {
@@ -87,11 +118,19 @@ _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
             "image_grid_pinpoints": [[56, 112], [112, 56], [112, 112]],
         },
     ),
-    "gemma4": (
-        "Gemma4ImageProcessorPil",
-        {"patch_size": 14, "max_soft_tokens": 70, "pooling_kernel_size": 2},
+    "deepseek_vl_hybrid": (
+        "DeepseekVLHybridImageProcessorPil",
+        {"size": {"height": 56, "width": 56}, "high_res_size": {"height": 56, "width": 56}},
+    ),
+    **dict.fromkeys(
+        ("gemma4", "diffusion_gemma"),
+        ("Gemma4ImageProcessorPil", {"patch_size": 14, "max_soft_tokens": 70, "pooling_kernel_size": 2}),
     ),
     "aya_vision": ("GotOcr2ImageProcessorPil", {"size": {"height": 56, "width": 56}}),
+    "glm_ocr": (
+        "Glm46VImageProcessorPil",
+        {"patch_size": 14, "size": {"shortest_edge": 56 * 56, "longest_edge": 112 * 112}},
+    ),
     "video_llama_3": ("VideoLlama3ImageProcessorPil", {"min_pixels": 28 * 28, "max_pixels": 112 * 112}),
     "idefics2": (
         "Idefics2ImageProcessorPil",
@@ -111,6 +150,13 @@ _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
 _SETTINGS: dict[str, dict[str, Any]] = {
     "aya_vision": {"img_size": 56, "patch_size": 28},
     "deepseek_vl": {"num_image_tokens": 16},
+    "deepseek_vl_hybrid": {"num_image_tokens": 16},
+    "granite4_vision": {
+        "patch_size": 14,
+        "num_additional_image_tokens": 1,
+        "vision_feature_select_strategy": "default",
+        "downsample_rate": "1/2",
+    },
     "gemma3": {"image_seq_length": 4},
     "gemma4": {"image_seq_length": 16},
     "idefics2": {"image_seq_len": 4},
@@ -147,6 +193,17 @@ _TOKENS: dict[str, dict[str, str]] = {
         "boa_token": "<|audio>", "eoa_token": "<audio|>",
     },
     "glm4v": {"image_token": "<|image|>"},
+    "glm46v": {"image_token": "<|image|>"},
+    "glm5_next": {"image_token": "<|image|>"},
+    "glmga": {"image_token": "<|image|>"},
+    "glm_ocr": {"image_token": "<|image|>"},
+    "exaone4_5": {"image_token": "<|image_pad|>"},
+    "hyperclovax_vision_v2": {"image_token": "<|image_pad|>"},
+    "cohere_compass": {"image_token": "<|IMAGE_PAD|>"},
+    "deepseek_vl_hybrid": {"image_token": "<image_placeholder>"},
+    "hunyuan_vl": {
+        "image_token": "<img_pad>", "image_start_token": "<img_start>", "image_end_token": "<img_end>",
+    },
     "janus": {
         "image_token": "<image_placeholder>", "boi_token": "<begin_of_image>", "eoi_token": "<end_of_image>",
     },
@@ -173,7 +230,10 @@ _TOKENS: dict[str, dict[str, str]] = {
 _PLACEHOLDERS = {
     "aya_vision": "<image>", "qianfan_ocr": "<image>", "gemma3": "<start_of_image>",
     "qwen3_5": "<|vision_start|><|image_pad|><|vision_end|>",
-    "glm4v": "<|begin_of_image|><|image|><|end_of_image|>",
+    **dict.fromkeys(
+        ("glm4v", "glm46v", "glmga", "glm_ocr", "glm5_next"), "<|begin_of_image|><|image|><|end_of_image|>"
+    ),
+    "hunyuan_vl": "<img_start><img_pad><img_end>",
 }  # fmt: skip
 """What the template writes for a picture, where it is not the image token."""
 _WITHOUT_TEMPLATE = {"paligemma"}
@@ -206,7 +266,8 @@ def tiny_stranger(tmp: Path, model_type: str, **options: Any) -> Path:
         if name in settings or hasattr(config_class, name):
             settings[name] = tokenizer.convert_tokens_to_ids(image)
     settings["tie_word_embeddings"] = False
-    settings["text_config"] = {**settings["text_config"], "eos_token_id": tokenizer.eos_token_id}
+    own: dict[str, Any] = settings.get("text_config", settings)
+    own["eos_token_id"] = tokenizer.eos_token_id
     name, arguments = options.pop("processor", None) or _processor(model_type)
     template: str | None = _CHATML.replace("IMAGE", _PLACEHOLDERS.get(model_type, image))
     template = None if model_type in _WITHOUT_TEMPLATE else template

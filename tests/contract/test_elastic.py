@@ -11,7 +11,7 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 from hipp_prune.checkpoints.elastic import CarriedOut, measure_plan, write_elastic
 from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.checkpoints.separate import separate_plan
-from hipp_prune.errors import PlanError, UnsupportedModelError
+from hipp_prune.errors import PlanError
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.uneven import elastic_tensors
@@ -37,10 +37,9 @@ COMMON = ("biased", "fitted", "rows")
 """What is tried of every family."""
 WHOLE = "llava-biased-sharded"
 """The one of which every kind is tried, and taken out again."""
-FUSED = ("glm4v",)
-"""Families that store gate and up as one tensor."""
 BUILDERS = {
-    **{name: build for name, build in FAMILIES.items() if name not in FUSED},
+    **FAMILIES,
+    "llava-phi3": lambda tmp: tiny_llava(tmp, backbone="phi3"),
     "llava-biased-sharded": lambda tmp: tiny_llava(tmp, mlp_bias=True, max_shard_size="40KB"),
     "qwen2_5_vl-bf16": lambda tmp: tiny_qwen2_5_vl(tmp, dtype=torch.bfloat16),
 }
@@ -122,21 +121,6 @@ def test_the_folder_is_the_dense_model(adapter: Adapter, elastic: Path) -> None:
     assert ours.shape.total_parameters == adapter.shape.total_parameters
 
 
-@pytest.mark.parametrize("name", FUSED)
-def test_gate_and_up_in_one_tensor_are_refused(name: str, tmp_path: Path) -> None:
-    source = FAMILIES[name](tmp_path)
-    adapter = load_model(source)
-    neurons = adapter.shape.neurons[0]
-    masks = keep_masks("coupled", [np.arange(neurons)] * 2, [neurons - 1] * 2)
-    plan = make_plan(adapter, "coupled", [neurons - 1] * 2, masks)
-    plans = {"0.1": plan}
-    with pytest.raises(UnsupportedModelError, match="stored as one tensor"):
-        write_elastic(
-            source, tmp_path / "elastic", plans, nested_orders(plans), lambda each: CarriedOut(plan=each)
-        )
-    assert not (tmp_path / "elastic").exists()
-
-
 def test_a_plan_is_the_checkpoint_that_is_pruned_by_it_alone(
     family: str,
     adapter: Adapter,
@@ -156,7 +140,7 @@ def test_a_plan_is_the_checkpoint_that_is_pruned_by_it_alone(
         near(adapter, answer(ours.model, adapter), expected)
         assert ours.shape.neurons == tuple(int(mask.sum()) for mask in living_neurons(done.plan))
         assert ours.model.dtype == adapter.model.dtype
-        if family == WHOLE and done.plan.unit == "coupled":
+        if family in (WHOLE, "glm4v") and done.plan.unit == "coupled":
             separate_plan(elastic / name, tmp_path / f"{name}-again")
             near(adapter, answer(load_model(tmp_path / f"{name}-again").model, adapter), expected)
             sizes = [tensor_bytes(tmp_path / each) for each in (name, f"{name}-again")]

@@ -45,7 +45,6 @@ from hipp_prune.checkpoints.shards import (
     read_shard,
     write_shard,
 )
-from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.files.markdown import markdown_code
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.sizes import format_bytes
@@ -160,7 +159,6 @@ def write_elastic(
     check_output(source, out, force=force)
     shards = open_shards(source)
     entries = mlp_entries(shards, next(iter(plans.values())).shape)
-    _refuse_fused(source, entries)
     dense = sum(shard.num_bytes for shard in shards)
     most = sum(_most_bytes(entries, plan) for plan in plans.values())
     config = pruned_config(source, next(iter(plans.values())).shape.neurons)
@@ -188,20 +186,6 @@ def write_elastic(
     return ElasticReport(path=out, dense=dense, plans=sizes)
 
 
-def _refuse_fused(source: Path, entries: Entries) -> None:
-    """Refuses projections that are stored as one tensor.
-
-    Raises:
-        UnsupportedModelError: naming that tensor.
-    """
-    fused = next((entry.fused for entry in entries.values() if entry.fused is not None), None)
-    if fused is not None:
-        raise UnsupportedModelError(
-            f"{source}: gate and up are stored as one tensor ({fused}), of which no prefix holds the first neurons of "
-            "both; write a checkpoint for each plan, without --elastic"
-        )
-
-
 def plan_folders(folder: Path) -> list[Path]:
     """The plans of an elastic checkpoint, by name; none of any other checkpoint."""
     return sorted(path.parent for path in folder.glob(f"*/{PREFIXES}"))
@@ -218,8 +202,8 @@ def measure_plan(folder: Path) -> PlanSize:
     names = {entry.name for entry in own}
     loaded = bytes_own = sum(entry.num_bytes for entry in own)
     for entry in (entry for shard in open_shards(folder.parent) for entry in shard.entries):
-        if entry.name in prefixes:
-            axis, width = prefixes[entry.name]
+        if entry.stored in prefixes:
+            axis, width = prefixes[entry.stored]
             loaded += entry.num_bytes // entry.shape[axis] * width
         elif entry.name not in names:
             loaded += entry.num_bytes

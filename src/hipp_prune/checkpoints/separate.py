@@ -43,10 +43,11 @@ def separate_plan(
     check_output(root, out, force=force)
     shards, prefixes, own = open_shards(root), read_prefixes(folder), own_tensors(folder)
     entries = {entry.name: entry for shard in shards for entry in shard.entries}
-    changes: dict[str, Change] = {
-        name: Cut(keep=np.arange(entries[name].shape[axis]) < width, axis=axis)
-        for name, (axis, width) in prefixes.items()
-    }
+    changes: dict[str, Change] = {}
+    for entry in entries.values():
+        if entry.stored in prefixes:
+            axis, width = prefixes[entry.stored]
+            changes[entry.name] = Cut(keep=np.arange(entry.shape[axis]) < width, axis=axis)
     values: dict[str, Values] = {}
     for name, (entry, place) in own.items():
         if name in entries and len(entry.shape) == 2:

@@ -303,9 +303,11 @@ class Adapter:
             sizes = ", ".join(f"{image.width}×{image.height}" for image in images[:4])
             what = str(error).strip().split("\n", maxsplit=1)[0]
             raise ImageError(f"the vision tower cannot encode an image of size {sizes}: {what}") from error
-        if more := set(outputs) - _IMAGE_OUTPUTS - {DEEPER}:
+        more = set(outputs) - _IMAGE_OUTPUTS - {DEEPER}
+        if more or outputs.pooler_output is None:
+            found = ", ".join(sorted(more)) or "features for later blocks"
             raise UnsupportedModelError(
-                f"{type(self.model).__name__} is not supported: its images carry {', '.join(sorted(more))} beside one "
+                f"{type(self.model).__name__} is not supported: its images carry {found} beside, or in place of, one "
                 f"feature a token"
             )
         pooled = list(outputs.pooler_output)

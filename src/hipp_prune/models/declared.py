@@ -68,7 +68,8 @@ class TextSettings:
     num_hidden_layers: Blocks | None = None
     num_attention_heads: Width | None = None
     num_key_value_heads: Width | None = None
-    head_dim: Width | None = None
+    head_dim: Annotated[int, Ge(0), Le(2**20)] | None = None
+    """0 where heads have no rotary part (GLM-5)."""
     vocab_size: Annotated[int, Ge(1), Le(2**24)] | None = None
     max_position_embeddings: Count | None = None
     rms_norm_eps: Annotated[float, Ge(0), Le(1)] | None = None

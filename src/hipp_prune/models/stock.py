@@ -56,7 +56,10 @@ def _class(config: PreTrainedConfig, source: Path | str) -> Any:
     """The class that the checkpoint's files name, or else its family's."""
     named = ProcessorMixin.get_processor_dict(str(source))[0].get("processor_class")
     kind: Any = None if named is None else processor_class_from_name(named)
-    return PROCESSOR_MAPPING[type(config)] if kind is None else kind
+    kind = PROCESSOR_MAPPING.get(type(config), None) if kind is None else kind
+    if kind is None:
+        raise LookupError(f"transformers has none of model type {config.model_type}")
+    return kind
 
 
 def _any_class(_: ProcessorMixin, __: str, part: object) -> type:

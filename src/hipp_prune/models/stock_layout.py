@@ -88,7 +88,8 @@ class StockLayoutAdapter(Adapter):
     def _pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
         self._repeating.outputs = None
         try:
-            self._stock(images=[images[0].convert("RGB")], text=[self._placeholder], return_tensors="pt")
+            text = self.processor.render("Is it so?", images=1)
+            self._stock(images=[images[0].convert("RGB")], text=[text], return_tensors="pt")
         except CANNOT as error:
             size = f"{images[0].width}×{images[0].height}"
             what = str(error).strip().split("\n", maxsplit=1)[0]

@@ -8,10 +8,9 @@ bias (FLAP), a narrower residual stream (SliceGPT), fewer attention heads (LLM-P
 In an *elastic* checkpoint the neurons of the dense model are sorted by importance. Each plan is a folder in it, with a
 configuration, tensors of its own, and ``prefixes.json``, which says how much it takes of which of the dense model's.
 
-This file is also the remote code of every pruned checkpoint, where it is called ``modeling_hipp_prune.py``
-(``checkpoints/folders.py`` and ``save_pretrained`` copy it). So, beside the standard library, it imports nothing but
-torch and transformers, 4.57 or 5, and what that needs, and it raises plain ``ValueError``. ``auto_map`` names the
-classes by their stock names, which ``__getattr__`` builds on demand.
+This file is also the remote code of every pruned checkpoint, as ``modeling_hipp_prune.py``. So, beside the standard
+library, it imports nothing but torch and transformers, 4.57 or 5, and what that needs, and raises plain ``ValueError``.
+``auto_map`` names the classes by their stock names, which ``__getattr__`` builds on demand.
 """
 
 import json
@@ -48,7 +47,6 @@ PREFIXES = "prefixes.json"
 
 _SETTINGS_OF_PLAN = ("intermediate_size", "per_layer_config", "use_double_wide_mlp", DOWN_BIAS)
 """Settings of a text config in which a plan may differ from the dense model."""
-
 _HUB = ("cache_dir", "force_download", "local_files_only", "revision", "token")
 """Arguments of ``from_pretrained`` that say how a name of the hub is found."""
 
@@ -278,9 +276,7 @@ def uneven(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
             with _one_width(self.config):
                 super().initialize_weights()
 
-        @classmethod
-        def is_custom_code(cls) -> bool:
-            return False
+        is_custom_code = classmethod(lambda _: False)
 
         @classmethod
         def from_pretrained(
@@ -311,8 +307,7 @@ def is_elastic_plan(folder: str | Path) -> bool:
 
 def weight_files(folder: Path) -> list[Path]:
     """A checkpoint's own safetensors files."""
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
+    if not (index := folder / "model.safetensors.index.json").is_file():
         return sorted(folder.glob("*.safetensors"))
     return [folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
 
@@ -338,9 +333,13 @@ def elastic_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def _read_prefix(path: Path, name: str, axis: int, width: int) -> Tensor:
-    """The first slices of one tensor of a file along an axis."""
+    """The first slices of one tensor of a file along an axis; of gate and up in one (Phi-3), those of either half."""
     with safe_open(path, framework="pt") as file:
-        part: Tensor = file.get_slice(name)[(slice(None),) * axis + (slice(width),)]
+        whole = file.get_slice(name)
+        if "gate_up_proj" in name:
+            half = whole.get_shape()[0] // 2
+            return torch.cat([whole[:width], whole[half : half + width]])
+        part: Tensor = whole[(slice(None),) * axis + (slice(width),)]
         return part.clone(memory_format=torch.contiguous_format)
 
 

@@ -256,7 +256,7 @@ def _recovered(
             progress=lambda *_: ends.append(time.perf_counter()),
         )
     drawn, drawn_few = (_draw_seconds(asked, settings) for asked in (questions, few))
-    return float(np.median(np.diff(ends[:-1]))) + drawn - drawn_few, showing / len(pictures)
+    return float(np.median(np.diff(ends[:-1]))) + drawn - drawn_few, showing / len(shown)
 
 
 def _draw_seconds(questions: Sequence[Question], settings: RecoverySettings) -> float:

@@ -3,7 +3,8 @@
 What can go wrong with a family nobody has tried is silent: answers read at the wrong place, a picture laid out
 otherwise than in training, a checkpoint that nothing opens. So everything a run relies on is done once, small, against
 the stock model. It costs nine prompts of one short question through the model, seven pictures through its tower, and,
-for a moment, a second model of two blocks on the device and in a temporary folder (LLaVA-1.5-7B in 16 bits: 1.9 GB).
+for a moment, a second model of the first blocks on the device and in a temporary folder (LLaVA-1.5-7B in 16 bits: 1.9
+GB).
 """
 
 from collections.abc import Iterator, Mapping

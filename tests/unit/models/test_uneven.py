@@ -172,6 +172,7 @@ def test_the_file_imports_only_what_every_user_has() -> None:
     of = {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert plain | of == {
         "collections.abc",
+        "contextlib",
         "copy",
         "functools",
         "huggingface_hub",
