@@ -2,8 +2,8 @@
 
 Run: python benchmarks/quantise.py    (ten minutes; needs `pip install '.[quantize]'`)
 
-A search of each model answers for the share of MLP parameters, in multiples of 8 neurons, so that groups of 8 columns
-fit. Questions are those of the embedded world: its calibration split fits compensation, gptq and awq, its test split is
+A search of each model answers for a share of MLP parameters in multiples of 8 neurons: groups of 8 columns then fit.
+Questions are those of the embedded world: its calibration split fits compensation, gptq and awq, its test split is
 asked. A format that the blocks are too narrow for has its refusal below the table.
 """
 
