@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PREFERENCES = ("1,0,0", "0,1,0", "1,1,2")
 """Robustness alone, utility alone, and both against compression."""
 
-_ROUND_SECONDS = 8.0
+_ROUND_SECONDS = 6.0
 """That a round of timing all models takes at most, about."""
 _OTHERWISE = "choose another --out, or add --force to start over"
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -111,9 +110,18 @@ def print_summary(evaluations: Sequence[Scorecard], run: Path, console: Console)
 
 
 def _brief(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """The same without intervals and without a frame."""
-    numbers = [tuple(cell.partition(" (")[0] for cell in row) for row in rows]
-    return _printed(header, numbers, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False)
+    """The same without intervals and without a frame, the group of some numbers in a line above them."""
+    table = Table(header[0], box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False)
+    for row in rows:
+        table.add_column(Text(row[0]), justify="right")
+    previous = ""
+    for index, title in enumerate(header[1:], start=1):
+        group, _, name = title.partition(": ")
+        if group != previous:
+            table.add_row(group, style="bold")
+        table.add_row(f"  {name}", *(row[index].partition(" (")[0] for row in rows))
+        previous = group
+    return table
 
 
 def _width(table: Table, console: Console) -> int:
@@ -121,8 +129,8 @@ def _width(table: Table, console: Console) -> int:
     return console.measure(table, options=console.options.update(width=_UNBOUNDED)).maximum
 
 
-def _printed(header: Sequence[str], rows: Sequence[Sequence[str]], **style: Any) -> Table:
-    table = Table(header[0], **style)
+def _printed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(header[0])
     for row in rows:
         table.add_column(Text(row[0]), justify="right")
     previous = ""

@@ -68,8 +68,7 @@ _log = logging.getLogger("hipp_prune")
 def load(model: Model, loading: LoadSettings = LoadSettings(), *, quantised: bool = False) -> Adapter:
     """Opens a checkpoint, dense or pruned, behind the adapter of its family; a model in memory stays as it is.
 
-    Threads are set to what suits the model, and the logger ``hipp_prune`` is told which device it is on. ``quantised``:
-    whether it is only to be asked, so that what ``export`` has quantised will do.
+    Threads are set to suit the model, and the logger ``hipp_prune`` is told its device. ``quantised``: it is only asked.
 
     Raises:
         UnsupportedModelError, CheckpointError: see ``load_model``.
