@@ -155,7 +155,7 @@ def draw_questions(
         QuestionError: if there are none, or as ``load_questions`` says.
         ImageError: pictures that are missing or cannot be decoded.
     """
-    given = _loaded(given_questions(questions), cache, skip_bad)
+    given = _loaded(given_questions(questions), Loading(options={}, skip_bad=skip_bad, cache=cache))
     if not given:
         return load_questions(source_names(questions), split, cache=cache, seed=seed, skip_bad=skip_bad)
     shares: dict[str, list[Question]] = {"all": given}
@@ -189,13 +189,11 @@ def given_questions(questions: Questions) -> QuestionsInMemory:
     )
 
 
-def _loaded(
-    given: QuestionsInMemory, cache: Path, skip_bad: SkipBad | None, *, need_images: bool = True
-) -> list[Question]:
+def _loaded(given: QuestionsInMemory, how: Loading) -> list[Question]:
     """Questions as they are, and what rows ask."""
     rows = [each for each in given if not isinstance(each, Question)]
     if rows:
-        return load_rows(rows, Loading(options={}, skip_bad=skip_bad, cache=cache, need_images=need_images))
+        return load_rows(rows, how)
     return [each for each in given if isinstance(each, Question)]
 
 
@@ -212,7 +210,7 @@ def read_ahead(questions: Questions, cache: Path, skip_bad: SkipBad | None = Non
     """
     skip_bad = None if skip_bad is None else SkipBad()
     if given := given_questions(questions):
-        return _loaded(given, cache, skip_bad, need_images=False)
+        return _loaded(given, Loading(options={}, skip_bad=skip_bad, cache=cache, need_images=False))
     files = [source for source in source_names(questions) if not is_drawn(source)]
     return load_questions(files, "all", cache=cache, skip_bad=skip_bad, need_images=False)
 
