@@ -28,8 +28,7 @@ def load_smollm2(cache: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
     """
     folder = cache / "smollm2"
     if not folder.is_dir():
-        require_packages("SmolLM2", ("gguf",), extra="gguf")
-        packed = _packed_model()
+        packed = require_smollm2()
         with sole_writer(folder), new_folder(folder) as made:
             _convert(packed, made)
     model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
@@ -47,8 +46,13 @@ def _convert(packed: Path, folder: Path) -> None:
     AutoTokenizer.from_pretrained(where, gguf_file=name).save_pretrained(folder)
 
 
-def _packed_model() -> Path:
-    """The package's one file; the package itself is not imported, since that wants llama.cpp."""
+def require_smollm2() -> Path:
+    """The package's one file; the package itself is not imported, since that wants llama.cpp.
+
+    Raises:
+        InputError: if it, or what reads its format, is not installed.
+    """
+    require_packages("SmolLM2", ("gguf",), extra="gguf")
     spec = find_spec(_PACKAGE)
     for place in (spec and spec.submodule_search_locations) or ():
         if (path := Path(place) / _FILE).is_file():

@@ -16,12 +16,14 @@ from pathlib import Path
 
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from hipp_prune.errors import OutputExistsError
 from hipp_prune.experiments.photo import assembly
 from hipp_prune.experiments.photo.drawn import COLLECTIONS, write_collection
 from hipp_prune.experiments.photo.settings import PhotoSettings
 from hipp_prune.experiments.photo.tasks import PHOTO_TASKS
-from hipp_prune.experiments.smollm2 import load_smollm2
+from hipp_prune.experiments.smollm2 import load_smollm2, require_smollm2
 from hipp_prune.files.locking import sole_writer
+from hipp_prune.files.places import described
 from hipp_prune.files.progress import Progress, Say
 from hipp_prune.files.replacing import new_folder
 from hipp_prune.files.run_directory import Provenance
@@ -60,8 +62,15 @@ def build_rung(
 
     Raises:
         InputError: if SmolLM2's package is not installed.
+        OutputExistsError: if ``out`` is something else that we wrote, or a file.
         RunError: if the disk is full, or an interrupted training had other settings.
     """
+    if (found := described(out)) is not None:
+        raise OutputExistsError(
+            f"expected a folder for models and questions, but {found}; choose another --out"
+        )
+    if language is None and not any((out / name).is_dir() for name in ("smollm2", "untrained")):
+        require_smollm2()  # before pictures are drawn for a minute
     narrate = _Narrator(out / "build.log", say)
     narrate(f"hipp-prune photo build --out {out}: {settings}")
     for name in COLLECTIONS:
