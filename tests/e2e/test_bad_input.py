@@ -131,6 +131,33 @@ class TestModelsAndPlans:
         assert "--force" in refused(_calibrate(finished.model, spec, finished.run))
 
 
+class TestResults:
+    def test_no_question_is_asked_for_what_cannot_be_written(
+        self,
+        tmp_path: Path,
+        finished: Finished,
+        llava: Path,
+        refused: Refused,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("hipp_prune.stages.evaluate.evaluate_model", None)
+        asked = ["--questions", *finished.benchmarks.specs]
+        assert "has no place for scores" in refused(["evaluate", "--model", llava, *asked, "--card"])
+        answers = Path(shutil.copy(finished.results, tmp_path / "answers.json"))
+        before = answers.read_bytes()
+        again = ["evaluate", "--answers", answers, *asked, "--out", answers, "--force"]
+        assert "is what is read, and would be lost" in refused(again)
+        assert answers.read_bytes() == before
+
+    def test_a_run_takes_no_scores_of_another_model(
+        self, finished: Finished, qwen: Path, refused: Refused
+    ) -> None:
+        asked = ["--questions", finished.benchmarks.specs[0], "--limit", "1"]
+        said = refused(["evaluate", "--model", qwen, *asked, "--run", finished.run])
+        assert "neither that model nor pruned from it" in said
+        assert not (finished.run / "results" / "qwen2_5_vl.json").exists()
+
+
 class TestRuns:
     def test_empty_run_directory(self, tmp_path: Path, refused: Refused) -> None:
         (tmp_path / "run").mkdir()

@@ -86,16 +86,31 @@ def write_scores(folder: Path, scores: str) -> None:
         CheckpointError: if there is no card with a place for them.
         RunError: if it cannot be written.
     """
+    before, after = _around_scores(folder)
+    write_text(folder / CARD_FILE, f"{before}{_BEGIN}\n{scores.strip()}\n{_END}{after}")
+
+
+def check_card(folder: Path) -> None:
+    """Makes sure that a checkpoint's card has a place for scores, before they are measured.
+
+    Raises:
+        CheckpointError: see ``write_scores``.
+    """
+    _around_scores(folder)
+
+
+def _around_scores(folder: Path) -> tuple[str, str]:
+    """What a card says before and after its scores."""
     path = folder / CARD_FILE
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    text = path.read_bytes().decode(errors="replace") if path.is_file() else ""
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
-    if not (begin and end):
+    if not (begin and end and "\ufffd" not in text):
         raise CheckpointError(
             f"{path} has no place for scores ({_BEGIN} … {_END}); expected the card of a checkpoint that hipp-prune "
-            "wrote, so add these two lines or leave out --card"
+            "wrote, in UTF-8, so add these two lines or leave out --card"
         )
-    write_text(path, f"{before}{begin}\n{scores.strip()}\n{end}{after}")
+    return before, after
 
 
 def _what(config: Mapping[str, Any]) -> str:

@@ -3,10 +3,12 @@
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import make_dataclass
 from difflib import get_close_matches
 from io import StringIO, TextIOWrapper
@@ -37,6 +39,28 @@ DEBUG = "--debug"
 """Shows tracebacks; may stand anywhere."""
 
 
+class _Terminated(KeyboardInterrupt):
+    """A scheduler or `kill` wants the process to end, as Ctrl-C would."""
+
+
+@contextmanager
+def _heeding_termination() -> Iterator[None]:
+    """Inside, SIGTERM ends the command as Ctrl-C does: temporary files and locks go, and one sentence is said."""
+
+    def stop(*_: object) -> None:
+        raise _Terminated
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 class _Remarks(logging.Handler):
     """Prints what stages tell our logger among the remarks."""
 
@@ -63,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; ``sys.argv``'s by default.
 
     Returns:
-        Exit status: 0, 2 for an error the user can mend, 1 for one that nobody foresaw, 130 if interrupted, 141 if
+        Exit status: 0, 2 for an error the user can mend, 1 for one that nobody foresaw, 130 if interrupted, 143 if
+        terminated, 141 if
         whoever read the output has gone.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -97,13 +122,14 @@ def _perform(words: Sequence[str], *, debug: bool) -> tuple[object, int]:
         if words == ["--version"]:
             return _print_version(), 0
         command = parse(words)
-        with distributed.workers():
+        with _heeding_termination(), distributed.workers():
             _check_launch(words[0])
             return command.run(), 0
     except Ended as end:
         return end.result, end.status
-    except KeyboardInterrupt:
-        return _fail("interrupted; nothing already computed is lost, run the same command again", 130)
+    except KeyboardInterrupt as stop:
+        said, status = ("terminated", 143) if isinstance(stop, _Terminated) else ("interrupted", 130)
+        return _fail(f"{said}; nothing already computed is lost, run the same command again", status)
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 the last resort: no traceback reaches a user unasked
@@ -140,13 +166,15 @@ def parse(words: Sequence[str]) -> Command:
                 default=preset(flags) if preset else None,
                 config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
             )
-            return parsed
     except SystemExit as end:
         if not end.code:
             raise
         wrong = (find(command, flags) for find in (misread, mischosen))
         sentence = _ours(end) or misplaced(verb, command, flags) or next(filter(None, wrong), None)
         raise InputError(sentence or f"{_gist(said.getvalue())}; see `hipp-prune {verb} --help`") from end
+    if getattr(parsed, "questions", None) == ():
+        raise InputError("--questions needs a source of questions, e.g. toyworld, found none; add one")
+    return parsed
 
 
 def _gist(said: str) -> str:

@@ -105,6 +105,7 @@ class Evaluate:
 
     def _ask(self, model: str, out: Path | None) -> "Scorecard":
         """Asks a model; answers and scores are written and printed."""
+        from hipp_prune.checkpoints.card import check_card
         from hipp_prune.checkpoints.ledger import lost_savings
         from hipp_prune.files.outputs import list_output
         from hipp_prune.files.run_directory import RunDirectory
@@ -121,6 +122,8 @@ class Evaluate:
         )
         from hipp_prune.stages.evaluate import evaluate, update_card
 
+        if self.card:
+            check_card(local_folder(model))
         if (lost := lost_savings(local_folder(model))) is not None:
             remark(lost)
         with skipping(self.skip_bad) as skip_bad, progress_bar("evaluating") as progress:

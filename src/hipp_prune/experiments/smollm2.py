@@ -59,7 +59,11 @@ def _convert(packed: Path, folder: Path) -> None:
 
 
 def _packed_model() -> Path:
-    """The package's one file; the package itself is not imported, since that wants llama.cpp."""
+    """The package's one file; the package itself is not imported, since that wants llama.cpp.
+
+    Raises:
+        InputError: if it is not installed.
+    """
     spec = find_spec(_PACKAGE)
     for place in (spec and spec.submodule_search_locations) or ():
         if (path := Path(place) / _FILE).is_file():

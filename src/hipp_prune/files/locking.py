@@ -50,13 +50,21 @@ def sole_writer(target: Path) -> Iterator[None]:
     outermost = lock.lock_counter == 1
     try:
         if outermost:
-            place.write_text(_own_name(), encoding="utf-8")
+            _sign(place, target)
         yield
     finally:
         if outermost:
             with suppress(OSError):
                 place.unlink()  # while it is held: who waits for it finds it gone, and tries again
         lock.release()
+
+
+def _sign(place: Path, target: Path) -> None:
+    """Writes into a lock who holds it."""
+    try:
+        place.write_text(_own_name(), encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write {target}: {cause_and_remedy(error, target)}") from error
 
 
 def _own_name() -> str:

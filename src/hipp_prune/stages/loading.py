@@ -68,7 +68,7 @@ _log = logging.getLogger("hipp_prune")
 def load(model: Model, loading: LoadSettings = LoadSettings(), *, quantised: bool = False) -> Adapter:
     """Opens a checkpoint, dense or pruned, behind the adapter of its family; a model in memory stays as it is.
 
-    Threads are set to suit the model, and the logger ``hipp_prune`` is told its device. ``quantised``: it is only asked.
+    Threads are set to suit the model, the logger ``hipp_prune`` is told its device. ``quantised``: it is only asked.
 
     Raises:
         UnsupportedModelError, CheckpointError: see ``load_model``.

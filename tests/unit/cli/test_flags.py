@@ -41,6 +41,7 @@ from hipp_prune.cli.verbs import VERBS
         ),
         ("photo biuld --out o", "found 'biuld'; did you mean build?"),
         ("toy mak", "see `hipp-prune toy --help`"),
+        ("calibrate --model m --out o --questions", "--questions needs a source of questions, e.g. toyworld"),
         ("report run other", "see `hipp-prune report --help`"),
     ],
 )

@@ -122,6 +122,18 @@ def test_an_interruption_is_none_of_them(fail: Fail, capsys: pytest.CaptureFixtu
     assert "interrupted" in capsys.readouterr().err
 
 
+def test_a_termination_ends_as_an_interruption_does() -> None:
+    code = (
+        "import os, signal, sys\nfrom hipp_prune.cli import main\nfrom hipp_prune.cli.models import Models\n"
+        "Models.run = lambda _: os.kill(os.getpid(), signal.SIGTERM)\nsys.exit(main(['models']))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 143
+    assert ended.stderr == (
+        "hipp-prune: terminated; nothing already computed is lost, run the same command again\n"
+    )
+
+
 def test_a_reader_that_has_gone_is_no_error() -> None:
     command = f"{sys.executable} -m hipp_prune models | head -c 1"
     ended = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)

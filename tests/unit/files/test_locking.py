@@ -88,3 +88,8 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         sole_writer(tmp_path / "file" / "run"),
     ):
         pass
+
+
+def test_the_root_is_no_place_to_write_to() -> None:
+    with pytest.raises(RunError, match="root of the file system"), sole_writer(Path("/")):
+        pass

@@ -189,3 +189,21 @@ def test_only_folders_of_ours_are_replaced_and_only_by_force(tmp_path: Path) -> 
     for name in ("file", "link"):
         with pytest.raises(OutputExistsError, match="is no folder"):
             check_folder(tmp_path / name, force=True)
+
+
+@pytest.mark.parametrize("name", ["run.json", "compare.json", "bench.json"])
+def test_force_replaces_no_hours_of_work_by_a_checkpoint(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "run", {name: "{}"})
+    with pytest.raises(
+        OutputExistsError, match="holds a run or a comparison, which --force replaces by no other"
+    ):
+        check_folder(tmp_path / "run", force=True)
+
+
+def test_an_empty_working_folder_may_become_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write(Path(), NEW)
+    assert contents(tmp_path / "here") == NEW

@@ -11,6 +11,7 @@ from hipp_prune.files.manifest import own_files
 from hipp_prune.files.replacing import new_folder
 from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.files.writing import write_text
+from hipp_prune.stages.check import check
 
 
 @pytest.fixture
@@ -66,3 +67,10 @@ def test_what_we_did_not_write_is_refused(tmp_path: Path, capsys: pytest.Capture
 def test_the_list_names_every_file_of_a_run_once(run: RunDirectory) -> None:
     names = [path.relative_to(run.root).as_posix() for path in own_files(run.root)]
     assert names == ["run.json", "plans/1,0,0.json", "files.jsonl"]
+
+
+def test_a_part_of_a_run_is_checked_with_the_run(run: RunDirectory) -> None:
+    with pytest.raises(
+        RunError, match=rf"is a part of what lies in .*; check that: `hipp-prune check {run.root}`"
+    ):
+        check(run.plans)

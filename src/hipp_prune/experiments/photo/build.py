@@ -18,14 +18,15 @@ from typing import get_args
 
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from hipp_prune.errors import RunError
+from hipp_prune.errors import OutputExistsError, RunError
 from hipp_prune.experiments.narrator import Narrator
 from hipp_prune.experiments.photo import assembly
 from hipp_prune.experiments.photo.drawn import Collection, write_collection
 from hipp_prune.experiments.photo.settings import PhotoSettings
-from hipp_prune.experiments.smollm2 import load_smollm2
+from hipp_prune.experiments.smollm2 import load_smollm2, require_smollm2
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.locking import sole_writer
+from hipp_prune.files.places import described
 from hipp_prune.files.progress import Progress, Say
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.replacing import new_folder
@@ -66,8 +67,15 @@ def build_rung(
 
     Raises:
         InputError: if SmolLM2's package is not installed.
+        OutputExistsError: if ``out`` is something else that we wrote, or a file.
         RunError: if the disk is full, or what is in ``out`` was begun with other settings.
     """
+    if (found := described(out)) is not None:
+        raise OutputExistsError(
+            f"expected a folder for models and questions, but {found}; choose another --out"
+        )
+    if language is None and not (out / "untrained").is_dir():
+        require_smollm2(out)  # before pictures are drawn for a minute
     _settle(out / "settings.json", settings)
     narrate = Narrator(out / "build.log", say)
     narrate(f"hipp-prune photo build --out {out}: {settings}")
