@@ -7,9 +7,9 @@ import pytest
 from hipp_prune.cli.entry import main
 from hipp_prune.cli.quickstart import Quickstart
 from hipp_prune.stages.pipeline import Pipeline
+from tests.tiny import tiny_qwen2_5_vl
 
-WORDS = ["quickstart", "--model", "toy-qwen2.5-vl", "--questions", "toyworld,count=24"]
-WORDS += ["--evaluations", "24", "--limit", "10"]
+WORDS = ["quickstart", "--questions", "toyworld,count=24", "--evaluations", "24", "--limit", "10"]
 
 
 class Killed(BaseException):
@@ -34,7 +34,8 @@ def test_stopped_anywhere_the_same_command_goes_on_and_others_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, before = tmp_path / "demo", {}
-    words = [*WORDS, "--out", str(run)]
+    model = str(tiny_qwen2_5_vl(tmp_path))
+    words = [*WORDS, "--model", model, "--out", str(run)]
     for owner, name in ((Quickstart, "_preferences"), (Pipeline, "with_speedups")):
         with monkeypatch.context() as patch:
             _stop_before(owner, name, patch)
@@ -51,7 +52,7 @@ def test_stopped_anywhere_the_same_command_goes_on_and_others_are_refused(
 
     for flag, value, told in (
         ("--seed", "1", "seed 0 → 1"),
-        ("--model", "toy-llava", "'toy-qwen2.5-vl' → 'toy-llava'"),
+        ("--model", "toy-llava", f"{model!r} → 'toy-llava'"),
         ("--evaluations", "25", "evaluations 24 → 25"),
     ):
         capsys.readouterr()
