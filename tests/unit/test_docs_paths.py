@@ -8,6 +8,8 @@ from typing import Any, get_type_hints
 
 import pytest
 
+from hipp_prune.cli.documents import JSON
+from hipp_prune.cli.entry import DEBUG
 from hipp_prune.cli.verbs import VERBS
 from hipp_prune.experiments.toy.verb import ToyMake, ToyTrain
 
@@ -64,7 +66,7 @@ def test_named_verbs_take_the_named_flags(page: Path) -> None:
     for verb, given in commands(page.read_text(encoding="utf-8")):
         assert verb in VERBS, f"{page.name}: hipp-prune {verb}"
         owners = (ToyMake, ToyTrain) if verb == "toy" else (VERBS[verb].load(),)
-        known = {"--help"}.union(*map(flags, owners))
+        known = {"--help", JSON, DEBUG}.union(*map(flags, owners))
         assert given <= known, f"{page.name}: hipp-prune {verb} {sorted(given - known)}"
 
 
