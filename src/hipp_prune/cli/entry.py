@@ -172,7 +172,7 @@ def parse(words: Sequence[str]) -> Command:
         wrong = (find(command, flags) for find in (misread, mischosen))
         sentence = _ours(end) or misplaced(verb, command, flags) or next(filter(None, wrong), None)
         raise InputError(sentence or f"{_gist(said.getvalue())}; see `hipp-prune {verb} --help`") from end
-    if getattr(parsed, "questions", None) == ():
+    if "--questions" in flags and getattr(parsed, "questions", None) == ():
         raise InputError("--questions needs a source of questions, e.g. toyworld, found none; add one")
     return parsed
 
