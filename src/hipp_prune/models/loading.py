@@ -381,7 +381,7 @@ def local_folder(name: str | Path, *, weights: bool = True) -> Path:
         return source
     refuse_early(source, trust_remote_code=True)
     try:
-        return Path(snapshot_download(source, allow_patterns=None if weights else _SMALL))
+        return Path(snapshot_download(source, allow_patterns=None if weights else list(_SMALL)))
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise CheckpointError(
             f"{name}: no such folder here, and the hub did not provide it ({_gist(error)}); give the path "
