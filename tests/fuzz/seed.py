@@ -27,7 +27,7 @@ class Seed:
 
     def values(self, name: str, content: bytes) -> list[str]:
         """The JSON values of a file that was accepted; a table of text has none."""
-        if name.endswith((".csv", ".tsv")):
+        if name.endswith((".csv", ".tsv", ".toml")):
             return []
         if name not in self.lines:
             return [content.decode("utf-8-sig")]

@@ -2,8 +2,9 @@
 
 from tests.fuzz.checkpoint_seeds import CHECKPOINT, ELASTIC
 from tests.fuzz.experiment_seeds import EXPERIMENTS
+from tests.fuzz.list_seeds import LISTS
 from tests.fuzz.plan_seeds import PLANS, RUNS
 from tests.fuzz.question_seeds import ANSWERS, QUESTIONS, RESULTS
 from tests.fuzz.search_seeds import SEARCHES
 
-SEEDS = (QUESTIONS, ANSWERS, PLANS, RUNS, SEARCHES, CHECKPOINT, ELASTIC, RESULTS, EXPERIMENTS)
+SEEDS = (QUESTIONS, ANSWERS, PLANS, RUNS, LISTS, SEARCHES, CHECKPOINT, ELASTIC, RESULTS, EXPERIMENTS)

@@ -24,7 +24,9 @@ def test_damaged_files_are_read_as_declared_or_refused_in_our_words(seed: Seed, 
     assert not tally.wrong
 
 
-FILES = [(seed, name) for seed in SEEDS for name in seed.kinds if not name.endswith((".csv", ".tsv"))]
+FILES = [
+    (seed, name) for seed in SEEDS for name in seed.kinds if not name.endswith((".csv", ".tsv", ".toml"))
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,8 @@ def test_json_that_no_two_readers_need_agree_on_is_refused_in_one_sentence(
         return  # others define the format; what we read of it is declared, and finite
     path = valid(seed) / name
     sound = path.read_text()
+    if damage in ("NaN", "Infinity") and not re.search(r": -?[\d.]+", sound):
+        return  # it holds no number
     damaged = {
         "deep list": "[" * 100_000 + "\n",
         "deep object": '{"a":' * 100_000 + "\n",

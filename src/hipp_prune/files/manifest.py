@@ -386,7 +386,10 @@ def _encode(line: Note) -> bytes:
 def _decode(line: bytes) -> Note | None:
     """The note in a line; None for a damaged one."""
     try:
-        fields = json.loads(line)
+        pairs = json.loads(line, object_pairs_hook=list)
+        fields = dict(pairs)
+        if len(fields) < len(pairs):  # a key twice
+            return None
         claimed = fields.pop("line")
         return Note(**fields) if claimed == _check(fields) else None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):

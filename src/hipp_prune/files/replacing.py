@@ -95,6 +95,10 @@ def check_folder(out: Path, *, force: bool) -> None:
         OutputExistsError: if there is something at ``out`` and ``force`` is false, or it is none of our folders, or
             holds what took hours.
     """
+    if out.name in ("", ".."):
+        raise OutputExistsError(
+            f"{out} is where you are, or above, and cannot be replaced; choose another output"
+        )
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise OutputExistsError(f"{out} is no folder; choose another output")
     if not out.exists() or not any(out.iterdir()):
@@ -215,12 +219,8 @@ def _empty(old: Path, out: Path) -> None:
 
 
 def _new(out: Path) -> Path:
-    return _hidden(out, "new")
+    return out.absolute().with_name(f".{out.name}.new")
 
 
 def _old(out: Path) -> Path:
-    return _hidden(out, "old")
-
-
-def _hidden(out: Path, ending: str) -> Path:
-    return out.absolute().with_name(f".{out.absolute().name}.{ending}")
+    return out.absolute().with_name(f".{out.name}.old")

@@ -200,10 +200,7 @@ def test_force_replaces_no_hours_of_work_by_a_checkpoint(tmp_path: Path, name: s
         check_folder(tmp_path / "run", force=True)
 
 
-def test_an_empty_working_folder_may_become_a_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    write(Path(), NEW)
-    assert contents(tmp_path / "here") == NEW
+@pytest.mark.parametrize("name", [".", "..", "/", "a/.."])
+def test_the_working_folder_is_no_output(name: str) -> None:
+    with pytest.raises(OutputExistsError, match="choose another output"):
+        check_folder(Path(name), force=True)
