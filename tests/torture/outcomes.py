@@ -14,6 +14,8 @@ from hipp_prune.stages.check import check
 
 _CLOCK = frozenset({"created", "seconds", "versions", "judging", "latency", "speedup"})
 """Keys whose values are times or machines."""
+_PASSING = {"cache", "tensorboard"}
+"""Folders of what may be removed at any time, and of what each process writes under a name of its own."""
 _TOLERANCE = 1e-6
 _FOREIGN = ("torchinductor_", ".ses")
 """What torch and ONNX Runtime leave in a temporary folder."""
@@ -51,7 +53,7 @@ def _files(paths: list[Path]) -> Iterator[Path]:
         if path.is_file():
             yield path
         for below in sorted(path.rglob("*")):
-            if below.is_file() and below.name != FILE_LIST and "cache" not in below.parts:
+            if below.is_file() and below.name != FILE_LIST and not _PASSING & {*below.parts}:
                 yield below
 
 

@@ -66,15 +66,15 @@ def read_image(path: Path) -> Image.Image:
     except ImageError:
         raise
     except UnidentifiedImageError as error:
+        if _is_video(path):
+            raise ImageError(
+                f"{path}: expected an image, found a video; videos are not taken, give some of its frames as pictures"
+            ) from error
         found = "a file of a kind that Pillow does not read" if path.stat().st_size else "an empty file"
         raise ImageError(
             f"{path}: expected an image, found {found}; copy it again, save it as PNG or JPEG, or skip bad records"
         ) from error
     except _DECODING_ERRORS as error:
-        if _is_video(path):
-            raise ImageError(
-                f"{path}: expected an image, found a video; videos are not taken, give some of its frames as pictures"
-            ) from error
         raise ImageError(
             f"{path}: expected a complete image, found one that cannot be decoded ({error}); "
             "copy it again or skip bad records"

@@ -117,7 +117,7 @@ def test_an_answer_counts_as_far_as_the_model_was_let(
 
 def test_a_character_that_was_cut_off_within_is_none():
     question = Question(
-        benchmark="agreement", id="1", prompt="What?", image=None, answers=("caf\ufffd",), gold=0, subset="all",
+        benchmark="agreement", id="1", prompt="What?", images=(), answers=("caf\ufffd",), gold=0, subset="all",
         group="1", cut=True,
     )  # fmt: skip
     assert agreement.parse(question, "Café, bar", "official") == 0

@@ -154,7 +154,7 @@ def test_a_name_that_no_file_can_have_is_a_missing_picture(tmp_path: Path) -> No
 def test_a_text_file_is_no_picture(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("<html>404 Not Found</html>")
-    with pytest.raises(ImageError, match=r"a\.png: expected a complete image"):
+    with pytest.raises(ImageError, match=r"a\.png: expected an image, found a file of a kind"):
         read_image(path)
 
 

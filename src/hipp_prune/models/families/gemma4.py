@@ -1,6 +1,6 @@
 """Gemma 4: pictures of any size; full attention in every fifth or sixth block, whose heads are wider."""
 
-from hipp_prune.models.family import NO_SLICING, NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
+from hipp_prune.models.family import NO_SLICING, NO_UNEVEN_GRAPH, NO_VISION_GRAPH, ONE_PICTURE, Family
 from hipp_prune.models.stock_layout import StockLayoutAdapter
 
 
@@ -21,5 +21,6 @@ FAMILY = Family(
         "slicegpt": NO_SLICING,
         "gguf": NO_UNEVEN_GRAPH,
         "onnx": NO_VISION_GRAPH,
+        "several pictures": ONE_PICTURE,
     },
 )

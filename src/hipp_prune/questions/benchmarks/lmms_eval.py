@@ -108,7 +108,7 @@ def load(path: Path, how: Loading, *, benchmark: str = NAME) -> list[Question]:
         except QuestionError as error:
             skip_or_raise(error, how.skip_bad)
             continue
-        questions.append(replace(question, benchmark=benchmark))
+        questions.append(replace(question, id=f"{benchmark}/{path}/{number}", benchmark=benchmark))
     return questions
 
 

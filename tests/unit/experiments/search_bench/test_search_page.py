@@ -19,9 +19,9 @@ from hipp_prune.experiments.search_bench.trials import SearchTrial, TrialResult
 from hipp_prune.experiments.search_bench.verdicts import (
     MEASURES,
     TrialScore,
-    compare,
     duels,
     entries,
+    judge,
     score_trials,
     verdicts,
 )
@@ -132,7 +132,7 @@ def test_entries_are_in_the_order_of_problems_budgets_and_methods() -> None:
 def test_a_verdict_is_paired_by_seed(ours: list[float], theirs: list[float], word: str) -> None:
     hybrid, rival = entries(standings(hybrid=ours, random=theirs))
     for measure in ("regret", "hypervolume", "igd_plus"):
-        verdict = compare(hybrid, rival, measure)
+        verdict = judge(hybrid, rival, measure)
         assert verdict.word == word
         assert verdict.gain == pytest.approx(np.mean(theirs) - np.mean(ours))
     assert verdict.pairs == len(ours)
@@ -140,7 +140,7 @@ def test_a_verdict_is_paired_by_seed(ours: list[float], theirs: list[float], wor
 
 def test_only_seeds_of_both_are_compared() -> None:
     hybrid, rival = entries(standings(hybrid=[0.1, 0.2], random=[0.3, 0.3, 9.0]))
-    assert compare(hybrid, rival, "regret").gain == pytest.approx(0.15)
+    assert judge(hybrid, rival, "regret").gain == pytest.approx(0.15)
 
 
 def test_the_rival_is_the_one_with_the_best_median() -> None:
