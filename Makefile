@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test fuzz torture test-docs test-isa test-real-shape test-lmms-eval test-quantize test-transformers-4 test-vllm check fix results bench bench-outlook bench-search paper docs release clean
+.PHONY: help demo test fuzz torture test-docs test-notebook test-isa test-real-shape test-lmms-eval test-quantize test-transformers-4 test-vllm check fix results bench bench-outlook bench-search paper docs release clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -34,6 +34,9 @@ test: $(READY)  ## the whole suite
 
 test-docs: $(READY)  ## every command and every line of Python that README and docs print, on embedded models
 	DOCS=1 OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 tests/e2e/test_pages.py tests/e2e/test_notebook.py
+
+test-notebook: $(READY)  ## docs/notebook.ipynb, every cell (a minute)
+	DOCS=1 OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 0 tests/e2e/test_notebook.py
 
 fuzz: $(READY)  ## feed every reader of files with damaged ones for MINUTES each
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.readers --minutes $(or $(MINUTES),3)

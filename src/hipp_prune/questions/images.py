@@ -32,6 +32,8 @@ UNREAD_ENDINGS = (".heic", ".heif", ".avif")
 """Of pictures that phones take and nothing here reads."""
 _EIGHT, _SIXTEEN = 2**8 - 1, 2**16 - 1
 """The largest grey values of so many bits."""
+_STILL = (b"heic", b"heix", b"mif1", b"avif")
+"""Kinds of files in boxes, as MP4's, that hold a picture."""
 _BITS_PER_SAMPLE = 258
 """A TIFF's tag."""
 
@@ -85,7 +87,8 @@ def _is_video(path: Path) -> bool:
     """Whether a file that holds no picture begins as those of MP4 and QuickTime, WebM and Matroska, or AVI do."""
     with path.open("rb") as file:
         start = file.read(12)
-    return start[4:8] in (b"ftyp", b"moov") or start[:4] == b"\x1a\x45\xdf\xa3" or start[8:] == b"AVI "
+    boxed = start[4:8] in (b"ftyp", b"moov") and start[8:] not in _STILL
+    return boxed or start[:4] == b"\x1a\x45\xdf\xa3" or start[8:] == b"AVI "
 
 
 def in_rgb(image: Image.Image, where: object) -> Image.Image:
