@@ -88,15 +88,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         Exit status: 0, 2 for an error the user can mend, 1 for one that nobody foresaw, 130 if interrupted, 143 if
-        terminated, 141 if
-        whoever read the output has gone.
+        terminated, 141 if whoever read the output has gone.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # as standard error: no terminal is too old for a result
+        # as standard error: no terminal is too old for a result
+        sys.stdout.reconfigure(errors="backslashreplace")
     _REMARKS.attach()
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word not in (DEBUG, JSON)] or ["--help"]

@@ -1,18 +1,13 @@
 """A recipe: the flags of a command in a TOML file, a line each, under their names on the command line."""
 
 import json
-import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hipp_prune.errors import InputError
 from hipp_prune.files.reading import read_text
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _REMEDY = "correct it, or give the flags themselves"
 

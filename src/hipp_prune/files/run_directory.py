@@ -21,7 +21,7 @@
 import platform
 import shlex
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
@@ -103,7 +103,7 @@ class Provenance:
             model=model,
             questions=questions,
             seed=seed,
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=_versions(),
             general_text=general_text,
             weights=weights,
