@@ -29,10 +29,10 @@ from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.survey import Survey
 
-console = Console(quiet=not speaks())
+console = Console(quiet=not speaks(), markup=False, emoji=False)
 """Results go here, standard output; of several workers only the first one prints."""
 
-notes = Console(stderr=True, quiet=not speaks())
+notes = Console(stderr=True, quiet=not speaks(), markup=False, emoji=False)
 """Bars and remarks go here, standard error, so that results can be piped."""
 
 

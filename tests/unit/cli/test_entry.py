@@ -134,6 +134,15 @@ def test_comments_are_no_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "noqa" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("word", ["--out=-x", "--out=./-x", "./-x", "pope:./-x"])
+def test_a_path_that_begins_with_a_dash_is_taken_for_no_flag(
+    tmp_path: Path, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert at_home(word).endswith(f"{tmp_path}/-x")
+    assert at_home("--out=-3") == "--out=-3"
+
+
 @pytest.mark.parametrize(
     ("word", "meant"),
     [
