@@ -27,6 +27,7 @@ from hipp_prune.report.assets import asset
 from hipp_prune.report.cloud import build_cloud, pareto_front
 from hipp_prune.report.contents import DENSE, Contents, read_contents
 from hipp_prune.report.figures import cloud_view
+from hipp_prune.report.prose import preference_html
 from hipp_prune.search.archive import kept_matrix, objective_matrix
 from hipp_prune.search.query.forecast import Forecast, known_forecast, student
 from hipp_prune.search.query.planner import Planner
@@ -67,6 +68,7 @@ def render_explorer(contents: Contents, planner: Planner) -> str:
     return Template(asset("explorer.html")).substitute(
         title=escape(f"Choosing a plan for {Path(contents.provenance.model).name}"),
         style=asset("page.css") + asset("explorer.css"),
+        preference=preference_html(contents),
         explorer=explorer_html(contents, planner),
     )
 

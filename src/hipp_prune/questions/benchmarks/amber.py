@@ -276,6 +276,8 @@ BENCHMARK = Benchmark(
     name=NAME,
     title=TITLE,
     role="robustness",
+    explanation="asks yes/no questions about what is in a picture, what it is like and how things stand to "
+    "each other; two answers of three are No.",
     instruction=INSTRUCTION,
     load=_load,
     parse=parse,

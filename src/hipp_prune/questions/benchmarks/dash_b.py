@@ -192,6 +192,7 @@ BENCHMARK = Benchmark(
     name=NAME,
     title=TITLE,
     role="robustness",
+    explanation="asks whether an object is in a picture; half of the pictures lack it but make models see it.",
     instruction=INSTRUCTION,
     load=_load,
     parse=parse,

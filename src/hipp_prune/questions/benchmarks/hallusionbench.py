@@ -286,6 +286,7 @@ BENCHMARK = Benchmark(
     name=NAME,
     title=TITLE,
     role="robustness",
+    explanation="asks yes/no questions about charts, maps and illusions, as they are and edited.",
     instruction=INSTRUCTION,
     load=_load,
     parse=parse,

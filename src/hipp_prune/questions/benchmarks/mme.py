@@ -273,6 +273,8 @@ BENCHMARK = Benchmark(
     name=NAME,
     title=TITLE,
     role="utility",
+    explanation="asks two yes/no questions about each picture, one of them with the answer Yes, in fourteen "
+    "parts of perception and cognition.",
     instruction=INSTRUCTION,
     load=_load,
     parse=parse,
