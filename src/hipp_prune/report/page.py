@@ -92,7 +92,7 @@ def _commands(contents: Contents) -> str:
     run, provenance = contents.run, contents.provenance
     lines = [
         commands.calibrate_command(run, provenance, contents.num_questions),
-        commands.search_command(run, contents.config),
+        commands.search_command(run, contents.settings),
         *(commands.query_command(run, name, plan) for name, plan in contents.plans.items()),
     ]
     for name, plan in contents.plans.items():
@@ -137,7 +137,7 @@ def _summary(contents: Contents) -> str:
 def _explorer(contents: Contents) -> str:
     """What ``hipp-prune explore`` shows, of a run whose search is complete."""
     if contents.planner is None:
-        command = commands.search_command(contents.run, contents.config)
+        command = commands.search_command(contents.run, contents.settings)
         return _missing("There is no policy to ask yet", command)
     return explorer_html(contents, contents.planner)
 
@@ -213,7 +213,7 @@ def _plan_name(name: str, plan: Plan) -> str:
 def _curve(contents: Contents) -> str:
     steps = contents.curve
     if not steps:
-        command = commands.search_command(contents.run, contents.config)
+        command = commands.search_command(contents.run, contents.settings)
         return _missing("There is no finished search", command)
     return chart_html(
         "curve",
@@ -229,7 +229,7 @@ def _curve(contents: Contents) -> str:
 def _cloud(contents: Contents) -> str:
     cloud = build_cloud(contents.archive, contents.space)
     if not len(cloud.points):
-        command = commands.search_command(contents.run, contents.config)
+        command = commands.search_command(contents.run, contents.settings)
         return _missing("No plan has been tried", command)
     front = pareto_front(cloud.points)
     chart = figures.plan_cloud(cloud.points, cloud.sources, front)
@@ -246,7 +246,7 @@ def _cloud(contents: Contents) -> str:
             f" The plans were asked {cloud.minibatches} different sets of questions, some harder than others, and "
             "there is too little to take that out: compare them with care."
         )
-    size = f"{contents.config.minibatch} questions" if contents.config else "a few questions"
+    size = f"{contents.settings.minibatch} questions" if contents.settings else "a few questions"
     return (
         f'{chart_html("cloud", chart)}<p class="note">{len(cloud.points)} plans, {int(front.sum())} of them on the '
         f"front{f', {hidden} too bad to be in view' if hidden else ''}.{level} "

@@ -238,11 +238,11 @@ def make_calibration(blocks: int = BLOCKS) -> Calibration:
 
 
 def write_search(run: RunDirectory, *, unit: UnitKind = "coupled") -> None:
-    config = SearchSettings(evaluations=200, s_max=0.6, unit=unit, relabel=False, clip=None)
+    settings = SearchSettings(evaluations=200, s_max=0.6, unit=unit, relabel=False, clip=None)
     write_json(
         run.search.record,
         {
-            "config": asdict(config),
+            "settings": asdict(settings),
             "shape": asdict(shape()),
             "scale": [0.1, 0.1, 0.3],
             "features": ["depth"],

@@ -138,8 +138,8 @@ def test_a_searched_run_shows_curve_and_cloud(started: RunDirectory) -> None:
 def test_a_search_that_is_still_running_shows_its_plans(started: RunDirectory) -> None:
     write_search(started)
     (started.search.curve).unlink()
-    config = json.loads((started.search.record).read_text(encoding="utf-8"))["config"]
-    write_json(started.search.record, {"config": config, "complete": False})
+    settings = json.loads((started.search.record).read_text(encoding="utf-8"))["settings"]
+    write_json(started.search.record, {"settings": settings, "complete": False})
     page = written(started)
     assert "--s-max 0.6" in page.text
     assert page.charts == ["cloud"]
