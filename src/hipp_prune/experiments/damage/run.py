@@ -164,7 +164,7 @@ class Ward:
         """True where a neuron of a block stays."""
         if injury.method in SEARCHES:
             return self._search(injury)[injury.budget]
-        config = BaselineSettings(
+        told = BaselineSettings(
             seed=injury.seed,
             r_max=self.settings.r_max,
             compensation="none",
@@ -177,7 +177,7 @@ class Ward:
                 calibration=patient.calibration,
                 questions=patient.sample,
                 sparsity=injury.budget,
-                config=config,
+                settings=told,
             )
         )
         assert isinstance(planned, Plan), "check_methods lets no other method in"

@@ -27,14 +27,18 @@ class FidelityProblem(ModelProblem):
         patient: the dense model.
         questions: the search split.
         windows: of general text; none leaves R_util at 0.
-        config: of the search.
+        settings: of the search.
     """
 
     def __init__(
-        self, patient: Patient, questions: Sequence[Question], windows: Sequence[str], config: SearchSettings
+        self,
+        patient: Patient,
+        questions: Sequence[Question],
+        windows: Sequence[str],
+        settings: SearchSettings,
     ) -> None:
-        grams = patient.grams if config.compensation == "ridge" else None
-        super().__init__(patient.adapter, patient.calibration, questions, config, grams=grams)
+        grams = patient.grams if settings.compensation == "ridge" else None
+        super().__init__(patient.adapter, patient.calibration, questions, settings, grams=grams)
         self._texts = TextYardstick(patient.adapter, windows) if windows else None
 
     def evaluate(self, kept: Ints, minibatch: str, size: int) -> PlanScores:
@@ -72,11 +76,11 @@ def searched_masks(
         budgets: sparsities.
         archive: file of the evaluations that are paid for: killed, it goes on from there.
     """
-    config = settings.search(seed, repair, method)
-    problem = FidelityProblem(patient, questions, windows, config)
+    choices = settings.search(seed, repair, method)
+    problem = FidelityProblem(patient, questions, windows, choices)
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
-        answers = search(problem, config, Archive(archive)).answers
+        answers = search(problem, choices, Archive(archive)).answers
         told = Preference.parse(settings.preference)
         wanted = np.array([[told.robustness, told.utility, told.compression]])
         masks = {}

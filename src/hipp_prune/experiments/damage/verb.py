@@ -27,7 +27,7 @@ class MeasureDamage:
     """The dense model: checkpoint folder or hub name."""
     out: Path
     """Folder to make, and to go on in; damage.md, damage.csv and damage.svg are written there."""
-    settings: tyro.conf.OmitArgPrefixes[DamageSettings]
+    settings: DamageSettings
     methods: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="{" + ",".join((DENSE, *BASELINES, *SEARCHES)) + "}")
     ] = ("uniform",)
