@@ -174,8 +174,9 @@ def outlook(
 
 def _remarks(opened: "_Opened", splits: SplitQuestions, machine: Machine, *, named: bool) -> Iterator[str]:
     """What was assumed, and what is slow."""
-    if not named:
-        yield "no questions are named, so numbers of questions are typical ones"
+    if not splits.questions:
+        why = "the questions cannot be read" if named else "no questions are named"
+        yield f"{why}, so numbers of questions are typical ones"
     if splits.unlabelled.questions:
         yield (
             f"the dense model answers {splits.unlabelled.questions} questions without an answer itself, and is asked "

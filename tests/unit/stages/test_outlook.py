@@ -68,6 +68,12 @@ def test_what_would_be_refused_is_said_and_not_raised(tmp_path: Path) -> None:
     assert any("POPE" in sentence or "pope" in sentence for sentence in found.refused)
 
 
+def test_numbers_of_questions_that_cannot_be_read_are_called_typical(tmp_path: Path) -> None:
+    found = outlook(str(llava_7b(tmp_path)), [str(tmp_path / "nothing.csv")])
+    assert "the questions cannot be read, so numbers of questions are typical ones" in found.remarks
+    assert any("nothing.csv" in sentence for sentence in found.refused)
+
+
 def test_json_says_everything(tmp_path: Path) -> None:
     found = outlook(str(llava_7b(tmp_path)))
     read = json.loads(json.dumps(found.to_json()))
