@@ -93,7 +93,7 @@ def check_that_it_grows(words: list[str], run: Path, monkeypatch: pytest.MonkeyP
     plan.write_text(plan.read_text().replace("{", "{ ", 1))  # whatever the smaller search had said
     assert main(words) == 0
     assert archive.read_bytes().startswith(paid)
-    assert read_record(run / "search" / "search.json").config.evaluations == 28
+    assert read_record(run / "search" / "search.json").settings.evaluations == 28
     assert not plan.read_text().startswith("{ ")
 
 

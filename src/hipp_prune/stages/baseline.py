@@ -107,7 +107,7 @@ def baseline(
             questions=sample,
             sparsity=sparsity,
             grams=None if calibrated is None else calibrated.grams(),
-            config=settings,
+            settings=settings,
         )
         return prune_by(method, setting, source, out, force=force, progress=progress)
 
