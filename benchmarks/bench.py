@@ -259,11 +259,11 @@ def make_planner(work: Workload) -> Planner:
     """What answers queries after a search; an untrained policy takes as long as a trained one."""
     problem = work.problem
     policy = PlanPolicy(problem.state.shape[1]).eval()
-    answers = PolicySolution(policy=policy, state=problem.state, space=problem.space, config=work.config)
+    answers = PolicySolution(policy=policy, state=problem.state, space=problem.space, settings=work.settings)
     return Planner(
         answers=answers,
         space=problem.space,
-        config=work.config,
+        settings=work.settings,
         state=problem.state,
         features=problem.states.names,
         orders=tuple(problem.sorted.rankings),

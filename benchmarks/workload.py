@@ -61,12 +61,17 @@ class Workload:
         self.questions = draw_questions(load, root)
         self.calibration = self._calibrate(root / f"{checkpoint.name}.safetensors")
         count = len(self.questions)
-        self.config = SearchSettings(minibatch=count, per_image=load.per_image, compensation=compensation)
+        self.settings = SearchSettings(minibatch=count, per_image=load.per_image, compensation=compensation)
         grams = (
             self._grams(root / f"{checkpoint.name}-grams.safetensors") if compensation == "ridge" else None
         )
         self.problem = ModelProblem(
-            self.adapter, self.calibration, self.questions, self.config, grams=grams, factors=root / "factors"
+            self.adapter,
+            self.calibration,
+            self.questions,
+            self.settings,
+            grams=grams,
+            factors=root / "factors",
         )
         self.features = encode_image_files(self.adapter, self.questions)
 

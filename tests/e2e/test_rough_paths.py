@@ -44,6 +44,7 @@ READERS = {
     "calibrate, model": "calibrate --model PATH --questions pope:POPE --out OUT",
     "models": "models --check PATH",
     "compare": "compare --tables --out PATH",
+    "damage": "damage --model MODEL --questions pope:POPE --tables --out PATH",
 }
 
 WRITERS = {
@@ -56,6 +57,7 @@ WRITERS = {
     "export": "export CKPT --format padded --out PATH",
     "compare": "compare --questions pope:POPE --models MODEL --seeds 1 --out PATH",
     "bench-search": "bench-search --problems landscape --seeds 1 --out PATH",
+    "damage": "damage --model MODEL --questions pope:POPE --budgets 0.3 --compensation none --out PATH",
 }
 TAKEN = ("text", "foreign folder", "dangling link")
 FORCES = {"calibrate", "query", "prune", "baseline", "recover", "evaluate", "export"}

@@ -38,7 +38,7 @@ def _write_experiments(folder: Path) -> None:
     TrialResult(
         cell=SearchTrial(problem="landscape", method="random", budget=8, seed=0),
         arena="landscape-0",
-        config={"kappa": 1.0},
+        settings={"kappa": 1.0},
         evaluations=8.0,
         seconds=1.0,
         judging=0.5,

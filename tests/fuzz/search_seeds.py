@@ -34,7 +34,7 @@ def _write_searches(folder: Path) -> None:
     archive = make_archive(landscape, _EVALUATIONS, 5)
     planner = make_planner(landscape, archive)
     record = SearchRecord(
-        config=SearchSettings(seed=3, probe=None), complete=True, shape=planner.space.shape, features=("depth",),
+        settings=SearchSettings(seed=3, probe=None), complete=True, shape=planner.space.shape, features=("depth",),
         scale=(0.1, 0.2, 0.3),
     )  # fmt: skip
     write_json(folder / "search.json", asdict(record))

@@ -23,14 +23,14 @@ def plan_baseline(method: Baseline, setting: Setting) -> Planned:
         InputError: if there is no such method, or what it removes cannot be compensated for as the settings ask.
         BudgetError: if it cannot remove so much.
     """
-    heuristic, asked = load_baseline(method), setting.config.compensation
-    whole = heuristic.whole_neurons(setting.config)
+    heuristic, asked = load_baseline(method), setting.settings.compensation
+    whole = heuristic.whole_neurons(setting.settings)
     if asked not in ("auto", "none") and not whole:
         raise InputError(
             f"{method} removes what {asked} compensation does not know; leave --compensation out"
         )
     planned = heuristic.plan(setting)
-    told = {"method": method, "sparsity": setting.sparsity, "match": setting.config.match}
+    told = {"method": method, "sparsity": setting.sparsity, "match": setting.settings.match}
     planned = replace(planned, notes={**told, **planned.notes})
     if isinstance(planned, HeadPlan):
         neurons = _compensated(setting, planned.neurons)
@@ -45,13 +45,13 @@ def plan_baseline(method: Baseline, setting: Setting) -> Planned:
 
 def _compensated(setting: Setting, plan: Plan) -> Plan:
     """The plan, saying how the neurons that stay answer for the others."""
-    mode = setting.config.compensation
+    mode = setting.settings.compensation
     if mode == "auto":
         own = plan.compensation
         mode = own if own != "none" or setting.grams is None else "ridge"
     factor = require_grams(setting.grams).factor if mode == "ridge" else None
-    weight = plan.image_weight if "image_weight" in plan.notes else setting.config.image_weight
-    return plan.with_compensation(mode, weight, factor, reconstruct_minutes=setting.config.reconstruct)
+    weight = plan.image_weight if "image_weight" in plan.notes else setting.settings.image_weight
+    return plan.with_compensation(mode, weight, factor, reconstruct_minutes=setting.settings.reconstruct)
 
 
 def write_baseline(
@@ -87,8 +87,8 @@ def write_baseline(
         fitted = fitted_downs(require_grams(setting.grams), masks, weight)
     if mode == "sequential":
         mlps = fit_sequentially(
-            adapter, setting.questions, masks, image_weight=weight, batch_size=setting.config.batch_size,
-            minutes=setting.config.reconstruct, progress=progress,
+            adapter, setting.questions, masks, image_weight=weight, batch_size=setting.settings.batch_size,
+            minutes=setting.settings.reconstruct, progress=progress,
         )  # fmt: skip
         fitted, gates_ups = made_before([mlp.down for mlp in mlps]), gates_and_ups(mlps)
     if isinstance(planned, HeadPlan):

@@ -37,16 +37,16 @@ class Setting:
     questions: Sequence[Question]
     """The calibration sample itself, for methods that measure more."""
     sparsity: float
-    """Fraction of the ledger's column ``config.match`` to remove, in [0, 1]."""
+    """Fraction of the ledger's column ``settings.match`` to remove, in [0, 1]."""
     grams: Grams | None = None
     """Its Gram matrices, where they were gathered."""
-    config: BaselineSettings = field(default_factory=BaselineSettings)
+    settings: BaselineSettings = field(default_factory=BaselineSettings)
     """What the method was told."""
 
     @property
     def mlp_sparsity(self) -> float:
         """Fraction of the MLP parameters to remove, whatever the sparsity is a fraction of."""
-        return mlp_fraction(self.adapter.shape, self.sparsity, self.config)
+        return mlp_fraction(self.adapter.shape, self.sparsity, self.settings)
 
     @property
     def tokens(self) -> float:
@@ -66,23 +66,23 @@ class Setting:
     def any_space(self, unit: UnitKind = "coupled") -> PlanSpace:
         """The same, whatever the sparsity; FLOPs are counted for a prompt of the sample's mean length."""
         tables = Costs(flops=flops_table(self.adapter, self.tokens)) if unit == "coupled" else Costs()
-        return PlanSpace(shape=self.adapter.shape, unit=unit, r_max=self.config.r_max, tables=tables)
+        return PlanSpace(shape=self.adapter.shape, unit=unit, r_max=self.settings.r_max, tables=tables)
 
 
-def mlp_fraction(shape: ModelShape, sparsity: float, config: BaselineSettings) -> float:
+def mlp_fraction(shape: ModelShape, sparsity: float, settings: BaselineSettings) -> float:
     """A sparsity as a fraction of the prunable MLP parameters, where nothing but neurons leaves.
 
     Raises:
         BudgetError: if they do not hold the share of block parameters that is asked for.
     """
-    if config.match == "mlp":
+    if settings.match == "mlp":
         return sparsity
-    most = config.r_max * shape.mlp_share
+    most = settings.r_max * shape.mlp_share
     if sparsity > most:
         raise BudgetError(
             f"a sparsity of {sparsity:g} of the block parameters is more than MLP neurons can give: they hold "
-            f"{shape.mlp_share:.3g} of these, and no block may lose more than r_max = {config.r_max:g} of its own; ask "
-            f"for at most {most:.3g}"
+            f"{shape.mlp_share:.3g} of these, and no block may lose more than r_max = {settings.r_max:g} of its own; "
+            f"ask for at most {most:.3g}"
         )
     return sparsity / shape.mlp_share
 
@@ -126,7 +126,7 @@ def uniform_counts(space: PlanSpace, sparsity: float) -> Ints:
 def uniform_plan(setting: Setting, criterion: Criterion) -> Plan:
     """The plan where all blocks lose the same fraction, neurons by a named criterion."""
     space = setting.space()
-    scores = score_neurons(setting.adapter, setting.calibration, criterion, setting.config.image_weight)
+    scores = score_neurons(setting.adapter, setting.calibration, criterion, setting.settings.image_weight)
     return make_plan(
         space, uniform_counts(space, setting.mlp_sparsity), by_score(scores), importance=criterion
     )

@@ -38,7 +38,7 @@ def block_by_block(setting: Setting, unit: UnitKind, score: BlockScore, *, impor
     rankings: list[Ints] = []
     for index, block in enumerate(setting.adapter.blocks):
         with apply_masks(setting.adapter, masks):
-            seen = observe(setting.adapter, setting.questions, batch_size=setting.config.batch_size)
+            seen = observe(setting.adapter, setting.questions, batch_size=setting.settings.batch_size)
         neurons = block_neurons(
             block,
             seen.inputs[index],

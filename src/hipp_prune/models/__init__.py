@@ -110,7 +110,6 @@ def loaded(model: PreTrainedModel, processor: Any) -> Adapter:
             "it without quantising and without offloading"
         )
     structure.check_class(type(model))
-    structure.check_independent(model.config)
     check_finite(name, model)
     return _adapter(model, processor if isinstance(processor, Processor) else Processor.of(processor), name)
 

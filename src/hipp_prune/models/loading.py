@@ -228,12 +228,11 @@ def find_class(source: Path | str, config: PreTrainedConfig, *, trust_remote_cod
             f"does not list for image-text-to-text"
         )
     structure.check_class(stock)
-    structure.check_independent(config)
     try:
         model_class = stock if is_stock(config) and not is_elastic_plan(source) else uneven(stock)
     except ValueError as error:
         raise CheckpointError(f"{source}: {error}") from error
-    described = _without_weights(source, config, model_class)
+    described = without_weights(source, config, model_class)
     structure.check_structure(described)
     if isinstance(source, Path):
         _check_size(source, described)
@@ -248,10 +247,10 @@ def describe_model(
     Raises:
         CheckpointError, UnsupportedModelError: see ``find_class``.
     """
-    return _without_weights(source, config, find_class(source, config, trust_remote_code=trust_remote_code))
+    return without_weights(source, config, find_class(source, config, trust_remote_code=trust_remote_code))
 
 
-def _without_weights(source: Path | str, config: PreTrainedConfig, model_class: Any) -> PreTrainedModel:
+def without_weights(source: Path | str, config: PreTrainedConfig, model_class: Any) -> PreTrainedModel:
     """The model that a configuration describes, taking no memory."""
     try:
         with torch.device("meta"), quiet():

@@ -83,6 +83,8 @@ class Benchmark:
     title: str
     """As its authors write it."""
     role: Role
+    explanation: str = ""
+    """What it asks and who does well, for readers who have never heard of it; nothing where it is empty."""
     options: tuple[str, ...] = ()
     """Names that may follow the path of a source as ``,NAME=VALUE``, besides those that go by
     themselves (``source_options``)."""

@@ -1,7 +1,7 @@
 """Answers to yes/no questions by the parts of a benchmark, and what several official scores count alike."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Predicate
@@ -10,8 +10,14 @@ from hipp_prune.errors import InputError
 from hipp_prune.files.faults import name
 from hipp_prune.files.ranges import Bounds, Natural, in_order
 from hipp_prune.files.strict import check_value
-from hipp_prune.questions.benchmark import RESTORE, Rule
-from hipp_prune.questions.intervals import Interval, balanced_accuracy_interval
+from hipp_prune.questions.benchmark import RESTORE, Column, Rule
+from hipp_prune.questions.intervals import (
+    Interval,
+    balanced_accuracy_interval,
+    percent,
+    percents,
+    with_interval,
+)
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.yes_no import YesNoCounts, count_yes_no, ratio
 
@@ -56,6 +62,45 @@ class YesNoParts:
         """How many answers the rule could not read."""
         failed = self.parts[ALL].failed
         return f"neither Yes nor No, so wrong: {failed} answers" if failed else ""
+
+    def table(
+        self, title: str, official: Sequence[str], cells: Callable[[str], Iterable[str]]
+    ) -> list[tuple[str, ...]]:
+        """A row a part under a header: n, the official metrics, balanced accuracy with its interval; percentages.
+
+        Args:
+            title: of the benchmark.
+            official: names of its official metrics.
+            cells: their values in a part, by its name.
+        """
+        rows = (
+            (
+                part,
+                str(counts.n),
+                *cells(part),
+                percent(counts.balanced_accuracy),
+                percents(self.intervals[part]),
+            )
+            for part, counts in self.parts.items()
+        )
+        return [(title, "n", *official, "bal.", "95%"), *rows]
+
+    def summary(self, *official: Column) -> list[Column]:
+        """Balanced accuracy with its interval, chance, the official columns, the number of questions."""
+        return [
+            ("balanced accuracy", "%", with_interval(self.accuracy, self.interval)),
+            ("chance", "%", percent(self.chance)),
+            *official,
+            ("n", "", str(self.n)),
+        ]
+
+    def document(self, title: str, official: Callable[[str], Mapping[str, Any]]) -> dict[str, Any]:
+        """What ``restore_parts`` reads: counts of each part with what is official there, by part; the intervals."""
+        parts = {
+            part: {**asdict(counts), "balanced_accuracy": counts.balanced_accuracy, **official(part)}
+            for part, counts in self.parts.items()
+        }
+        return {"title": title, "parts": parts, "intervals": self.intervals}
 
 
 PartsScore = TypeVar("PartsScore", bound=YesNoParts)

@@ -67,24 +67,24 @@ def distillation_loss(logits: Tensor, teacher: Tensor) -> Tensor:
 
 
 def recovery_loss(
-    config: RecoverySettings, answers: AnswerLogits, logits: Tensor, teacher: Tensor | None
+    settings: RecoverySettings, answers: AnswerLogits, logits: Tensor, teacher: Tensor | None
 ) -> Tensor:
     """The weighted sum of all terms, []; a weight of 0 leaves its term out.
 
     Args:
-        config: the weights.
+        settings: the weights.
         answers: from ``logits``.
         logits: at the answer position, [B, V].
         teacher: the dense model's, [B, V]; none where nothing is distilled.
     """
     terms = [
-        (config.next_token, lambda: next_token_loss(answers)),
-        (config.yes_no, lambda: yes_no_loss(answers)),
-        (config.hinge, lambda: hinge_loss(answers, config.margin)),
-        (config.yes_rate, lambda: yes_rate_loss(answers)),
+        (settings.next_token, lambda: next_token_loss(answers)),
+        (settings.yes_no, lambda: yes_no_loss(answers)),
+        (settings.hinge, lambda: hinge_loss(answers, settings.margin)),
+        (settings.yes_rate, lambda: yes_rate_loss(answers)),
     ]
     if teacher is not None:
-        terms.append((config.distill, lambda: distillation_loss(logits, teacher)))
+        terms.append((settings.distill, lambda: distillation_loss(logits, teacher)))
     return sum((weight * term() for weight, term in terms if weight), start=logits.new_zeros(()))
 
 

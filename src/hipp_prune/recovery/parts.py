@@ -64,28 +64,28 @@ class Parts:
         return {name: tensor.detach() for name, tensor in self.whole.items()} | added
 
 
-def unfreeze(adapter: Adapter, config: RecoverySettings) -> Parts:
-    """Freezes a model except for what ``config`` trains; unties its head, puts LoRA around its last blocks.
+def unfreeze(adapter: Adapter, settings: RecoverySettings) -> Parts:
+    """Freezes a model except for what ``settings`` trains; unties its head, puts LoRA around its last blocks.
 
     Raises:
         InputError: if the model has fewer blocks than LoRA is to train.
         UnsupportedModelError: if it has no projector under a name we know.
     """
     model = adapter.model
-    if not 0 <= config.lora_blocks <= len(adapter.blocks):
+    if not 0 <= settings.lora_blocks <= len(adapter.blocks):
         raise InputError(
             f"--lora-blocks must lie in [0, {len(adapter.blocks)}], the number of the model's language blocks, got "
-            f"{config.lora_blocks}"
+            f"{settings.lora_blocks}"
         )
-    untied = untie_head(model) if config.head else 0
-    projector = projector_to_train(model) if config.projector else None
-    modules = [model.get_output_embeddings()] if config.head else []
-    modules += [model.get_decoder().norm] if config.norm else []
+    untied = untie_head(model) if settings.head else 0
+    projector = projector_to_train(model) if settings.projector else None
+    modules = [model.get_output_embeddings()] if settings.head else []
+    modules += [model.get_decoder().norm] if settings.norm else []
     modules += [] if projector is None else [projector]
     chosen = {id(parameter) for module in modules for parameter in module.parameters()}
     whole = {name: parameter for name, parameter in model.named_parameters() if id(parameter) in chosen}
     model.requires_grad_(False)
-    lora_config, lora = _add_lora(adapter, config) if config.lora_blocks else (None, {})
+    lora_config, lora = _add_lora(adapter, settings) if settings.lora_blocks else (None, {})
     for parameter in whole.values():
         parameter.requires_grad_(True)
     return Parts(whole=whole, lora=lora, lora_config=lora_config, projector=projector, untied=untied)
@@ -115,24 +115,24 @@ def projector_to_train(model: PreTrainedModel) -> nn.Module:
         raise UnsupportedModelError(f"{error}; recover with --no-projector") from error
 
 
-def _add_lora(adapter: Adapter, config: RecoverySettings) -> tuple[LoraConfig, dict[str, Any]]:
+def _add_lora(adapter: Adapter, settings: RecoverySettings) -> tuple[LoraConfig, dict[str, Any]]:
     """LoRA around every Linear of the last blocks, its first weights drawn from the seed."""
-    last = adapter.blocks[-config.lora_blocks :]
+    last = adapter.blocks[-settings.lora_blocks :]
     names = [
         f"{block.name}.{name}"
         for block in last
         for name, module in adapter.model.get_submodule(block.name).named_modules()
         if isinstance(module, nn.Linear)
     ]
-    settings = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=names)
+    lora = LoraConfig(r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=names)
     with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        inject_adapter_in_model(settings, adapter.model, adapter_name=_ADAPTER)
+        torch.manual_seed(settings.seed)
+        inject_adapter_in_model(lora, adapter.model, adapter_name=_ADAPTER)
     layers = {name: adapter.model.get_submodule(name) for name in names}
     for layer in layers.values():
         assert isinstance(layer, LoraLayer), "PEFT left a Linear without LoRA"
         _hold_zeros(layer)
-    return settings, layers
+    return lora, layers
 
 
 @torch.no_grad()

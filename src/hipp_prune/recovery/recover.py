@@ -72,7 +72,7 @@ def recover_checkpoint(
     adapter: Adapter,
     questions: Sequence[Question],
     out: Path,
-    config: RecoverySettings,
+    settings: RecoverySettings,
     *,
     teacher: Adapter | None = None,
     features: Path | None = None,
@@ -91,7 +91,7 @@ def recover_checkpoint(
         adapter: the model loaded from it; it is changed.
         questions: the recovery split.
         out: folder to make.
-        config: settings.
+        settings: settings.
         teacher: the dense model, if its answers are distilled.
         features: where image features lie that memory does not hold.
         keep_adapter: whether LoRA is kept apart too, in ``OUT/adapter``.
@@ -108,22 +108,24 @@ def recover_checkpoint(
         InputError: if the settings do not fit the model.
     """
     check_output(source, out, force=force)
-    questions = [q for q in questions if role_of(q) != "robustness" or config.only_subset in (None, q.subset)]
+    questions = [
+        q for q in questions if role_of(q) != "robustness" or settings.only_subset in (None, q.subset)
+    ]
     if not questions:
         raise QuestionError("expected recovery questions, found none; give more --questions")
     plan = Plan.load(source / PLAN_FILE) if (source / PLAN_FILE).is_file() else None
-    robust_share = config.robust_share(None if plan is None else plan.preference)
+    robust_share = settings.robust_share(None if plan is None else plan.preference)
     shards = open_shards(source)
-    parts = unfreeze(adapter, config)
+    parts = unfreeze(adapter, settings)
     places = find_tensors(shards, parts.originals())
-    settings = {
-        **{key: value for key, value in asdict(config).items() if key != "save_every"},
+    begun_with = {
+        **{key: value for key, value in asdict(settings).items() if key != "save_every"},
         "model": adapter.shape.fingerprint,
         "dtype": str(adapter.model.dtype),
         "teacher": None if teacher is None else teacher.shape.fingerprint,
         "questions": fingerprint_questions(questions),
     }
-    state = StateFile(state_file(out), settings)
+    state = StateFile(state_file(out), begun_with)
     if force:
         state.discard()
     student = Student(adapter=adapter, show=shown_pictures(adapter, parts, questions, features, encoding))
@@ -134,7 +136,7 @@ def recover_checkpoint(
         student,
         parts,
         questions,
-        config,
+        settings,
         robust_share=robust_share,
         state=state,
         teacher=told,
@@ -148,7 +150,7 @@ def recover_checkpoint(
         parts=parts,
         record={
             **(record or {}),
-            "settings": settings,
+            "settings": begun_with,
             ADDED: added_parameters(source) + parts.untied,
             "losses": losses,
         },

@@ -59,7 +59,7 @@ def train(
     student: Student,
     parts: Parts,
     questions: Sequence[Question],
-    config: RecoverySettings,
+    settings: RecoverySettings,
     *,
     robust_share: float,
     state: StateFile,
@@ -72,9 +72,9 @@ def train(
         student: the pruned model.
         parts: what of it is trained.
         questions: the recovery split.
-        config: settings.
+        settings: settings.
         robust_share: share of robustness questions in a batch.
-        state: read at the start, written every ``config.save_every`` steps.
+        state: read at the start, written every ``settings.save_every`` steps.
         teacher: the dense model.
         progress: told (steps done, steps), before the first too.
 
@@ -87,8 +87,8 @@ def train(
     """
     optimizer = torch.optim.AdamW(
         [
-            {"params": list(parts.whole.values()), "lr": config.rate},
-            {"params": list(parts.factors.values()), "lr": config.lora_rate},
+            {"params": list(parts.whole.values()), "lr": settings.rate},
+            {"params": list(parts.factors.values()), "lr": settings.lora_rate},
         ],
         weight_decay=0.0,
         foreach=False,
@@ -97,26 +97,26 @@ def train(
     parameters = parts.parameters
     losses = state.restore(parameters, optimizer)
     minibatches = Minibatches(questions)
-    if progress and len(losses) < config.steps:
-        progress(len(losses), config.steps)
-    for step in range(len(losses), config.steps):
+    if progress and len(losses) < settings.steps:
+        progress(len(losses), settings.steps)
+    for step in range(len(losses), settings.steps):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * rise_and_fall(step, config)
-        rng = np.random.default_rng([config.seed, step])
+            group["lr"] = rate * rise_and_fall(step, settings)
+        rng = np.random.default_rng([settings.seed, step])
         drawn = minibatches.draw(
-            config.batch_size, rng, robust_share=robust_share, per_image=config.per_image
+            settings.batch_size, rng, robust_share=robust_share, per_image=settings.per_image
         )
         optimizer.zero_grad()
-        loss = follow_loss(student, [questions[index] for index in drawn], config, teacher)
+        loss = follow_loss(student, [questions[index] for index in drawn], settings, teacher)
         _check_finite(loss, step)
         nn.utils.clip_grad_norm_(parameters.values(), LARGEST_GRADIENT)
         optimizer.step()
         losses.append(loss)
-        if len(losses) % config.save_every == 0 or len(losses) == config.steps:
+        if len(losses) % settings.save_every == 0 or len(losses) == settings.steps:
             state.save(parameters, optimizer, losses)
         watch("recovery", len(losses), {"loss": loss, **_rates(optimizer)})
         if progress:
-            progress(len(losses), config.steps)
+            progress(len(losses), settings.steps)
     return losses
 
 
@@ -126,7 +126,7 @@ def _rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
 
 
 def follow_loss(
-    student: Student, questions: Sequence[Question], config: RecoverySettings, teacher: Student | None
+    student: Student, questions: Sequence[Question], settings: RecoverySettings, teacher: Student | None
 ) -> float:
     """Adds the gradient of one batch's loss to the trained parameters; returns the loss.
 
@@ -136,22 +136,22 @@ def follow_loss(
     Args:
         student: the model in training.
         questions: the batch.
-        config: weights of the loss's terms, and questions a pass.
+        settings: weights of the loss's terms, and questions a pass.
         teacher: the dense model, to distil from; None for no distillation.
     """
     by_picture = sorted(questions, key=lambda question: (not question.images, group_of(question.images, "")))
-    starts = range(0, len(by_picture), config.pass_size)
-    passes = [by_picture[start : start + config.pass_size] for start in starts]
+    starts = range(0, len(by_picture), settings.pass_size)
+    passes = [by_picture[start : start + settings.pass_size] for start in starts]
     with torch.set_grad_enabled(len(passes) == 1):
         logits = torch.cat([student.logits(asked) for asked in passes])
     told = None if teacher is None else _teacher_logits(teacher, passes, logits)
     if len(passes) > 1:
         logits.requires_grad_()
-    loss = recovery_loss(config, student.answers(by_picture, logits), logits, told)
+    loss = recovery_loss(settings, student.answers(by_picture, logits), logits, told)
     torch.autograd.backward(loss)
     if len(passes) > 1:
         assert logits.grad is not None, "the loss depends on its logits"
-        for asked, gradient in zip(passes, logits.grad.split(config.pass_size), strict=True):
+        for asked, gradient in zip(passes, logits.grad.split(settings.pass_size), strict=True):
             torch.autograd.backward(student.logits(asked), gradient)
     return loss.item()
 
@@ -167,11 +167,11 @@ def _teacher_logits(teacher: Student, passes: Sequence[Sequence[Question]], logi
     return told
 
 
-def rise_and_fall(step: int, config: RecoverySettings) -> float:
+def rise_and_fall(step: int, settings: RecoverySettings) -> float:
     """Factor of the learning rate at ``step`` (from 0), in (0, 1]: linear up during warm-up, linear to 0 at the end."""
-    warm_up = config.warm_up * config.steps
+    warm_up = settings.warm_up * settings.steps
     up = (step + 1) / warm_up if warm_up else 1.0
-    return min(up, (config.steps - step) / max(1.0, config.steps - warm_up), 1.0)
+    return min(up, (settings.steps - step) / max(1.0, settings.steps - warm_up), 1.0)
 
 
 def _check_finite(loss: float, step: int) -> None:

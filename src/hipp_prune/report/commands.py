@@ -24,14 +24,14 @@ def calibrate_command(run: RunDirectory, provenance: Provenance, num_questions: 
     return _join(*words, "--out", str(run.root))
 
 
-def search_command(run: RunDirectory, config: SearchSettings | None) -> str:
+def search_command(run: RunDirectory, settings: SearchSettings | None) -> str:
     """Makes ``search/``; names every setting that differs from the method's defaults."""
-    if config is None:
+    if settings is None:
         return _join("search", str(run.root))
-    usual = SearchSettings().for_method(config.method)
-    words = ["search", str(run.root), "--method", config.method]
+    usual = SearchSettings().for_method(settings.method)
+    words = ["search", str(run.root), "--method", settings.method]
     for name in ("seed", "evaluations", *(field.name for field in fields(SearchSettings))):
-        value = getattr(config, name)
+        value = getattr(settings, name)
         flag = f"--{name.replace('_', '-')}"
         if name == "method" or flag in words or (value == getattr(usual, name) and name != "seed"):
             continue

@@ -48,7 +48,7 @@ class Contents:
     """How many questions the model was calibrated on."""
     footprint: Footprint | None = None
     """Bytes of the dense model and of its neurons."""
-    config: SearchSettings | None = None
+    settings: SearchSettings | None = None
     space: PlanSpace | None = None
     """The searched space; known when the search is complete."""
     planner: Planner | None = None
@@ -104,9 +104,9 @@ def read_contents(run: RunDirectory) -> Contents:
     contents.footprint = _try(contents, run.footprint, _read_footprint)
     searched = _try(contents, run.search.record, _read_search)
     if searched is not None:
-        contents.config, contents.space = searched
+        contents.settings, contents.space = searched
     contents.planner = _try(contents, run.search.planner, Planner.load)
-    mode = None if contents.config is None else contents.config.mode(has_grams=False)
+    mode = None if contents.settings is None else contents.settings.mode(has_grams=False)
     contents.archive = _try(contents, run.search.archive, partial(_read_archive, mode=mode)) or []
     contents.curve = _try(contents, run.search.curve, _read_curve) or []
     listed = _try_list(contents)
@@ -217,10 +217,10 @@ def _read_footprint(path: Path) -> Footprint:
 
 def _read_search(path: Path) -> tuple[SearchSettings, PlanSpace | None]:
     record = read_record(path)
-    config = record.config
+    settings = record.settings
     if record.shape is None:
-        return config, None
-    return config, PlanSpace(shape=record.shape, unit=config.unit, r_max=config.r_max)
+        return settings, None
+    return settings, PlanSpace(shape=record.shape, unit=settings.unit, r_max=settings.r_max)
 
 
 def _read_archive(path: Path, *, mode: Compensation | None) -> list[archives.Evaluation]:

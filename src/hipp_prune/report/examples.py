@@ -26,6 +26,8 @@ _HEADLINES: dict[AnswerChange, str] = {
     "better": "pruning mended it",
     "unchanged": "unchanged",
 }
+_CHANGED = "pruning changed it"
+"""In place of what it broke, where right is what the dense model says."""
 _SIDE = 256
 """Longest side of an embedded picture, in pixels."""
 _HEAD, _TAIL = 250, 350
@@ -79,12 +81,15 @@ def count_changes(dense: Scorecard, pruned: Scorecard) -> tuple[int, int, int]:
 def example_html(example: Example) -> str:
     """A card: picture, question, and a row a model."""
     rows = "".join(_row(label, answer) for label, answer in (("dense", example.dense), *example.pruned))
-    name = BENCHMARKS[example.benchmark].title
+    benchmark = BENCHMARKS[example.benchmark]
+    name = benchmark.title
+    said = _CHANGED if benchmark.of_dense and example.change == "worse" else _HEADLINES[example.change]
+    wanted = "The dense model’s answer" if benchmark.of_dense else "Right answer"
     return (
-        f'<article class="card {example.change}"><header><b>{_HEADLINES[example.change]}</b>'
+        f'<article class="card {example.change}"><header><b>{said}</b>'
         f"<span>{name} · {escape(example.dense.id)}{'' if example.dense.images else ' · no picture'}</span></header>"
         f'{"".join(map(_picture, example.dense.images))}<p class="prompt">{_prompt(example.dense)}</p>'
-        f"<p>Right answer: <b>{escape(example.dense.gold)}</b></p>"
+        f"<p>{wanted}: <b>{escape(example.dense.gold)}</b></p>"
         "<table><thead><tr><th>model</th><th>answer</th><th>margin</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></article>"
     )

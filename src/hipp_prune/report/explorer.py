@@ -27,6 +27,7 @@ from hipp_prune.report.assets import asset
 from hipp_prune.report.cloud import build_cloud, pareto_front
 from hipp_prune.report.contents import DENSE, Contents, read_contents
 from hipp_prune.report.figures import cloud_view
+from hipp_prune.report.prose import preference_html
 from hipp_prune.search.archive import kept_matrix, objective_matrix
 from hipp_prune.search.query.forecast import Forecast, known_forecast, student
 from hipp_prune.search.query.planner import Planner
@@ -67,6 +68,7 @@ def render_explorer(contents: Contents, planner: Planner) -> str:
     return Template(asset("explorer.html")).substitute(
         title=escape(f"Choosing a plan for {Path(contents.provenance.model).name}"),
         style=asset("page.css") + asset("explorer.css"),
+        preference=preference_html(contents),
         explorer=explorer_html(contents, planner),
     )
 
@@ -102,7 +104,7 @@ def explorer_data(contents: Contents, planner: Planner) -> dict[str, Any]:
         "run": shlex.quote(str(run.root)),
         "checkpoints": shlex.quote(str(run.root / "checkpoints")),
         "names": _unit_names(space),
-        "space": _space(space, planner.config),
+        "space": _space(space, planner.settings),
         "attainable": space.attainable,
         "totals": {
             "mlp": float(space.weights.sum()),
@@ -130,23 +132,23 @@ def _unit_names(space: PlanSpace) -> list[str]:
     return [f"block {block}{part}" for block in range(1, space.shape.num_blocks + 1) for part in parts]
 
 
-def _space(space: PlanSpace, config: SearchSettings) -> dict[str, Any]:
+def _space(space: PlanSpace, settings: SearchSettings) -> dict[str, Any]:
     return {
         "widths": space.widths.tolist(),
         "costs": space.costs.tolist(),
         "weights": space.weights.tolist(),
         "r_max": space.r_max,
-        "s_min": config.s_min,
-        "s_max": config.s_max,
-        "kappa": config.kappa,
+        "s_min": settings.s_min,
+        "s_max": settings.s_max,
+        "kappa": settings.kappa,
     }
 
 
 def _answer(planner: Planner, *, asks: tuple[bool, bool]) -> dict[str, Any]:
     """What the page answers with, and how; ``asks`` says whether robustness and utility can be weighed."""
-    config, answers = planner.config, planner.answers
-    usual = config.compression == "parameters" and config.allocation == "waterfill"
-    if isinstance(answers, PolicySolution) and usual and config.action == "hierarchical":
+    settings, answers = planner.settings, planner.answers
+    usual = settings.compression == "parameters" and settings.allocation == "waterfill"
+    if isinstance(answers, PolicySolution) and usual and settings.action == "hierarchical":
         clone = answers.clone
         network = answers.policy
         return {
@@ -174,7 +176,7 @@ def _grid(planner: Planner, asks: tuple[bool, bool]) -> dict[str, list[int]]:
     ]
     shares = np.array(steps, dtype=np.float64) / GRID_STEPS
     preferences = np.concatenate([shares, 1.0 - shares.sum(axis=1, keepdims=True)], axis=1)
-    budget = np.tile([planner.config.s_min, planner.config.s_max], (len(steps), 1))
+    budget = np.tile([planner.settings.s_min, planner.settings.s_max], (len(steps), 1))
     kept = planner.answers.kept(preferences, budget)
     return {f"{robust},{useful}": plan.tolist() for (robust, useful), plan in zip(steps, kept, strict=True)}
 

@@ -6,14 +6,18 @@ from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.questions.benchmarks import BENCHMARKS
 
 
-def headline(dense: Scorecard, pruned: Scorecard) -> str:
-    """E.g. ``38% smaller, 1.4× faster, POPE −0.3 points``: what was measured of both, and nothing else."""
-    return ", ".join((*_size(dense, pruned), *_speed(pruned.speedup), *_scores(dense, pruned)))
+def headline(dense: Scorecard | None, pruned: Scorecard) -> str:
+    """E.g. ``38% smaller, 1.4× faster, POPE −0.3 points``: what was measured of both, and nothing else.
+
+    Without the dense model's scores: what the pruned model lost by its plan, and its own scores.
+    """
+    scores = _own_scores(pruned) if dense is None else _scores(dense, pruned)
+    return ", ".join((*_size(dense, pruned), *_speed(pruned.speedup), *scores))
 
 
-def _size(dense: Scorecard, pruned: Scorecard) -> Iterator[str]:
+def _size(dense: Scorecard | None, pruned: Scorecard) -> Iterator[str]:
     """Bytes on disk, or parameters where the bytes are not known of both."""
-    if dense.bytes and pruned.bytes is not None:
+    if dense is not None and dense.bytes and pruned.bytes is not None:
         saved, smaller, larger, same = 1 - pruned.bytes / dense.bytes, "smaller", "larger", "as large"
     elif pruned.ledger is not None:
         saved, smaller, larger, same = (
@@ -40,7 +44,10 @@ def _speed(ratio: float | None) -> Iterator[str]:
 
 
 def _scores(dense: Scorecard, pruned: Scorecard) -> Iterator[str]:
-    """Points that each benchmark gained or lost, where both models were asked the same."""
+    """Points that each benchmark gained or lost, where both models were asked the same.
+
+    Of a benchmark without labels, the share of answers that are the dense model's.
+    """
     origins = [each.origin.questions for each in (dense, pruned) if each.origin is not None]
     if len(set(origins)) > 1 or dense.results.rule != pruned.results.rule:
         return
@@ -48,6 +55,14 @@ def _scores(dense: Scorecard, pruned: Scorecard) -> Iterator[str]:
         after = pruned.results.scores.get(name)
         if after is None or after.n != before.n:
             continue
+        if BENCHMARKS[name].of_dense:
+            yield f"{BENCHMARKS[name].title} {after.accuracy:.1%}"
+            continue
         points = f"{100 * (after.accuracy - before.accuracy):+.1f}"
         change = "as before" if float(points) == 0 else f"{points.replace('-', '−')} points"
         yield f"{BENCHMARKS[name].title} {change}"
+
+
+def _own_scores(pruned: Scorecard) -> Iterator[str]:
+    for name, score in pruned.results.scores.items():
+        yield f"{BENCHMARKS[name].title} {score.accuracy:.1%}"

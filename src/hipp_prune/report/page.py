@@ -12,7 +12,7 @@ from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import check_own, write_text
 from hipp_prune.plans.arrays import Ints
 from hipp_prune.plans.plan import Plan
-from hipp_prune.report import commands, figures
+from hipp_prune.report import commands, figures, prose
 from hipp_prune.report.assets import asset
 from hipp_prune.report.charts import chart_html
 from hipp_prune.report.cloud import build_cloud, pareto_front
@@ -45,6 +45,12 @@ def render_report(contents: Contents) -> str:
     provenance = contents.provenance
     sections: dict[str, Callable[[Contents], str]] = {
         "headline": _headline,
+        "preference": prose.preference_html,
+        "example": prose.one_role_html,
+        "explained": lambda known: prose.explained_html(list(known.evaluations.values())),
+        "changes": prose.changes_html,
+        "margin": prose.margin_html,
+        "returned": prose.return_html,
         "damaged": _damaged,
         "summary": _summary,
         "examples": _examples,
@@ -64,11 +70,9 @@ def render_report(contents: Contents) -> str:
 
 
 def _headline(contents: Contents) -> str:
-    """What each pruned model saved and lost, a line each; nothing before the dense model is evaluated."""
-    if contents.dense is None:
-        return ""
+    """What each pruned model saved and lost, a line each; of what it scores where the dense model is not evaluated."""
     found = [(each.label, headline(contents.dense, each)) for each in contents.pruned]
-    lines = [f"<li><b>{label_html(label)}</b> {escape(line)}</li>" for label, line in found if line]
+    lines = [f"<li><b>{label_html(label)}:</b> {escape(line)}</li>" for label, line in found if line]
     return f'<ul class="headline">{"".join(lines)}</ul>' if lines else ""
 
 
@@ -88,7 +92,7 @@ def _commands(contents: Contents) -> str:
     run, provenance = contents.run, contents.provenance
     lines = [
         commands.calibrate_command(run, provenance, contents.num_questions),
-        commands.search_command(run, contents.config),
+        commands.search_command(run, contents.settings),
         *(commands.query_command(run, name, plan) for name, plan in contents.plans.items()),
     ]
     for name, plan in contents.plans.items():
@@ -133,7 +137,7 @@ def _summary(contents: Contents) -> str:
 def _explorer(contents: Contents) -> str:
     """What ``hipp-prune explore`` shows, of a run whose search is complete."""
     if contents.planner is None:
-        command = commands.search_command(contents.run, contents.config)
+        command = commands.search_command(contents.run, contents.settings)
         return _missing("There is no policy to ask yet", command)
     return explorer_html(contents, contents.planner)
 
@@ -209,7 +213,7 @@ def _plan_name(name: str, plan: Plan) -> str:
 def _curve(contents: Contents) -> str:
     steps = contents.curve
     if not steps:
-        command = commands.search_command(contents.run, contents.config)
+        command = commands.search_command(contents.run, contents.settings)
         return _missing("There is no finished search", command)
     return chart_html(
         "curve",
@@ -225,7 +229,7 @@ def _curve(contents: Contents) -> str:
 def _cloud(contents: Contents) -> str:
     cloud = build_cloud(contents.archive, contents.space)
     if not len(cloud.points):
-        command = commands.search_command(contents.run, contents.config)
+        command = commands.search_command(contents.run, contents.settings)
         return _missing("No plan has been tried", command)
     front = pareto_front(cloud.points)
     chart = figures.plan_cloud(cloud.points, cloud.sources, front)
@@ -242,7 +246,7 @@ def _cloud(contents: Contents) -> str:
             f" The plans were asked {cloud.minibatches} different sets of questions, some harder than others, and "
             "there is too little to take that out: compare them with care."
         )
-    size = f"{contents.config.minibatch} questions" if contents.config else "a few questions"
+    size = f"{contents.settings.minibatch} questions" if contents.settings else "a few questions"
     return (
         f'{chart_html("cloud", chart)}<p class="note">{len(cloud.points)} plans, {int(front.sum())} of them on the '
         f"front{f', {hidden} too bad to be in view' if hidden else ''}.{level} "
@@ -262,9 +266,8 @@ def _examples(contents: Contents) -> str:
     if not examples:
         return '<p class="note">The dense and the pruned models were asked different questions.</p>'
     counts = "".join(
-        f"<li>{escape(each.label)}: broke {broken} and mended {mended} of {shared} answers</li>"
+        f"<li>{prose.count_html(contents, each.label, count_changes(contents.dense, each))}</li>"
         for each in contents.pruned
-        for broken, mended, shared in [count_changes(contents.dense, each)]
     )
     return f'<ul class="note">{counts}</ul><div class="cards">{"".join(map(example_html, examples))}</div>'
 

@@ -23,7 +23,7 @@ class Actor:
     network: PlanPolicy
     state: Floats
     """Descriptors of the units, [U, F]."""
-    config: SearchSettings
+    settings: SearchSettings
     clone: Clone | None = None
 
     def distribution(self, preferences: Floats, budget: Floats) -> PlanDistribution:
@@ -31,9 +31,9 @@ class Actor:
 
         The network sees budgets within the range it was trained on.
         """
-        context = make_context(np.clip(budget, self.config.s_min, self.config.s_max), preferences)
+        context = make_context(np.clip(budget, self.settings.s_min, self.settings.s_max), preferences)
         own: PlanDistribution = self.network(torch.from_numpy(self.state).float(), context)
-        flat = self.config.action == "flat"
+        flat = self.settings.action == "flat"
         if flat:
             own = own.flattened()
         if self.clone is None:
@@ -41,6 +41,6 @@ class Actor:
         base = self.clone.actions(preferences, budget)
         if flat:
             base = flatten_actions(
-                base, budget, self.clone.space, rule=self.config.allocation, kappa=self.config.kappa
+                base, budget, self.clone.space, rule=self.settings.allocation, kappa=self.settings.kappa
             )
         return replace(own, mean=own.mean + torch.from_numpy(base).float())

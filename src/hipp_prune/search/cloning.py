@@ -24,7 +24,7 @@ class Clone:
     scale: Floats
     """σ of (R_rob, R_util, R_comp), [3]."""
     space: PlanSpace
-    config: SearchSettings
+    settings: SearchSettings
 
     def actions(self, preferences: Floats, budget: Floats) -> Floats:
         """Raw actions [P, 1 + U]: the logit of u, and centred log-allocations.
@@ -39,13 +39,13 @@ class Clone:
             preferences,
             budget,
             scale=self.scale,
-            compression_range=(self.config.s_min, self.config.s_max),
+            compression_range=(self.settings.s_min, self.settings.s_max),
         )
         width = budget[:, 1] - budget[:, 0]
         u = np.divide(sparsity - budget[:, 0], width, out=np.full_like(width, 0.5), where=width > 0)
         u = np.clip(u, _EDGE, 1 - _EDGE)
         floor = _SMALLEST * ratios.mean(axis=1, keepdims=True)
-        log_allocation = np.log(np.maximum(ratios, floor) + 1e-12) / self.config.kappa
+        log_allocation = np.log(np.maximum(ratios, floor) + 1e-12) / self.settings.kappa
         centred = log_allocation - log_allocation.mean(axis=1, keepdims=True)
         return np.concatenate([np.log(u / (1 - u))[:, None], centred], axis=1)
 
@@ -53,7 +53,7 @@ class Clone:
         """Normalised (R_rob, R_util, R_comp) that the surrogate expects of plans [P, U], up to a level, [P, 3]."""
         quality = -self.surrogate.damage(1.0 - kept / self.space.widths)
         compression = compression_return(
-            self.space.sparsity(kept), s_lo=self.config.s_min, s_hi=self.config.s_max
+            self.space.sparsity(kept), s_lo=self.settings.s_min, s_hi=self.settings.s_max
         )
         returns = np.concatenate([quality, compression[:, None]], axis=1)
         return np.divide(returns, self.scale, out=np.zeros_like(returns), where=self.scale > 0)

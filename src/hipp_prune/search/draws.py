@@ -38,43 +38,43 @@ class Draw:
     """Decoded plans, [N, U]."""
 
 
-def draw_budget(config: SearchSettings, rng: np.random.Generator) -> Floats:
+def draw_budget(settings: SearchSettings, rng: np.random.Generator) -> Floats:
     """A budget interval (s_min, s_max), [2]: the whole range, a part of it, or a single point, equally often."""
-    low, high = np.sort(rng.uniform(config.s_min, config.s_max, size=2))
+    low, high = np.sort(rng.uniform(settings.s_min, settings.s_max, size=2))
     kind = rng.integers(3)
-    if kind == 0 or not config.intervals:
-        return np.array([config.s_min, config.s_max])
+    if kind == 0 or not settings.intervals:
+        return np.array([settings.s_min, settings.s_max])
     return np.array([low, high]) if kind == 1 else np.array([low, low])
 
 
 def draw_plans(
-    actor: Actor, space: PlanSpace, config: SearchSettings, preferences: Floats, rng: np.random.Generator
+    actor: Actor, space: PlanSpace, settings: SearchSettings, preferences: Floats, rng: np.random.Generator
 ) -> Draw:
     """Draws a group of G plans for each preference [P, 3] from the current policy, one budget interval for all.
 
     Args:
         actor: the policy, and the clone it corrects.
         space: units and box.
-        config: of the search; ``group`` is G.
+        settings: of the search; ``group`` is G.
         preferences: λ, [P, 3].
         rng: makes every draw.
     """
-    budget = draw_budget(config, rng)
+    budget = draw_budget(settings, rng)
     groups = len(preferences)
-    count = groups * config.group
+    count = groups * settings.group
     group = np.arange(count) % groups
     with torch.no_grad():
         of_group = actor.distribution(preferences, np.tile(budget, (groups, 1)))
         own = _select(of_group, torch.from_numpy(group))
-        noise = _noise(config, count, own.mean.shape[1], rng)
+        noise = _noise(settings, count, own.mean.shape[1], rng)
         z = own.sample(torch.from_numpy(noise).float())
         log_prob = own.log_prob(z)
     plans = decode_actions(
         z.double().numpy(),
         np.tile(budget, (count, 1)),
         space,
-        rule=config.allocation,
-        kappa=config.kappa,
+        rule=settings.allocation,
+        kappa=settings.kappa,
     )
     return Draw(
         preferences=preferences,
@@ -98,14 +98,14 @@ class Lesson:
 
 
 def learn(
-    actor: Actor, optimiser: torch.optim.Optimizer, config: SearchSettings, lessons: Sequence[Lesson]
+    actor: Actor, optimiser: torch.optim.Optimizer, settings: SearchSettings, lessons: Sequence[Lesson]
 ) -> PolicyLoss:
     """Updates the policy on the sum of its lessons' losses (Eq. 16–18).
 
     Args:
         actor: trained in place.
         optimiser: of its network's parameters.
-        config: settings.
+        settings: settings.
         lessons: on-policy plans; with a control variate the first holds what the surrogate mispredicts on evaluated
             plans, the second what it predicts on many plans that were not evaluated.
 
@@ -114,21 +114,21 @@ def learn(
     """
     prepared = []
     for lesson in lessons:
-        preference, plan, signal = training_pairs(config, lesson)
+        preference, plan, signal = training_pairs(settings, lesson)
         with torch.no_grad():
             old = _select(_of_groups(actor, lesson.draw), preference)
         prepared.append((lesson.draw, preference, plan, signal, old))
-    for _ in range(config.inner_epochs):
+    for _ in range(settings.inner_epochs):
         updates = [
             policy_loss(
                 _select(_of_groups(actor, draw), preference),
                 old,
                 draw.z[plan],
                 signal,
-                clip=config.clip,
-                budget_entropy=config.budget_entropy,
-                allocation_entropy=config.allocation_entropy,
-                kl_weight=config.kl_weight,
+                clip=settings.clip,
+                budget_entropy=settings.budget_entropy,
+                allocation_entropy=settings.allocation_entropy,
+                kl_weight=settings.kl_weight,
                 old_log_prob=draw.log_prob[plan],
             )
             for draw, preference, plan, signal, old in prepared
@@ -140,7 +140,7 @@ def learn(
     return updates[0]
 
 
-def training_pairs(config: SearchSettings, lesson: Lesson) -> tuple[Tensor, Tensor, Tensor]:
+def training_pairs(settings: SearchSettings, lesson: Lesson) -> tuple[Tensor, Tensor, Tensor]:
     """Which plan teaches which preference, and with what gated advantage.
 
     Without relabelling a plan teaches the preference it was drawn for and is compared within its group; with
@@ -154,16 +154,16 @@ def training_pairs(config: SearchSettings, lesson: Lesson) -> tuple[Tensor, Tens
     values = torch.from_numpy(lesson.objectives).float()
     weights = torch.from_numpy(draw.preferences).float()
     scalar = scalarise(values[None], weights[:, None])
-    if config.relabel:
+    if settings.relabel:
         preference = torch.arange(groups).repeat_interleave(count)
         plan = torch.arange(count).repeat(groups)
     else:
         plan = torch.arange(count).view(-1, groups).T.flatten()
         preference = torch.arange(groups).repeat_interleave(count // groups)
     compared = _worst_for_missing(scalar[preference, plan].view(groups, -1))
-    advantage = advantages(compared, kind=config.advantage).flatten()
+    advantage = advantages(compared, kind=settings.advantage).flatten()
     gates = torch.from_numpy(lesson.gate).float()[plan]
-    return preference, plan, gated(advantage, gates, kind=config.gate)
+    return preference, plan, gated(advantage, gates, kind=settings.gate)
 
 
 def _worst_for_missing(returns: Tensor) -> Tensor:
@@ -174,9 +174,9 @@ def _worst_for_missing(returns: Tensor) -> Tensor:
     return torch.where(missing, worst, returns)
 
 
-def _noise(config: SearchSettings, count: int, size: int, rng: np.random.Generator) -> Floats:
+def _noise(settings: SearchSettings, count: int, size: int, rng: np.random.Generator) -> Floats:
     """Standard normal noise, [count, size]; the second half mirrors the first for antithetic pairs."""
-    if config.advantage != "leave-pair-out":
+    if settings.advantage != "leave-pair-out":
         return rng.standard_normal((count, size))
     half = rng.standard_normal((count // 2, size))
     return np.concatenate([half, -half])

@@ -28,16 +28,16 @@ class SearchResult:
 
 def search(
     problem: Problem,
-    config: SearchSettings,
+    settings: SearchSettings,
     archive: Archive,
     *,
     progress: Progress | None = None,
 ) -> SearchResult:
-    """Searches with ``config.method`` until its evaluations or minutes are spent.
+    """Searches with ``settings.method`` until its evaluations or minutes are spent.
 
     Args:
         problem: what is pruned, and what a plan costs.
-        config: settings.
+        settings: settings.
         archive: evaluations already paid for; new ones are added to it.
         progress: told (evaluations done, evaluations in all).
 
@@ -45,10 +45,10 @@ def search(
         InputError: if there is no such method, or it needs a package that is not installed.
         RunError: if what is paid for was compensated otherwise.
     """
-    require_method(config.method)
-    archive.check_compensation(config.mode(has_grams=False))
-    session = Session(problem=problem, config=config, archive=archive, progress=progress)
-    answers = load_method(config.method).search(session)
+    require_method(settings.method)
+    archive.check_compensation(settings.mode(has_grams=False))
+    session = Session(problem=problem, settings=settings, archive=archive, progress=progress)
+    answers = load_method(settings.method).search(session)
     learnt = [tensor.numpy().tobytes() for tensor in answers.tensors().values()]
     distributed.agree("what the search learnt", b"".join(learnt))
     return SearchResult(

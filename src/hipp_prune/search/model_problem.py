@@ -43,12 +43,12 @@ class ModelProblem:
         adapter: the dense model; its neurons are sorted in place (a function-preserving permutation).
         calibration: its statistics.
         questions: the search split.
-        config: unit, importance, minibatch and return settings.
+        settings: unit, importance, minibatch and return settings.
         space: the plans and what they save (see ``spaces.plan_space``); by default sparsity is of parameters.
         batch_size: questions a forward pass.
         features: folder for encoded pictures beyond ``image_memory``; without one all stay in memory.
         image_memory: bytes of encoded pictures that stay in memory.
-        grams: Gram matrices of the model's neurons, for ``config.compensation``.
+        grams: Gram matrices of the model's neurons, for ``settings.compensation``.
         factors: folder for what is made of them that memory does not hold.
         progress: told how many pictures have been encoded.
     """
@@ -58,7 +58,7 @@ class ModelProblem:
         adapter: Adapter,
         calibration: Calibration,
         questions: Sequence[Question],
-        config: SearchSettings,
+        settings: SearchSettings,
         *,
         space: PlanSpace | None = None,
         batch_size: int = 64,
@@ -68,26 +68,26 @@ class ModelProblem:
         factors: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.config = config = replace(config, compensation=config.mode(has_grams=grams is not None))
-        self.space = space or PlanSpace(shape=adapter.shape, unit=config.unit, r_max=config.r_max)
-        scores = _unit_scores(adapter, calibration, config)
+        self.settings = settings = replace(settings, compensation=settings.mode(has_grams=grams is not None))
+        self.space = space or PlanSpace(shape=adapter.shape, unit=settings.unit, r_max=settings.r_max)
+        scores = _unit_scores(adapter, calibration, settings)
         states = describe_units(
             adapter,
             calibration,
             scores,
             self.space,
-            image_weight=config.image_weight,
-            visual=config.visual,
-            heads=config.heads,
-            seed=config.seed,
+            image_weight=settings.image_weight,
+            visual=settings.visual,
+            heads=settings.heads,
+            seed=settings.seed,
         )
-        self.sorted = _sort(adapter, calibration, config, scores, grams, factors)
+        self.sorted = _sort(adapter, calibration, settings, scores, grams, factors)
         self.states: UnitStates = with_error_curves(states, self.sorted.error_curves())
         self._projections: list[Projections] = [
             (block.gate.weight, block.up.weight, block.down.weight) for block in adapter.blocks
         ]
         self._tables = synflow_table([neuron_flow(*weights) for weights in self._projections])
-        self._dense_chain = chained_log_flow(self._projections) if config.flow == "chain" else 0.0
+        self._dense_chain = chained_log_flow(self._projections) if settings.flow == "chain" else 0.0
         self._evaluator = Evaluator(
             adapter,
             questions,
@@ -106,9 +106,9 @@ class ModelProblem:
 
     def log_ratio(self, kept: Ints) -> Floats:
         """ℓ of Eq. 13, [P]: a look-up for ``coupled`` plans, a product of matrices otherwise."""
-        if self.config.flow == "chain":
+        if self.settings.flow == "chain":
             return np.array([self._chained(plan) - self._dense_chain for plan in kept])
-        if self.config.unit == "coupled":
+        if self.settings.unit == "coupled":
             return coupled_log_ratio(self._tables, kept)
         return np.array([rows_log_ratio(self._projections, self._row_masks(plan)) for plan in kept])
 
@@ -117,16 +117,16 @@ class ModelProblem:
         questions, prepared = self._minibatch(minibatch, size)
         with self.sorted.apply(kept.tolist()):
             scores = self._evaluator.scores(prepared)
-        return plan_scores(scores, questions, kind=self.config.returns, tau=self.config.tau)
+        return plan_scores(scores, questions, kind=self.settings.returns, tau=self.settings.tau)
 
     def _minibatch(self, name: str, size: int) -> tuple[list[Question], list[PreparedBatch]]:
         """The questions a name stands for: drawn from the seed and the name, so the same in every process."""
         key = name, size
         if key not in self._prepared:
-            rng = np.random.default_rng([self.config.seed, crc32(name.encode())])
+            rng = np.random.default_rng([self.settings.seed, crc32(name.encode())])
             asked = self._evaluator.questions
             indices = self._minibatches.draw(
-                size, rng, robust_share=self.config.robust_share, per_image=self.config.per_image
+                size, rng, robust_share=self.settings.robust_share, per_image=self.settings.per_image
             )
             while len(self._prepared) >= _CACHED_MINIBATCHES:
                 del self._prepared[next(iter(self._prepared))]
@@ -137,7 +137,7 @@ class ModelProblem:
     def _row_masks(self, kept: Ints) -> list[np.ndarray]:
         """Masks of gate, up and down rows of every block, in the *sorted* order the weights now have."""
         masks = self.sorted.keep_masks(kept.tolist())
-        if self.config.unit == "coupled":
+        if self.settings.unit == "coupled":
             hidden = self.space.shape.hidden_size
             masks = [part for mask in masks for part in (mask, mask, np.ones(hidden, dtype=bool))]
         return [
@@ -149,33 +149,33 @@ class ModelProblem:
         return chained_log_flow(self._projections, self._row_masks(kept))
 
 
-def _unit_scores(adapter: Adapter, calibration: Calibration, config: SearchSettings) -> list[Tensor]:
+def _unit_scores(adapter: Adapter, calibration: Calibration, settings: SearchSettings) -> list[Tensor]:
     """Importance of every neuron (row) of each unit, U tensors, in the order of ``PlanSpace``."""
-    if config.unit == "coupled":
-        return score_neurons(adapter, calibration, config.importance, config.image_weight)
-    rows = score_rows(adapter, calibration, config.image_weight)
+    if settings.unit == "coupled":
+        return score_neurons(adapter, calibration, settings.importance, settings.image_weight)
+    rows = score_rows(adapter, calibration, settings.image_weight)
     return [part for gate, up, down in rows for part in ((gate + up) / 2, down)]
 
 
 def _sort(
     adapter: Adapter,
     calibration: Calibration,
-    config: SearchSettings,
+    settings: SearchSettings,
     scores: Sequence[Tensor],
     grams: Grams | None,
     factors: Path | None,
 ) -> SortedModel:
     def compensated(orders: Sequence[Ints]) -> Compensated | None:
         return compensate(
-            config.mode(has_grams=grams is not None),
+            settings.mode(has_grams=grams is not None),
             adapter,
             calibration,
             orders,
             grams=grams,
-            image_weight=config.image_weight,
+            image_weight=settings.image_weight,
             folder=factors,
         )
 
-    if config.unit == "coupled":
+    if settings.unit == "coupled":
         return sort_neurons(adapter, scores, compensated)
-    return sort_rows(adapter, score_rows(adapter, calibration, config.image_weight))
+    return sort_rows(adapter, score_rows(adapter, calibration, settings.image_weight))

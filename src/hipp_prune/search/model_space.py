@@ -21,13 +21,13 @@ _REMEDY = "delete it, and `hipp-prune search` measures the seconds of this model
 def plan_space(
     adapter: Adapter,
     calibration: Calibration,
-    config: SearchSettings,
+    settings: SearchSettings,
     *,
     latency: Path,
     batch_size: int = 64,
     force: bool = False,
 ) -> PlanSpace:
-    """The plans of ``adapter``'s model, and what they save in ``config.compression``.
+    """The plans of ``adapter``'s model, and what they save in ``settings.compression``.
 
     FLOPs are always counted, for a prompt of the calibration questions' mean length. Seconds are measured only if
     they are what a search saves, and once: whoever comes later, on whatever machine, reads the same file.
@@ -35,21 +35,21 @@ def plan_space(
     Args:
         adapter: the dense model.
         calibration: its statistics.
-        config: unit, box, measure and budget range.
+        settings: unit, box, measure and budget range.
         latency: file of the measured table.
         batch_size: questions a forward pass.
         force: measures again even if the file is there.
 
     Raises:
-        BudgetError: if no plan in the box saves ``config.s_max``.
+        BudgetError: if no plan in the box saves ``settings.s_max``.
         IncompleteRunError: if the file is damaged.
     """
     tables = Costs()
-    if config.unit == "coupled":
+    if settings.unit == "coupled":
         tokens = float(calibration.inputs[0].count.sum()) / calibration.num_questions
 
         def measured() -> str | None:
-            if config.compression == "latency" and (force or not latency.exists()):
+            if settings.compression == "latency" and (force or not latency.exists()):
                 write_json(latency, asdict(latency_table(adapter, tokens=round(tokens), batch=batch_size)))
             return read_text(latency, remedy=_REMEDY, error=IncompleteRunError) if latency.exists() else None
 
@@ -58,12 +58,12 @@ def plan_space(
         tables = Costs(flops=flops_table(adapter, tokens), latency=seconds)
     space = PlanSpace(
         shape=adapter.shape,
-        unit=config.unit,
-        r_max=config.r_max,
-        compression=config.compression,
+        unit=settings.unit,
+        r_max=settings.r_max,
+        compression=settings.compression,
         tables=tables,
     )
-    space.check_budget(config.s_max)
+    space.check_budget(settings.s_max)
     return space
 
 

@@ -27,14 +27,14 @@ _PROPOSAL_NOISE = 0.3
 
 def warm_up(session: Session) -> list[Evaluation]:
     """Evaluates random plans with the first ``warm_up`` of the budget: one at least, unless there is no warm-up."""
-    config, space = session.config, session.problem.space
-    if not config.warm_up:
+    settings, space = session.settings, session.problem.space
+    if not settings.warm_up:
         return []
     evaluations: list[Evaluation] = []
     number = 0
-    while count := min(_CHUNK, _affordable(session, share=config.warm_up, least=not evaluations)):
-        kept = space.kept(random_ratios(session.problem, config, count, session.rng(2, number)))
-        evaluations += session.evaluate(kept, f"{WARM_UP}-{number}", WARM_UP, size=config.probe_size)
+    while count := min(_CHUNK, _affordable(session, share=settings.warm_up, least=not evaluations)):
+        kept = space.kept(random_ratios(session.problem, settings, count, session.rng(2, number)))
+        evaluations += session.evaluate(kept, f"{WARM_UP}-{number}", WARM_UP, size=settings.probe_size)
         number += 1
     if evaluations:
         refit(session, evaluations)
@@ -44,7 +44,7 @@ def warm_up(session: Session) -> list[Evaluation]:
 
 def _affordable(session: Session, *, share: float, least: bool) -> int:
     """Plans that the first ``share`` of the budget buys; ``least``: one if all of it buys any."""
-    size = session.config.probe_size
+    size = session.settings.probe_size
     return session.affordable(size, share=share) or int(least and session.affordable(size) > 0)
 
 
@@ -54,13 +54,13 @@ def refit(session: Session, known: list[Evaluation]) -> Surrogate:
     σ is that of *predicted* returns over random plans: observed ones would carry the noise of few questions, which
     is no trade-off, and depend on what the search happened to evaluate.
     """
-    config, space = session.config, session.problem.space
+    settings, space = session.settings, session.problem.space
     surrogate = fit_surrogate(known, space)
-    random = random_ratios(session.problem, config, _RANDOM_PLANS, session.rng(1))
+    random = random_ratios(session.problem, settings, _RANDOM_PLANS, session.rng(1))
     seen = 1.0 - kept_matrix(known) / space.widths
     level = objective_matrix(known)[:, :2].mean(axis=0) + surrogate.damage(seen).mean(axis=0)
-    compression = compression_return(space.saved(random), s_lo=config.s_min, s_hi=config.s_max)
-    session.normaliser = RunningNormaliser(clip=config.clip_returns)
+    compression = compression_return(space.saved(random), s_lo=settings.s_min, s_hi=settings.s_max)
+    session.normaliser = RunningNormaliser(clip=settings.clip_returns)
     session.normaliser.update(
         np.concatenate([level - surrogate.damage(random), compression[:, None]], axis=1)
     )
@@ -69,18 +69,18 @@ def refit(session: Session, known: list[Evaluation]) -> Surrogate:
 
 def propose(session: Session, known: list[Evaluation]) -> list[Evaluation]:
     """Evaluates the surrogate's best plans, refitting it ``rounds`` times, and returns all it knows then."""
-    config = session.config
-    for number in range(config.rounds):
-        share = config.warm_up + config.proposals * (number + 1) / config.rounds
+    settings = session.settings
+    for number in range(settings.rounds):
+        share = settings.warm_up + settings.proposals * (number + 1) / settings.rounds
         known = known + _round(session, known, number, share)
     return known
 
 
 def spend_rest(session: Session, known: list[Evaluation]) -> list[Evaluation]:
     """Proposes with what is left of the budget, if anything is, and returns all that is known then."""
-    session.remainder = f"a plan is asked {session.config.probe_size} questions, more than are left"
-    number = session.config.rounds
-    while known and session.affordable(session.config.probe_size):
+    session.remainder = f"a plan is asked {session.settings.probe_size} questions, more than are left"
+    number = session.settings.rounds
+    while known and session.affordable(session.settings.probe_size):
         found = _round(session, known, number, 1.0)
         if not found:
             session.remainder = _UNSTABLE
@@ -91,35 +91,35 @@ def spend_rest(session: Session, known: list[Evaluation]) -> list[Evaluation]:
 
 def _round(session: Session, known: list[Evaluation], number: int, share: float) -> list[Evaluation]:
     """One fit, and its best plans for random preferences and budgets, slightly perturbed."""
-    config, space = session.config, session.problem.space
-    if not known or not session.affordable(config.probe_size, share=share):
+    settings, space = session.settings, session.problem.space
+    if not known or not session.affordable(settings.probe_size, share=share):
         return []
     surrogate = refit(session, known)
     evaluations: list[Evaluation] = []
     drawn: list[np.ndarray] = []
-    while count := min(_CHUNK, session.affordable(config.probe_size, share=share)):
+    while count := min(_CHUNK, session.affordable(settings.probe_size, share=share)):
         rng = session.rng(3, number, len(drawn))
-        preferences = sample_preferences(rng, count, anchor_fraction=config.anchor_fraction)
-        budget = np.stack([draw_budget(config, rng) for _ in range(count)])
+        preferences = sample_preferences(rng, count, anchor_fraction=settings.anchor_fraction)
+        budget = np.stack([draw_budget(settings, rng) for _ in range(count)])
         ratios, sparsity = best_ratios(
             surrogate,
             space,
             preferences,
             budget,
             scale=session.normaliser.std,
-            compression_range=(config.s_min, config.s_max),
+            compression_range=(settings.s_min, settings.s_max),
         )
         noise = rng.normal(scale=_PROPOSAL_NOISE, size=ratios.shape)
         perturbed = space.ratios(np.log(np.maximum(ratios, 1e-3)) + noise, sparsity)
         kept = space.kept(perturbed)
-        stable = session.gate(kept) >= config.gate_floor
+        stable = session.gate(kept) >= settings.gate_floor
         if not stable.any():
             break
         evaluations += session.evaluate(
             kept[stable],
             f"surrogate-{number}-{len(drawn)}",
             "surrogate",
-            size=config.probe_size,
+            size=settings.probe_size,
             draws=[{"preference": tuple(preference)} for preference in preferences[stable].tolist()],
         )
         drawn.append(preferences[stable])

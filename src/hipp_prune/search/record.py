@@ -3,6 +3,9 @@
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field
 
 from hipp_prune.errors import IncompleteRunError
 from hipp_prune.files.ranges import NotNegative
@@ -10,6 +13,9 @@ from hipp_prune.files.reading import read_document
 from hipp_prune.plans.space import ModelShape
 from hipp_prune.questions.fingerprint import Origin
 from hipp_prune.search.settings import SearchSettings
+
+StoredSettings = Annotated[SearchSettings, Field(validation_alias=AliasChoices("settings", "config"))]
+"""A search's settings in a file: ``settings``, or ``config`` in those of older versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +31,7 @@ class Spent:
 class SearchRecord:
     """What ``search.json`` says; a search that is not complete has only its settings."""
 
-    config: SearchSettings
+    settings: StoredSettings
     complete: bool
     shape: ModelShape | None = None
     features: tuple[str, ...] = ()

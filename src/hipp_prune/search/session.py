@@ -57,7 +57,7 @@ class Session:
     """One search under way."""
 
     problem: Problem
-    config: SearchSettings
+    settings: SearchSettings
     archive: Archive
     progress: Progress | None = None
     curve: list[Step] = field(default_factory=list)
@@ -74,18 +74,18 @@ class Session:
     """Plan and minibatch of every evaluation so far."""
 
     def __post_init__(self) -> None:
-        self.normaliser = RunningNormaliser(clip=self.config.clip_returns)
+        self.normaliser = RunningNormaliser(clip=self.settings.clip_returns)
 
     @cached_property
     def band(self) -> StabilityBand:
         """The stability band of random plans (Eq. 14)."""
-        ratios = random_ratios(self.problem, self.config, _BAND_PLANS, self.rng(1))
+        ratios = random_ratios(self.problem, self.settings, _BAND_PLANS, self.rng(1))
         kept = self.problem.space.kept(ratios)
         return calibrate_band(
             self.log_ratio(kept),
             self.problem.space.sparsity(kept),
-            kind=self.config.band,
-            gamma=self.config.gamma,
+            kind=self.settings.band,
+            gamma=self.settings.gamma,
         )
 
     def log_ratio(self, kept: Ints) -> Floats:
@@ -99,41 +99,41 @@ class Session:
     @property
     def spent(self) -> float:
         """Evaluations paid for, in units of a whole minibatch."""
-        return self.asked / self.config.minibatch
+        return self.asked / self.settings.minibatch
 
     @property
     def used(self) -> float:
         """Fraction of the budget that is gone: of evaluations, or of minutes where those are limited."""
-        minutes = self.config.minutes
+        minutes = self.settings.minutes
         timed = 0.0 if minutes is None else self.seconds / (60 * minutes)
-        return max(self.spent / self.config.most_evaluations, timed)
+        return max(self.spent / self.settings.most_evaluations, timed)
 
     def affordable(self, size: int | None = None, *, share: float = 1.0) -> int:
         """How many more evaluations of ``size`` questions fit into the first ``share`` of the budget; ≥ 0."""
         if self.used >= share or self.repeats >= _MOST_REPEATS:
             return 0
-        questions = share * self.config.most_evaluations * self.config.minibatch - self.asked
-        return max(0, int((questions + 1e-6) // (size or self.config.minibatch)))
+        questions = share * self.settings.most_evaluations * self.settings.minibatch - self.asked
+        return max(0, int((questions + 1e-6) // (size or self.settings.minibatch)))
 
     @property
     def unspent(self) -> str | None:
         """One sentence for a search that is over: why it did not spend all its evaluations; None where it did."""
-        config = self.config
-        if config.evaluations is None or self.spent >= config.evaluations - 1e-9:
+        settings = self.settings
+        if settings.evaluations is None or self.spent >= settings.evaluations - 1e-9:
             return None
         if self.used >= 1:
-            reason = f"the {config.minutes:g} minutes are over"
+            reason = f"the {settings.minutes:g} minutes are over"
         elif self.repeats >= _MOST_REPEATS:
             reason = (
                 f"{self.repeats} rounds in a row proposed only plans that had been asked the same questions"
             )
         else:
             reason = self.remainder
-        return f"the search spent {self.spent:.4g} of {config.evaluations} evaluations: {reason}"
+        return f"the search spent {self.spent:.4g} of {settings.evaluations} evaluations: {reason}"
 
     def rng(self, *key: int) -> np.random.Generator:
         """Randomness of one phase or step, independent of all others."""
-        return np.random.default_rng([self.config.seed, *key])
+        return np.random.default_rng([self.settings.seed, *key])
 
     def evaluate(
         self,
@@ -153,7 +153,7 @@ class Session:
             size: questions of the minibatch; the configured number by default.
             draws: of each plan, what else the archive is to keep: z, budget, preference, log_prob.
         """
-        size = size or self.config.minibatch
+        size = size or self.settings.minibatch
         plans = [tuple(int(count) for count in plan) for plan in kept]
         proposal = json.dumps([plans, minibatch, size, draws])
         distributed.agree(f"the plans of {minibatch}", proposal.encode())
@@ -173,7 +173,7 @@ class Session:
                     sparsity=float(self.problem.space.sparsity(np.array(plan))),
                     source=source,
                     seconds=seconds,
-                    compensation=self.config.mode(has_grams=False),
+                    compensation=self.settings.mode(has_grams=False),
                     **asdict(scores),
                     **extra,
                 )
@@ -193,9 +193,9 @@ class Session:
     def _tell(self, questions: int = 0, seconds: float = 0.0) -> None:
         """Says how far the search has got, with what is being paid for: questions asked and the seconds they took."""
         if self.progress:
-            total, minutes = self.config.most_evaluations, self.config.minutes
+            total, minutes = self.settings.most_evaluations, self.settings.minutes
             timed = 0.0 if minutes is None else (self.seconds + seconds) / (60 * minutes)
-            used = max((self.asked + questions) / self.config.minibatch / total, timed)
+            used = max((self.asked + questions) / self.settings.minibatch / total, timed)
             self.progress(min(total, int(used * total + 1e-6)), total)
 
     def _pay(
@@ -223,7 +223,7 @@ class Session:
     def returns(self, evaluations: Sequence[Evaluation]) -> Floats:
         """Raw (R_rob, R_util, R_comp), [N, 3]."""
         table = objective_matrix(list(evaluations))
-        table[:, 2] = compression_return(table[:, 2], s_lo=self.config.s_min, s_hi=self.config.s_max)
+        table[:, 2] = compression_return(table[:, 2], s_lo=self.settings.s_min, s_hi=self.settings.s_max)
         return table
 
     def record(
@@ -255,16 +255,16 @@ class Session:
             watch(group, step, numbers)
 
 
-def random_ratios(problem: Problem, config: SearchSettings, count: int, rng: np.random.Generator) -> Floats:
+def random_ratios(problem: Problem, settings: SearchSettings, count: int, rng: np.random.Generator) -> Floats:
     """Ratios [count, U] of plans with uniform sparsity and Dirichlet allocations from even to spiky.
 
     Args:
         problem: whose units and box hold.
-        config: gives s_min and s_max.
+        settings: gives s_min and s_max.
         count: plans to draw.
         rng: makes every draw.
     """
-    sparsity = rng.uniform(config.s_min, config.s_max, size=count)
+    sparsity = rng.uniform(settings.s_min, settings.s_max, size=count)
     sharpness = np.exp(rng.uniform(np.log(0.7), np.log(10.0), size=count))
     units = problem.space.num_units
     shares = np.stack([rng.dirichlet(np.full(units, concentration)) for concentration in sharpness])

@@ -47,18 +47,18 @@ class PolicySolution:
     state: Floats
     """Descriptors of the units, [U, F]."""
     space: PlanSpace
-    config: SearchSettings
+    settings: SearchSettings
     clone: Clone | None = None
     """What the policy corrects, if it started from a surrogate."""
 
     def kept(self, preferences: Floats, budget: Floats, *, align: int = 1) -> Ints:
         """See ``Solution``."""
-        config = self.config
-        actor = Actor(network=self.policy, state=self.state, config=config, clone=self.clone)
+        settings = self.settings
+        actor = Actor(network=self.policy, state=self.state, settings=settings, clone=self.clone)
         with torch.inference_mode():
             z = actor.distribution(preferences, budget).mean.double().numpy()
         return decode_actions(
-            z, budget, self.space, rule=config.allocation, kappa=config.kappa, align=align
+            z, budget, self.space, rule=settings.allocation, kappa=settings.kappa, align=align
         ).kept
 
     def tensors(self) -> dict[str, Tensor]:
@@ -79,7 +79,7 @@ class SurrogateSolution:
     scale: Floats
     """σ of (R_rob, R_util, R_comp), [3]."""
     space: PlanSpace
-    config: SearchSettings
+    settings: SearchSettings
 
     def kept(self, preferences: Floats, budget: Floats, *, align: int = 1) -> Ints:
         """See ``Solution``."""
@@ -89,7 +89,7 @@ class SurrogateSolution:
             preferences,
             budget,
             scale=self.scale,
-            compression_range=(self.config.s_min, self.config.s_max),
+            compression_range=(self.settings.s_min, self.settings.s_max),
         )
         return self.space.kept(ratios, align=align)
 
@@ -110,12 +110,12 @@ class TableSolution:
     scale: Floats
     """σ of (R_rob, R_util, R_comp), [3]."""
     space: PlanSpace
-    config: SearchSettings
+    settings: SearchSettings
 
     def kept(self, preferences: Floats, budget: Floats, *, align: int = 1) -> Ints:
         """See ``Solution``."""
         values = self.objectives.copy()
-        values[:, 2] = compression_return(values[:, 2], s_lo=self.config.s_min, s_hi=self.config.s_max)
+        values[:, 2] = compression_return(values[:, 2], s_lo=self.settings.s_min, s_hi=self.settings.s_max)
         values = np.divide(values, self.scale, out=np.zeros_like(values), where=np.asarray(self.scale) > 0)
         chosen = [
             self._best(values @ preference, interval)
@@ -168,7 +168,7 @@ class AnchoredSolution:
 
 
 def restore_solution(
-    kind: str, tensors: Mapping[str, Tensor], *, state: Floats, space: PlanSpace, config: SearchSettings
+    kind: str, tensors: Mapping[str, Tensor], *, state: Floats, space: PlanSpace, settings: SearchSettings
 ) -> Solution:
     """The solution whose ``tensors()`` were saved.
 
@@ -177,37 +177,39 @@ def restore_solution(
         tensors: as saved.
         state: descriptors of the units, [U, F].
         space: units and box.
-        config: of the search.
+        settings: of the search.
 
     Raises:
         KeyError, ValueError, RuntimeError: if they do not fit together.
     """
     if kind == PolicySolution.kind:
-        return _restore_policy(tensors, state=state, space=space, config=config)
+        return _restore_policy(tensors, state=state, space=space, settings=settings)
     if kind == AnchoredSolution.kind:
         weights = [_with_prefix(tensors, f"{number}.") for number in range(len(ANCHORS))]
         return AnchoredSolution(
-            experts=tuple(_restore_policy(own, state=state, space=space, config=config) for own in weights)
+            experts=tuple(
+                _restore_policy(own, state=state, space=space, settings=settings) for own in weights
+            )
         )
     if kind == SurrogateSolution.kind:
         surrogate, scale = _restore_surrogate(tensors)
-        return SurrogateSolution(surrogate=surrogate, scale=scale, space=space, config=config)
+        return SurrogateSolution(surrogate=surrogate, scale=scale, space=space, settings=settings)
     if kind == TableSolution.kind:
         tables = {name: value.numpy() for name, value in tensors.items()}
-        return TableSolution(**tables, space=space, config=config)
+        return TableSolution(**tables, space=space, settings=settings)
     raise ValueError(f"answers of kind {kind!r} are unknown to this version")
 
 
 def _restore_policy(
-    tensors: Mapping[str, Tensor], *, state: Floats, space: PlanSpace, config: SearchSettings
+    tensors: Mapping[str, Tensor], *, state: Floats, space: PlanSpace, settings: SearchSettings
 ) -> PolicySolution:
     policy = PlanPolicy(state.shape[1])
     policy.load_state_dict({name: value for name, value in tensors.items() if not name.startswith(_CLONE)})
     clone = None
     if tables := _with_prefix(tensors, _CLONE):
         surrogate, scale = _restore_surrogate(tables)
-        clone = Clone(surrogate=surrogate, scale=scale, space=space, config=config)
-    return PolicySolution(policy=policy.eval(), state=state, space=space, config=config, clone=clone)
+        clone = Clone(surrogate=surrogate, scale=scale, space=space, settings=settings)
+    return PolicySolution(policy=policy.eval(), state=state, space=space, settings=settings, clone=clone)
 
 
 def _surrogate_tensors(surrogate: Surrogate, scale: Floats) -> dict[str, Tensor]:

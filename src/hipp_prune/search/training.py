@@ -41,11 +41,11 @@ class Learner:
     @classmethod
     def of(cls, session: Session, *, log_std: float = _LOG_STD) -> "Learner":
         """An untrained actor with this initial log σ."""
-        problem, config = session.problem, session.config
+        problem, settings = session.problem, session.settings
         network = PlanPolicy(problem.state.shape[1], log_std=log_std)
         return cls(
-            actor=Actor(network=network, state=problem.state, config=config),
-            optimiser=torch.optim.Adam(network.parameters(), lr=config.learning_rate),
+            actor=Actor(network=network, state=problem.state, settings=settings),
+            optimiser=torch.optim.Adam(network.parameters(), lr=settings.learning_rate),
         )
 
     def answers(self, session: Session) -> PolicySolution:
@@ -55,7 +55,7 @@ class Learner:
             policy=actor.network.eval(),
             state=actor.state,
             space=session.problem.space,
-            config=actor.config,
+            settings=actor.settings,
             clone=actor.clone,
         )
 
@@ -65,24 +65,24 @@ def train_policy(session: Session) -> PolicySolution:
 
     A surrogate goes on learning from the policy's plans: it is refitted after every step, and the policy with it.
     """
-    config = session.config
-    torch.manual_seed(config.seed)
+    settings = session.settings
+    torch.manual_seed(settings.seed)
     known = propose(session, warm_up(session))
     learner = Learner.of(session, log_std=_CLONE_LOG_STD if known else _LOG_STD)
     learner.actor.clone = _clone(session, known)
     before = session.used
-    for number in range(most_steps(config)):
+    for number in range(most_steps(settings)):
         if (seats := next_seats(session)) is None:
             break
         preferences = sample_preferences(
-            session.rng(5, number), seats.groups, anchor_fraction=config.anchor_fraction
+            session.rng(5, number), seats.groups, anchor_fraction=settings.anchor_fraction
         )
         done = (session.used - before) / max(1e-9, 1 - before)
         found = step(session, learner, number, preferences=preferences, done=done, group=seats.group)
         if known:
             known = known + found
             learner.actor.clone = _clone(session, known)
-    if known and session.affordable(config.probe_size):
+    if known and session.affordable(settings.probe_size):
         known = spend_rest(session, known)
         learner.actor.clone = _clone(session, known)
     return learner.answers(session)
@@ -97,14 +97,14 @@ def _clone(session: Session, known: list[Evaluation]) -> Clone | None:
         surrogate=surrogate,
         scale=session.normaliser.std,
         space=session.problem.space,
-        config=session.config,
+        settings=session.settings,
     )
 
 
-def most_steps(config: SearchSettings) -> int:
+def most_steps(settings: SearchSettings) -> int:
     """Steps that the budget allows if every seat is evaluated, and a last, smaller one; unstable plans cost nothing."""
-    return 1 + config.most_evaluations * config.minibatch // (
-        config.groups * config.group * config.probe_size
+    return 1 + settings.most_evaluations * settings.minibatch // (
+        settings.groups * settings.group * settings.probe_size
     )
 
 
@@ -118,17 +118,17 @@ class Seats:
 
 def next_seats(session: Session) -> Seats | None:
     """The configured step, or the largest that the rest of the budget buys; None where it buys no group."""
-    config = session.config
-    left = session.affordable(config.probe_size)
+    settings = session.settings
+    left = session.affordable(settings.probe_size)
     session.remainder = (
-        f"a step compares at least {_FEWEST} plans of {config.probe_size} questions"
+        f"a step compares at least {_FEWEST} plans of {settings.probe_size} questions"
         if left < _FEWEST
         else "the stability gate turned away most plans that the policy drew"
     )
-    if left >= config.groups * config.group:
-        return Seats(config.groups, config.group)
+    if left >= settings.groups * settings.group:
+        return Seats(settings.groups, settings.group)
     for seats in range(left - left % 2, _FEWEST - 1, -2):
-        for groups in range(config.groups, 0, -1):
+        for groups in range(settings.groups, 0, -1):
             if seats % (2 * groups) == 0 and seats // groups >= _FEWEST:
                 return Seats(groups, seats // groups)
     return None
@@ -154,16 +154,16 @@ def step(
     Returns:
         The evaluations of the plans stable enough to be evaluated.
     """
-    config, space, actor = session.config, session.problem.space, learner.actor
-    draw = draw_plans(actor, space, replace(config, group=group), preferences, session.rng(4, number))
-    widening = max(0.0, 1.0 - done / max(config.annealing, 1e-9))
+    settings, space, actor = session.settings, session.problem.space, learner.actor
+    draw = draw_plans(actor, space, replace(settings, group=group), preferences, session.rng(4, number))
+    widening = max(0.0, 1.0 - done / max(settings.annealing, 1e-9))
     gate = session.gate(draw.kept, widening=widening)
-    stable = np.flatnonzero(gate >= config.gate_floor)
+    stable = np.flatnonzero(gate >= settings.gate_floor)
     evaluations = session.evaluate(
         draw.kept[stable],
         f"step-{number}",
         "policy",
-        size=config.probe_size,
+        size=settings.probe_size,
         draws=[_as_stored(draw, index) for index in stable.tolist()],
     )
     returns = np.full((len(draw.kept), 3), np.nan)
@@ -174,7 +174,7 @@ def step(
     lessons = [Lesson(draw=draw, objectives=objectives, gate=gate)]
     if actor.clone is not None:
         virtual = draw_plans(
-            actor, space, replace(config, group=_VIRTUAL_GROUP), preferences, session.rng(6, number)
+            actor, space, replace(settings, group=_VIRTUAL_GROUP), preferences, session.rng(6, number)
         )
         lessons = [
             Lesson(draw=draw, objectives=objectives - actor.clone.predicted(draw.kept), gate=gate),
@@ -184,7 +184,7 @@ def step(
                 gate=np.ones(len(virtual.kept)),
             ),
         ]
-    update = learn(actor, learner.optimiser, config, lessons)
+    update = learn(actor, learner.optimiser, settings, lessons)
     session.record(
         "policy",
         evaluations,

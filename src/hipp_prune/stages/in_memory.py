@@ -179,7 +179,7 @@ def _planned(
         calibration=calibration,
         questions=calibrated.sample(calibration),
         sparsity=sparsity,
-        config=BaselineSettings(seed=seed),
+        settings=BaselineSettings(seed=seed),
     )
     planned = plan_baseline(method, setting)
     if not isinstance(planned, Plan):

@@ -148,7 +148,7 @@ class Pipeline:
     def _is_smaller(self, settings: SearchSettings) -> bool:
         """Whether there is a search that was begun for fewer evaluations."""
         try:
-            begun = read_record(self.run.search.record).config
+            begun = read_record(self.run.search.record).settings
         except IncompleteRunError:
             return False
         return begun.most_evaluations < settings.most_evaluations

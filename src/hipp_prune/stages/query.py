@@ -82,7 +82,7 @@ def _answer(
     space = planner.space
     check_runtimes(settings.align, settings.align_for, widths=space.widths.tolist(), r_max=space.r_max)
     archive = Archive(search.archive)
-    archive.check_compensation(planner.config.mode(has_grams=False))
+    archive.check_compensation(planner.settings.mode(has_grams=False))
     if preference is not None:
         check_preference(preference, measured_roles(archive))
     if requirements:
@@ -136,7 +136,7 @@ def _targets(directory: RunDirectory, planner: Planner, settings: QuerySettings)
     if settings.fit is not None:
         path = directory.require(directory.footprint, made_by=directory.calibrate_again())
         footprint = read_document(path, Footprint, remedy="calibrate again", error=IncompleteRunError)
-        biased = planner.config.mode(has_grams=False) == "bias"
+        biased = planner.settings.mode(has_grams=False) == "bias"
         targets.append(fit_of(footprint, settings, added=footprint.biases if biased else 0))
     if settings.speed is not None:
         table = planner.space.tables.latency

@@ -189,7 +189,7 @@ def search_model(
         force=force,
         encoding=encoding,
     )
-    settings = problem.config
+    settings = problem.settings
     origin = Origin(weights=adapter.shape.fingerprint, questions=fingerprint_questions(questions))
     if distributed.is_first():
         _claim(folder, settings, origin, force=force)
@@ -281,9 +281,9 @@ def read_search(
         return None
     record = read_record(folder.record)
     before, now = (
-        asdict(each) | {"compensation": each.mode(has_grams=False)} for each in (record.config, settings)
+        asdict(each) | {"compensation": each.mode(has_grams=False)} for each in (record.settings, settings)
     )
-    if may_grow and record.config.most_evaluations < settings.most_evaluations:
+    if may_grow and record.settings.most_evaluations < settings.most_evaluations:
         before["evaluations"] = now["evaluations"]
     refuse_changes(folder.root, before, now, remedy=remedy)
     return record.spent
@@ -304,7 +304,7 @@ def evaluations_paid(folder: SearchFolder, settings: SearchSettings) -> float:
     """
     if not folder.record.exists():
         return 0.0
-    grows = read_record(folder.record).config.most_evaluations < settings.most_evaluations
+    grows = read_record(folder.record).settings.most_evaluations < settings.most_evaluations
     found = (each for each in Archive(folder.archive) if not grows or each.source == WARM_UP)
     return sum(each.questions for each in found) / settings.minibatch
 
@@ -329,7 +329,7 @@ def _claim(folder: SearchFolder, settings: SearchSettings, origin: Origin, *, fo
                 "--force to start over"
             )
     start_growing(folder.archive)
-    write_json(folder.record, asdict(SearchRecord(config=settings, complete=False, origin=origin)))
+    write_json(folder.record, asdict(SearchRecord(settings=settings, complete=False, origin=origin)))
 
 
 def _planner(problem: ModelProblem, result: SearchResult, origin: Origin) -> Planner:
@@ -337,7 +337,7 @@ def _planner(problem: ModelProblem, result: SearchResult, origin: Origin) -> Pla
     return Planner(
         answers=result.answers,
         space=problem.space,
-        config=problem.config,
+        settings=problem.settings,
         state=problem.state,
         features=problem.states.names,
         orders=tuple(problem.sorted.rankings),
@@ -348,7 +348,7 @@ def _planner(problem: ModelProblem, result: SearchResult, origin: Origin) -> Pla
 
 def _record(planner: Planner, result: SearchResult, origin: Origin, *, seconds: float) -> SearchRecord:
     return SearchRecord(
-        config=planner.config,
+        settings=planner.settings,
         shape=planner.space.shape,
         features=planner.features,
         scale=planner.scale,

@@ -126,15 +126,15 @@ def _show_run(contents: Contents) -> Shown:
 
 def _searched(contents: Contents) -> str:
     """Method, and how many of its evaluations are paid for."""
-    config = contents.config
-    if config is None:
+    settings = contents.settings
+    if settings is None:
         return "not yet"
-    done = sum(evaluation.questions for evaluation in contents.archive) / config.minibatch
-    limit = f"{config.minutes:g} minutes" if config.evaluations is None else str(config.evaluations)
-    if config.evaluations is None and config.minutes is None:
-        limit = str(config.most_evaluations)
+    done = sum(evaluation.questions for evaluation in contents.archive) / settings.minibatch
+    limit = f"{settings.minutes:g} minutes" if settings.evaluations is None else str(settings.evaluations)
+    if settings.evaluations is None and settings.minutes is None:
+        limit = str(settings.most_evaluations)
     state = "complete" if contents.run.search.planner.is_file() else "not complete"
-    return f"{config.method}, {done:.4g} evaluations of {limit}, {state}"
+    return f"{settings.method}, {done:.4g} evaluations of {limit}, {state}"
 
 
 def _next_of_run(contents: Contents) -> Iterator[str]:
@@ -149,7 +149,7 @@ def _next_of_run(contents: Contents) -> Iterator[str]:
         yield calibrate_command(run, begun)
         return
     if not run.search.planner.is_file():
-        yield search_command(run, contents.config)
+        yield search_command(run, contents.settings)
         return
     if not contents.plans:
         asked = even_preference(contents.archive)

@@ -231,7 +231,7 @@ def search_settings(wish: Wish, run: RunDirectory, *, wanted: float, most: float
         compression="parameters" if wish.target.speed is None else "latency",
     )
     if run.search.record.exists():
-        begun = read_record(run.search.record).config
+        begun = read_record(run.search.record).settings
         if begun.compression == usual.compression and begun.s_min <= wanted <= begun.s_max:
             return replace(usual, s_min=begun.s_min, s_max=begun.s_max)
     return replace(usual, s_min=min(most / 8, wanted / 2), s_max=max(most * 5 / 8, (most + wanted) / 2))

@@ -47,7 +47,7 @@ def pruned(
         calibration=calibrate(adapter, questions),
         questions=questions,
         sparsity=0.25,
-        config=BaselineSettings(match="block", attention=True),
+        settings=BaselineSettings(match="block", attention=True),
     )
     planned = plan_baseline("llm-pruner", setting)
     assert isinstance(planned, HeadPlan)
@@ -103,7 +103,7 @@ def test_the_outer_blocks_stay_whole_and_every_block_keeps_a_head(
 
 def test_one_ratio_holds_for_heads_and_neurons(pruned: tuple[Setting, HeadPlan, Path]) -> None:
     setting, _, _ = pruned
-    told = replace(setting, sparsity=0.25, config=BaselineSettings(match="mlp", attention=True))
+    told = replace(setting, sparsity=0.25, settings=BaselineSettings(match="mlp", attention=True))
     neurons, heads = group_counts(told, told.any_space())
     # half of all MLPs are prunable: a quarter of all is half of those, and of their heads
     assert (1 - neurons / told.adapter.shape.neurons).tolist() == [0, 0.5, 0.5, 0]

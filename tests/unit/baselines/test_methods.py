@@ -24,7 +24,7 @@ class TestEveryPlanner:
         plan = load_baseline(method).plan(setting)
         space = plan.space
         assert abs(plan.ledger.mlp - setting.sparsity) * space.weights.sum() <= space.costs.max()
-        assert (plan.ratios <= setting.config.r_max).all()
+        assert (plan.ratios <= setting.settings.r_max).all()
         assert Plan.from_json(plan.to_json()).kept == plan.kept
 
     def test_answers_alike_twice_and_leaves_the_model_as_it_was(
@@ -41,7 +41,7 @@ class TestEveryPlanner:
             load_baseline(method).plan(replace(llava, sparsity=0.9))
 
     def test_a_share_of_the_blocks_is_that_many_parameters(self, llava: Setting, method: Baseline) -> None:
-        told = replace(llava, sparsity=0.1, config=BaselineSettings(match="block"))
+        told = replace(llava, sparsity=0.1, settings=BaselineSettings(match="block"))
         plan = load_baseline(method).plan(told)
         space = plan.space
         removed = plan.ledger.mlp * space.weights.sum()
@@ -53,19 +53,19 @@ class TestEveryPlanner:
 
 
 def test_more_of_the_blocks_than_their_neurons_hold_is_refused(llava: Setting) -> None:
-    told = replace(llava, sparsity=0.5, config=BaselineSettings(match="block"))
+    told = replace(llava, sparsity=0.5, settings=BaselineSettings(match="block"))
     with pytest.raises(BudgetError, match=r"they hold 0\.5\d+ of these.*r_max = 0\.8.*at most 0\.4"):
         load_baseline("uniform").plan(told)
 
 
 @pytest.mark.parametrize("method", ["random", "random-neurons"])
 def test_another_seed_draws_another_plan(llava: Setting, method: Baseline) -> None:
-    other = replace(llava, config=BaselineSettings(seed=1))
+    other = replace(llava, settings=BaselineSettings(seed=1))
     assert load_baseline(method).plan(llava).masks != load_baseline(method).plan(other).masks
 
 
 def test_random_allocates_rows_too(setting: Setting) -> None:
-    plan = load_baseline("random").plan(replace(setting, config=BaselineSettings(unit="rows")))
+    plan = load_baseline("random").plan(replace(setting, settings=BaselineSettings(unit="rows")))
     assert (plan.unit, plan.importance) == ("rows", "paper")
     assert len(set(plan.ratios[::2])) > 1
     assert abs(plan.ledger.mlp - setting.sparsity) * plan.space.weights.sum() <= plan.space.costs.max()

@@ -81,7 +81,7 @@ def calibrated(source: Path, tmp: Path) -> Setting:
         calibration=calibrate(adapter, questions),
         questions=questions,
         sparsity=0.25,
-        config=BaselineSettings(round_to=4),
+        settings=BaselineSettings(round_to=4),
     )
 
 

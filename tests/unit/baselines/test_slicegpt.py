@@ -76,13 +76,13 @@ class TestByHand:
 
 class TestWidth:
     def test_it_is_the_widest_that_saves_enough(self, setting: Setting) -> None:
-        told = replace(setting, config=BaselineSettings(match="block", round_to=1))
+        told = replace(setting, settings=BaselineSettings(match="block", round_to=1))
         width, ledger = choose_width(told)
         assert ledger.block >= 0.25 > sliced_ledger(setting.adapter, width + 1, tokens=told.tokens).block
 
     def test_it_is_rounded_down(self, setting: Setting) -> None:
-        fine, _ = choose_width(replace(setting, config=BaselineSettings(round_to=1)))
-        coarse, _ = choose_width(replace(setting, config=BaselineSettings(round_to=8)))
+        fine, _ = choose_width(replace(setting, settings=BaselineSettings(round_to=1)))
+        coarse, _ = choose_width(replace(setting, settings=BaselineSettings(round_to=8)))
         assert coarse == fine // 8 * 8 < fine
 
     def test_nothing_is_cut_at_sparsity_0(self, setting: Setting) -> None:
@@ -101,7 +101,7 @@ class TestBases:
             torch.testing.assert_close(basis.T @ basis, torch.eye(basis.shape[1]).double())
 
     def test_padding_does_not_count(self, setting: Setting) -> None:
-        alone = replace(setting, config=BaselineSettings(batch_size=1))
+        alone = replace(setting, settings=BaselineSettings(batch_size=1))
         for one, several in zip(principal_bases(alone, 16), principal_bases(setting, 16), strict=True):
             torch.testing.assert_close(one @ one.T, several @ several.T, atol=1e-4, rtol=0)
 

@@ -21,7 +21,7 @@ FEATURES = 6
 
 
 def make_planner(unit: UnitKind = "coupled", *, cloned: bool = True) -> Planner:
-    within, config = space(unit), SearchSettings(evaluations=200, s_max=0.6, r_max=0.8, unit=unit)
+    within, settings = space(unit), SearchSettings(evaluations=200, s_max=0.6, r_max=0.8, unit=unit)
     rng = np.random.default_rng(3)
     state = rng.normal(size=(within.num_units, FEATURES)).astype(np.float32).astype(np.float64)
     torch.manual_seed(5)
@@ -39,8 +39,8 @@ def make_planner(unit: UnitKind = "coupled", *, cloned: bool = True) -> Planner:
                     for name in ("linear", "quadratic", "cubic")
                 }
             )
-        clone = Clone(surrogate=surrogate, scale=scale, space=within, config=config)
-    answers = PolicySolution(policy=policy.eval(), state=state, space=within, config=config, clone=clone)
+        clone = Clone(surrogate=surrogate, scale=scale, space=within, settings=settings)
+    answers = PolicySolution(policy=policy.eval(), state=state, space=within, settings=settings, clone=clone)
     orders = [np.arange(NEURONS)] * BLOCKS
     if unit == "rows":
         orders = [
@@ -49,7 +49,7 @@ def make_planner(unit: UnitKind = "coupled", *, cloned: bool = True) -> Planner:
     return Planner(
         answers=answers,
         space=within,
-        config=config,
+        settings=settings,
         state=state,
         features=tuple(f"feature {index}" for index in range(FEATURES)),
         orders=tuple(orders),

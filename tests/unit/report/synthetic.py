@@ -20,7 +20,7 @@ from hipp_prune.files.writing import write_json, write_text
 from hipp_prune.plans.plan import Plan, UnitKind, pack_masks
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape, PlanSpace
-from hipp_prune.questions.benchmarks import pope, scienceqa
+from hipp_prune.questions.benchmarks import BENCHMARKS, pope, scienceqa
 from hipp_prune.questions.fingerprint import Origin
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.yes_no import YES_NO
@@ -109,6 +109,27 @@ def make_questions(folder: Path) -> list[Question]:
             group=f"exam {index}",
         )
         for index in range(8)
+    ]
+
+
+def make_own_questions(folder: Path, benchmark: str) -> list[Question]:
+    """Four questions about two drawn pictures: yes/no ones, or such as came without an answer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(2):
+        Image.new("RGB", (24, 18), (40 * index, 90, 200)).save(folder / f"{index}.png")
+    yes_no = BENCHMARKS[benchmark].instruction != ""
+    return [
+        Question(
+            benchmark=benchmark,
+            id=f"own-{index}",
+            prompt=f"Is there a dog in picture {index}?{BENCHMARKS[benchmark].instruction}",
+            images=(folder / f"{index % 2}.png",),
+            answers=YES_NO if yes_no else ("A dog on a lawn.", "something else"),
+            gold=index // 2 if yes_no else 0,
+            subset="photos.csv",
+            group=str(index % 2),
+        )
+        for index in range(4)
     ]
 
 
@@ -217,11 +238,11 @@ def make_calibration(blocks: int = BLOCKS) -> Calibration:
 
 
 def write_search(run: RunDirectory, *, unit: UnitKind = "coupled") -> None:
-    config = SearchSettings(evaluations=200, s_max=0.6, unit=unit, relabel=False, clip=None)
+    settings = SearchSettings(evaluations=200, s_max=0.6, unit=unit, relabel=False, clip=None)
     write_json(
         run.search.record,
         {
-            "config": asdict(config),
+            "settings": asdict(settings),
             "shape": asdict(shape()),
             "scale": [0.1, 0.1, 0.3],
             "features": ["depth"],

@@ -24,8 +24,8 @@ def test_everything_of_a_finished_run(finished: RunDirectory) -> None:
     )
     assert contents.sensitivity["max"][0] == pytest.approx(0.4)
     assert contents.num_questions == 4
-    assert contents.config is not None
-    assert contents.config.evaluations == 200
+    assert contents.settings is not None
+    assert contents.settings.evaluations == 200
     assert contents.space is not None
     assert contents.space.num_units == BLOCKS
     assert len(contents.archive) == len(make_archive())
@@ -45,7 +45,12 @@ def test_models_without_preference_come_last(finished: RunDirectory, questions: 
 
 def test_a_started_run_is_empty_but_sound(started: RunDirectory) -> None:
     contents = read_contents(started)
-    assert (contents.sensitivity, contents.config, contents.space, contents.dense) == (None, None, None, None)
+    assert (contents.sensitivity, contents.settings, contents.space, contents.dense) == (
+        None,
+        None,
+        None,
+        None,
+    )
     parts = (contents.archive, contents.curve, contents.plans, contents.evaluations, contents.damaged)
     assert not any(parts)
 
@@ -70,7 +75,7 @@ def test_damaged_files_are_named_and_the_rest_is_read(finished: RunDirectory) ->
     finished.calibration.write_bytes(finished.calibration.read_bytes()[:100])
     write_text(finished.search.archive, "nonsense\n{}\n")
     write_json(finished.search.curve, [{"phase": "policy"}])
-    write_json(finished.search.record, {"config": {"surprise": 1}})
+    write_json(finished.search.record, {"settings": {"surprise": 1}})
     write_text(finished.plans / "small.json", "{")
     write_text(finished.results / "small.json", '{"label": "x"}')
     contents = read_contents(finished)

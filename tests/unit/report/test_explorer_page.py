@@ -144,3 +144,19 @@ def test_every_control_has_a_name_and_nothing_is_wider_than_the_screen(page: Any
     for drawing in ("bars", "map"):
         assert len(page.get_attribute(f"#{drawing}", "aria-label")) > 60
     assert page.locator("[aria-live=polite]").count() == 1
+
+
+def test_tables_fit_a_phone_until_something_is_pinned(page: Any) -> None:
+    for table in ("plans", "measured"):
+        over = page.evaluate(
+            f"(() => {{ const box = document.getElementById('{table}').parentElement;"
+            " return box.scrollWidth - box.clientWidth; })()"
+        )
+        assert over == 0, table
+
+
+def test_commands_are_copied_a_line_each(page: Any) -> None:
+    page.evaluate("navigator.clipboard.writeText = (text) => { window.copied = text; }")
+    page.click("#copy")
+    assert page.evaluate("window.copied") == page.inner_text("#commands")
+    assert page.evaluate("window.copied").count("\n") == 1

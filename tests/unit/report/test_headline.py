@@ -1,6 +1,7 @@
 """The line a manager reads: only what was measured, and never praise for less."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.questions.question import Question
 from hipp_prune.report.headline import headline
-from tests.unit.report.synthetic import make_evaluation, make_plan, make_pruned
+from tests.unit.report.synthetic import make_evaluation, make_own_questions, make_plan, make_pruned
 
 
 @pytest.fixture
@@ -43,6 +44,27 @@ def test_speed_in_words(dense: Scorecard, pruned: Scorecard, ratio: float, said:
 def test_what_did_not_change_or_grew_is_said(dense: Scorecard) -> None:
     assert headline(dense, dense) == "as large, POPE as before, ScienceQA as before"
     assert headline(dense, replace(dense, bytes=101_000)).startswith("1.0% larger")
+
+
+def test_without_the_dense_models_scores_only_the_pruned_ones_are_said(pruned: Scorecard) -> None:
+    assert pruned.ledger is not None
+    fewer = f"{pruned.ledger.model:.1%} fewer parameters"
+    assert headline(None, pruned) == f"{fewer}, 1.4× faster, POPE 83.3%, ScienceQA 87.5%"
+
+
+def test_without_labels_the_share_of_the_dense_models_answers_is_said(tmp_path: Path) -> None:
+    asked = make_own_questions(tmp_path, "agreement")
+    before, after = (make_evaluation(asked, label, errors) for label, errors in (("dense", []), ("a", [1])))
+    assert headline(before, replace(after, bytes=13_000_000)) == (
+        "5.7% larger, agreement with the dense model 75.0%"
+    )
+    assert headline(before, before) == "as large, agreement with the dense model 100.0%"
+
+
+def test_a_persons_own_questions_are_called_what_they_are(tmp_path: Path) -> None:
+    asked = make_own_questions(tmp_path, "yes-no")
+    before, after = (make_evaluation(asked, label, errors) for label, errors in (("dense", []), ("a", [1])))
+    assert headline(before, after) == "as large, Yes/no questions −25.0 points"
 
 
 def test_what_is_not_known_is_not_said(

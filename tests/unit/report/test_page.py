@@ -19,6 +19,7 @@ from tests.unit.report.synthetic import (
     make_archive,
     make_calibration,
     make_evaluation,
+    make_own_questions,
     make_plan,
     write_search,
 )
@@ -137,8 +138,8 @@ def test_a_searched_run_shows_curve_and_cloud(started: RunDirectory) -> None:
 def test_a_search_that_is_still_running_shows_its_plans(started: RunDirectory) -> None:
     write_search(started)
     (started.search.curve).unlink()
-    config = json.loads((started.search.record).read_text(encoding="utf-8"))["config"]
-    write_json(started.search.record, {"config": config, "complete": False})
+    settings = json.loads((started.search.record).read_text(encoding="utf-8"))["settings"]
+    write_json(started.search.record, {"settings": settings, "complete": False})
     page = written(started)
     assert "--s-max 0.6" in page.text
     assert page.charts == ["cloud"]
@@ -198,6 +199,64 @@ def test_only_the_dense_model(started: RunDirectory, questions: list[Question]) 
     assert "Answers before and after pruning are needed" in page.text
     assert "91.7" in page.text
     assert page.charts == []
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "said", "unsaid"),
+    [
+        (
+            "yes-no",
+            [
+                "robustness (not seeing things that are not there; here by Yes/no questions)",
+                "utility (which no question of this run measures, so it weighs nothing)",
+                "1,0,0 is robustness alone",
+                "Yes/no questions are your own",
+                "Yes-rate is how often",
+                "1,0,0: as large, Yes/no questions −25.0 points",
+                "broke 1 and mended 0 of 4 answers",
+                "prefers the right answer",
+                "Right answer: ",
+            ],
+            ["ScienceQA", "exam", "POPE", "without labels", "agreement"],
+        ),
+        (
+            "agreement",
+            [
+                "utility (answering well; here by agreement with the dense model)",
+                "robustness (which no question of this run measures",
+                "0,1,0 is utility alone",
+                "Agreement with the dense model has no labels",
+                "1,0,0: as large, agreement with the dense model 75.0%",
+                "changed 1 of 4 answers",
+                "prefers the dense model’s own answer",
+                "The dense model’s answer: A dog on a lawn.",
+                "pruning changed it",
+            ],
+            ["ScienceQA", "exam", "POPE", "Yes-rate", "balanced accuracy", "Right answer", "mended"],
+        ),
+    ],
+)
+def test_words_follow_what_was_asked(
+    started: RunDirectory, tmp_path: Path, benchmark: str, said: list[str], unsaid: list[str]
+) -> None:
+    write_search(started)
+    archive = [replace(each, accuracies={benchmark: 0.9}) for each in make_archive(noise=0.02)]
+    write_text(started.search.archive, "".join(json.dumps(asdict(each)) + "\n" for each in archive))
+    questions = make_own_questions(tmp_path / "own", benchmark)
+    for label, errors in (("dense", []), ("1,0,0", [1])):
+        make_evaluation(questions, label, errors).save(started.results / f"{label}.json")
+    text = " ".join(written(started).text.split())
+    assert [each for each in said if each not in text] == []
+    assert [each for each in unsaid if each in text] == []
+
+
+def test_without_the_dense_model_the_headline_tells_the_scores_alone(
+    started: RunDirectory, questions: list[Question]
+) -> None:
+    make_evaluation(questions, "1,0,0", errors=[0]).save(started.results / "a.json")
+    text = written(started).text
+    assert "1,0,0: POPE 91.7%, ScienceQA 100.0%" in text
+    assert "The dense model has not been evaluated" in text
 
 
 def test_different_questions_before_and_after(started: RunDirectory, questions: list[Question]) -> None:

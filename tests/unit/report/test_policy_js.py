@@ -50,14 +50,14 @@ def plans_of(contents: Contents, planner: Planner, folder: Path, sparsity: float
 
 def ratios_of(planner: Planner, weights: tuple[int, ...], sparsity: float | None) -> np.ndarray:
     """The ratios of a policy's answer, before they are rounded to neurons."""
-    config, answers = planner.config, planner.answers
+    settings, answers = planner.settings, planner.answers
     assert isinstance(answers, PolicySolution)
-    actor = Actor(network=answers.policy, state=answers.state, config=config, clone=answers.clone)
-    budget = np.array([[config.s_min, config.s_max] if sparsity is None else [sparsity, sparsity]])
+    actor = Actor(network=answers.policy, state=answers.state, settings=settings, clone=answers.clone)
+    budget = np.array([[settings.s_min, settings.s_max] if sparsity is None else [sparsity, sparsity]])
     with torch.inference_mode():
         z = actor.distribution(Preference.of(weights).vector[None], budget).mean.double().numpy()
     share = target_sparsity(1 / (1 + np.exp(-z[:, 0])), budget[:, 0], budget[:, 1])
-    return planner.space.ratios(z[:, 1:], share, kappa=config.kappa)[0]
+    return planner.space.ratios(z[:, 1:], share, kappa=settings.kappa)[0]
 
 
 @needs_node
@@ -86,7 +86,7 @@ def test_a_surrogate_answers_in_the_page_too(tmp_path: Path) -> None:
     planner = replace(
         planner,
         answers=SurrogateSolution(
-            surrogate=clone.surrogate, scale=clone.scale, space=planner.space, config=planner.config
+            surrogate=clone.surrogate, scale=clone.scale, space=planner.space, settings=planner.settings
         ),
     )
     for weights, plan in zip(
@@ -107,7 +107,7 @@ def test_what_a_page_cannot_compute_is_exact_on_a_grid(tmp_path: Path) -> None:
         objectives=np.array([[row.robustness, row.utility, row.sparsity] for row in rows]),
         scale=np.array(planner.scale),
         space=space,
-        config=planner.config,
+        settings=planner.settings,
     )
     planner = replace(planner, answers=table)
     data = explorer_data(contents, planner)
@@ -147,10 +147,10 @@ def test_latency_decides_in_python_so_the_page_has_a_grid(tmp_path: Path) -> Non
     planner = make_planner("coupled", cloned=True)
     table = CostTable(constant=1.0, units=((0.0, 1.0),) * planner.space.num_units, conditions="")
     space = replace(planner.space, compression="latency", tables=Costs(latency=table))
-    config: SearchSettings = replace(planner.config, compression="latency", s_min=0.05, s_max=0.3)
+    settings: SearchSettings = replace(planner.settings, compression="latency", s_min=0.05, s_max=0.3)
     assert isinstance(planner.answers, PolicySolution)
-    answers = replace(planner.answers, space=space, config=config, clone=None)
-    planner = replace(planner, space=space, config=config, answers=answers)
+    answers = replace(planner.answers, space=space, settings=settings, clone=None)
+    planner = replace(planner, space=space, settings=settings, answers=answers)
     data = explorer_data(explored(tmp_path, planner), planner)
     kept = planner.query(Preference.of((1, 0, 0))).kept
     assert tuple(data["answer"]["plans"][f"{GRID_STEPS},0"]) == kept

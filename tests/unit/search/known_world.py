@@ -43,16 +43,16 @@ def make_archive(landscape: Landscape, count: int, minibatches: int, *, size: in
 
 def make_planner(landscape: Landscape, archive: list[Evaluation], **settings: object) -> Planner:
     """Solution with the surrogate's optimum; knows FLOPs, but no latency."""
-    config = SearchSettings(**settings)
-    space = replace(landscape.space, compression=config.compression, tables=Costs(flops=FLOPS))
+    settings = SearchSettings(**settings)
+    space = replace(landscape.space, compression=settings.compression, tables=Costs(flops=FLOPS))
     scale = (0.2, 0.2, 0.3)
     answers = SurrogateSolution(
-        surrogate=fit_surrogate(archive, space), scale=np.array(scale), space=space, config=config
+        surrogate=fit_surrogate(archive, space), scale=np.array(scale), space=space, settings=settings
     )
     return Planner(
         answers=answers,
         space=space,
-        config=config,
+        settings=settings,
         state=landscape.state,
         features=("a", "b", "c"),
         orders=tuple(np.arange(width) for width in space.widths),

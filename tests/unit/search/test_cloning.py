@@ -19,13 +19,13 @@ DAMAGE = Surrogate(linear=np.zeros((2, 6)), quadratic=PROBLEM.sensitivity, cubic
 """The landscape's own damages, with every power taken for two."""
 
 
-def _clone(surrogate: Surrogate = DAMAGE, config: SearchSettings = CONFIG) -> Clone:
-    return Clone(surrogate=surrogate, scale=SCALE, space=PROBLEM.space, config=config)
+def _clone(surrogate: Surrogate = DAMAGE, settings: SearchSettings = CONFIG) -> Clone:
+    return Clone(surrogate=surrogate, scale=SCALE, space=PROBLEM.space, settings=settings)
 
 
 def _actor(clone: Clone | None) -> Actor:
     torch.manual_seed(0)
-    return Actor(network=PlanPolicy(3), state=PROBLEM.state, config=CONFIG, clone=clone)
+    return Actor(network=PlanPolicy(3), state=PROBLEM.state, settings=CONFIG, clone=clone)
 
 
 def _best(preferences: np.ndarray, budget: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -86,9 +86,9 @@ def test_ratios_of_zero_and_budgets_of_a_point_have_an_action_too():
         quadratic=DAMAGE.quadratic * 0.01,
         cubic=np.zeros((2, 6)),
     )
-    config = SearchSettings(s_min=0.2, s_max=0.2)
+    settings = SearchSettings(s_min=0.2, s_max=0.2)
     budget = np.array([[0.2, 0.2]])
-    z = _clone(spiky, config).actions(np.array([[0.5, 0.5, 0.0]]), budget)
+    z = _clone(spiky, settings).actions(np.array([[0.5, 0.5, 0.0]]), budget)
     assert np.isfinite(z).all()
     assert z[0, 1:].sum() == pytest.approx(0)
     assert (decode_actions(z, budget, PROBLEM.space).kept[0, 2:] > 345).all()
@@ -104,7 +104,7 @@ def test_predictions_by_hand():
 
 
 def test_an_objective_that_does_not_vary_is_predicted_as_zero():
-    clone = Clone(surrogate=DAMAGE, scale=np.array([0.3, 0.0, 0.0]), space=PROBLEM.space, config=CONFIG)
+    clone = Clone(surrogate=DAMAGE, scale=np.array([0.3, 0.0, 0.0]), space=PROBLEM.space, settings=CONFIG)
     predicted = clone.predicted(np.full((1, 6), 176))[0]
     assert predicted[0] < 0
     assert predicted[1:].tolist() == [0.0, 0.0]
@@ -114,5 +114,7 @@ def test_a_flat_actor_starts_from_the_same_plans():
     preferences = np.random.default_rng(1).dirichlet(np.ones(3), size=30)
     for budget in (np.full((30, 2), 0.3), np.tile([CONFIG.s_min, CONFIG.s_max], (30, 1))):
         hierarchical = _decoded(_actor(_clone()), preferences, budget)
-        flat = _decoded(replace(_actor(_clone()), config=replace(CONFIG, action="flat")), preferences, budget)
+        flat = _decoded(
+            replace(_actor(_clone()), settings=replace(CONFIG, action="flat")), preferences, budget
+        )
         assert (np.abs(flat - hierarchical) / PROBLEM.space.widths).max() < 0.01

@@ -19,12 +19,12 @@ def _actor(std: float = 0.2) -> Actor:
     network = PlanPolicy(PROBLEM.state.shape[1])
     for head in (network.budget_head, network.allocation_head):
         torch.nn.init.normal_(head.weight, std=std)
-    return Actor(network=network, state=PROBLEM.state, config=CONFIG)
+    return Actor(network=network, state=PROBLEM.state, settings=CONFIG)
 
 
-def _draw(config: SearchSettings = CONFIG, seed: int = 0) -> Draw:
+def _draw(settings: SearchSettings = CONFIG, seed: int = 0) -> Draw:
     rng = np.random.default_rng(seed)
-    return draw_plans(_actor(), PROBLEM.space, config, rng.dirichlet(np.ones(3), size=config.groups), rng)
+    return draw_plans(_actor(), PROBLEM.space, settings, rng.dirichlet(np.ones(3), size=settings.groups), rng)
 
 
 def _lesson(draw: Draw, objectives: np.ndarray, gate: np.ndarray | None = None) -> Lesson:
@@ -98,9 +98,9 @@ def _objectives(count: int = 24, seed: int = 3) -> np.ndarray:
 
 
 def test_without_relabelling_a_plan_teaches_its_own_preference():
-    config = replace(CONFIG, relabel=False, gate="off", advantage="leave-one-out")
-    draw, objectives = _draw(config), _objectives()
-    preference, plan, signal = training_pairs(config, _lesson(draw, objectives))
+    settings = replace(CONFIG, relabel=False, gate="off", advantage="leave-one-out")
+    draw, objectives = _draw(settings), _objectives()
+    preference, plan, signal = training_pairs(settings, _lesson(draw, objectives))
     assert sorted(plan.tolist()) == list(range(24))
     assert (draw.group[plan] == preference.numpy()).all()
     for group in range(3):
@@ -111,9 +111,9 @@ def test_without_relabelling_a_plan_teaches_its_own_preference():
 
 
 def test_with_relabelling_every_plan_teaches_every_preference():
-    config = replace(CONFIG, gate="off")
-    draw, objectives = _draw(config), _objectives()
-    preference, plan, signal = training_pairs(config, _lesson(draw, objectives))
+    settings = replace(CONFIG, gate="off")
+    draw, objectives = _draw(settings), _objectives()
+    preference, plan, signal = training_pairs(settings, _lesson(draw, objectives))
     assert sorted(zip(preference.tolist(), plan.tolist(), strict=True)) == [
         (p, n) for p in range(3) for n in range(24)
     ]
@@ -125,9 +125,9 @@ def test_with_relabelling_every_plan_teaches_every_preference():
 
 
 def test_partners_of_the_baseline_are_the_antithetic_pairs_without_relabelling_too():
-    config = replace(CONFIG, relabel=False, gate="off")
-    draw, objectives = _draw(config), _objectives()
-    _, plan, signal = training_pairs(config, _lesson(draw, objectives))
+    settings = replace(CONFIG, relabel=False, gate="off")
+    draw, objectives = _draw(settings), _objectives()
+    _, plan, signal = training_pairs(settings, _lesson(draw, objectives))
     by_plan = dict(zip(plan.tolist(), signal.tolist(), strict=True))
     for n in range(24):
         own = draw.group == draw.group[n]
@@ -138,11 +138,11 @@ def test_partners_of_the_baseline_are_the_antithetic_pairs_without_relabelling_t
 
 @pytest.mark.parametrize("relabel", [True, False])
 def test_plans_that_were_not_evaluated_get_the_minimum_of_their_group(relabel):
-    config = replace(CONFIG, relabel=relabel, gate="off")
-    draw, objectives = _draw(config), _objectives()
+    settings = replace(CONFIG, relabel=relabel, gate="off")
+    draw, objectives = _draw(settings), _objectives()
     missing = [0, 7, 20]
     objectives[missing] = np.nan
-    preference, plan, signal = training_pairs(config, _lesson(draw, objectives))
+    preference, plan, signal = training_pairs(settings, _lesson(draw, objectives))
     assert signal.isfinite().all()
     filled = objectives @ draw.preferences.T  # [N, P]
     for group in range(3):
@@ -174,13 +174,13 @@ def test_gate_scales_the_lesson_of_good_plans_alone():
 @pytest.mark.parametrize("relabel", [True, False])
 @pytest.mark.parametrize("clip", [0.05, None])
 def test_learning_raises_the_probability_of_better_plans(relabel, clip):
-    config = replace(CONFIG, relabel=relabel, clip=clip, learning_rate=3e-4)
+    settings = replace(CONFIG, relabel=relabel, clip=clip, learning_rate=3e-4)
     actor = _actor(std=0.0)
     rng = np.random.default_rng(0)
-    draw = draw_plans(actor, PROBLEM.space, config, rng.dirichlet(np.ones(3), size=3), rng)
+    draw = draw_plans(actor, PROBLEM.space, settings, rng.dirichlet(np.ones(3), size=3), rng)
     objectives = np.repeat(draw.z[:, 1:2].numpy(), 3, axis=1)  # whatever λ: more of unit 0 is better
-    optimiser = torch.optim.Adam(actor.network.parameters(), lr=config.learning_rate)
-    update = learn(actor, optimiser, config, [_lesson(draw, objectives)])
+    optimiser = torch.optim.Adam(actor.network.parameters(), lr=settings.learning_rate)
+    update = learn(actor, optimiser, settings, [_lesson(draw, objectives)])
     with torch.no_grad():
         mean = actor.distribution(draw.preferences, np.tile(draw.budget, (3, 1))).mean
     assert (mean[:, 1] > 0.005).all()  # an untrained policy's means are zero
@@ -191,22 +191,26 @@ def test_learning_raises_the_probability_of_better_plans(relabel, clip):
 
 def test_a_control_variate_leaves_the_gradient_unbiased_and_takes_out_its_noise():
     """Residual lesson + virtual lesson against the plain lesson, over many draws of one policy."""
-    config = replace(CONFIG, inner_epochs=1, group=4, gate="off", relabel=False, budget_entropy=0.0,
+    settings = replace(CONFIG, inner_epochs=1, group=4, gate="off", relabel=False, budget_entropy=0.0,
                      allocation_entropy=0.0)  # fmt: skip
     actor = _actor(std=0.0)
     preferences, head = np.full((2, 3), 1 / 3), actor.network.allocation_head.bias
     still = torch.optim.SGD(actor.network.parameters(), lr=0.0)
 
     def gradient(seed: int, *, control: bool) -> float:
-        draw = draw_plans(actor, PROBLEM.space, config, preferences, np.random.default_rng(seed))
+        draw = draw_plans(actor, PROBLEM.space, settings, preferences, np.random.default_rng(seed))
         truth, surrogate = _spread(draw) + 0.2 * _tilt(draw), _spread(draw)
         lessons = [_lesson(draw, truth)]
         if control:
             many = draw_plans(
-                actor, PROBLEM.space, replace(config, group=32), preferences, np.random.default_rng([seed, 1])
+                actor,
+                PROBLEM.space,
+                replace(settings, group=32),
+                preferences,
+                np.random.default_rng([seed, 1]),
             )
             lessons = [_lesson(draw, truth - surrogate), _lesson(many, _spread(many))]
-        learn(actor, still, config, lessons)
+        learn(actor, still, settings, lessons)
         return float(head.grad[1])
 
     plain = np.array([gradient(seed, control=False) for seed in range(40)])
@@ -227,16 +231,16 @@ def _tilt(draw: Draw) -> np.ndarray:
 
 def test_without_intervals_the_budget_is_always_the_whole_range():
     rng = np.random.default_rng(0)
-    config = replace(CONFIG, intervals=False)
-    drawn = np.array([draw_budget(config, rng) for _ in range(50)])
+    settings = replace(CONFIG, intervals=False)
+    drawn = np.array([draw_budget(settings, rng) for _ in range(50)])
     assert (drawn == [CONFIG.s_min, CONFIG.s_max]).all()
 
 
 def test_a_flat_policy_draws_and_learns_ratios():
-    config = replace(CONFIG, action="flat")
-    actor = replace(_actor(), config=config)
+    settings = replace(CONFIG, action="flat")
+    actor = replace(_actor(), settings=settings)
     rng = np.random.default_rng(0)
-    draw = draw_plans(actor, PROBLEM.space, config, rng.dirichlet(np.ones(3), size=3), rng)
+    draw = draw_plans(actor, PROBLEM.space, settings, rng.dirichlet(np.ones(3), size=3), rng)
     assert draw.z.shape == (24, 6)
     optimiser = torch.optim.Adam(actor.network.parameters(), lr=1e-3)
     rewarded = np.repeat(-draw.z[:, :1].numpy(), 3, axis=1)  # keeping more of the first unit
@@ -247,5 +251,5 @@ def test_a_flat_policy_draws_and_learns_ratios():
         )
 
     before = first_unit()
-    learn(actor, optimiser, config, [_lesson(draw, rewarded)])
+    learn(actor, optimiser, settings, [_lesson(draw, rewarded)])
     assert first_unit() < before - 1e-3

@@ -63,12 +63,12 @@ def _assert_same(first: SearchResult, second: SearchResult) -> None:
 
 
 def test_two_runs_are_identical():
-    config = replace(QUICK, evaluations=32)
+    settings = replace(QUICK, evaluations=32)
     archives = Archive(), Archive()
     results = []
     for archive in archives:
         torch.manual_seed(np.random.default_rng().integers(2**31))  # whatever happened before does not matter
-        results.append(search(SMALL, config, archive))
+        results.append(search(SMALL, settings, archive))
     assert _timeless(archives[0]) == _timeless(archives[1])
     _assert_same(*results)
 
@@ -82,18 +82,18 @@ def test_another_seed_is_another_search():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_an_interrupted_search_goes_on_where_it_was(tmp_path: Path, method):
-    config = replace(QUICK.for_method(method), evaluations=24)
+    settings = replace(QUICK.for_method(method), evaluations=24)
     whole = Archive()
-    expected = search(SMALL, config, whole)
+    expected = search(SMALL, settings, whole)
     for stop_after in (len(whole) // 2, len(whole) - 1):
         path = tmp_path / f"archive-{stop_after}.jsonl"
         first = Counting(stop_after=stop_after)
         with pytest.raises(KeyboardInterrupt):
-            search(first, config, Archive(path))
+            search(first, settings, Archive(path))
         second = Counting()
         resumed = Archive(path)
         assert len(resumed) == stop_after
-        result = search(second, config, resumed)
+        result = search(second, settings, resumed)
         assert _timeless(resumed) == _timeless(whole) == _timeless(Archive(path))
         _assert_same(result, expected)
         asked = first.asked + second.asked
@@ -127,17 +127,17 @@ def test_a_finished_search_pays_for_nothing(uninterrupted):
     [(1, (0.3, 0.4)), (3, (0.5, 0.5)), (7, (0.01, 0.99)), (10, (1.0, 0.0)), (50, (0.25, 0.25)), (40, (0.0, 0.0))],
 )  # fmt: skip
 def test_phases_of_any_length_stay_in_the_budget(evaluations, shares):
-    config = replace(QUICK, evaluations=evaluations, warm_up=shares[0], proposals=shares[1], rounds=4)
-    _check_budget(config)
+    settings = replace(QUICK, evaluations=evaluations, warm_up=shares[0], proposals=shares[1], rounds=4)
+    _check_budget(settings)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("evaluations", [1, 4, 61])
 def test_every_method_stays_in_its_budget_and_answers(method, evaluations):
-    config = replace(QUICK.for_method(method), evaluations=evaluations)
-    result = _check_budget(config)
+    settings = replace(QUICK.for_method(method), evaluations=evaluations)
+    result = _check_budget(settings)
     kept = result.answers.kept(np.eye(3), np.tile([0.3, 0.3], (3, 1)))
-    drift = 4 if config.allocation == "paper" else 1  # the paper rounds every unit down on its own
+    drift = 4 if settings.allocation == "paper" else 1  # the paper rounds every unit down on its own
     np.testing.assert_allclose(SMALL.space.sparsity(kept), 0.3, atol=drift / (4 * 352))
 
 
@@ -147,10 +147,10 @@ SPENDING = replace(QUICK, probe=32)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("evaluations", [1, 7, 20, 64, 83])
 def test_every_method_spends_what_it_was_given_or_says_why_not(method, evaluations):
-    config = replace(SPENDING.for_method(method), evaluations=evaluations)
+    settings = replace(SPENDING.for_method(method), evaluations=evaluations)
     problem = Counting()
-    result = search(problem, config, Archive())
-    assert problem.questions == result.spent * config.minibatch, "only what is asked anew is paid for"
+    result = search(problem, settings, Archive())
+    assert problem.questions == result.spent * settings.minibatch, "only what is asked anew is paid for"
     if result.spent == evaluations:
         assert result.unspent is None
     else:
@@ -163,14 +163,14 @@ def test_every_method_spends_what_it_was_given_or_says_why_not(method, evaluatio
 @pytest.mark.parametrize("method", ["hybrid", "surrogate", "nsga2", "random"])
 def test_methods_that_need_no_groups_spend_every_evaluation(method):
     for evaluations in (1, 7, 51, 64):
-        config = replace(SPENDING.for_method(method), evaluations=evaluations)
-        assert search(SMALL, config, Archive()).spent == evaluations
+        settings = replace(SPENDING.for_method(method), evaluations=evaluations)
+        assert search(SMALL, settings, Archive()).spent == evaluations
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_space_of_one_plan_ends_every_search_with_a_reason(method):
-    config = replace(SPENDING.for_method(method), evaluations=64, s_min=0.0, s_max=0.0)
-    result = search(SMALL, config, Archive())
+    settings = replace(SPENDING.for_method(method), evaluations=64, s_min=0.0, s_max=0.0)
+    result = search(SMALL, settings, Archive())
     if result.spent < 64:
         assert "64 evaluations: " in result.unspent
     if method in ("random", "nsga2"):
@@ -187,25 +187,25 @@ def test_a_search_whose_minutes_are_over_says_so():
             time.sleep(0.01)
             return super().evaluate(kept, minibatch, size)
 
-    config = replace(SPENDING, method="random", evaluations=500, minutes=0.001)
-    result = search(Slow(), config, Archive())
+    settings = replace(SPENDING, method="random", evaluations=500, minutes=0.001)
+    result = search(Slow(), settings, Archive())
     assert result.spent < 500
     assert result.unspent.endswith("of 500 evaluations: the 0.001 minutes are over")
 
 
-def _check_budget(config: SearchSettings) -> SearchResult:
+def _check_budget(settings: SearchSettings) -> SearchResult:
     problem, archive = Counting(), Archive()
     told: list[tuple[int, int]] = []
-    result = search(problem, config, archive, progress=lambda done, total: told.append((done, total)))
-    assert problem.questions == sum(e.questions for e in archive) <= config.evaluations * config.minibatch
-    assert all(done <= total == config.evaluations for done, total in told)
+    result = search(problem, settings, archive, progress=lambda done, total: told.append((done, total)))
+    assert problem.questions == sum(e.questions for e in archive) <= settings.evaluations * settings.minibatch
+    assert all(done <= total == settings.evaluations for done, total in told)
     return result
 
 
 def test_progress_is_told_before_the_first_plan_and_after_each() -> None:
     told: list[int] = []
-    config = replace(SPENDING, method="random", evaluations=30)
-    search(Counting(), config, Archive(), progress=lambda done, _: told.append(done))
+    settings = replace(SPENDING, method="random", evaluations=30)
+    search(Counting(), settings, Archive(), progress=lambda done, _: told.append(done))
     assert told[0] == 0
     assert sorted(set(told)) == list(range(31))
     assert told == sorted(told)
@@ -270,8 +270,8 @@ def test_plans_beyond_the_band_are_not_paid_for(monkeypatch):
     search(Counting(), QUICK, archive)
     assert {evaluation.source for evaluation in archive} == {"warm-up"}, "proposals are screened too"
     problem = Counting()
-    config = replace(QUICK, warm_up=0.0, proposals=0.0)
-    result = search(problem, config, Archive())
+    settings = replace(QUICK, warm_up=0.0, proposals=0.0)
+    result = search(problem, settings, Archive())
     assert not problem.asked
     assert all(torch.isfinite(value).all() for value in result.answers.tensors().values())
     assert result.curve == ()

@@ -67,7 +67,7 @@ def test_a_plan_is_computed_once_a_minibatch(problem, monkeypatch):
         return evaluate(self, kept, minibatch, size)
 
     monkeypatch.setattr(ModelProblem, "evaluate", counted)
-    session = Session(problem=problem, config=problem.config, archive=Archive())
+    session = Session(problem=problem, settings=problem.settings, archive=Archive())
     plan = problem.space.widths // 2
     for _ in range(2):
         session.evaluate(np.stack([plan, plan]), "step-1", "test")

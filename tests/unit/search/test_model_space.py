@@ -37,10 +37,10 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 def make_space(
-    adapter: Adapter, path: Path, config: SearchSettings, **options: object
+    adapter: Adapter, path: Path, settings: SearchSettings, **options: object
 ) -> model_space.PlanSpace:
     counted = SimpleNamespace(inputs=[SimpleNamespace(count=torch.tensor([90.0, 33.0]))], num_questions=10)
-    return model_space.plan_space(adapter, counted, config, latency=path, batch_size=8, **options)
+    return model_space.plan_space(adapter, counted, settings, latency=path, batch_size=8, **options)
 
 
 def test_seconds_are_measured_once(adapter, measured, tmp_path):
@@ -70,9 +70,9 @@ def test_rows_have_no_costs(adapter, measured, tmp_path):
 
 
 def test_a_budget_out_of_reach_is_refused_before_the_search(adapter, measured, tmp_path):
-    config = SearchSettings(compression="latency", s_max=0.7)  # 0.8 of two thirds is attainable
+    settings = SearchSettings(compression="latency", s_max=0.7)  # 0.8 of two thirds is attainable
     with pytest.raises(BudgetError, match=r"latency to save must lie in \[0, 0\.5333\].*got 0\.7"):
-        make_space(adapter, tmp_path / "latency.json", config)
+        make_space(adapter, tmp_path / "latency.json", settings)
 
 
 @pytest.mark.parametrize(

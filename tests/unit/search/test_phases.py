@@ -9,8 +9,8 @@ from hipp_prune.search.settings import SearchSettings
 
 
 def _session(noise: float = 0.05, **settings) -> Session:
-    config = SearchSettings(**{"evaluations": 60, "warm_up": 0.5, "proposals": 0.5, **settings})
-    return Session(problem=Landscape(blocks=6, noise=noise), config=config, archive=Archive())
+    settings = SearchSettings(**{"evaluations": 60, "warm_up": 0.5, "proposals": 0.5, **settings})
+    return Session(problem=Landscape(blocks=6, noise=noise), settings=settings, archive=Archive())
 
 
 def test_warm_up_and_proposals_spend_the_budget():
@@ -37,7 +37,7 @@ def test_units_of_preferences_do_not_grow_with_the_noise_of_few_questions():
     session = _session(noise=0.3, evaluations=400)
     known = warm_up(session)
     refit(session, known)
-    ratios = random_ratios(session.problem, session.config, 2000, np.random.default_rng(5))
+    ratios = random_ratios(session.problem, session.settings, 2000, np.random.default_rng(5))
     truth = session.problem.objectives((1 - ratios) * 352).std(axis=0)
     observed = session.returns(known)[:, :2].std(axis=0)
     assert (observed > 1.5 * truth).all()

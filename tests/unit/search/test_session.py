@@ -14,8 +14,8 @@ PLANS = np.array([[300, 300, 300, 300], [200, 300, 300, 300], [300, 200, 300, 30
 
 
 def _session(archive: Archive | None = None, **settings) -> Session:
-    config = SearchSettings(**{"evaluations": 10, "minibatch": 64, **settings})
-    return Session(problem=WORLD, config=config, archive=Archive() if archive is None else archive)
+    settings = SearchSettings(**{"evaluations": 10, "minibatch": 64, **settings})
+    return Session(problem=WORLD, settings=settings, archive=Archive() if archive is None else archive)
 
 
 def test_the_price_of_an_evaluation_is_its_questions():
@@ -82,8 +82,8 @@ def test_minutes_end_a_search_too():
 
 @pytest.mark.parametrize("method", ["hybrid", "evopress", "knapsack", "nsga2", "random"])
 def test_a_search_of_minutes_ends_and_answers(method):
-    config = replace(SearchSettings().for_method(method), evaluations=None, minutes=0.02 / 60)
-    result = search(WORLD, config, Archive())
+    settings = replace(SearchSettings().for_method(method), evaluations=None, minutes=0.02 / 60)
+    result = search(WORLD, settings, Archive())
     kept = result.answers.kept(np.eye(3), np.full((3, 2), 0.3))
     np.testing.assert_allclose(WORLD.space.sparsity(kept), 0.3, atol=1e-3)
 

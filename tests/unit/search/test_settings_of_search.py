@@ -85,20 +85,20 @@ def test_a_surrogate_needs_something_to_be_fitted_to():
 @pytest.mark.parametrize("method", METHODS)
 def test_methods_are_sets_of_fields(method):
     names = {field.name for field in fields(SearchSettings)}
-    settings = load_method(method).settings
-    assert set(settings) <= names
-    config = SearchSettings(evaluations=77, seed=5).for_method(method)
-    assert config.method == method
-    assert (config.evaluations, config.seed) == (77, 5)
-    assert all(getattr(config, name) == value for name, value in settings.items())
+    own = load_method(method).settings
+    assert set(own) <= names
+    settings = SearchSettings(evaluations=77, seed=5).for_method(method)
+    assert settings.method == method
+    assert (settings.evaluations, settings.seed) == (77, 5)
+    assert all(getattr(settings, name) == value for name, value in own.items())
 
 
 def test_the_paper_method_is_the_paper_throughout():
-    config = SearchSettings().for_method("grpo-paper")
+    settings = SearchSettings().for_method("grpo-paper")
     for name in ("allocation", "importance", "advantage", "band"):
-        assert getattr(config, name) == "paper", name
-    assert config.clip is None
-    assert not config.relabel
-    assert config.gate == "all"
-    assert config.unit == "rows"
-    assert config.warm_up == config.proposals == 0
+        assert getattr(settings, name) == "paper", name
+    assert settings.clip is None
+    assert not settings.relabel
+    assert settings.gate == "all"
+    assert settings.unit == "rows"
+    assert settings.warm_up == settings.proposals == 0

@@ -26,7 +26,7 @@ def _table(
     kept = np.array(plans)
     objectives = np.concatenate([quality, WORLD.space.sparsity(kept)[:, None]], axis=1)
     return TableSolution(
-        plans=kept, objectives=objectives, scale=np.array(scale), space=WORLD.space, config=CONFIG
+        plans=kept, objectives=objectives, scale=np.array(scale), space=WORLD.space, settings=CONFIG
     )
 
 
@@ -36,10 +36,10 @@ def _budget(low: float, high: float, count: int = 1) -> np.ndarray:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_methods_answers_survive_a_file(method, tmp_path: Path):
-    config = replace(CONFIG.for_method(method), unit="coupled")
-    result = search(WORLD, config, Archive())
+    settings = replace(CONFIG.for_method(method), unit="coupled")
+    result = search(WORLD, settings, Archive())
     planner = Planner(
-        answers=result.answers, space=WORLD.space, config=config, state=WORLD.state, scale=result.scale,
+        answers=result.answers, space=WORLD.space, settings=settings, state=WORLD.state, scale=result.scale,
         questions="0123456789abcdef",
         features=("position", "hint_rob", "hint_util"), orders=tuple(np.arange(352) for _ in range(4)),
     )  # fmt: skip
@@ -89,7 +89,7 @@ def test_anchored_answers_come_from_the_nearest_anchors_policy():
         torch.manual_seed(number)
         policy = PlanPolicy(3)
         torch.nn.init.normal_(policy.allocation_head.weight, std=0.5)
-        experts.append(PolicySolution(policy=policy, state=WORLD.state, space=WORLD.space, config=CONFIG))
+        experts.append(PolicySolution(policy=policy, state=WORLD.state, space=WORLD.space, settings=CONFIG))
     anchored = AnchoredSolution(experts=tuple(experts))
     asked = np.array([[0.9, 0.05, 0.05], [0.5, 0.45, 0.05], [0.3, 0.3, 0.4]])
     budget = _budget(0.3, 0.3, 3)
@@ -102,4 +102,4 @@ def test_anchored_answers_come_from_the_nearest_anchors_policy():
 
 def test_answers_of_an_unknown_kind():
     with pytest.raises(ValueError, match="'oracle' are unknown"):
-        restore_solution("oracle", {}, state=WORLD.state, space=WORLD.space, config=CONFIG)
+        restore_solution("oracle", {}, state=WORLD.state, space=WORLD.space, settings=CONFIG)

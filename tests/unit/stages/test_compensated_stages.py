@@ -72,9 +72,9 @@ def test_the_mode_follows_from_what_the_run_has_and_is_recorded(
     run: RunDirectory, plain: RunDirectory
 ) -> None:
     for made, mode in ((run, "ridge"), (plain, "none")):
-        assert json.loads(made.search.record.read_text())["config"]["compensation"] == mode
+        assert json.loads(made.search.record.read_text())["settings"]["compensation"] == mode
         planner = Planner.load(made.search.planner)
-        assert planner.config.compensation == mode
+        assert planner.settings.compensation == mode
         plan = planner.query(Preference.parse("1,1,1"))
         assert plan.compensation == mode
         assert ("compensation" in plan.notes) == (mode == "ridge")

@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> SearchFolder:
 
 
 def _begin(folder: SearchFolder, **more: object) -> None:
-    write_json(folder.record, {"config": asdict(SETTINGS), "complete": bool(more), **more})
+    write_json(folder.record, {"settings": asdict(SETTINGS), "complete": bool(more), **more})
 
 
 def test_nothing_is_spent_where_nothing_or_not_all_is_done(folder: SearchFolder) -> None:
@@ -40,7 +40,7 @@ def test_a_complete_search_says_what_it_spent(folder: SearchFolder) -> None:
 
 def test_a_setting_that_was_new_since_is_as_usual(folder: SearchFolder) -> None:
     older = {name: value for name, value in asdict(SETTINGS).items() if name != "heads"}
-    write_json(folder.record, {"config": older, "complete": True, "spent": asdict(SPENT)})
+    write_json(folder.record, {"settings": older, "complete": True, "spent": asdict(SPENT)})
     assert read_search(folder, SETTINGS, remedy="wait") == SPENT
 
 

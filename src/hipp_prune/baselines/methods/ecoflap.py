@@ -28,16 +28,16 @@ _SAMPLES = 32
 def plan(setting: Setting) -> Plan:
     """Ratios from zeroth-order scores of the blocks; neurons by the common criterion."""
     space = setting.space()
-    rng = np.random.default_rng(setting.config.seed)
+    rng = np.random.default_rng(setting.settings.seed)
     chosen = rng.permutation(len(setting.questions))[:_SAMPLES]
     loss = _answer_loss(setting, [setting.questions[index] for index in chosen])
-    scores = zeroth_order(setting.adapter, loss, seed=setting.config.seed)
+    scores = zeroth_order(setting.adapter, loss, seed=setting.settings.seed)
     kept = space.kept(keep_by_score(space, scores, setting.mlp_sparsity)[None])[0]
     neurons = score_neurons(
-        setting.adapter, setting.calibration, setting.config.importance, setting.config.image_weight
+        setting.adapter, setting.calibration, setting.settings.importance, setting.settings.image_weight
     )
     return make_plan(
-        space, kept, by_score(neurons), importance=setting.config.importance, seed=setting.config.seed
+        space, kept, by_score(neurons), importance=setting.settings.importance, seed=setting.settings.seed
     )
 
 
@@ -111,8 +111,8 @@ def _answer_loss(setting: Setting, questions: Sequence[Question]) -> Callable[[]
     paths = pictures_of(questions)
     features = {path: adapter.encode_images([read_image(path)])[0] for path in paths}
     parts = [
-        questions[start : start + setting.config.batch_size]
-        for start in range(0, len(questions), setting.config.batch_size)
+        questions[start : start + setting.settings.batch_size]
+        for start in range(0, len(questions), setting.settings.batch_size)
     ]
     prepared = [(part, *adapter.encode(part, features)) for part in parts]
     return lambda: sum(_total(adapter, *batch) for batch in prepared) / len(questions)

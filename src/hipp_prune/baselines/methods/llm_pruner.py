@@ -37,16 +37,16 @@ def plan(setting: Setting) -> Plan | HeadPlan:
     Raises:
         BudgetError: if the blocks in between cannot give up so much.
     """
-    config = setting.config
-    chosen = np.random.default_rng(config.seed).permutation(len(setting.questions))[:_SAMPLES]
+    settings = setting.settings
+    chosen = np.random.default_rng(settings.seed).permutation(len(setting.questions))[:_SAMPLES]
     questions = [setting.questions[index] for index in chosen]
-    if config.attention:
+    if settings.attention:
         return _with_attention(setting, questions)
     space = setting.space()
     mlps = [_mlp(block) for block in setting.adapter.blocks]
-    scores = taylor_scores(setting.adapter, mlps, space.shape.neurons, questions, config.element)
+    scores = taylor_scores(setting.adapter, mlps, space.shape.neurons, questions, settings.element)
     kept = inner_counts(space, setting.mlp_sparsity)
-    return make_plan(space, kept, by_score(scores), importance=config.element, seed=config.seed)
+    return make_plan(space, kept, by_score(scores), importance=settings.element, seed=settings.seed)
 
 
 def only_neurons(settings: BaselineSettings) -> bool:
@@ -55,15 +55,17 @@ def only_neurons(settings: BaselineSettings) -> bool:
 
 
 def _with_attention(setting: Setting, questions: Sequence[Question]) -> HeadPlan:
-    blocks, config, space = setting.adapter.blocks, setting.config, setting.any_space()
+    blocks, settings, space = setting.adapter.blocks, setting.settings, setting.any_space()
     neurons, heads = group_counts(setting, space)
     present = [count_heads(block) for block in blocks]
     parts = [*map(_mlp, blocks), *map(_attention, blocks)]
     scores = taylor_scores(
-        setting.adapter, parts, [*space.shape.neurons, *present], questions, config.element
+        setting.adapter, parts, [*space.shape.neurons, *present], questions, settings.element
     )
     rankings = by_score(scores)
-    pruned = make_plan(space, neurons, rankings[: len(blocks)], importance=config.element, seed=config.seed)
+    pruned = make_plan(
+        space, neurons, rankings[: len(blocks)], importance=settings.element, seed=settings.seed
+    )
     removed = sum(present) - int(heads.sum())
     return HeadPlan(
         neurons=pruned,
@@ -120,21 +122,21 @@ def group_counts(setting: Setting, space: PlanSpace) -> tuple[Ints, Ints]:
     inner, heads = inner_blocks(len(blocks)), np.array([count_heads(block) for block in blocks])
     head, neuron = head_parameters(blocks[0]), shape.neuron_parameters
     mlps = neuron * float(space.widths.sum())
-    if setting.config.match == "mlp":
+    if setting.settings.match == "mlp":
         removed, prunable = setting.sparsity * mlps, neuron * float(inner @ space.widths)
     else:
         removed = setting.sparsity * shape.block_parameters
         prunable = float(inner @ (head * heads + neuron * space.widths))
     most = int(inner @ (heads - 1))
     largest = (most * head + neuron * float(inner @ (space.widths - 1))) / shape.block_parameters
-    if setting.config.match == "block" and setting.sparsity > largest:
+    if setting.settings.match == "block" and setting.sparsity > largest:
         raise BudgetError(
             f"LLM-Pruner leaves the outer blocks whole ({int((1 - inner).sum())} of {len(inner)}), and a head and a "
             f"neuron in every other one, so it cannot remove {setting.sparsity:g} of the block parameters; ask for at "
             f"most {largest:.3g}"
         )
     whole = min(floor(removed / prunable * float(inner @ heads) + 1e-9), most)
-    if setting.config.match == "block":
+    if setting.settings.match == "block":
         removed -= whole * head
     of_heads = PlanSpace(shape=replace(shape, neurons=tuple(heads.tolist()), neuron_parameters=head))
     kept = inner_counts(of_heads, whole / float(heads.sum())) if whole else heads

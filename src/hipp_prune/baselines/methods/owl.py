@@ -31,10 +31,10 @@ def plan(setting: Setting) -> Plan:
     )
     ratios = shifted_ratios(space, owl_ratios(shares, setting.mlp_sparsity), setting.mlp_sparsity)
     scores = score_neurons(
-        setting.adapter, calibration, setting.config.importance, setting.config.image_weight
+        setting.adapter, calibration, setting.settings.importance, setting.settings.image_weight
     )
     return make_plan(
-        space, space.kept(ratios[None])[0], by_score(scores), importance=setting.config.importance
+        space, space.kept(ratios[None])[0], by_score(scores), importance=setting.settings.importance
     )
 
 

@@ -10,18 +10,22 @@ from hipp_prune.pruning.importance import score_neurons, score_rows
 
 def plan(setting: Setting) -> Plan:
     """Ratios from a flat Dirichlet, projected to budget and box (Eq. 8); neurons (or rows) by the common criterion."""
-    config = setting.config
-    space = setting.space(config.unit)
-    drawn = np.random.default_rng(config.seed).dirichlet(np.ones(space.num_units))
+    settings = setting.settings
+    space = setting.space(settings.unit)
+    drawn = np.random.default_rng(settings.seed).dirichlet(np.ones(space.num_units))
     log_allocation = np.log(np.maximum(drawn, np.finfo(np.float64).tiny))
     ratios = space.ratios(log_allocation[None], np.array([setting.mlp_sparsity]))
-    if config.unit == "rows":
-        blocks = score_rows(setting.adapter, setting.calibration, config.image_weight)
+    if settings.unit == "rows":
+        blocks = score_rows(setting.adapter, setting.calibration, settings.image_weight)
         scores, importance = [rows for block in blocks for rows in block], "paper"
     else:
-        scores = score_neurons(setting.adapter, setting.calibration, config.importance, config.image_weight)
-        importance = config.importance
-    return make_plan(space, space.kept(ratios)[0], by_score(scores), importance=importance, seed=config.seed)
+        scores = score_neurons(
+            setting.adapter, setting.calibration, settings.importance, settings.image_weight
+        )
+        importance = settings.importance
+    return make_plan(
+        space, space.kept(ratios)[0], by_score(scores), importance=importance, seed=settings.seed
+    )
 
 
 def whole_neurons(settings: BaselineSettings) -> bool:

@@ -9,7 +9,7 @@ from hipp_prune.plans.plan import Plan
 def plan(setting: Setting) -> Plan:
     """A uniform plan by chance."""
     space = setting.space()
-    rng = np.random.default_rng(setting.config.seed)
+    rng = np.random.default_rng(setting.settings.seed)
     rankings = [rng.permutation(width) for width in space.widths]
     kept = uniform_counts(space, setting.mlp_sparsity)
-    return make_plan(space, kept, rankings, importance="random", seed=setting.config.seed)
+    return make_plan(space, kept, rankings, importance="random", seed=setting.settings.seed)

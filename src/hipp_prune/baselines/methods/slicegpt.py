@@ -33,7 +33,7 @@ def plan(setting: Setting) -> Slicing:
         UnsupportedModelError: if the model is sliced already, or something unknown writes to its stream.
         InputError: if the model is split over several devices.
     """
-    adapter, config = setting.adapter, setting.config
+    adapter, settings = setting.adapter, setting.settings
     check_prunable(adapter.model)
     if len({parameter.device for parameter in adapter.model.parameters()}) > 1:
         raise InputError(
@@ -44,7 +44,7 @@ def plan(setting: Setting) -> Slicing:
         shape=adapter.shape,
         bases=tuple(principal_bases(setting, width)),
         ledger=ledger,
-        notes={"residual_width": width, "hidden_size": adapter.shape.hidden_size, "match": config.match},
+        notes={"residual_width": width, "hidden_size": adapter.shape.hidden_size, "match": settings.match},
     )
 
 
@@ -64,7 +64,7 @@ def choose_width(setting: Setting) -> tuple[int, Ledger]:
     Raises:
         BudgetError: if there is none.
     """
-    step, column = setting.config.round_to, setting.config.match
+    step, column = setting.settings.round_to, setting.settings.match
     most = 0.0
     for width in range(setting.adapter.shape.hidden_size // step * step, 0, -step):
         ledger = sliced_ledger(setting.adapter, width, tokens=setting.tokens)
@@ -152,7 +152,7 @@ def _layers(adapter: Adapter) -> list[Any]:
 def _enter(setting: Setting, layers: Sequence[nn.Module]) -> list[_Stream]:
     """The calibration sample as the first block gets it: image and text embeddings merged."""
     adapter, streams = setting.adapter, []
-    for batch, images in batches(adapter, setting.questions, setting.config.batch_size):
+    for batch, images in batches(adapter, setting.questions, setting.settings.batch_size):
         with _watched(layers) as calls:
             adapter.hidden_states(batch, images)
         (states,), _ = calls[0]

@@ -6,4 +6,4 @@ from hipp_prune.plans.plan import Plan
 
 def plan(setting: Setting) -> Plan:
     """A uniform plan by ``importance``."""
-    return uniform_plan(setting, setting.config.importance)
+    return uniform_plan(setting, setting.settings.importance)

@@ -184,11 +184,11 @@ def _check_budgets(cells: Sequence[Cell], settings: CompareSettings) -> None:
     """Refuses to ask a search for what it has not learnt, where the model need not be known for it."""
     for cell in cells:
         if cell.budget is not None and cell.contender.searches and settings.match == "mlp":
-            config = settings.search_config(cell.contender, cell.seed)
-            if not config.s_min <= cell.budget <= config.s_max:
+            searched = settings.search_settings(cell.contender, cell.seed)
+            if not searched.s_min <= cell.budget <= searched.s_max:
                 raise InputError(
-                    f"{cell.contender.label} searches sparsities in [{config.s_min:g}, {config.s_max:g}], which the "
-                    f"budget {cell.budget:g} is not in; change --s-min or --s-max"
+                    f"{cell.contender.label} searches sparsities in [{searched.s_min:g}, {searched.s_max:g}], which "
+                    f"the budget {cell.budget:g} is not in; change --s-min or --s-max"
                 )
 
 

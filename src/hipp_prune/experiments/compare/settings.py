@@ -62,7 +62,7 @@ class CompareSettings:
                 f"every recovery of a comparison has its cell's seed, got --seed {self.recovery.seed}; leave it out"
             )
 
-    def search_config(self, contender: Contender, seed: int) -> SearchSettings:
+    def search_settings(self, contender: Contender, seed: int) -> SearchSettings:
         """The settings of a contender's search.
 
         Raises:
@@ -80,17 +80,19 @@ class CompareSettings:
         )
         return _changed(base.for_method(SEARCHES[contender.method]), contender)
 
-    def baseline_config(self, contender: Contender, seed: int) -> BaselineSettings:
+    def baseline_settings(self, contender: Contender, seed: int) -> BaselineSettings:
         """The settings of a contender that does not search.
 
         Raises:
             InputError: if it changes what there is not.
         """
         mode = contender.compensation or "auto"
-        config = BaselineSettings(seed=seed, match=self.match, r_max=self.r_max, compensation=mode)
+        settings = BaselineSettings(seed=seed, match=self.match, r_max=self.r_max, compensation=mode)
         if contender.method in BEYOND_NEURONS:
-            config = replace(config, match="block", round_to=1)  # as near to the others' budget as it comes
-        return _changed(config, contender)
+            settings = replace(
+                settings, match="block", round_to=1
+            )  # as near to the others' budget as it comes
+        return _changed(settings, contender)
 
     def in_modes(self, contender: Contender, choices: Collection[CompensationChoice]) -> list[Contender]:
         """A contender once for each way to compensate that it can be carried out in, in the order of ``choices``.
@@ -116,8 +118,8 @@ class CompareSettings:
         if contender.method == DENSE:
             return False
         if contender.searches:
-            return self.search_config(contender, 0).unit == "coupled"
-        return load_baseline(contender.method).whole_neurons(self.baseline_config(contender, 0))
+            return self.search_settings(contender, 0).unit == "coupled"
+        return load_baseline(contender.method).whole_neurons(self.baseline_settings(contender, 0))
 
     def share(self, budget: float, match: Match, shape: ModelShape) -> float:
         """A budget as a fraction of another column: as many parameters of a model of this shape."""
@@ -130,10 +132,10 @@ class CompareSettings:
         if contender.method == DENSE:
             return {}
         if contender.searches:
-            return asdict(self.search_config(contender, seed))
-        return asdict(self.baseline_config(contender, seed))
+            return asdict(self.search_settings(contender, seed))
+        return asdict(self.baseline_settings(contender, seed))
 
-    def recovery_config(self, seed: int) -> RecoverySettings:
+    def recovery_settings(self, seed: int) -> RecoverySettings:
         """How a cell of this seed is recovered."""
         return replace(self.recovery, seed=seed)
 
@@ -142,8 +144,8 @@ DEFAULT_SETTINGS = CompareSettings()
 """What ``hipp-prune compare`` takes if nothing else is said."""
 
 
-def _changed(config: SettingsT, contender: Contender) -> SettingsT:
-    unknown = sorted(contender.overrides.keys() - {field.name for field in fields(config)})
+def _changed(settings: SettingsT, contender: Contender) -> SettingsT:
+    unknown = sorted(contender.overrides.keys() - {field.name for field in fields(settings)})
     if unknown:
         raise InputError(f"{contender.label}: {contender.method} has no settings {', '.join(unknown)}")
-    return replace(config, **contender.overrides)
+    return replace(settings, **contender.overrides)

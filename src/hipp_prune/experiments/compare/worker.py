@@ -103,7 +103,7 @@ class Worker:
             self.statistics(job.model, job.seed),
             self.questions("search"),
             search_folder(job, self.root),
-            self.settings.search_config(job.contender, job.seed),
+            self.settings.search_settings(job.contender, job.seed),
             features=self.root / "cache" / "features",
             grams=self.grams(job.contender, job.model, job.seed),
             factors=job.folder(self.root) / "factors",
@@ -143,7 +143,7 @@ class Worker:
             self.questions("recovery"),
             checkpoint,
             recovered,
-            self.settings.recovery_config(cell.seed),
+            self.settings.recovery_settings(cell.seed),
             provenance=Provenance.now(model=cell.model, questions=self.settings.questions, seed=cell.seed),
             loading=replace(self.loading, dtype="float32"),
             features=self.root / "cache" / "features",
@@ -201,20 +201,20 @@ class Worker:
         plan = planner.query(cell.preference, sparsity=sparsity)
         setting = self._setting(cell, plan.ledger.mlp, BaselineSettings())
         if cell.contender.mode == "sequential":
-            plan = plan.with_compensation("sequential", setting.config.image_weight)
+            plan = plan.with_compensation("sequential", setting.settings.image_weight)
         write_baseline(setting, plan, local_folder(cell.model), out, force=True)
         return plan
 
     def _plan(self, cell: Cell, out: Path) -> Plan | None:
         """Has a baseline plan, and writes the checkpoint; None where it is more than a plan of neurons."""
         assert cell.budget is not None, "a baseline has a budget"
-        config = self.settings.baseline_config(cell.contender, cell.seed)
-        sparsity = self.settings.share(cell.budget, config.match, self.dense(cell.model).shape)
-        setting = self._setting(cell, sparsity, config)
+        settings = self.settings.baseline_settings(cell.contender, cell.seed)
+        sparsity = self.settings.share(cell.budget, settings.match, self.dense(cell.model).shape)
+        setting = self._setting(cell, sparsity, settings)
         planned, _ = prune_by(cell.contender.method, setting, local_folder(cell.model), out, force=True)
         return planned if isinstance(planned, Plan) else None
 
-    def _setting(self, cell: Cell, sparsity: float, config: BaselineSettings) -> Setting:
+    def _setting(self, cell: Cell, sparsity: float, settings: BaselineSettings) -> Setting:
         """What a cell's checkpoint is made with: every method's is the same at a seed, but for what it is told."""
         return Setting(
             adapter=self.dense(cell.model),
@@ -222,7 +222,7 @@ class Worker:
             questions=self.sample(cell.seed),
             sparsity=sparsity,
             grams=self.grams(cell.contender, cell.model, cell.seed),
-            config=config,
+            settings=settings,
         )
 
     def _spent(self, cell: Cell) -> dict[str, float] | None:
@@ -345,8 +345,8 @@ def finished_search(job: SearchJob, root: Path, settings: CompareSettings) -> Sp
     Raises:
         RunError: if it was begun with other settings.
     """
-    folder, config = search_folder(job, root), settings.search_config(job.contender, job.seed)
-    return read_search(folder, config, remedy=OTHERWISE)
+    searched = settings.search_settings(job.contender, job.seed)
+    return read_search(search_folder(job, root), searched, remedy=OTHERWISE)
 
 
 @dataclass

@@ -110,7 +110,7 @@ class Arena(Protocol):
     def fingerprint(self) -> str:
         """``ModelShape.fingerprint`` of the model; references of other models are refused."""
 
-    def problem(self, config: SearchSettings) -> Problem:
+    def problem(self, settings: SearchSettings) -> Problem:
         """The problem as a search with these settings sees it; the problem opened before is no longer valid."""
 
     def judge(self, kept: Ints) -> list[JudgedPlan]:
@@ -119,7 +119,7 @@ class Arena(Protocol):
     def chance(self) -> float:
         """Multiple-choice accuracy of a uniform guess."""
 
-    def optima(self, config: SearchSettings, scale: Floats) -> Ints:
+    def optima(self, settings: SearchSettings, scale: Floats) -> Ints:
         """The best plan [P, U] for each preference of the lattice; none, [0, U], where it is unknown."""
 
 
@@ -142,9 +142,9 @@ class ArenaSpec:
         """Name of what is searched with this seed: the same model each time, another landscape."""
         return self.name if self.run else f"{self.name}-{seed}"
 
-    def adapt(self, config: SearchSettings) -> SearchSettings:
+    def adapt(self, settings: SearchSettings) -> SearchSettings:
         """The settings a search of this problem can have: a landscape has one unit a block."""
-        return config if self.run else replace(config, unit="coupled")
+        return settings if self.run else replace(settings, unit="coupled")
 
     def open(self, seed: int) -> Arena:
         """Loads whatever the arena needs.
@@ -191,11 +191,11 @@ class ModelArena:
         self._open: ModelProblem | None = None
         self._known: dict[tuple[bytes, ...], JudgedPlan] = {}
 
-    def problem(self, config: SearchSettings) -> Problem:
+    def problem(self, settings: SearchSettings) -> Problem:
         """See ``Arena``."""
         if self._open is not None:
             self._open.sorted.restore()
-        self._open = open_problem(self._adapter, self._calibration, self._questions, self._search, config)
+        self._open = open_problem(self._adapter, self._calibration, self._questions, self._search, settings)
         return self._open
 
     def judge(self, kept: Ints) -> list[JudgedPlan]:
@@ -222,7 +222,7 @@ class ModelArena:
         """See ``Arena``."""
         return chance_level(question for question in self._held_out if role_of(question) == "utility")
 
-    def optima(self, config: SearchSettings, scale: Floats) -> Ints:  # noqa: ARG002
+    def optima(self, settings: SearchSettings, scale: Floats) -> Ints:  # noqa: ARG002
         """No plan: the best ones of a model are unknown."""
         assert self._open is not None, "open a problem first"
         return np.zeros((0, self._open.space.num_units), dtype=np.int64)
@@ -252,7 +252,7 @@ class LandscapeArena:
         self._landscape = Landscape(seed=seed)
         self.fingerprint = self._landscape.space.shape.fingerprint
 
-    def problem(self, config: SearchSettings) -> Problem:  # noqa: ARG002
+    def problem(self, settings: SearchSettings) -> Problem:  # noqa: ARG002
         """See ``Arena``."""
         return self._landscape
 
@@ -274,30 +274,30 @@ class LandscapeArena:
         """That of four options."""
         return _LANDSCAPE_CHANCE
 
-    def optima(self, config: SearchSettings, scale: Floats) -> Ints:
+    def optima(self, settings: SearchSettings, scale: Floats) -> Ints:
         """Found by exchanging neurons: damage is all but separable and convex, so no exchange that helps is left."""
-        return np.stack([_climb(self._landscape, preference / scale, config) for preference in lattice()])
+        return np.stack([_climb(self._landscape, preference / scale, settings) for preference in lattice()])
 
 
-def _climb(landscape: Landscape, weights: Floats, config: SearchSettings) -> Ints:
+def _climb(landscape: Landscape, weights: Floats, settings: SearchSettings) -> Ints:
     """Kept counts [U] with the largest weighted (R_rob, R_util, R_comp), by ever smaller exchanges."""
     space = landscape.space
     least = np.ceil((1 - space.r_max) * space.widths)
 
     def allowed(kept: Ints) -> Ints:
         sparsity = space.sparsity(kept)
-        inside = (sparsity >= config.s_min) & (sparsity <= config.s_max)
+        inside = (sparsity >= settings.s_min) & (sparsity <= settings.s_max)
         return kept[inside & ((kept >= least) & (kept <= space.widths)).all(axis=1)]
 
     def value(kept: Ints) -> Floats:
-        compression = compression_return(space.sparsity(kept), s_lo=config.s_min, s_hi=config.s_max)
+        compression = compression_return(space.sparsity(kept), s_lo=settings.s_min, s_hi=settings.s_max)
         objectives = np.concatenate([landscape.objectives(kept), compression[:, None]], axis=1)
         return objectives @ weights
 
     eye = np.eye(space.num_units, dtype=np.int64)
     exchanges = (eye[:, None] - eye[None]).reshape(-1, space.num_units)
     moves = np.concatenate([exchanges, eye, -eye])
-    kept = space.kept(np.full((1, space.num_units), (config.s_min + config.s_max) / 2))[0]
+    kept = space.kept(np.full((1, space.num_units), (settings.s_min + settings.s_max) / 2))[0]
     step = int(space.widths.max()) // 4
     while step:
         trials = allowed(np.concatenate([kept[None], kept + step * moves]))
@@ -306,22 +306,22 @@ def _climb(landscape: Landscape, weights: Floats, config: SearchSettings) -> Int
     return kept
 
 
-def measure_reference(arena: Arena, config: SearchSettings) -> Reference:
+def measure_reference(arena: Arena, settings: SearchSettings) -> Reference:
     """Judges the dense model, random plans and, where they are known, the best ones.
 
     Args:
         arena: changed: a problem with these settings is open afterwards.
-        config: our defaults; its budget range is the benchmark's.
+        settings: our defaults; its budget range is the benchmark's.
     """
-    problem = arena.problem(config)
+    problem = arena.problem(settings)
     space: PlanSpace = problem.space
-    plans = space.kept(random_ratios(problem, config, _RANDOM_PLANS, np.random.default_rng(12)))
+    plans = space.kept(random_ratios(problem, settings, _RANDOM_PLANS, np.random.default_rng(12)))
     reference = Reference(
         fingerprint=arena.fingerprint,
         dense=arena.judge(space.widths[None])[0],
         chance=arena.chance(),
-        s_min=config.s_min,
-        s_max=config.s_max,
+        s_min=settings.s_min,
+        s_max=settings.s_max,
         random=tuple(arena.judge(plans)),
     )
-    return replace(reference, optima=tuple(arena.judge(arena.optima(config, reference.scale))))
+    return replace(reference, optima=tuple(arena.judge(arena.optima(settings, reference.scale))))

@@ -100,8 +100,8 @@ def run_trials(
     Raises:
         RunError: if a stored cell has other settings, or a worker dies; finished cells are kept.
     """
-    configs = [specs[cell.problem].adapt(cell.config(base)) for cell in cells]
-    done = finished(cells, root, configs)
+    by_cell = [specs[cell.problem].adapt(cell.settings(base)) for cell in cells]
+    done = finished(cells, root, by_cell)
     waiting = [cell for cell in cells if cell not in done]
     if done and waiting:
         say(f"{len(done)} of {len(cells)} searches are finished already")
@@ -139,7 +139,7 @@ class _Searcher:
         instance = spec.instance(cell.seed)
         if instance not in self.arenas:
             self.arenas[instance] = _prepared(spec, cell.seed, self.root, self.base)
-        return run_trial(cell, self.arenas[instance], spec.adapt(cell.config(self.base)), name=instance)
+        return run_trial(cell, self.arenas[instance], spec.adapt(cell.settings(self.base)), name=instance)
 
 
 def _prepared(spec: ArenaSpec, seed: int, root: Path, base: SearchSettings) -> Arena:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import AliasChoices, Field
 
 from hipp_prune.errors import IncompleteRunError
 from hipp_prune.experiments.search_bench.arenas import Arena, JudgedPlan
@@ -44,7 +45,7 @@ class SearchTrial:
         """Where its result is kept."""
         return root / "cells" / self.problem / f"{self.method}-{self.budget}-{self.seed}.json"
 
-    def config(self, base: SearchSettings) -> SearchSettings:
+    def settings(self, base: SearchSettings) -> SearchSettings:
         """The settings of its search."""
         changes = {"evaluations": self.budget, "minutes": None, "seed": self.seed}
         return SearchSettings(**{**asdict(base.for_method(self.method)), **changes})
@@ -75,7 +76,7 @@ class TrialResult:
     cell: SearchTrial
     arena: str
     """Whose reference and best known plans it is compared with."""
-    config: dict[str, Any]
+    settings: Annotated[dict[str, Any], Field(validation_alias=AliasChoices("settings", "config"))]
     """All settings of the search."""
     evaluations: NotNegative
     """Evaluations of a whole minibatch it used."""
@@ -114,27 +115,27 @@ class TrialResult:
         return read_document(path, cls, remedy=remedy, error=IncompleteRunError)
 
 
-def run_trial(cell: SearchTrial, arena: Arena, config: SearchSettings, *, name: str) -> TrialResult:
+def run_trial(cell: SearchTrial, arena: Arena, settings: SearchSettings, *, name: str) -> TrialResult:
     """Searches, asks for the whole lattice of preferences, and has the answers judged by the arena of this name.
 
     Args:
         cell: what to run.
         arena: problem and judge.
-        config: the trial's settings.
+        settings: the trial's settings.
         name: the arena's, stored with the result.
     """
-    problem = arena.problem(config)
+    problem = arena.problem(settings)
     start = time.perf_counter()
-    result = search(problem, config, Archive())
+    result = search(problem, settings, Archive())
     seconds = time.perf_counter() - start
     preferences = lattice()
-    budget = np.tile([config.s_min, config.s_max], (len(preferences), 1))
+    budget = np.tile([settings.s_min, settings.s_max], (len(preferences), 1))
     plans, answers = np.unique(result.answers.kept(preferences, budget), axis=0, return_inverse=True)
     judged = tuple(arena.judge(plans))
     return TrialResult(
         cell=cell,
         arena=name,
-        config=asdict(config),
+        settings=asdict(settings),
         evaluations=result.spent,
         seconds=round(seconds, 3),
         judging=round(time.perf_counter() - start - seconds, 3),
@@ -144,7 +145,7 @@ def run_trial(cell: SearchTrial, arena: Arena, config: SearchSettings, *, name: 
 
 
 def finished(
-    cells: Sequence[SearchTrial], root: Path, configs: Sequence[SearchSettings]
+    cells: Sequence[SearchTrial], root: Path, by_cell: Sequence[SearchSettings]
 ) -> dict[SearchTrial, TrialResult]:
     """The cells that need no search any more.
 
@@ -152,13 +153,13 @@ def finished(
         RunError: if one was searched with other settings than it would be now.
     """
     done = {}
-    for cell, config in zip(cells, configs, strict=True):
+    for cell, settings in zip(cells, by_cell, strict=True):
         path = cell.path(root)
         if not path.exists():
             continue
         result = TrialResult.load(path)
-        before = {**asdict(SearchSettings()), **result.config}
+        before = {**asdict(SearchSettings()), **result.settings}
         remedy = "choose another --out, or delete the cells of that method"
-        refuse_changes(path, before, asdict(config), remedy=remedy)
+        refuse_changes(path, before, asdict(settings), remedy=remedy)
         done[cell] = result
     return done

@@ -131,6 +131,8 @@ BENCHMARK = Benchmark(
     name=AGREEMENT,
     title=_TITLE,
     role="utility",
+    explanation="has no labels: right is what the dense model itself says, and the score is the share of "
+    "questions that a pruned model answers in the same words.",
     instruction="",
     load=load,
     parse=parse,

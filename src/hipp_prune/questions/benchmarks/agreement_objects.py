@@ -124,6 +124,8 @@ BENCHMARK = Benchmark(
     name="agreement-objects",
     title=_TITLE,
     role="robustness",
+    explanation="has no labels: it asks for objects that the dense model is sure to see, or not to see, and "
+    "right is what the dense model says.",
     instruction=INSTRUCTION,
     load=load,
     parse=predict_yes_no,

@@ -19,11 +19,6 @@ from hipp_prune.files.faults import shown
 from hipp_prune.files.ranges import Natural
 from hipp_prune.questions.benchmark import Benchmark, Column, Loading, Rule
 from hipp_prune.questions.image_folders import image_folder
-from hipp_prune.questions.intervals import (
-    percent,
-    percents,
-    with_interval,
-)
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import CORRECT_OR_SKIP, Name, SkipBad, read_records, skip_or_raise
 from hipp_prune.questions.yes_no import (
@@ -199,47 +194,23 @@ class AmberScore(YesNoParts):
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row a part: the official metrics (positive = No), then balanced accuracy; percentages."""
-        header = (TITLE, "n", "acc.", "prec. No", "recall No", "F1 No", "bal.", "95%")
-        return [
-            header,
-            *(
-                (
-                    part,
-                    str(counts.n),
-                    *(f"{value:.1f}" for value in asdict(self.official[part]).values()),
-                    percent(counts.balanced_accuracy),
-                    percents(self.intervals[part]),
-                )
-                for part, counts in self.parts.items()
-            ),
-        ]
+        metrics = ("acc.", "prec. No", "recall No", "F1 No")
+        return self.table(
+            TITLE, metrics, lambda part: (f"{value:.1f}" for value in asdict(self.official[part]).values())
+        )
 
     def columns(self) -> list[Column]:
         """Balanced accuracy, chance, official accuracy and F1, each part's accuracy, the number of questions."""
         official = self.official
-        return [
-            ("balanced accuracy", "%", with_interval(self.accuracy, self.interval)),
-            ("chance", "%", percent(self.chance)),
+        return self.summary(
             ("accuracy", "%", f"{official[ALL].accuracy:.1f}"),
             ("F1 of No", "%", f"{official[ALL].f1:.1f}"),
             *((part, "%", f"{each.accuracy:.1f}") for part, each in official.items() if part != ALL),
-            ("n", "", str(self.n)),
-        ]
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Counts of each part, the official metrics in percent, and the intervals."""
-        return {
-            "title": TITLE,
-            "parts": {
-                part: {
-                    **asdict(counts),
-                    "balanced_accuracy": counts.balanced_accuracy,
-                    "official": asdict(self.official[part]),
-                }
-                for part, counts in self.parts.items()
-            },
-            "intervals": self.intervals,
-        }
+        return self.document(TITLE, lambda part: {"official": asdict(self.official[part])})
 
 
 def score(
@@ -276,6 +247,8 @@ BENCHMARK = Benchmark(
     name=NAME,
     title=TITLE,
     role="robustness",
+    explanation="asks yes/no questions about what is in a picture, what it is like and how things stand to "
+    "each other; two answers of three are No.",
     instruction=INSTRUCTION,
     load=_load,
     parse=parse,

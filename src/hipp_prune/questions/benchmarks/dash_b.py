@@ -15,7 +15,7 @@ from hipp_prune.errors import QuestionError
 from hipp_prune.files.reading import read_document
 from hipp_prune.questions.benchmark import Benchmark, Column, Loading, Rule
 from hipp_prune.questions.image_folders import image_folder
-from hipp_prune.questions.intervals import percent, percents, with_interval
+from hipp_prune.questions.intervals import percent
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import Name
 from hipp_prune.questions.yes_no import YES_NO, YesNoCounts, class_balanced_mean, ratio
@@ -114,47 +114,23 @@ class DashBScore(YesNoParts):
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row for all and a row a data set: the official metrics, then balanced accuracy; percentages."""
-        header = (TITLE, "n", "ACC", "TNR", "TPR", "harm.", "bal.", "95%")
-        return [
-            header,
-            *(
-                (
-                    part,
-                    str(counts.n),
-                    *map(percent, asdict(OfficialRates.of(counts)).values()),
-                    percent(counts.balanced_accuracy),
-                    percents(self.intervals[part]),
-                )
-                for part, counts in self.parts.items()
-            ),
-        ]
+        metrics = ("ACC", "TNR", "TPR", "harm.")
+        return self.table(
+            TITLE, metrics, lambda part: map(percent, asdict(OfficialRates.of(self.parts[part])).values())
+        )
 
     def columns(self) -> list[Column]:
         """Balanced accuracy, chance, both rates and their harmonic mean, the number of questions."""
         official = OfficialRates.of(self.parts[ALL])
-        return [
-            ("balanced accuracy", "%", with_interval(self.accuracy, self.interval)),
-            ("chance", "%", percent(self.chance)),
+        return self.summary(
             ("TNR", "%", percent(official.tnr)),
             ("TPR", "%", percent(official.tpr)),
             ("harmonic mean", "%", percent(official.harmonic_mean)),
-            ("n", "", str(self.n)),
-        ]
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Counts and official metrics of each part, and the intervals."""
-        return {
-            "title": TITLE,
-            "parts": {
-                part: {
-                    **asdict(counts),
-                    "balanced_accuracy": counts.balanced_accuracy,
-                    "official": asdict(OfficialRates.of(counts)),
-                }
-                for part, counts in self.parts.items()
-            },
-            "intervals": self.intervals,
-        }
+        return self.document(TITLE, lambda part: {"official": asdict(OfficialRates.of(self.parts[part]))})
 
 
 def score(
@@ -192,6 +168,7 @@ BENCHMARK = Benchmark(
     name=NAME,
     title=TITLE,
     role="robustness",
+    explanation="asks whether an object is in a picture; half of the pictures lack it but make models see it.",
     instruction=INSTRUCTION,
     load=_load,
     parse=parse,

@@ -21,7 +21,7 @@ from annotated_types import Len, Predicate
 from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.questions.benchmark import RESTORE, Benchmark, Column, Loading, Rule
 from hipp_prune.questions.image_folders import image_folder
-from hipp_prune.questions.intervals import percent, percents, with_interval
+from hipp_prune.questions.intervals import percent
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import CORRECT_OR_SKIP, Name, SkipBad, read_records, skip_or_raise
 from hipp_prune.questions.yes_no import YES_NO, class_balanced_mean, parse_yes_no
@@ -173,42 +173,24 @@ class HallusionBenchScore(YesNoParts):
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row a category: the official percentages, then balanced accuracy."""
-        header = (TITLE, "n", "aAcc", "fAcc", "qAcc", "easy aAcc", "hard aAcc", "bal.", "95%")
-        return [
-            header,
-            *(
-                (
-                    part,
-                    str(counts.n),
-                    *(percent(as_share(counted)) for counted in _tallies(self.official[part]).values()),
-                    percent(counts.balanced_accuracy),
-                    percents(self.intervals[part]),
-                )
-                for part, counts in self.parts.items()
-            ),
-        ]
+        metrics = ("aAcc", "fAcc", "qAcc", "easy aAcc", "hard aAcc")
+        return self.table(
+            TITLE,
+            metrics,
+            lambda part: (percent(as_share(counted)) for counted in _tallies(self.official[part]).values()),
+        )
 
     def columns(self) -> list[Column]:
         """Balanced accuracy, chance, the three official accuracies, the number of questions."""
         official = _tallies(self.official[ALL])
-        return [
-            ("balanced accuracy", "%", with_interval(self.accuracy, self.interval)),
-            ("chance", "%", percent(self.chance)),
-            *((metric, "%", percent(as_share(official[metric]))) for metric in ("aAcc", "fAcc", "qAcc")),
-            ("n", "", str(self.n)),
-        ]
+        return self.summary(
+            *((metric, "%", percent(as_share(official[metric]))) for metric in ("aAcc", "fAcc", "qAcc"))
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Counts of each part, right and counted of each official accuracy, and the intervals."""
-        return {
-            "title": TITLE,
-            "parts": {
-                part: {**asdict(counts), "balanced_accuracy": counts.balanced_accuracy}
-                for part, counts in self.parts.items()
-            },
-            "official": {part: asdict(metrics) for part, metrics in self.official.items()},
-            "intervals": self.intervals,
-        }
+        official = {part: asdict(metrics) for part, metrics in self.official.items()}
+        return {**self.document(TITLE, lambda _: {}), "official": official}
 
 
 def _tallies(metrics: Leaderboard) -> dict[str, Fraction]:
@@ -286,6 +268,7 @@ BENCHMARK = Benchmark(
     name=NAME,
     title=TITLE,
     role="robustness",
+    explanation="asks yes/no questions about charts, maps and illusions, as they are and edited.",
     instruction=INSTRUCTION,
     load=_load,
     parse=parse,

@@ -231,6 +231,8 @@ BENCHMARK = Benchmark(
     name=NAME,
     title=TITLE,
     role="utility",
+    explanation="scores the tasks that were named by the share of right answers; a closed answer has to be "
+    "given as it is listed.",
     options=("include",),
     instruction="",
     load=load,

@@ -11,7 +11,7 @@ and four subtasks.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from hipp_prune.errors import ImageError, InputError, QuestionError
 from hipp_prune.files.faults import shown
 from hipp_prune.files.reading import read_text
 from hipp_prune.questions.benchmark import RESTORE, Benchmark, Column, Loading, Rule
-from hipp_prune.questions.intervals import percent, percents, with_interval
+from hipp_prune.questions.intervals import percent
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import CORRECT_OR_SKIP, SkipBad, on_one_line, skip_or_raise
 from hipp_prune.questions.yes_no import YES_NO, class_balanced_mean, parse_yes_no
@@ -179,48 +179,27 @@ class MmeScore(YesNoParts):
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row for all, one for each sum and one a subtask: the official score, then balanced accuracy."""
-        header = (TITLE, "n", "acc.", "acc+", "score", "bal.", "95%")
-        return [
-            header,
-            *(
-                (
-                    part,
-                    str(counts.n),
-                    percent(counts.accuracy),
-                    percent(as_share(self.pictures[part])),
-                    f"{self.official(_SUMS.get(part, (part,))):.2f}",
-                    percent(counts.balanced_accuracy),
-                    percents(self.intervals[part]),
-                )
-                for part, counts in self.parts.items()
+        return self.table(
+            TITLE,
+            ("acc.", "acc+", "score"),
+            lambda part: (
+                percent(self.parts[part].accuracy),
+                percent(as_share(self.pictures[part])),
+                f"{self.official(_SUMS.get(part, (part,))):.2f}",
             ),
-        ]
+        )
 
     def columns(self) -> list[Column]:
         """Balanced accuracy, chance, both sums, acc+, the number of questions."""
-        return [
-            ("balanced accuracy", "%", with_interval(self.accuracy, self.interval)),
-            ("chance", "%", percent(self.chance)),
+        return self.summary(
             *((part, "", f"{self.official(_SUMS[part]):.2f}") for part in _KINDS),
             ("acc+", "%", percent(as_share(self.pictures[ALL]))),
-            ("n", "", str(self.n)),
-        ]
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Counts of each part, pictures right and asked about, the official scores, and the intervals."""
-        return {
-            "title": TITLE,
-            "parts": {
-                part: {
-                    **asdict(counts),
-                    "balanced_accuracy": counts.balanced_accuracy,
-                    "official": self.official(_SUMS.get(part, (part,))),
-                }
-                for part, counts in self.parts.items()
-            },
-            "pictures": self.pictures,
-            "intervals": self.intervals,
-        }
+        written = self.document(TITLE, lambda part: {"official": self.official(_SUMS.get(part, (part,)))})
+        return {**written, "pictures": self.pictures}
 
 
 def score(
@@ -273,6 +252,8 @@ BENCHMARK = Benchmark(
     name=NAME,
     title=TITLE,
     role="utility",
+    explanation="asks two yes/no questions about each picture, one of them with the answer Yes, in fourteen "
+    "parts of perception and cognition.",
     instruction=INSTRUCTION,
     load=_load,
     parse=parse,

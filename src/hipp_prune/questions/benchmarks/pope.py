@@ -209,6 +209,10 @@ BENCHMARK = Benchmark(
     name=POPE.name,
     title=POPE.title,
     role="robustness",
+    explanation="asks “Is there a … in the image?” for things that are there and, as often, for things that "
+    "are not; who answers “Yes” to the latter hallucinates. The absent things are drawn at random"
+    " (random), among the most common (popular), or among those that often go with what is in the"
+    " picture (adversarial, the hardest).",
     instruction=INSTRUCTION,
     load=partial(load_edition, POPE),
     parse=predict_yes_no,

@@ -28,6 +28,8 @@ BENCHMARK = Benchmark(
     name=REPOPE.name,
     title=REPOPE.title,
     role="robustness",
+    explanation="is POPE with labels that were checked again, without the questions that nobody can answer "
+    "for sure.",
     instruction=pope.INSTRUCTION,
     load=partial(pope.load_edition, REPOPE),
     parse=predict_yes_no,

@@ -286,6 +286,7 @@ BENCHMARK = Benchmark(
     name="scienceqa",
     title="ScienceQA",
     role="utility",
+    explanation="is a multiple-choice school exam, some of it with pictures.",
     options=("split",),
     instruction=INSTRUCTION,
     load=_load,

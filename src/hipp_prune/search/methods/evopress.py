@@ -44,34 +44,34 @@ def search(session: Session) -> TableSolution:
 
     What is left then buys mutations of the winners, asked the same.
     """
-    config, space = session.config, session.problem.space
-    sparsities = sorted({config.s_min, (config.s_min + config.s_max) / 2, config.s_max})
+    settings, space = session.settings, session.problem.space
+    sparsities = sorted({settings.s_min, (settings.s_min + settings.s_max) / 2, settings.s_max})
     lineages = [
         _Lineage(preference=np.array(preference), kept=space.kept(np.full((1, space.num_units), sparsity))[0])
         for preference, sparsity in product(_PREFERENCES, sparsities)
     ]
-    first, second = max(1, config.minibatch // _FIRST), max(1, config.minibatch // _SECOND)
+    first, second = max(1, settings.minibatch // _FIRST), max(1, settings.minibatch // _SECOND)
     price = _OFFSPRING * first + (_SURVIVORS + 1) * second
-    reserve = len(lineages) * config.minibatch
+    reserve = len(lineages) * settings.minibatch
     number = 0
     while session.affordable(1) >= price + reserve:
         _generation(session, lineages[number % len(lineages)], number, first=first, second=second)
         number += 1
-    plans = np.unique(np.stack([lineage.kept for lineage in lineages]), axis=0)[: config.most_evaluations]
+    plans = np.unique(np.stack([lineage.kept for lineage in lineages]), axis=0)[: settings.most_evaluations]
     found = session.evaluate(plans, "winners", "evopress")
     while count := min(len(plans), session.affordable()):
         rng = session.rng(5, len(found))
         found += session.evaluate(
             np.stack([mutate(plan, space, rng) for plan in plans[:count]]), "winners", "evopress"
         )
-    session.remainder = f"a plan is asked {config.minibatch} questions, more than are left"
+    session.remainder = f"a plan is asked {settings.minibatch} questions, more than are left"
     session.normaliser.update(session.returns(found))
     return TableSolution(
         plans=kept_matrix(found),
         objectives=objective_matrix(found),
         scale=session.normaliser.std,
         space=space,
-        config=config,
+        settings=settings,
     )
 
 

@@ -15,10 +15,10 @@ SETTINGS: dict[str, Any] = {**FROM_SCRATCH, "groups": 1, "relabel": False}
 
 def search(session: Session) -> AnchoredSolution:
     """Trains a policy for each anchor, in turn, until the budget is gone; queries go to the nearest anchor."""
-    config = session.config
-    torch.manual_seed(config.seed)
+    settings = session.settings
+    torch.manual_seed(settings.seed)
     learners = [Learner.of(session) for _ in ANCHORS]
-    for number in range(most_steps(config)):
+    for number in range(most_steps(settings)):
         if (seats := next_seats(session)) is None:
             break
         anchor = number % len(ANCHORS)

@@ -34,13 +34,13 @@ _RANDOM_PLANS = 512
 
 def search(session: Session) -> TableSolution:
     """Measures sensitivities until the budget is gone, then solves one knapsack for each trade-off and sparsity."""
-    config, space = session.config, session.problem.space
+    settings, space = session.settings, session.problem.space
     damage = measure_sensitivity(session)
-    random = random_ratios(session.problem, config, _RANDOM_PLANS, session.rng(3))
-    session.normaliser.update(_predicted(damage, random, space, (config.s_min, config.s_max)))
+    random = random_ratios(session.problem, settings, _RANDOM_PLANS, session.rng(3))
+    session.normaliser.update(_predicted(damage, random, space, (settings.s_min, settings.s_max)))
     scale = session.normaliser.std
     unit = np.divide(1.0, scale[:2], out=np.zeros(2), where=scale[:2] > 0)
-    sparsities = np.unique(np.linspace(config.s_min, config.s_max, _SPARSITIES))
+    sparsities = np.unique(np.linspace(settings.s_min, settings.s_max, _SPARSITIES))
     ratios = np.concatenate(
         [
             solve_knapsack(np.tensordot([weight, 1 - weight] * unit, damage, axes=1), sparsities, space)
@@ -49,7 +49,7 @@ def search(session: Session) -> TableSolution:
     )
     plans = space.kept(ratios)
     objectives = _predicted(damage, 1 - plans / space.widths, space, (0.0, 1.0))
-    return TableSolution(plans=plans, objectives=objectives, scale=scale, space=space, config=config)
+    return TableSolution(plans=plans, objectives=objectives, scale=scale, space=space, settings=settings)
 
 
 def measure_sensitivity(session: Session) -> Floats:
@@ -57,13 +57,13 @@ def measure_sensitivity(session: Session) -> Floats:
 
     Passes repeat on new questions until the budget is gone; cells never measured are interpolated.
     """
-    config, space = session.config, session.problem.space
+    settings, space = session.settings, session.problem.space
     cells = list(product(range(_LEVELS, 0, -1), range(space.num_units)))
     probes = np.zeros((1 + len(cells), space.num_units))  # the first is the dense model
     for row, (level, unit) in enumerate(cells, start=1):
         probes[row, unit] = space.r_max * level / _LEVELS
     kept = space.widths - np.floor(probes * space.widths + 1e-9).astype(np.int64)
-    size = min(config.minibatch, max(_FEWEST, session.affordable(1) // len(kept)))
+    size = min(settings.minibatch, max(_FEWEST, session.affordable(1) // len(kept)))
     total = np.zeros((2, space.num_units, 1 + _LEVELS))
     count = np.zeros((space.num_units, 1 + _LEVELS), dtype=np.int64)
     number = 0

@@ -23,20 +23,20 @@ def search(session: Session) -> TableSolution:
     from pymoo.algorithms.moo.nsga2 import NSGA2
     from pymoo.core.problem import Problem
 
-    config, space = session.config, session.problem.space
+    settings, space = session.settings, session.problem.space
     algorithm = NSGA2(
-        pop_size=_POPULATION, sampling=random_ratios(session.problem, config, _POPULATION, session.rng(2))
+        pop_size=_POPULATION, sampling=random_ratios(session.problem, settings, _POPULATION, session.rng(2))
     )
     algorithm.setup(
         Problem(n_var=space.num_units, n_obj=3, xl=0.0, xu=space.r_max),
-        termination=("n_gen", config.most_evaluations),
-        seed=config.seed,
+        termination=("n_gen", settings.most_evaluations),
+        seed=settings.seed,
     )
     evaluations: list[Evaluation] = []
     while session.affordable():
         population = algorithm.ask()
         found: list[Evaluation] = []
-        for plans in chunked(decode(population.get("X"), space, config), session):
+        for plans in chunked(decode(population.get("X"), space, settings), session):
             found += session.evaluate(plans, "nsga2", "nsga2")
         session.normaliser.update(session.returns(found))
         session.record("nsga2", found, np.full((len(found), 3), 1 / 3))
@@ -50,7 +50,7 @@ def search(session: Session) -> TableSolution:
         objectives=objective_matrix(evaluations),
         scale=session.normaliser.std,
         space=space,
-        config=config,
+        settings=settings,
     )
 
 
@@ -62,8 +62,8 @@ def chunked(plans: Ints, session: Session) -> Iterator[Ints]:
         first += count
 
 
-def decode(ratios: Floats, space: PlanSpace, config: SearchSettings) -> Ints:
+def decode(ratios: Floats, space: PlanSpace, settings: SearchSettings) -> Ints:
     """Whole plans [P, U] of ratios [P, U]; one whose sparsity leaves the budget is scaled back into it."""
     sparsity = space.saved(ratios)
-    inside = np.clip(sparsity, config.s_min, config.s_max)
+    inside = np.clip(sparsity, settings.s_min, settings.s_max)
     return space.kept(space.ratios(np.log(ratios + 1e-9), inside))

@@ -18,7 +18,7 @@ def search(session: Session) -> TableSolution:
     evaluations: list[Evaluation] = []
     while count := min(_CHUNK, session.affordable()):
         rng = session.rng(2, len(evaluations))
-        kept = session.problem.space.kept(random_ratios(session.problem, session.config, count, rng))
+        kept = session.problem.space.kept(random_ratios(session.problem, session.settings, count, rng))
         found = session.evaluate(kept, "random", "random")
         session.normaliser.update(session.returns(found))
         session.record("random", found, np.full((count, 3), 1 / 3))
@@ -28,5 +28,5 @@ def search(session: Session) -> TableSolution:
         objectives=objective_matrix(evaluations),
         scale=session.normaliser.std,
         space=session.problem.space,
-        config=session.config,
+        settings=session.settings,
     )

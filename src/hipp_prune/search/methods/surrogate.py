@@ -17,5 +17,5 @@ def search(session: Session) -> SurrogateSolution:
         surrogate=surrogate,
         scale=session.normaliser.std,
         space=space,
-        config=session.config,
+        settings=session.settings,
     )

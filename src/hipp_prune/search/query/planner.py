@@ -21,6 +21,7 @@ from hipp_prune.plans.modes import compensation_notes
 from hipp_prune.plans.plan import Plan, keep_masks, pack_masks
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape, PlanSpace
+from hipp_prune.search.record import StoredSettings
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.search.solutions import Solution, restore_solution
 
@@ -33,7 +34,7 @@ _REMEDY = "train one with `hipp-prune search` on its run directory"
 class _Learnt:
     """What a planner's file says beside its tensors."""
 
-    config: SearchSettings
+    settings: StoredSettings
     shape: ModelShape
     costs: Costs
     features: tuple[str, ...]
@@ -49,7 +50,7 @@ class Planner:
     answers: Solution
     """What a preference is answered with."""
     space: PlanSpace
-    config: SearchSettings
+    settings: SearchSettings
     """The settings it was trained with."""
     state: Floats
     """Descriptors of the units, [U, F]."""
@@ -73,13 +74,13 @@ class Planner:
         Raises:
             BudgetError: if the box does not allow the sparsity or the alignment.
         """
-        config = self.config
-        budget = (config.s_min, config.s_max)
+        settings = self.settings
+        budget = (settings.s_min, settings.s_max)
         if sparsity is not None:
             self.space.check_budget(sparsity)
             budget = (sparsity, sparsity)
         kept = self.answers.kept(preference.vector[None], np.array([budget]), align=align)[0]
-        if sparsity is not None and config.allocation == "waterfill":
+        if sparsity is not None and settings.allocation == "waterfill":
             self.space.check_met(kept, sparsity, align=align)
         return self.plan(kept, preference=preference, sparsity=sparsity, align=align)
 
@@ -99,22 +100,22 @@ class Planner:
             masks=pack_masks(keep_masks(self.space.unit, self.orders, counts)),
             ledger=self.space.ledger(np.array(counts)),
             tables=self.space.tables,
-            importance=self.config.importance,
+            importance=self.settings.importance,
             preference=preference,
             notes={
                 **notes,
-                "compression": self.config.compression,
-                "method": self.config.method,
-                "seed": self.config.seed,
+                "compression": self.settings.compression,
+                "method": self.settings.method,
+                "seed": self.settings.seed,
                 "questions": self.questions,
-                **compensation_notes(self.config.mode(has_grams=False), self.config.image_weight),
+                **compensation_notes(self.settings.mode(has_grams=False), self.settings.image_weight),
             },
         )
 
     def save(self, path: Path) -> None:
         """Writes the planner as safetensors, atomically."""
         metadata = {
-            "config": asdict(self.config),
+            "settings": asdict(self.settings),
             "shape": asdict(self.space.shape),
             "costs": asdict(self.space.tables),
             "features": self.features,
@@ -153,12 +154,12 @@ class Planner:
 
     @classmethod
     def _of(cls, learnt: "_Learnt", tensors: dict[str, Tensor]) -> "Planner":
-        config = learnt.config
+        settings = learnt.settings
         space = PlanSpace(
             shape=learnt.shape,
-            unit=config.unit,
-            r_max=config.r_max,
-            compression=config.compression,
+            unit=settings.unit,
+            r_max=settings.r_max,
+            compression=settings.compression,
             tables=learnt.costs,
         )
         state = tensors["state"].numpy()
@@ -169,9 +170,9 @@ class Planner:
             name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)
         }
         return cls(
-            answers=restore_solution(learnt.answers, ours, state=state, space=space, config=config),
+            answers=restore_solution(learnt.answers, ours, state=state, space=space, settings=settings),
             space=space,
-            config=config,
+            settings=settings,
             state=state,
             features=learnt.features,
             orders=tuple(orders),

@@ -195,9 +195,9 @@ def _candidates(
     targets: Sequence[Target],
     align: int,
 ) -> _Candidates:
-    space, config = planner.space, planner.config
+    space, settings = planner.space, planner.settings
     preferences = np.concatenate([preference.vector[None], _lattice()])
-    budgets = _budgets(space, config.s_max, requirements, align)
+    budgets = _budgets(space, settings.s_max, requirements, align)
     asked = np.repeat(preferences, len(budgets), axis=0)
     points = np.tile(budgets, len(preferences))
     interval = np.stack([points, points], axis=1)
@@ -207,7 +207,7 @@ def _candidates(
         asked,
         interval,
         scale=np.array(planner.scale),
-        compression_range=(config.s_min, config.s_max),
+        compression_range=(settings.s_min, settings.s_max),
         grid=1,
     )
     proposed = [planner.answers.kept(asked, interval, align=align), space.kept(ratios, align=align)]

@@ -44,7 +44,7 @@ def best_uniform(
         InputError: if the run prunes rows, whose blocks always stay as wide as they are.
         BudgetError: if the box does not allow the sparsity, or no width, or targets are met by none or by every one.
     """
-    space, config = planner.space, planner.config
+    space, settings = planner.space, planner.settings
     if space.unit != "coupled":
         raise InputError(
             f"--uniform chooses the width of all blocks, but this run prunes {space.unit}, which leaves every block "
@@ -58,7 +58,7 @@ def best_uniform(
         return planner.plan(widest, preference=preference, align=align, uniform=True, **notes)
     saved = space.sparsity(kept)
     if sparsity is None:
-        excess = np.maximum(0.0, np.maximum(config.s_min - saved, saved - config.s_max))
+        excess = np.maximum(0.0, np.maximum(settings.s_min - saved, saved - settings.s_max))
     else:
         space.check_budget(sparsity)
         excess = np.abs(saved - sparsity)
@@ -87,8 +87,8 @@ def predicted_returns(planner: Planner, surrogate: Surrogate, kept: Ints) -> Flo
 
     Qualities are relative to dense, and what did not vary in the search counts nothing.
     """
-    config, scale, space = planner.config, np.array(planner.scale), planner.space
+    settings, scale, space = planner.settings, np.array(planner.scale), planner.space
     loss = surrogate.damage(1.0 - kept / space.widths)
-    gain = compression_return(space.sparsity(kept), s_lo=config.s_min, s_hi=config.s_max)
+    gain = compression_return(space.sparsity(kept), s_lo=settings.s_min, s_hi=settings.s_max)
     values = np.concatenate([-loss, gain[:, None]], axis=1)
     return np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)

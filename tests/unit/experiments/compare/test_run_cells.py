@@ -87,17 +87,17 @@ def test_a_cell_is_finished_when_it_was_done_with_the_same_settings(tmp_path: Pa
 def test_a_search_goes_on_only_with_the_settings_it_was_begun_with(tmp_path: Path) -> None:
     job = SearchJob(model="a", contender=Contender(method="hybrid"), seed=1)
     assert run._finished(job, tmp_path, SETTINGS) is None
-    config = SETTINGS.search_config(job.contender, 1)
+    settings = SETTINGS.search_settings(job.contender, 1)
     record = search_folder(job, tmp_path).record
-    write_json(record, {"config": vars(config), "complete": False})
+    write_json(record, {"settings": vars(settings), "complete": False})
     assert finished_search(job, tmp_path, SETTINGS) is None
     assert run._finished(job, tmp_path, SETTINGS) is None
     other = replace(job, contender=Contender(method="hybrid", overrides={"kappa": 2.0}))
-    write_json(search_folder(other, tmp_path).record, {"config": vars(config), "complete": False})
+    write_json(search_folder(other, tmp_path).record, {"settings": vars(settings), "complete": False})
     with pytest.raises(RunError, match=r"kappa 1\.0 → 2\.0"):
         finished_search(other, tmp_path, SETTINGS)
     spent = {"seconds": 8.0, "evaluations": 500.0}
-    write_json(record, {"config": vars(config), "spent": spent, "complete": True})
+    write_json(record, {"settings": vars(settings), "spent": spent, "complete": True})
     assert run._finished(job, tmp_path, SETTINGS) == 8.0
 
 

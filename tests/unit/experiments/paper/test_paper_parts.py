@@ -57,7 +57,7 @@ def test_a_part_has_each_cell_once_and_every_search_has_settings(part: Part, set
     assert cells
     assert len({cell.path(Path()) for cell in cells}) == len(cells)
     for contender in {cell.contender for cell in cells if cell.contender.searches}:
-        settings.compare.search_config(contender, seed=0)
+        settings.compare.search_settings(contender, seed=0)
 
 
 def test_parts_that_recover_alike_share_their_cells():
@@ -93,10 +93,10 @@ def test_unknown_parts_are_refused_by_name():
 
 
 def test_the_literal_paper_is_what_grpo_paper_says_with_all_tokens_alike():
-    config = SMALL.compare.search_config(LITERAL, seed=1)
-    assert config.image_weight is None
-    settings = load_method("grpo-paper").settings
-    assert {name: getattr(config, name) for name in settings} == settings
+    literal = SMALL.compare.search_settings(LITERAL, seed=1)
+    assert literal.image_weight is None
+    paper = load_method("grpo-paper").settings
+    assert {name: getattr(literal, name) for name in paper} == paper
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_the_literal_paper_is_what_grpo_paper_says_with_all_tokens_alike():
 )
 def test_a_switch_changes_what_it_says_and_nothing_else(switch):
     base, changed = (
-        SMALL.compare.search_config(contender, seed=0) for contender in (switch.base, switch.contender)
+        SMALL.compare.search_settings(contender, seed=0) for contender in (switch.base, switch.contender)
     )
     assert changed == replace(base, **switch.change)
     assert changed != base

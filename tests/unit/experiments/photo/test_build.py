@@ -17,8 +17,9 @@ from hipp_prune.errors import InputError, RunError
 from hipp_prune.experiments.photo.assembly import ridge
 from hipp_prune.experiments.photo.build import build_rung
 from hipp_prune.experiments.photo.drawn import Collection, write_collection
-from hipp_prune.experiments.photo.settings import PhotoSettings
+from hipp_prune.experiments.photo.settings import PhotoSettings, PhotoTask
 from hipp_prune.experiments.photo.tasks import IN_PICTURES, facts
+from hipp_prune.experiments.photo.texts import GENERAL, HELD_OUT, prose, write_texts
 from hipp_prune.experiments.toy.families import LLAVA
 from hipp_prune.experiments.toy.tokenizer import build as build_tokenizer
 from hipp_prune.models import load_model
@@ -45,7 +46,7 @@ def test_ridge_finds_a_linear_map() -> None:
 
 
 @pytest.mark.parametrize("task", IN_PICTURES)
-def test_questions_about_a_scene_are_different(task: str) -> None:
+def test_questions_about_a_scene_are_different(task: PhotoTask) -> None:
     stream = scenes(0, "test")
     for number in range(20):
         texts = [row.question for row in IN_PICTURES[task](next(stream), rng_for(number))]
@@ -81,10 +82,22 @@ def test_a_rung_is_built_once_and_loads_like_any_model(tmp_path: Path) -> None:
 def test_only_the_tasks_that_are_asked_for_are_taught(tmp_path: Path) -> None:
     settings = PhotoSettings(tasks=("presence",), scenes=3)
     for name in get_args(Collection):
-        assert write_collection(tmp_path / name, name, settings) == {"presence": 18}
-        assert {path.name for path in (tmp_path / name).iterdir()} == {"pictures", "presence.jsonl"}
+        prompts = {"open": 3} if name == "questions" else {}
+        assert write_collection(tmp_path / name, name, settings) == {"presence": 18, **prompts}
+        files = {"pictures", "presence.jsonl", *(f"{each}.jsonl" for each in prompts)}
+        assert {path.name for path in (tmp_path / name).iterdir()} == files
     taught, asked = ((tmp_path / name / "presence.jsonl").read_text() for name in get_args(Collection))
     assert taught != asked
+
+
+def test_texts_are_prose_and_no_paragraph_is_in_both(tmp_path: Path) -> None:
+    counts = write_texts(tmp_path)
+    held_out, general = (set((tmp_path / name).read_text().split("\n\n")) for name in (HELD_OUT, GENERAL))
+    assert min(counts.values()) > 100_000
+    assert not held_out & general
+    assert list(prose(["# Title\n\n" + "plain words " * 20 + "\n\n" + "x = f(1, 2); " * 30])) == [
+        ("plain words " * 20).strip()
+    ]
 
 
 def test_a_rung_without_a_task_is_refused() -> None:

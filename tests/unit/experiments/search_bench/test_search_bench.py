@@ -31,7 +31,7 @@ CELL = SearchTrial(problem="landscape", method="random", budget=8, seed=0)
 @pytest.fixture(scope="module")
 def result() -> TrialResult:
     arena = LandscapeArena(0)
-    return run_trial(CELL, arena, CELL.config(BASE), name="landscape-0")
+    return run_trial(CELL, arena, CELL.settings(BASE), name="landscape-0")
 
 
 def test_at_any_time_no_combination_is_more_than_one_seed_ahead() -> None:
@@ -50,10 +50,15 @@ def test_only_methods_that_learn_a_policy_get_more_than_a_thousand() -> None:
 
 
 def test_a_cell_is_the_search_of_its_method_budget_and_seed() -> None:
-    config = replace(CELL, method="grpo-paper", seed=3).config(BASE)
-    assert (config.method, config.evaluations, config.minutes, config.seed) == ("grpo-paper", 8, None, 3)
-    assert (config.unit, config.minibatch) == ("rows", 8)
-    assert SPECS["landscape"].adapt(config).unit == "coupled"
+    settings = replace(CELL, method="grpo-paper", seed=3).settings(BASE)
+    assert (settings.method, settings.evaluations, settings.minutes, settings.seed) == (
+        "grpo-paper",
+        8,
+        None,
+        3,
+    )
+    assert (settings.unit, settings.minibatch) == ("rows", 8)
+    assert SPECS["landscape"].adapt(settings).unit == "coupled"
 
 
 def test_a_cell_answers_all_66_preferences_and_pays_its_budget(result: TrialResult) -> None:
@@ -63,13 +68,13 @@ def test_a_cell_answers_all_66_preferences_and_pays_its_budget(result: TrialResu
 
 
 def test_a_cell_is_the_same_when_searched_again(result: TrialResult) -> None:
-    again = run_trial(CELL, LandscapeArena(0), CELL.config(BASE), name="landscape-0")
+    again = run_trial(CELL, LandscapeArena(0), CELL.settings(BASE), name="landscape-0")
     assert replace(again, seconds=0, judging=0) == replace(result, seconds=0, judging=0)
 
 
 def test_a_result_is_read_as_it_was_written(result: TrialResult, tmp_path: Path) -> None:
     result.save(tmp_path)
-    assert finished([CELL], tmp_path, [CELL.config(BASE)]) == {CELL: result}
+    assert finished([CELL], tmp_path, [CELL.settings(BASE)]) == {CELL: result}
 
 
 def test_a_damaged_result_is_named(result: TrialResult, tmp_path: Path) -> None:
@@ -81,13 +86,13 @@ def test_a_damaged_result_is_named(result: TrialResult, tmp_path: Path) -> None:
 def test_a_result_of_other_settings_is_refused(result: TrialResult, tmp_path: Path) -> None:
     result.save(tmp_path)
     with pytest.raises(RunError, match=r"other settings \(minibatch 8 → 16\).* choose another --out"):
-        finished([CELL], tmp_path, [replace(CELL.config(BASE), minibatch=16)])
+        finished([CELL], tmp_path, [replace(CELL.settings(BASE), minibatch=16)])
 
 
 def test_a_setting_that_is_newer_than_the_result_had_its_default(result: TrialResult, tmp_path: Path) -> None:
-    older = {name: value for name, value in result.config.items() if name != "kappa"}
-    replace(result, config=older).save(tmp_path)
-    assert list(finished([CELL], tmp_path, [CELL.config(BASE)])) == [CELL]
+    older = {name: value for name, value in result.settings.items() if name != "kappa"}
+    replace(result, settings=older).save(tmp_path)
+    assert list(finished([CELL], tmp_path, [CELL.settings(BASE)])) == [CELL]
 
 
 def test_a_benchmark_searches_what_is_missing_and_nothing_else(tmp_path: Path, result: TrialResult) -> None:

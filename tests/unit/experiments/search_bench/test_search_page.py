@@ -57,7 +57,7 @@ def result(method: str, seed: int, *plans: JudgedPlan, budget: int = 100) -> Tri
     return TrialResult(
         cell=SearchTrial(problem="vlm", method=method, budget=budget, seed=seed),
         arena="vlm",
-        config={},
+        settings={},
         evaluations=budget,
         seconds=1.0,
         judging=1.0,

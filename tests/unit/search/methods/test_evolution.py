@@ -36,9 +36,9 @@ def test_a_plan_without_room_stays_as_it_is():
 
 
 def test_offspring_of_a_generation_answer_the_same_questions():
-    config = SearchSettings(evaluations=40).for_method("evopress")
+    settings = SearchSettings(evaluations=40).for_method("evopress")
     archive = Archive()
-    search(WORLD, config, archive)
+    search(WORLD, settings, archive)
     sizes = {}
     for evaluation in archive:
         sizes.setdefault(evaluation.minibatch, set()).add(evaluation.questions)
@@ -68,9 +68,9 @@ def test_the_last_generation_of_nsga2_is_nearer_to_the_front_than_the_first():
 
 
 def test_ratios_outside_the_budget_are_scaled_back_into_it():
-    config = SearchSettings(s_min=0.2, s_max=0.4)
+    settings = SearchSettings(s_min=0.2, s_max=0.4)
     ratios = np.array([[0.1, 0.1, 0.1, 0.1], [0.8, 0.8, 0.0, 0.8], [0.3, 0.3, 0.3, 0.3]])
-    kept = decode(ratios, SPACE, config)
+    kept = decode(ratios, SPACE, settings)
     np.testing.assert_allclose(SPACE.sparsity(kept), [0.2, 0.4, 0.3], atol=1e-3)
     assert kept[1, 2] >= 398
 

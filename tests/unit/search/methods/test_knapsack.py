@@ -39,8 +39,8 @@ def test_heavy_units_are_weighed_in_the_knapsack():
 
 def test_sensitivities_of_a_noiseless_landscape_are_its_own():
     world = Landscape(blocks=4, noise=0.0)
-    config = SearchSettings(evaluations=17, method="knapsack")
-    session = Session(problem=world, config=config, archive=Archive())
+    settings = SearchSettings(evaluations=17, method="knapsack")
+    session = Session(problem=world, settings=settings, archive=Archive())
     damage = measure_sensitivity(session)
     assert session.spent == 17
     expected = world.sensitivity[..., None] * (np.linspace(0, 0.8, 5) ** world.power[..., None])
@@ -50,8 +50,8 @@ def test_sensitivities_of_a_noiseless_landscape_are_its_own():
 def test_what_was_never_measured_is_interpolated():
     """Eight evaluations of eight questions: the dense model, and the largest levels of some units."""
     world = Landscape(blocks=12, noise=0.0)
-    config = SearchSettings(evaluations=1, minibatch=64, method="knapsack")
-    damage = measure_sensitivity(Session(problem=world, config=config, archive=Archive()))
+    settings = SearchSettings(evaluations=1, minibatch=64, method="knapsack")
+    damage = measure_sensitivity(Session(problem=world, settings=settings, archive=Archive()))
     np.testing.assert_allclose(damage[:, 0], damage[:, 0, -1:] * np.linspace(0, 1, 5), atol=1e-9)
     assert (damage[:, :7, -1] > 0).all()
     assert (damage[:, 7:] == 0).all()

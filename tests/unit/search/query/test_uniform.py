@@ -22,7 +22,7 @@ def test_all_blocks_are_equally_wide_and_within_the_budget():
     for text in ("1,0,0", "0,1,0", "0,0,1", "1,1,1"):
         plan = ask(text)
         assert len(set(plan.kept)) == 1
-        assert PLANNER.config.s_min <= plan.ledger.mlp <= PLANNER.config.s_max
+        assert PLANNER.settings.s_min <= plan.ledger.mlp <= PLANNER.settings.s_max
         assert plan.notes["uniform"] is True
         assert str(plan.preference) == str(Preference.parse(text))
 
@@ -30,8 +30,8 @@ def test_all_blocks_are_equally_wide_and_within_the_budget():
 def test_who_wants_quality_alone_keeps_most_and_who_wants_compression_alone_keeps_least():
     robust, small = ask("1,0,0"), ask("0,0,1")
     one = 1 / WORLD.space.widths[0]
-    assert robust.ledger.mlp == pytest.approx(PLANNER.config.s_min, abs=one)
-    assert small.ledger.mlp == pytest.approx(PLANNER.config.s_max, abs=one)
+    assert robust.ledger.mlp == pytest.approx(PLANNER.settings.s_min, abs=one)
+    assert small.ledger.mlp == pytest.approx(PLANNER.settings.s_max, abs=one)
     assert robust.kept[0] > ask("1,1,2").kept[0] > ask("1,1,3").kept[0] > small.kept[0]
 
 
