@@ -299,7 +299,7 @@ def searched(problem: TextProblem, settings: Settings, mode: Compensation) -> In
 
 
 def draw(settings: Settings, tokenizer: object) -> tuple[Tensor, Tensor]:
-    """Windows that judge, and those that a search asks and that are calibrated on; of several sources, in random order."""
+    """Windows that judge, and those that a search asks or that are calibrated on, several sources in random order."""
     needed, parts = settings.calibration + settings.asked, []
     for place, source in enumerate(settings.source):
         share = needed // len(settings.source) + (place < needed % len(settings.source))
