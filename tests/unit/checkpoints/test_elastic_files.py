@@ -1,6 +1,7 @@
 """Elastic checkpoints beyond the contract: in plain transformers, as files, and every way they refuse."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -125,14 +126,15 @@ def test_what_is_damaged_is_not_loaded(elastic: Path, tmp_path: Path) -> None:
 
 def test_no_checkpoint_is_made_of_what_is_damaged(elastic: Path, tmp_path: Path) -> None:
     copy, out = tmp_path / "elastic", tmp_path / "alone"
-    for name in ("0.7/downs-1.safetensors", f"0.7/{PREFIXES}", "chat_template.jinja"):
+    own = next((elastic / "0.7").glob("downs-*.safetensors")).relative_to(elastic)
+    for name in (own, f"0.7/{PREFIXES}", "chat_template.jinja"):
         shutil.copytree(elastic, copy)
         (copy / name).unlink()
-        with pytest.raises(RunError, match="is not what we wrote.*found no file"):
+        with pytest.raises(RunError, match=r"is not what we wrote.*found no file"):
             separate_plan(copy / "0.7", out)
         (copy / FILE_LIST).unlink()
         (copy / "0.7" / PREFIXES).write_bytes(b"\xdf")
-        with pytest.raises(CheckpointError, match="prefixes.json"):
+        with pytest.raises(CheckpointError, match=re.escape(PREFIXES)):
             separate_plan(copy / "0.7", out)
         shutil.rmtree(copy)
     assert not out.exists()
