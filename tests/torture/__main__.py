@@ -70,6 +70,7 @@ def _damaged(workshop: Workshop, rng: random.Random, *, quick: bool) -> Iterator
     whole = workshop.begin(by_name["report"])
     for name in ("run", "smaller"):
         yield from damage(whole / name, rng)
+    yield from damage(workshop.begin(by_name["export checkpoint"]) / "elastic", rng)
 
 
 def fuzzed(seeds: Sequence[Seed], rng: random.Random, until: float) -> Iterator[Tally]:
