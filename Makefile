@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test fuzz torture test-docs test-notebook test-isa test-real-shape test-lmms-eval test-quantize test-transformers-4 test-vllm check fix results bench bench-outlook bench-search paper docs release clean
+.PHONY: help demo test fuzz torture test-docs test-notebook test-isa test-real-shape test-lmms-eval test-quantize test-timm test-transformers-4 test-vllm check fix results bench bench-outlook bench-search paper docs release clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -72,6 +72,14 @@ test-quantize: $(READY)  ## llm-compressor and bitsandbytes with our checkpoints
 	$(QUANTIZE)/bin/pip install --quiet --disable-pip-version-check --no-deps llmcompressor==0.14.0.1 compressed-tensors==0.20.1 \
 		bitsandbytes==0.50.2 auto-round==0.16.1 loguru==0.7.3 nvidia-ml-py==13.615.71 py-cpuinfo==9.0.0 --editable .
 	OMP_NUM_THREADS=1 $(QUANTIZE)/bin/python -m pytest --numprocesses 0 tests/unit/export/test_quantised.py tests/e2e/test_quantise.py
+
+TIMM := build/timm
+test-timm: $(READY)  ## the contract of the family whose tower is timm's (Gemma 3n), in an environment of its own (20 MB)
+	$(PYTHON) -m venv $(TIMM)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(TIMM)/lib/python*/site-packages)/shared.pth
+	$(TIMM)/bin/pip install --quiet --disable-pip-version-check --no-deps timm==1.0.31 torchvision==0.28.0
+	$(TIMM)/bin/python -c 'import torchvision' 2> $(TIMM)/torchvision || : > $$(echo $(TIMM)/lib/python*/site-packages/torchvision/_meta_registrations.py)
+	OMP_NUM_THREADS=1 $(TIMM)/bin/python -m pytest --numprocesses 0 tests/contract -k gemma3n
 
 OLD := build/transformers-4
 test-transformers-4: $(READY)  ## our checkpoints in transformers 4.57, in an environment of its own

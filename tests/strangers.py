@@ -57,6 +57,22 @@ _OWN: dict[str, dict[str, Any]] = {
             "position_embedding_size": 128,
         },
     },
+    "gemma3n": {
+        "vision_soft_tokens_per_image": 4,
+        "text_config": {
+            "layer_types": ["sliding_attention", "full_attention"],
+            "intermediate_size": [48, 48],
+            "activation_sparsity_pattern": [0.5, 0.0],
+            "laurel_rank": 8,
+            "pad_token_id": 0,
+        },
+        "vision_config": {"architecture": "test_convnext", "hidden_size": 64, "label_names": []},
+        "audio_config": {
+            "conf_num_attention_heads": 4,
+            "conf_num_hidden_layers": 1,
+            "sscp_conv_channel_size": [8, 4],
+        },
+    },
     "glm4v": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
     "glm46v": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
     "glmga": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
@@ -126,6 +142,7 @@ _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
         ("gemma4", "diffusion_gemma"),
         ("Gemma4ImageProcessorPil", {"patch_size": 14, "max_soft_tokens": 70, "pooling_kernel_size": 2}),
     ),
+    "gemma3n": ("SiglipImageProcessorPil", {"size": {"height": 64, "width": 64}}),
     "aya_vision": ("GotOcr2ImageProcessorPil", {"size": {"height": 56, "width": 56}}),
     "glm_ocr": (
         "Glm46VImageProcessorPil",
@@ -158,6 +175,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "downsample_rate": "1/2",
     },
     "gemma3": {"image_seq_length": 4},
+    "gemma3n": {"image_seq_length": 4},
     "gemma4": {"image_seq_length": 16},
     "idefics2": {"image_seq_len": 4},
     "janus": {"num_image_tokens": 16},
@@ -187,6 +205,10 @@ _TOKENS: dict[str, dict[str, str]] = {
     "deepseek_vl": {"image_token": "<image_placeholder>"},
     "gemma3": {
         "image_token": "<image_soft_token>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>",
+    },
+    "gemma3n": {
+        "image_token": "<image_soft_token>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>",
+        "audio_token": "<audio_soft_token>", "boa_token": "<start_of_audio>", "eoa_token": "<end_of_audio>",
     },
     "gemma4": {
         "image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>", "audio_token": "<|audio|>",

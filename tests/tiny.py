@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -339,7 +340,12 @@ FAMILIES: dict[str, Callable[..., Path]] = {
     "qwen3_5": partial(_from_defaults, "qwen3_5"),
     "aya_vision": partial(_from_defaults, "aya_vision"),
 }
-"""A builder for every family in the table of supported models."""
+"""A builder for every family in the table of supported models, where what it needs is installed."""
+
+NEED_TIMM = ("gemma3n",)
+"""Families whose tower is one of timm's: ``make test-timm`` has it."""
+if find_spec("timm"):
+    FAMILIES |= {family: partial(_from_defaults, family) for family in NEED_TIMM}
 
 
 def tiny_image(seed: int = 0, size: tuple[int, int] = (80, 64)) -> Image.Image:

@@ -2,6 +2,7 @@
 
 Writes ``models/tried.json`` and the table of ``docs/families.md``. It needs no download and takes a minute or two;
 families that are named (``python -m tests.try_families gemma4 glm46v``) are tried anew, others left as they were.
+Those whose tower is timm's are left too, where that is not installed.
 """
 
 import json
@@ -21,18 +22,19 @@ from hipp_prune.checkpoints.residual import touching
 from hipp_prune.errors import HippPruneError
 from hipp_prune.export.gguf import check_graph
 from hipp_prune.export.onnx import check_vision
+from hipp_prune.export.pad import check_fillable
 from hipp_prune.models import SUPPORTED, load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.family import CAPABILITIES, ONE_PICTURE, Capability
 from hipp_prune.models.tried import TRIED_FILE, FamilyStanding, Tried, tried_families
 from hipp_prune.stages.trial import try_model
 from tests.strangers import tiny_stranger
-from tests.tiny import FAMILIES
+from tests.tiny import FAMILIES, NEED_TIMM
 
 PAGE = Path(__file__).parents[1] / "docs" / "families.md"
 BEGIN, END = "<!-- families: tried -->\n", "<!-- families: end -->\n"
 BY_CONFIGURATION = (
-    "gemma3n", "gemma4_unified", "kimi_k25", "molmo2", "muse_glimmer", "perception_lm", "fast_vlm",
+    "gemma4_unified", "kimi_k25", "molmo2", "muse_glimmer", "perception_lm", "fast_vlm",
     "blip", "evolla", "git", "idefics", "kosmos-2", "kosmos-2.5", "mistral4", "mllama", "pi0", "pix2struct",
     "pp_formulanet", "t5gemma2", "udop", "vision-encoder-decoder",
     "cosmos3_edge", "instructblipvideo", "lfm3_vl",
@@ -97,6 +99,7 @@ def _lacking(adapter: Adapter, folder: Path) -> dict[Capability, str]:
         "slicegpt": lambda: touching(adapter),
         "gguf": lambda: check_graph(adapter),
         "onnx": lambda: check_vision(folder, adapter),
+        "padded": lambda: check_fillable(folder),
     }
     lacking: dict[Capability, str] = {
         "packing": "transformers' own processor lays out its prompts, one by one",
@@ -132,8 +135,11 @@ def lines(found: Sequence[Tried]) -> Iterator[str]:
 
 
 def main(named: Sequence[str]) -> None:
-    families = (*FAMILIES, *STRANGERS)
+    families = (*dict.fromkeys((*FAMILIES, *NEED_TIMM)), *STRANGERS)
     kept = {each.model_type: each for each in tried_families() if named and each.model_type not in named}
+    kept |= {
+        each.model_type: each for each in tried_families() if each.model_type in {*NEED_TIMM} - {*FAMILIES}
+    }
     found = [kept.get(family) or try_family(family) for family in families]
     found.sort(key=lambda each: get_args(FamilyStanding).index(each.standing))
     TRIED_FILE.write_text(

@@ -194,14 +194,15 @@ class TestLife:
         reload: Callable[..., Tensor],
     ) -> None:
         out = tmp_path / "padded"
+        if family in SUPPORTED and "padded" in SUPPORTED[family].cannot:
+            with pytest.raises(UnsupportedModelError, match="cannot be filled up"):
+                write_padded(pruned, out)
+            assert not out.exists()
+            return
         write_padded(pruned, out)
         assert "auto_map" not in read_config_file(out / "config.json")
-        inputs = stock_inputs(adapter, asked)
-        if family in SUPPORTED and "padded" in SUPPORTED[family].cannot:
-            with pytest.raises(AssertionError, match="mismatched"):
-                reload(out, inputs, trusted=False)
-            return
-        assert_agree(reload(out, inputs, trusted=False), ours(load_model(pruned), asked))
+        found = reload(out, stock_inputs(adapter, asked), trusted=False)
+        assert_agree(found, ours(load_model(pruned), asked))
 
 
 class TestCapabilities:
@@ -227,7 +228,8 @@ class TestCapabilities:
     def test_llm_pruner(self, family: str, adapter: Adapter) -> None:
         attentions = [block.attention for block in adapter.blocks]
         alike = len({getattr(each, "head_dim", None) for each in attentions}) == 1
-        assert (None in attentions or not alike) == ("llm-pruner" in SUPPORTED[family].cannot)
+        shared = hasattr(adapter.model.get_decoder().config, "num_kv_shared_layers")
+        assert (None in attentions or not alike or shared) == ("llm-pruner" in SUPPORTED[family].cannot)
 
     def test_commands_refuse_before_a_weight_is_read(self, family: str, dense: Path, tmp_path: Path) -> None:
         (tmp_path / "config.json").write_bytes((dense / "config.json").read_bytes())

@@ -20,17 +20,21 @@ from hipp_prune.checkpoints.folders import check_output, open_shards, write_fold
 from hipp_prune.checkpoints.ledger import LEDGER_FILE, PLAN_FILE, Savings, lost_savings, read_savings
 from hipp_prune.checkpoints.shards import FLOATS, Change, Cut, Entry, Fitted, Shard, Values
 from hipp_prune.errors import CheckpointError
+from hipp_prune.files.manifest import check_all
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model
+from hipp_prune.models.described import stored_followers
 from hipp_prune.models.loading import read_config
 from hipp_prune.models.pruned_settings import auto_map, needs_code, pruned_settings
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import ModelShape, UnitKind
 
 _MLP = re.compile(r"(?:^|\.)layers\.(\d+)\.mlp\.(gate|up|down)_proj\.(weight|bias)$")
-_OTHER_PART = re.compile(r"vision|visual|image|audio|connector|projector|resampler|perceiver|merger")
-"""Qwen's vision blocks and Idefics2's connector have gate, up and down projections too; the language model's tensors
-are never below such a name."""
+_OTHER_PART = re.compile(
+    r"vision|visual|image|audio|connector|projector|resampler|perceiver|merger|(?:^|\.)mtp(?:\.|$)"
+)
+"""Qwen's vision blocks, Idefics2's connector and Qwen3.5's heads for several tokens (``mtp``, which transformers leaves
+out) have gate, up and down projections too; the language model's tensors are never below such a name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +107,12 @@ def prune_checkpoint(
         CheckpointError: if the source is incomplete, quantised or not safetensors, or ``out`` cannot be
             written.
         PlanError: if the plan was made for another model.
+        RunError: if we wrote the source and a file of it is no longer what we wrote.
         OutputExistsError: if ``out`` exists and ``force`` is false, or it is no checkpoint.
         UnsupportedModelError: if transformers has no class for the source's ``model_type``.
     """
     check_output(source, out, force=force)
+    check_all(source)
     shards = open_shards(source)
     plan.check_model(load_model(source).shape if shape is None else shape)
     entries = mlp_entries(shards, plan.shape)
@@ -317,6 +323,9 @@ def pruned_config(
 ) -> dict[str, Any]:
     """``config.json`` of the pruned model; stock if its blocks are alike in all that the stock class knows.
 
+    Where another part of the model is as wide as the configuration says its MLPs are, that width stays, and blocks that
+    are alike have theirs each.
+
     Args:
         source: the checkpoint that was pruned.
         widths: neurons that each block keeps.
@@ -324,8 +333,10 @@ def pruned_config(
         heads: key/value heads that each block keeps; as before if none are given.
     """
     config = nested_config(source)
-    text = _with_block_settings(source, config["text_config"])
+    text = _with_widths(source, config["text_config"])
     changed = pruned_settings(text, widths, down_bias=down_bias, heads=heads)
+    if changed["intermediate_size"] != text["intermediate_size"] and stored_followers(source):
+        changed = pruned_settings(text, widths, down_bias=down_bias, heads=heads, one_width=False)
     kept = {name: value for name, value in text.items() if name not in changed}
     config["text_config"] = kept | {name: value for name, value in changed.items() if value is not None}
     config.pop("auto_map", None)
@@ -334,9 +345,11 @@ def pruned_config(
     return config
 
 
-def _with_block_settings(source: Path, text: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a language model, and what transformers knows of single blocks where the file does not say it."""
-    if "per_layer_config" in text:
-        return text
-    blocks = read_config(source).get_text_config(decoder=True).to_dict().get("per_layer_config")
-    return {**text, "per_layer_config": blocks} if blocks else text
+def _with_widths(source: Path, text: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a language model, and what transformers knows of its widths where the file does not say it.
+
+    LLaVA-1.5's file leaves out whatever is as in the first Llama.
+    """
+    known = read_config(source).get_text_config(decoder=True).to_dict()
+    names = ("intermediate_size", "per_layer_config")
+    return {**{name: known[name] for name in names if known.get(name)}, **text}

@@ -6,7 +6,7 @@ that do not match, widths that the stock class does not take, a part of the mode
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from hipp_prune.checkpoints.shards import Cut, Entry
 from hipp_prune.errors import CheckpointError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import quiet
+from hipp_prune.models.structure import compares_neurons
 from hipp_prune.pruning.cutting import cut_neurons
+from hipp_prune.pruning.masking import remove_neurons
 
 _FEWEST = 2
 _OF_ALL_BLOCKS = {"embed_tokens_per_layer.weight": 1, "per_layer_model_projection.weight": 0}
@@ -130,17 +132,16 @@ def first_blocks(adapter: Adapter) -> Iterator[None]:
     """The model itself as its pruned first blocks compute: later blocks skipped, what left contributing nothing."""
     decoder: Any = adapter.model.get_decoder()
     layers, kept = decoder.layers, _keep(adapter)
-    handles = [
-        block.down.register_forward_pre_hook(_zeroing(torch.from_numpy(keep)))
-        for block, keep in zip(adapter.blocks, kept, strict=False)
-    ]
-    decoder.layers = layers[: len(kept)]
-    try:
+    with ExitStack() as undo:
+        undo.callback(setattr, decoder, "layers", layers)
+        decoder.layers = layers[: len(kept)]
+        for block, keep in zip(adapter.blocks, kept, strict=False):
+            if compares_neurons(block):
+                remove_neurons(undo, block, keep)
+            else:
+                hook = block.down.register_forward_pre_hook(_zeroing(torch.from_numpy(keep)))
+                undo.callback(hook.remove)
         yield
-    finally:
-        decoder.layers = layers
-        for handle in handles:
-            handle.remove()
 
 
 def _keep(adapter: Adapter) -> list[Any]:

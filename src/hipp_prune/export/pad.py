@@ -20,6 +20,8 @@ from hipp_prune.export.exported import Exported, check_widths
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.described import stored_followers
+from hipp_prune.models.structure import compares_neurons
 from hipp_prune.models.uneven import DOWN_BIAS, KEY_VALUE_HEADS, RESIDUAL_WIDTH
 from hipp_prune.plans.space import PlanSpace
 
@@ -63,13 +65,15 @@ def write_padded(
 
     Raises:
         OutputExistsError: if ``out`` exists and ``force`` is false, or it is no checkpoint.
-        UnsupportedModelError: if more than the blocks' widths makes it other than a stock model.
+        UnsupportedModelError: if more than the blocks' widths makes it other than a stock model, or zeros would change
+            what it says.
         CheckpointError: if the source is damaged, or the disk is full.
     """
     check_output(source, out, force=force)
-    _check_only_widths(source)
+    check_fillable(source)
     adapter, shards = load_model(source), open_shards(source)
     check_widths(source, adapter)
+    _check_zeros_are_nothing(source, adapter)
     widest = max(adapter.shape.neurons)
     savings = _savings(source, adapter, widest)
     before, after = write_folder(
@@ -109,14 +113,32 @@ def _kept_savings(out: Path) -> list[str]:
     return [f"padded, it saves {savings.ledger.mlp:.2%} of MLP parameters{wanted}"]
 
 
-def _check_only_widths(source: Path) -> None:
+def check_fillable(source: Path) -> None:
+    """Refuses a model that neurons of zeros, and one width in its configuration, would not leave as it is.
+
+    Raises:
+        UnsupportedModelError: naming what.
+    """
     text = nested_config(source)["text_config"]
+    if followers := stored_followers(source):
+        raise UnsupportedModelError(
+            f"{source} cannot be filled up: {followers[0]} is as wide as the configuration says the blocks' MLPs are, "
+            "and would no longer fit one that says their width now; load it with trust_remote_code=True"
+        )
     for setting, what in _BEYOND_WIDTHS.items():
         if text.get(setting):
             raise UnsupportedModelError(
                 f"{source} differs from a stock model by {what}, which zeros cannot make good; expected blocks that "
                 "lost neurons alone: load it with trust_remote_code=True"
             )
+
+
+def _check_zeros_are_nothing(source: Path, adapter: Adapter) -> None:
+    for block in filter(compares_neurons, adapter.blocks):
+        raise UnsupportedModelError(
+            f"{source} cannot be filled up: the neurons of {block.name} are compared with one another, and zeros would "
+            "be among them; it needs no remote code as it is"
+        )
 
 
 def _savings(source: Path, adapter: Adapter, widest: int) -> Mapping[str, str]:

@@ -4,8 +4,8 @@ Every stage reaches a model only through an ``Adapter``. It wraps a stock ``Auto
 language blocks have gate/up/down MLPs; a family overrides only what differs (see ``models/__init__``).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -275,7 +275,7 @@ class Adapter:
         return self.processor.pixels(images, **self._image_options)
 
     @cached_property
-    def _features_form(self) -> tuple[Callable[..., Any], bool]:
+    def _features_form(self) -> tuple[Any, bool]:
         """How the stock forward makes image features itself: the class that holds them, and whether in one tensor."""
         with torch.no_grad():
             outputs = self._stock_features(self._pixels([Image.new("RGB", (64, 64))]))
@@ -387,7 +387,7 @@ class Adapter:
         held = {"pooler_output": torch.cat(tokens)[None] if in_one else tokens}
         if DEEPER in images[0].extras:
             held[DEEPER] = list(zip(*(image.extras[DEEPER] for image in images), strict=True))
-        return form(**held)
+        return form(**dict.fromkeys(each.name for each in fields(form) if each.default is MISSING) | held)
 
     def _check_template(self, images: int = 1) -> None:
         text = self.processor.render("Is it so?", images=images)

@@ -1,6 +1,7 @@
 """What a configuration says of a model without its weights: parameters, multiplications, tokens of a picture."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -11,7 +12,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from hipp_prune.errors import HippPruneError
-from hipp_prune.models.loading import describe_model, parse_dtype, read_config
+from hipp_prune.models.loading import describe_model, find_class, parse_dtype, read_config, without_weights
 from hipp_prune.models.processor import Processor
 from hipp_prune.models.structure import find_blocks, query_width
 
@@ -98,6 +99,41 @@ def describe_sizes(folder: Path, *, dtype: str = "auto", trust_remote_code: bool
         patches_a_token=_merged(model),
         number_bytes=(precision if isinstance(precision, torch.dtype) else torch.float32).itemsize,
     )
+
+
+def width_followers(config: PreTrainedConfig, model_class: type[PreTrainedModel]) -> tuple[str, ...]:
+    """Parameters beside the language blocks that are as wide as the configuration says their MLPs are, by name.
+
+    They (Idefics2's connector) would not fit a configuration that says the width of pruned blocks.
+
+    Args:
+        config: of the model.
+        model_class: stock, or ours for blocks of uneven width.
+    """
+    shapes = []
+    for more in (0, 1):
+        changed = deepcopy(config)
+        text = changed.get_text_config(decoder=True)
+        width = text.to_dict()["intermediate_size"]
+        if isinstance(width, list):  # a width a block: no other part can mean it
+            return ()
+        text.intermediate_size = width + more
+        model = without_weights("the model", changed, model_class)
+        own = tuple(f"{block.name}." for block in find_blocks(model))
+        named = model.named_parameters()
+        shapes.append({name: each.shape for name, each in named if not name.startswith(own)})
+    before, after = shapes
+    return tuple(name for name in before if before[name] != after[name])
+
+
+def stored_followers(folder: Path) -> tuple[str, ...]:
+    """``width_followers`` of a checkpoint.
+
+    Raises:
+        UnsupportedModelError, CheckpointError: see ``load_model``.
+    """
+    config = read_config(folder)
+    return width_followers(config, find_class(folder, config, trust_remote_code=False))
 
 
 def picture_tokens(folder: Path, size: tuple[int, int]) -> int:

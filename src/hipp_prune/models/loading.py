@@ -24,6 +24,7 @@ from hipp_prune import distributed
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.files.places import found_instead
 from hipp_prune.files.replacing import finish_replacement
+from hipp_prune.files.system import cause
 from hipp_prune.models import structure
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
 from hipp_prune.models.fused import split_fused
@@ -228,12 +229,11 @@ def find_class(source: Path | str, config: PreTrainedConfig, *, trust_remote_cod
             f"does not list for image-text-to-text"
         )
     structure.check_class(stock)
-    structure.check_independent(config)
     try:
         model_class = stock if is_stock(config) and not is_elastic_plan(source) else uneven(stock)
     except ValueError as error:
         raise CheckpointError(f"{source}: {error}") from error
-    described = _without_weights(source, config, model_class)
+    described = without_weights(source, config, model_class)
     structure.check_structure(described)
     if isinstance(source, Path):
         _check_size(source, described)
@@ -248,10 +248,10 @@ def describe_model(
     Raises:
         CheckpointError, UnsupportedModelError: see ``find_class``.
     """
-    return _without_weights(source, config, find_class(source, config, trust_remote_code=trust_remote_code))
+    return without_weights(source, config, find_class(source, config, trust_remote_code=trust_remote_code))
 
 
-def _without_weights(source: Path | str, config: PreTrainedConfig, model_class: Any) -> PreTrainedModel:
+def without_weights(source: Path | str, config: PreTrainedConfig, model_class: Any) -> PreTrainedModel:
     """The model that a configuration describes, taking no memory."""
     try:
         with torch.device("meta"), quiet():
@@ -295,7 +295,7 @@ def _stored_elements(source: Path) -> int:
                 count += sum(prod(each.get_shape()) * _PACKED.get(each.get_dtype(), 1) for each in slices)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
-            f"{path}: the weights cannot be loaded ({error}); the file is missing or damaged, {REMEDY}"
+            f"{path}: the weights cannot be loaded ({cause(error)}); the file is missing or damaged, {REMEDY}"
         ) from error
     return count
 

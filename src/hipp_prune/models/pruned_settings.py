@@ -15,6 +15,7 @@ def pruned_settings(
     *,
     down_bias: bool = False,
     heads: Sequence[int] | None = None,
+    one_width: bool = True,
 ) -> dict[str, Any]:
     """The settings of a language model that pruning changes; None for one that it takes away.
 
@@ -23,6 +24,7 @@ def pruned_settings(
         widths: neurons that each block keeps.
         down_bias: whether the down projections gain biases.
         heads: key/value heads that each block keeps; as before if none are given.
+        one_width: whether blocks that are alike may say so by the one width of the model.
     """
     own = {
         DOWN_BIAS: True if down_bias else text.get(DOWN_BIAS),
@@ -34,7 +36,7 @@ def pruned_settings(
         "use_double_wide_mlp"
     ):  # the stock class takes two widths (Gemma 4); these here are all there are
         own["use_double_wide_mlp"] = False
-    equal = len(set(widths)) == 1
+    equal = one_width and len(set(widths)) == 1
     return {
         "intermediate_size": widths[0] if equal else text["intermediate_size"],
         "per_layer_config": _with_widths(text.get("per_layer_config") or {}, None if equal else widths),

@@ -1,7 +1,7 @@
 """transformers' own processor of a checkpoint, and what the stock model says when it is asked the stock way.
 
 Many processors want torchvision, which we do without, for the sake of videos alone; they get our image processor for
-both. The stock way is pixels and prompt in, one forward, logits of all positions.
+both, and for sound. The stock way is pixels and prompt in, one forward, logits of all positions.
 """
 
 import inspect
@@ -40,7 +40,7 @@ def stock_processor(config: PreTrainedConfig, processor: Processor, source: Path
     parts = {name: processor.image_processor for name in attributes}
     parts["tokenizer"] = deepcopy(processor.tokenizer)
     stored, _ = kind.get_processor_dict(str(source))
-    if "video_processor" in attributes:
+    if set(attributes) - {"image_processor", "tokenizer"}:
         kind = type(kind.__name__, (kind,), {"check_argument_for_proper_class": _any_class})
     made: ProcessorMixin = kind.from_args_and_dict([parts[name] for name in attributes], stored)
     return made
@@ -63,7 +63,7 @@ def _class(config: PreTrainedConfig, source: Path | str) -> Any:
 
 
 def _any_class(_: ProcessorMixin, __: str, part: object) -> type:
-    """Lets an image processor stand where a video processor should: no video is ever given."""
+    """Lets an image processor stand where one of videos or of sound should: neither is ever given."""
     return type(part)
 
 

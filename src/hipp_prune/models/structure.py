@@ -79,18 +79,13 @@ def check_class(model_class: type[PreTrainedModel]) -> None:
         )
 
 
-def check_independent(config: PreTrainedConfig) -> None:
-    """Refuses a configuration whose neurons depend on one another, before any weight is read.
+def compares_neurons(block: Block) -> bool:
+    """Whether a block's neurons speak only where their gate stands out among all of the block's (Gemma 3n).
 
-    Raises:
-        UnsupportedModelError: naming the setting.
+    A neuron that leaves changes for the others what they stand out from, as it does when the authors of such models cut
+    a smaller one out of a larger; one that stays as zeros would still be among them.
     """
-    text = config.get_text_config(decoder=True).to_dict()
-    if any(text.get("activation_sparsity_pattern") or ()):
-        raise UnsupportedModelError(
-            f"{config.model_type} is not supported: some of its blocks let only those neurons speak that stand out "
-            "among all of the block (`activation_sparsity_pattern`), so that none can leave without changing the others"
-        )
+    return float(getattr(block.mlp, "activation_sparsity", 0.0)) > 0
 
 
 def check_structure(model: PreTrainedModel) -> None:

@@ -50,7 +50,7 @@ _SETTINGS_OF_PLAN = ("intermediate_size", "per_layer_config", "use_double_wide_m
 _HUB = ("cache_dir", "force_download", "local_files_only", "revision", "token")
 """Arguments of ``from_pretrained`` that say how a name of the hub is found."""
 
-PROJECTORS = ("multi_modal_projector", "connector", "visual.merger")
+PROJECTORS = ("multi_modal_projector", "connector", "visual.merger", "embed_vision")
 """Where families keep what maps the vision tower's output to the residual stream, below the model without its head."""
 
 

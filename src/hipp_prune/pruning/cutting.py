@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from hipp_prune.models.described import width_followers
 from hipp_prune.models.pruned_settings import auto_map, needs_code, pruned_settings
 from hipp_prune.models.structure import Block, find_blocks
 from hipp_prune.models.uneven import uneven
@@ -66,7 +67,12 @@ def share_weights(model: PreTrainedModel) -> PreTrainedModel:
 def _describe(model: PreTrainedModel, widths: Sequence[int], *, down_bias: bool) -> None:
     """Makes the configuration say what the blocks are going to be, and the class one that opens such blocks."""
     text = model.config.get_text_config(decoder=True)
-    changed = pruned_settings(text.to_dict(), widths, down_bias=down_bias)
+    before = text.to_dict()
+    changed = pruned_settings(before, widths, down_bias=down_bias)
+    if changed["intermediate_size"] != before["intermediate_size"] and width_followers(
+        model.config, type(model)
+    ):
+        changed = pruned_settings(before, widths, down_bias=down_bias, one_width=False)
     code = auto_map(model.config.model_type) if needs_code(changed) else None
     for name, value in changed.items():
         if value is not None or hasattr(text, name):

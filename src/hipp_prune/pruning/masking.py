@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hipp_prune.models.adapter import Adapter, Block
+from hipp_prune.models.structure import compares_neurons
 
 Mask = NDArray[np.bool_]
 
@@ -23,7 +24,8 @@ def apply_masks(adapter: Adapter, masks: Sequence[Mask]) -> Iterator[None]:
 
     A ``coupled`` neuron loses its gate row, up row and down column, and the gate and up biases of those rows;
     a ``rows`` row loses its weights and its bias. Each masked projection is a masked copy while the context
-    lasts; the weights themselves are never written to.
+    lasts; the weights themselves are never written to. Where a block compares its neurons with one another
+    (``compares_neurons``), those of ``coupled`` are not zeros but gone.
 
     Args:
         adapter: the model, its neurons in original order (not while ``slicing`` has them sorted).
@@ -42,10 +44,22 @@ def apply_masks(adapter: Adapter, masks: Sequence[Mask]) -> Iterator[None]:
 
 
 def _mask_neurons(undo: ExitStack, block: Block, keep: Mask) -> None:
+    if compares_neurons(block):
+        remove_neurons(undo, block, keep)
+        return
     rows = _tensor(keep, block.gate)
     for projection in (block.gate, block.up):
         _mask_projection(undo, projection, rows)
     _swap(undo, block.down.weight, block.down.weight.detach().masked_fill(~rows, 0))
+
+
+def remove_neurons(undo: ExitStack, block: Block, keep: Mask) -> None:
+    """Takes neurons away until ``undo`` closes, where zeros would be compared with those that stay."""
+    rows = _tensor(keep, block.gate)
+    for parameter in (block.gate.weight, block.up.weight, block.gate.bias, block.up.bias):
+        if parameter is not None:
+            _swap(undo, parameter, parameter.detach()[rows])
+    _swap(undo, block.down.weight, block.down.weight.detach()[:, rows])
 
 
 def _mask_rows(undo: ExitStack, block: Block, keeps: Sequence[Mask]) -> None:

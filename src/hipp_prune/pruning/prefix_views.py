@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.models.adapter import Adapter, Block
+from hipp_prune.models.structure import compares_neurons
 from hipp_prune.plans.arrays import Ints
 from hipp_prune.plans.plan import keep_masks
 from hipp_prune.plans.prefixes import neuron_ranks, order_ranks
@@ -256,8 +257,13 @@ def check_zero_is_silent(block: Block) -> None:
     """Refuses a block of which a neuron is not silent whose gate row is masked.
 
     Raises:
-        UnsupportedModelError: if act(0) ≠ 0.
+        UnsupportedModelError: if act(0) ≠ 0, or neurons are compared with one another.
     """
+    if compares_neurons(block):
+        raise UnsupportedModelError(
+            f"{block.name}: a masked gate row would still be among those that its neurons are compared with; use the "
+            "coupled unit"
+        )
     act = getattr(block.mlp, "act_fn", None)
     if act is not None and bool(act(torch.zeros(1)) != 0):
         raise UnsupportedModelError(

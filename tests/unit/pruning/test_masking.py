@@ -1,12 +1,20 @@
 """Eq. 9 as written: which weights are zero, and that nothing stays behind."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 import torch
+from transformers.models.gemma3n.configuration_gemma3n import Gemma3nTextConfig
+from transformers.models.gemma3n.modeling_gemma3n import Gemma3nTextMLP
 
-from hipp_prune.models.adapter import Adapter
+from hipp_prune.errors import UnsupportedModelError
+from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.plans.space import UnitKind
 from hipp_prune.pruning.masking import apply_masks
+from hipp_prune.pruning.prefix_views import check_zero_is_silent
+from tests.tolerance import assert_agree
 from tests.unit.checkpoints.tiny_plans import random_masks
 
 
@@ -64,3 +72,31 @@ def test_weights_come_back_bit_by_bit(adapter: Adapter, unit: UnitKind) -> None:
 def test_a_wrong_number_of_masks_is_our_mistake(adapter: Adapter) -> None:
     with pytest.raises(AssertionError, match="masks for"), apply_masks(adapter, []):
         pass
+
+
+def test_neurons_that_are_compared_with_one_another_are_taken_away() -> None:
+    """Gemma 3n's first blocks: what a neuron says depends on all gates, so that zeros would still count."""
+    text = {
+        "hidden_size": 16,
+        "intermediate_size": [24],
+        "num_hidden_layers": 1,
+        "layer_types": ["full_attention"],
+    }
+    config = Gemma3nTextConfig(**text, activation_sparsity_pattern=[0.5], num_kv_shared_layers=0)
+    mlp, keep = Gemma3nTextMLP(config), np.arange(24) % 3 > 0
+    block = Block(
+        mlp=mlp, gate=mlp.gate_proj, up=mlp.up_proj, down=mlp.down_proj, attention=None, name="layers.0"
+    )
+    config.intermediate_size = [int(keep.sum())]
+    alone, states = Gemma3nTextMLP(config), torch.randn(5, 16)
+    rows = torch.from_numpy(keep)
+    weights = {"gate_proj.weight": mlp.gate_proj.weight[rows], "up_proj.weight": mlp.up_proj.weight[rows]}
+    alone.load_state_dict(weights | {"down_proj.weight": mlp.down_proj.weight[:, rows]})
+    before = mlp(states)
+    with apply_masks(cast("Adapter", SimpleNamespace(blocks=(block,))), [keep]):
+        masked = mlp(states)
+    assert_agree(masked, alone(states))
+    assert not torch.allclose(masked, before)
+    assert torch.equal(mlp(states), before)
+    with pytest.raises(UnsupportedModelError, match="still be among those"):
+        check_zero_is_silent(block)
