@@ -223,7 +223,7 @@ def quick(words: list[str]) -> list[str]:
             at = words.index(flag) + 1
             end = next((place for place in range(at, len(words)) if words[place].startswith("-")), len(words))
             words[at:end] = [value]
-        elif flag not in INSTEAD:
+        elif flag in SMALLER.get(words[0], {}):
             words += [flag, value]
     return [*words, "--token-ids"] if "gguf" in words else words
 
