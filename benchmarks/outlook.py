@@ -49,7 +49,7 @@ from hipp_prune.stages.wish import Wish
 from hipp_prune.stages.work import Work
 
 _SPARSITY = 0.3
-_PICTURES = 16
+_PICTURES = 10
 """That a real shape is asked about."""
 _REST = ("check", "report")
 """Rows that no bar of `auto` has: what is left of it is theirs together."""
@@ -66,7 +66,7 @@ class Settings:
     recover: bool = True
     """Recover too, with the embedded models."""
     evaluations: int | None = None
-    """Of the search; `auto`'s own, or 2 of a real shape."""
+    """Of the search; `auto`'s own, or 1 of a real shape."""
     device: str = "best"
     computed: bool = False
     """Predict from the configuration alone."""
@@ -147,10 +147,10 @@ def wish_of(model: str, root: Path, settings: Settings) -> Wish:
 def work_of(settings: Settings) -> Work:
     """A few questions of a real shape."""
     return Work(
-        calibrate=CalibrateSettings(count=8, batch_size=4, seed=settings.seed),
-        search=SearchSettings(evaluations=settings.evaluations or 2, seed=settings.seed, minibatch=12),
+        calibrate=CalibrateSettings(count=4, batch_size=4, seed=settings.seed),
+        search=SearchSettings(evaluations=settings.evaluations or 1, seed=settings.seed, minibatch=8),
         sparsity=_SPARSITY,
-        evaluate=EvaluateSettings(limit=36, batch_size=12, seed=settings.seed),
+        evaluate=EvaluateSettings(limit=12, batch_size=12, seed=settings.seed),
     )
 
 

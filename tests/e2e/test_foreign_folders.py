@@ -9,6 +9,7 @@ from hipp_prune.cli import main
 VERBS = {
     "compare": (["compare", "--models", "toy-llava"], "compare.md"),
     "bench-search": (["bench-search", "--quick"], "results.csv"),
+    "damage": (["damage", "--model", "toy-llava", "--questions", "toyworld"], "damage.md"),
     "paper": (["paper", "--quick", "--parts", "table1"], "table1.csv"),
 }
 

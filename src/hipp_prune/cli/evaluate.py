@@ -124,7 +124,7 @@ class Evaluate:
 
         if self.card:
             check_card(local_folder(model))
-        if (lost := lost_savings(local_folder(model))) is not None:
+        if (lost := lost_savings(local_folder(model, weights=False))) is not None:
             remark(lost)
         with skipping(self.skip_bad) as skip_bad, progress_bar("evaluating") as progress:
             scorecard = evaluate(

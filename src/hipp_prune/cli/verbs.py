@@ -140,6 +140,11 @@ VERBS: Mapping[str, Verb] = {
         "Photo",
         "Build a vision-language model on SmolLM2-135M, with question files that need what pruning removes.",
     ),
+    "damage": Verb(
+        "hipp_prune.experiments.damage.verb",
+        "MeasureDamage",
+        "Measure what pruning costs before any training: accuracy by question file, and KL to the dense model.",
+    ),
     "report": Verb(
         "hipp_prune.cli.report",
         "Report",

@@ -50,8 +50,8 @@ def look_ahead(wish: Wish, *, force: bool = False) -> Outlook:
     if footprint is not None:
         tried(refused, lambda: check_attainable(wish, footprint))
     with cache_folder(None) as cache:
-        tried(refused, lambda: _check_questions(wish, cache))
         found = expect(wish, footprint, refused, force=force, cache=cache, measure=True)
+        tried(refused, lambda: _check_questions(wish, cache))
     return found.refusing(refused)
 
 

@@ -11,9 +11,11 @@ from hipp_prune.errors import BudgetError
 from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.manifest import remove_file, start_list
 from hipp_prune.files.recipes import recipe_text
+from hipp_prune.files.replacing import taken_back
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.watching import Log, check_log
 from hipp_prune.files.writing import write_text
+from hipp_prune.models.loading import has_weights, is_hub_name
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.question import Question
@@ -25,7 +27,7 @@ from hipp_prune.report.contents import DENSE
 from hipp_prune.search.query.targets import shown_speed
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.ahead import expect
-from hipp_prune.stages.loading import check_model, writing
+from hipp_prune.stages.loading import check_model, refuse_several, writing
 from hipp_prune.stages.pipeline import Headlines, Pipeline, silent
 from hipp_prune.stages.query import plan_name, query
 from hipp_prune.stages.recover import refuse_open
@@ -92,11 +94,11 @@ def auto(
     run = RunDirectory(wish.run)
     with writing(wish.run), writing(wish.out):
         resumed = is_cut_off(wish)
-        footprint = _check(wish, run, force=force, skip_bad=skip_bad, surveyed=surveyed)
+        with taken_back(wish.run):
+            footprint = _check(
+                wish, run, force=force, skip_bad=skip_bad, surveyed=surveyed, announce=announce
+            )
         pipeline = replace(wish.pipeline(force=force, bars=bars), log=log)
-        if announce is not None:
-            ahead = expect(wish, footprint, [], force=force, cache=run.cache, measure=False)
-            announce(ahead.summary)
         pipeline.calibrate()
         settings = _search_settings(wish, run, footprint)
         if pipeline.check_search(settings) == "grows" or resumed:
@@ -116,31 +118,64 @@ def _check(
     force: bool,
     skip_bad: SkipBad | None,
     surveyed: Callable[[Survey], None] | None,
+    announce: Callable[[str], None] | None,
 ) -> Footprint:
-    """Refuses all that can be refused before a weight is read; the questions of every split are looked through."""
-    folder = check_model(wish.model, wish.loading)
+    """Refuses all that can be refused before a weight is read; the questions of every split are looked through.
+
+    Where the hub has yet to send the weights, the questions come first, and so does what lies ahead.
+
+    Args:
+        wish: what is to be made.
+        run: its run directory.
+        force: as for ``auto``.
+        skip_bad: as for ``auto``.
+        surveyed: as for ``auto``.
+        announce: as for ``auto``.
+    """
+
+    def look(footprint: Footprint | None) -> None:
+        start_list(wish.run)
+        _look_through(wish, run, skip_bad, surveyed)
+        if announce is not None:
+            ahead = expect(wish, footprint, [], force=force, cache=run.cache, measure=False)
+            announce(ahead.summary)
+
+    folder = check_model(wish.model, wish.loading, weights=False)
     check_wish(wish, folder, force=force)
+    fetched = not has_weights(folder) and is_hub_name(wish.model)
+    if fetched:
+        look(None)
+    folder = check_model(wish.model, wish.loading)
     footprint = measure_footprint(folder, trust_remote_code=wish.loading.trust_remote_code)
     check_attainable(wish, footprint)
-    start_list(wish.run)
-    found, left_out = _look_through(wish, run)
-    if skip_bad is not None:
-        skip_bad.reasons += left_out
+    if not fetched:
+        look(footprint)
+    return footprint
+
+
+def _look_through(
+    wish: Wish, run: RunDirectory, skip_bad: SkipBad | None, surveyed: Callable[[Survey], None] | None
+) -> None:
+    """Reads the questions of every split that will be asked, and refuses what cannot be asked of the model.
+
+    Args:
+        wish: what is to be made.
+        run: its run directory.
+        skip_bad: counts what is left out.
+        surveyed: told what every split holds.
+    """
+    left_out = SkipBad() if wish.settings.skip_bad else None
+    found: dict[Split, list[Question]] = {
+        split: load_questions(wish.asked, split, cache=run.cache, seed=wish.settings.seed, skip_bad=left_out)
+        for split in wish.splits
+    }
+    if skip_bad is not None and left_out is not None:
+        skip_bad.reasons += list(dict.fromkeys(left_out.reasons))
     if surveyed is not None:
         surveyed(survey(found))
     check_asked(wish, found["search"])
     refuse_open(found.get("recovery", []))
-    return footprint
-
-
-def _look_through(wish: Wish, run: RunDirectory) -> tuple[dict[Split, list[Question]], list[str]]:
-    """The questions of every split that will be asked, and why others are left out."""
-    left_out = SkipBad() if wish.settings.skip_bad else None
-    found = {
-        split: load_questions(wish.asked, split, cache=run.cache, seed=wish.settings.seed, skip_bad=left_out)
-        for split in wish.splits
-    }
-    return found, [] if left_out is None else list(dict.fromkeys(left_out.reasons))
+    refuse_several(wish.model, found["search"], wish.loading)
 
 
 def _search_settings(wish: Wish, run: RunDirectory, footprint: Footprint) -> SearchSettings:

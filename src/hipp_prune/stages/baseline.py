@@ -11,8 +11,10 @@ from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.checkpoints.pruned import CheckpointReport
 from hipp_prune.errors import InputError
 from hipp_prune.files.progress import Progress
+from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.capabilities import refuse_incapable
 from hipp_prune.models.family import CAPABILITIES
+from hipp_prune.models.loading import local_folder
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
@@ -82,34 +84,59 @@ def baseline(
     model = model if calibrated is None else calibrated.provenance.model
     if model is None or not (calibrated or questions):
         raise InputError("a baseline needs --run RUN, or --model MODEL and --questions SPEC to calibrate on")
-    with writing(out), cache_folder(None) as cache, source_folder(model) as source:
-        check_output(source, out, force=force)
-        if method in CAPABILITIES and not load_baseline(method).only_neurons(settings):
-            refuse_incapable(source, method, trust_remote_code=loading.trust_remote_code)
+    with writing(out), cache_folder(None) as cache:
         seed, asked = settings.seed, list[Question]()
+        if not isinstance(model, Adapter):
+            _refuse(method, local_folder(model, weights=False), out, settings, loading, force=force)
         if calibrated is None:
             asked = draw_questions(questions, "calibration", cache=cache, seed=seed, skip_bad=skip_bad)
             refuse_several(model, asked, loading)
-        adapter = load(model, loading)
-        if load_baseline(method).only_neurons(settings):
-            fraction = mlp_fraction(adapter.shape, sparsity, settings)
-            PlanSpace(shape=adapter.shape, r_max=settings.r_max).check_budget(fraction)
-        if calibrated is not None:
-            calibration = calibrated.calibration(adapter)
-            sample = calibrated.sample(calibration, skip_bad=skip_bad)
-        else:
-            refuse_several(adapter, asked)
-            sample = calibration_sample(labelled(adapter, asked), count, seed=seed)
-            calibration = measure(adapter, sample, batch_size=settings.batch_size, progress=progress)
-        setting = Setting(
-            adapter=adapter,
-            calibration=calibration,
-            questions=sample,
-            sparsity=sparsity,
-            grams=None if calibrated is None else calibrated.grams(),
-            settings=settings,
-        )
-        return prune_by(method, setting, source, out, force=force, progress=progress)
+        with source_folder(model) as source:
+            _refuse(method, source, out, settings, loading, force=force)
+            adapter = load(model, loading)
+            if load_baseline(method).only_neurons(settings):
+                fraction = mlp_fraction(adapter.shape, sparsity, settings)
+                PlanSpace(shape=adapter.shape, r_max=settings.r_max).check_budget(fraction)
+            if calibrated is not None:
+                calibration = calibrated.calibration(adapter)
+                sample = calibrated.sample(calibration, skip_bad=skip_bad)
+            else:
+                refuse_several(adapter, asked)
+                sample = calibration_sample(labelled(adapter, asked), count, seed=seed)
+                calibration = measure(adapter, sample, batch_size=settings.batch_size, progress=progress)
+            setting = Setting(
+                adapter=adapter,
+                calibration=calibration,
+                questions=sample,
+                sparsity=sparsity,
+                grams=None if calibrated is None else calibrated.grams(),
+                settings=settings,
+            )
+            return prune_by(method, setting, source, out, force=force, progress=progress)
+
+
+def _refuse(
+    method: Baseline,
+    source: Path,
+    out: Path,
+    settings: BaselineSettings,
+    loading: LoadSettings,
+    *,
+    force: bool,
+) -> None:
+    """Refuses what the small files of a checkpoint tell, before a question or a weight is read.
+
+    Args:
+        method: as for ``baseline``.
+        source: the checkpoint's folder.
+        out: as for ``baseline``.
+        settings: as for ``baseline``.
+        loading: as for ``baseline``.
+        force: as for ``baseline``.
+    """
+    check_output(source, out, force=force)
+    if method in CAPABILITIES and not load_baseline(method).only_neurons(settings):
+        refuse_incapable(source, method, trust_remote_code=loading.trust_remote_code)
 
 
 def prune_by(

@@ -76,7 +76,7 @@ def evaluate(
         InputError: for bad questions, images or models; see ``errors``.
     """
     if not isinstance(model, Adapter):
-        check_model(model, loading, quantised=True)
+        check_model(model, loading, quantised=True, weights=False)
     directory = None if run is None else RunDirectory(run)
     if cache is None and directory is not None:
         cache = directory.cache

@@ -9,13 +9,21 @@ import torch
 
 from hipp_prune.files.machine import free_disk, free_memory
 from hipp_prune.files.sizes import format_bytes
+from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.described import ModelSizes, describe_sizes
 from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow_precision
 from hipp_prune.models.loading import has_weights, is_hub_name, parse_dtype, read_config
 from hipp_prune.stages.loading import cache_folder, check_model, load, set_threads
 from hipp_prune.stages.prices import Memory, Price
-from hipp_prune.stages.probing import PROBED, clocked, labelling_probe, machine_speeds, measured_rates
-from hipp_prune.stages.rates import Lengths, Rates, computed_rates, question_flops
+from hipp_prune.stages.probing import (
+    PROBED,
+    clocked,
+    labelling_probe,
+    machine_speeds,
+    measured_rates,
+    opening,
+)
+from hipp_prune.stages.rates import Lengths, Machine, Rates, computed_rates, question_flops
 from hipp_prune.stages.recover import refuse_open
 from hipp_prune.stages.settings import LoadSettings
 from hipp_prune.stages.split_questions import SplitQuestions, tried
@@ -26,6 +34,8 @@ MEASURED, COMPUTED = "measured on a few questions", "computed from the configura
 """How an outlook is found."""
 _CHEAP = 60.0
 """Seconds that measuring may take, as computed beforehand."""
+_BUSY = 0.8
+"""Share of its processors' time below which a machine is called busy."""
 _PROBED = 120
 """Questions' worth of passes that measuring takes, trying the model included."""
 
@@ -76,13 +86,14 @@ class Outlook:
 
     @property
     def summary(self) -> str:
-        """Time, memory and questions of all stages, in two lines."""
+        """Time, memory and questions of all stages, in two lines, and what is slow or was assumed."""
         memory = f"{format_bytes(self.cpu_bytes)} of memory"
         if self.gpu_bytes:
             memory += f", {format_bytes(self.gpu_bytes)} of GPU memory"
         asked = {each.stage: each.questions for each in self.prices if each.questions}
         counts = ", ".join(f"{stage} {questions:,}" for stage, questions in asked.items())
-        return f"ahead: about {duration(self.seconds)}, {memory}; {self.how}\nquestions: {counts}"
+        lines = [f"ahead: about {duration(self.seconds)}, {memory}; {self.how}", f"questions: {counts}"]
+        return "\n".join((*lines, *self.remarks))
 
     def to_json(self) -> dict[str, Any]:
         """Prices, refusals and remarks by the names of these fields, for ``json.dump``."""
@@ -146,7 +157,8 @@ def outlook(
         set_threads(opened.sizes.language_parameters)
         tried(refused, lambda: refuse_open(splits.questions.get("recovery", [])))
         lengths = splits.lengths(opened.folder)
-        rates, how = _rates(model, opened, splits, lengths, work, loading, refused, measure=measure)
+        machine = machine_speeds(opened.device, opened.dtype)
+        rates, how = _rates(model, opened, splits, lengths, work, machine, loading, refused, measure=measure)
     memory = Memory(sizes=opened.sizes, lengths=lengths, on_gpu=opened.device.type != "cpu")
     prices = work.prices(rates, memory, splits)
     refused += _room(prices, opened, out)
@@ -156,14 +168,15 @@ def outlook(
         how=how,
         prices=tuple(prices),
         refused=tuple(dict.fromkeys(refused)),
-        remarks=tuple(_remarks(opened, splits, named=bool(questions))),
+        remarks=tuple(_remarks(opened, splits, machine, named=bool(questions))),
     )
 
 
-def _remarks(opened: "_Opened", splits: SplitQuestions, *, named: bool) -> Iterator[str]:
+def _remarks(opened: "_Opened", splits: SplitQuestions, machine: Machine, *, named: bool) -> Iterator[str]:
     """What was assumed, and what is slow."""
-    if not named:
-        yield "no questions are named, so numbers of questions are typical ones"
+    if not splits.questions:
+        why = "the questions cannot be read" if named else "no questions are named"
+        yield f"{why}, so numbers of questions are typical ones"
     if splits.unlabelled.questions:
         yield (
             f"the dense model answers {splits.unlabelled.questions} questions without an answer itself, and is asked "
@@ -173,6 +186,11 @@ def _remarks(opened: "_Opened", splits: SplitQuestions, *, named: bool) -> Itera
         yield (
             f"the weights, {format_bytes(opened.fetched)}, are not here yet: the hub sends them before the first "
             "stage, which is not counted, and what needs them is refused only then"
+        )
+    if machine.share < _BUSY:
+        yield (
+            f"this machine is busy: beside other programs this one got {machine.share:.0%} of the processor time it "
+            "asked for; all of it takes as long as that lasts, and less on a quiet machine"
         )
     if (slow := slow_precision(opened.device, opened.dtype)) is not None:
         yield slow
@@ -215,6 +233,7 @@ def _rates(
     splits: SplitQuestions,
     lengths: Lengths,
     work: Work,
+    machine: Machine,
     loading: LoadSettings,
     refused: list[str],
     *,
@@ -228,11 +247,11 @@ def _rates(
         splits: the questions.
         lengths: tokens of one.
         work: how many are asked about one picture, and whether there is a recovery.
+        machine: its speeds.
         loading: how the model is loaded.
         refused: gets a sentence where the model cannot be tried.
         measure: whether it may be asked.
     """
-    machine = machine_speeds(opened.device, opened.dtype)
     computed = computed_rates(
         opened.sizes,
         lengths,
@@ -248,8 +267,13 @@ def _rates(
         return computed, COMPUTED
 
     def ask() -> Rates | None:
-        found = []
-        opening = clocked(lambda: found.append(load(model, loading)))
+        found = list[Adapter]()
+
+        def reopen() -> None:
+            found.clear()  # never two at once
+            found.append(load(model, loading))
+
+        usual, first = opening(reopen)
         (adapter,) = found
         trial = clocked(lambda: try_model(adapter, model))
         return measured_rates(
@@ -257,7 +281,8 @@ def _rates(
             splits.questions,
             per_image=work.search.per_image,
             recovery=work.recover if _can_recover(opened, splits) else None,
-            load=opening,
+            load=usual,
+            first=first,
             trial=trial,
             machine=machine,
             pass_seconds=machine.pass_seconds(

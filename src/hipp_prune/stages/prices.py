@@ -27,8 +27,8 @@ _TURNS = 6
 """How often both models are asked the same when they are timed against each other."""
 _MEASURED_BLOCKS, _MEASURED_ROUNDS, _MEAN_WIDTH = 4 * 9, 7, 0.5
 """MLPs that a table of latencies takes a round, the rounds, and their mean width."""
-_REPORTED = 4.0
-"""Seconds of a query and of the report."""
+_REPORTED = 1.0
+"""Seconds of a query and of the report, whatever the model."""
 _OPENED = 0.15
 """Seconds of pruning however small the checkpoint is."""
 _COPIED = 2
@@ -78,7 +78,7 @@ def calibrate_price(
         unlabelled: what comes without an answer, whatever its split.
     """
     sizes, taylor = memory.sizes, min(_TAYLOR_QUESTIONS, asked.questions)
-    seconds = rates.load + rates.trial + reading + asked.pictures * rates.picture
+    seconds = rates.first + rates.load + rates.trial + reading + asked.pictures * rates.picture
     seconds += unlabelled.questions * rates.answered * settings.answer_tokens / ANSWER_TOKENS
     seconds += unlabelled.pictures * rates.looked
     seconds += asked.questions * rates.observed + taylor * (rates.taylor + rates.picture)
@@ -154,7 +154,7 @@ def prune_price(
     kept = (1 - sparsity) * sizes.neurons
     tokens = asked.questions * memory.length
     seconds += rates.load + asked.pictures * rates.picture
-    seconds += _FITTED_PASSES * asked.questions * rates.observed + _fit_seconds(rates, sizes, kept, tokens)
+    seconds += _FITTED_PASSES * asked.questions * rates.timed + _fit_seconds(rates, sizes, kept, tokens)
     sums = 8 * 4 * int(kept) * int(kept + sizes.hidden_size)
     streams = int(2 * tokens * sizes.hidden_size * sizes.number_bytes)
     downs = int(4 * sizes.num_blocks * kept * sizes.hidden_size)

@@ -43,6 +43,8 @@ _WRITTEN = 2**24
 """Bytes that are written to find out how fast that is."""
 _STEPS = 5
 """Steps of recovery that are done: the first one warms up, and the last one ends with writing the state."""
+_BATCHES = 2
+"""Of recovery, whose questions these steps draw from."""
 _BATCH, _MINIBATCH, _EVALUATED = 16, 32, 256
 """Questions that calibration, a search's evaluation and evaluate are timed on."""
 _LONG = 4.0
@@ -53,13 +55,19 @@ _PICTURES = 8
 
 def machine_speeds(device: torch.device, dtype: torch.dtype) -> Machine:
     """Speeds of this machine, found in about a second."""
+    start, worked = time.perf_counter(), time.process_time()
     speed = product_speed(device, dtype)
+    full = speed if dtype == torch.float32 else product_speed(device, torch.float32)
+    thin = product_speed(device, dtype, rows=ROWS, columns=_WIDE)
+    share = (time.process_time() - worked) / (time.perf_counter() - start) / torch.get_num_threads()
+    on_gpu = device.type != "cpu"
     return Machine(
         speed=speed,
-        full_speed=speed if dtype == torch.float32 else product_speed(device, torch.float32),
-        thin_speed=product_speed(device, dtype, rows=ROWS, columns=_WIDE),
+        full_speed=full,
+        thin_speed=thin,
         byte=byte_seconds(),
-        on_gpu=device.type != "cpu",
+        on_gpu=on_gpu,
+        share=1.0 if on_gpu else min(1.0, share),
     )
 
 
@@ -100,6 +108,7 @@ def measured_rates(
     *,
     per_image: int,
     load: float,
+    first: float,
     trial: float,
     machine: Machine,
     pass_seconds: float,
@@ -114,6 +123,7 @@ def measured_rates(
         asked: the questions of ``PROBED``; of these, the dense model answers a few that have no answer.
         per_image: questions about the same pictures in a search's minibatch.
         load: seconds that opening the model took.
+        first: seconds that it took longer for the first time.
         trial: seconds that trying it took.
         machine: its speeds.
         pass_seconds: that the products of a question of a minibatch take, as computed.
@@ -131,6 +141,7 @@ def measured_rates(
     one, two = (fastest(lambda n=number: score_taylor(adapter, few[:n])) for number in (1, 2))  # type: ignore[misc]
     return Rates(
         load=load,
+        first=first,
         trial=trial,
         picture=picture,
         observed=max(0.0, observed) / len(few),
@@ -203,23 +214,18 @@ def _timed(adapter: Adapter, questions: Sequence[Question]) -> float:
 
 
 def _evaluated(adapter: Adapter, questions: Sequence[Question]) -> float:
-    """Seconds of a question of ``evaluate``: some pictures, with all questions about them."""
+    """Seconds of a question of ``evaluate``: some pictures, spread over all, with every question about them."""
+    small = adapter.shape.language_parameters <= 10**8
     by_picture: dict[tuple[Path, ...] | str, list[Question]] = {}
     for question in questions:
         by_picture.setdefault(question.images or question.id, []).append(question)
-    chosen: list[Question] = []
-    step = max(1, len(by_picture) * _MINIBATCH // max(1, len(questions)) // 4)
-    for about in list(by_picture.values())[::step]:
-        chosen += about
-        if len(chosen) >= _EVALUATED or (
-            len(chosen) >= _MINIBATCH and adapter.shape.language_parameters > 10**8
-        ):
-            break
+    step = max(1, round(len(questions) / (_EVALUATED if small else _MINIBATCH)))
+    chosen = [question for about in list(by_picture.values())[::step] for question in about]
 
     def ask() -> object:
         return evaluate_model(adapter, chosen, label="", model="", specs=(), split="test")
 
-    return clocked(ask) / len(chosen)
+    return (fastest if small else clocked)(ask) / len(chosen)
 
 
 def _recovered(
@@ -232,8 +238,8 @@ def _recovered(
         questions: the recovery split.
         settings: of the recovery.
     """
-    shown = list(dict.fromkeys(question.images for question in questions))[:_BATCH]
-    few = [question for question in questions if question.images in shown]
+    few = first_batches(questions, settings)
+    shown = {question.images for question in few}
     copies = [type(adapter)(deepcopy(adapter.model).float(), adapter.processor) for _ in range(2)]
     parts = unfreeze(copies[0], settings)
     shows = list[Show]()
@@ -256,23 +262,52 @@ def _recovered(
             progress=lambda *_: ends.append(time.perf_counter()),
         )
     drawn, drawn_few = (_draw_seconds(asked, settings) for asked in (questions, few))
-    return float(np.median(np.diff(ends[:-1]))) + drawn - drawn_few, showing / len(shown)
+    *steps, last = np.diff(ends)
+    step = float(np.median(steps))
+    saved = max(0.0, last - step) / settings.save_every
+    return float(step + saved + drawn - drawn_few), showing / len(shown)
+
+
+def first_batches(questions: Sequence[Question], settings: RecoverySettings) -> list[Question]:
+    """What the first batches of a recovery ask: as many pictures a batch, and of every benchmark its share.
+
+    Args:
+        questions: the recovery split.
+        settings: of the recovery.
+    """
+    minibatches, share = Minibatches(questions), settings.robust_share(None)
+    drawn = [
+        minibatches.draw(
+            settings.batch_size, np.random.default_rng([settings.seed, step]), robust_share=share,
+            per_image=settings.per_image,
+        )
+        for step in range(_BATCHES)
+    ]  # fmt: skip
+    return [questions[index] for index in np.unique(np.concatenate(drawn))]
 
 
 def _draw_seconds(questions: Sequence[Question], settings: RecoverySettings) -> float:
     """Seconds to draw a batch, which takes longer of more questions."""
-    minibatches = Minibatches(questions)
+    minibatches, share = Minibatches(questions), settings.robust_share(None)
 
     def draw() -> object:
-        return minibatches.draw(settings.batch_size, np.random.default_rng(0), per_image=settings.per_image)
+        return minibatches.draw(
+            settings.batch_size, np.random.default_rng(0), robust_share=share, per_image=settings.per_image
+        )
 
     return fastest(draw)
 
 
+def opening(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds of work that is done again and again, and how many more the first time takes; 0 where it is long."""
+    first = clocked(work)
+    usual = first if first > _LONG else min(first, clocked(work))
+    return usual, first - usual
+
+
 def fastest(work: Callable[[], object]) -> float:
     """Seconds of the faster of two tries; of one, where that takes longer than four seconds."""
-    first = clocked(work)
-    return first if first > _LONG else min(first, clocked(work))
+    return opening(work)[0]
 
 
 def clocked(work: Callable[[], object]) -> float:

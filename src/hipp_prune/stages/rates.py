@@ -90,6 +90,8 @@ class Rates:
     """Share of a pass that products of matrices take, in [0, 1]; the rest is the same however narrow the blocks are."""
     full: float = 1.0
     """What a pass in float32 takes, in passes, ≥ 1."""
+    first: float = 0.0
+    """What opening the first model takes longer than any later one: libraries are imported, files are not cached."""
     learnt: float = _LEARNT
     """What the search learns from an evaluation."""
 
@@ -117,6 +119,8 @@ class Machine:
     byte: float
     """Seconds to write one."""
     on_gpu: bool = False
+    share: float = 1.0
+    """Of its processors' time, what this process got of that of its threads, in [0, 1]; less beside other programs."""
 
     def pass_seconds(self, sizes: ModelSizes, tokens: float) -> float:
         """What the products of a forward pass over one sequence take."""

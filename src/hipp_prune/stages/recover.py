@@ -71,32 +71,29 @@ def recover(
     provenance = Provenance.now(
         model=name_of_model(model), questions=source_names(questions), seed=settings.seed
     )
-    for each in (model, teacher):
-        if isinstance(each, str | Path):
-            check_model(each, loading)
-    with (
-        writing(out),  # even if nothing is to do: what a killed one left goes
-        cache_folder(cache) as folder,
-        source_folder(model) as checkpoint,
-    ):
-        check_output(checkpoint, out, force=force)
+    named = [each for each in (model, teacher) if isinstance(each, str | Path)]
+    folders = [check_model(each, loading, weights=False) for each in named]
+    with writing(out), cache_folder(cache) as folder:  # even if nothing is to do: what a killed one left goes
+        for each in folders:
+            check_output(each, out, force=force)
         asked = draw_questions(questions, "recovery", cache=folder, seed=settings.seed, skip_bad=skip_bad)
         refuse_open(asked)
         refuse_several(model, asked, loading)
-        return recover_on(
-            asked,
-            checkpoint,
-            out,
-            settings,
-            provenance=provenance,
-            teacher=teacher,
-            keep_adapter=keep_adapter,
-            loading=loading,
-            features=folder / "features",
-            force=force,
-            encoding=encoding,
-            progress=progress,
-        )
+        with source_folder(model) as checkpoint:
+            return recover_on(
+                asked,
+                checkpoint,
+                out,
+                settings,
+                provenance=provenance,
+                teacher=teacher,
+                keep_adapter=keep_adapter,
+                loading=loading,
+                features=folder / "features",
+                force=force,
+                encoding=encoding,
+                progress=progress,
+            )
 
 
 def refuse_open(questions: Sequence[Question]) -> None:

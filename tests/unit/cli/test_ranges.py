@@ -33,6 +33,7 @@ REQUIRED = {
     "push": ["ckpt", "me/it"],
     "compare": ["--out", "o"],
     "bench-search": ["--out", "o"],
+    "damage": ["--model", "m", "--questions", "toyworld", "--out", "o"],
     "paper": ["--out", "o", "--results", "r"],
     "photo": ["build", "--out", "o"],
     "report": ["run"],

@@ -41,6 +41,17 @@ def test_a_configuration_is_enough(tmp_path: Path) -> None:
     assert any("typical" in remark for remark in found.remarks)
 
 
+@pytest.mark.parametrize(("share", "said"), [(0.3, True), (0.95, False)])
+def test_a_busy_machine_is_called_busy(
+    share: float, said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(speed=1e12, full_speed=1e11, thin_speed=1e11, byte=1e-9, share=share)
+    monkeypatch.setattr(module, "machine_speeds", lambda *_: machine)
+    found = outlook(str(llava_7b(tmp_path)))
+    assert any(f"got {share:.0%} of the processor time" in remark for remark in found.remarks) is said
+    assert ("this machine is busy" in found.summary) is said
+
+
 def test_too_little_memory_and_disk_are_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "free_memory", lambda: 10**9)
     monkeypatch.setattr(module, "free_disk", lambda _: 10**9)
@@ -55,6 +66,12 @@ def test_what_would_be_refused_is_said_and_not_raised(tmp_path: Path) -> None:
     assert found.prices == ()
     assert any("config.json" in sentence for sentence in found.refused)
     assert any("POPE" in sentence or "pope" in sentence for sentence in found.refused)
+
+
+def test_numbers_of_questions_that_cannot_be_read_are_called_typical(tmp_path: Path) -> None:
+    found = outlook(str(llava_7b(tmp_path)), [str(tmp_path / "nothing.csv")])
+    assert "the questions cannot be read, so numbers of questions are typical ones" in found.remarks
+    assert any("nothing.csv" in sentence for sentence in found.refused)
 
 
 def test_json_says_everything(tmp_path: Path) -> None:

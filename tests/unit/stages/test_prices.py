@@ -30,6 +30,7 @@ SIZES = ModelSizes(
 )  # fmt: skip
 LENGTHS = Lengths(picture=100, text=20.0)
 RATES = Rates(
+    first=0.5,
     load=1.0,
     trial=2.0,
     picture=0.1,

@@ -3,7 +3,8 @@
 ::
 
     OUT/training/           what is taught: a file a task, and pictures
-    OUT/questions/          what is asked: the same tasks about other pictures, facts in other words
+    OUT/questions/          what is asked: the same tasks about other pictures, facts in other words; open prompts
+    OUT/texts/              prose to measure general ability on, and other prose to calibrate on
     OUT/untrained/          the assembled model before it learnt anything
     OUT/model/              the trained one
     OUT/settings.json       what was asked for; anything else is refused
@@ -16,20 +17,23 @@ from itertools import islice
 from pathlib import Path
 from typing import get_args
 
+import torch
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from hipp_prune.calibration.grams import products_of
 from hipp_prune.errors import OutputExistsError, RunError
 from hipp_prune.experiments.narrator import Narrator
 from hipp_prune.experiments.photo import assembly
 from hipp_prune.experiments.photo.drawn import Collection, write_collection
 from hipp_prune.experiments.photo.settings import PhotoSettings
+from hipp_prune.experiments.photo.texts import write_texts
 from hipp_prune.experiments.smollm2 import load_smollm2, require_smollm2
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.places import described
 from hipp_prune.files.progress import Progress, Say
 from hipp_prune.files.reading import read_document
-from hipp_prune.files.replacing import new_folder
+from hipp_prune.files.replacing import clean, new_folder, settle
 from hipp_prune.files.run_directory import Provenance
 from hipp_prune.files.writing import write_json
 from hipp_prune.questions.sources import load_questions
@@ -39,7 +43,13 @@ from hipp_prune.stages.recover import recover_on
 _FITTED = 400
 """Scenes the projector is fitted on."""
 
+_TOLD = 20
+"""Steps whose losses the log tells as one."""
+
 _OTHERWISE = "choose another --out"
+
+_PLACES = ("smollm2", *get_args(Collection), "texts", "untrained", "model")
+"""Folders of a rung, in the order in which they are made."""
 
 Language = Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]]
 """Gives the language model and its tokenizer."""
@@ -77,6 +87,9 @@ def build_rung(
     if language is None and not (out / "untrained").is_dir():
         require_smollm2(out)  # before pictures are drawn for a minute
     _settle(out / "settings.json", settings)
+    for name in _PLACES:
+        with sole_writer(out / name):  # what a killed one left goes
+            settle(out / name)
     narrate = Narrator(out / "build.log", say)
     narrate(f"hipp-prune photo build --out {out}: {settings}")
     for name in get_args(Collection):
@@ -84,6 +97,10 @@ def build_rung(
             with sole_writer(out / name), new_folder(out / name) as folder:
                 counts = write_collection(folder, name, settings)
             narrate(f"{name}: " + ", ".join(f"{task} {count:,}" for task, count in counts.items()))
+    if not (out / "texts").is_dir():
+        with sole_writer(out / "texts"), new_folder(out / "texts") as folder:
+            counts = write_texts(folder)
+        narrate("texts: " + ", ".join(f"{name} {count:,} characters" for name, count in counts.items()))
     blocks = _assemble(out, settings, language or (lambda: load_smollm2(out)), narrate)
     if not (out / "model").is_dir():
         _teach(out, settings, blocks, narrate, progress)
@@ -101,6 +118,7 @@ def _settle(path: Path, settings: PhotoSettings) -> None:
         refuse_changes(path.parent, asdict(begun), asdict(settings), remedy=_OTHERWISE)
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
+        clean(path.parent, path.name)
         write_json(path, asdict(settings))
 
 
@@ -122,12 +140,18 @@ def _assemble(out: Path, settings: PhotoSettings, language: Language, narrate: S
 def _teach(out: Path, settings: PhotoSettings, blocks: int, narrate: Say, progress: Progress | None) -> None:
     sources = [str(out / "training" / f"{task}.jsonl") for task in settings.tasks]
     asked = load_questions(sources, "all", cache=out)
-    report = recover_on(
-        asked,
-        out / "untrained",
-        out / "model",
-        settings.recovery(blocks),
-        provenance=Provenance.now(model=str(out / "untrained"), questions=tuple(sources), seed=settings.seed),
-        progress=progress,
-    )
+    with products_of(getattr(torch, settings.products)):
+        report = recover_on(
+            asked,
+            out / "untrained",
+            out / "model",
+            settings.recovery(blocks),
+            provenance=Provenance.now(
+                model=str(out / "untrained"), questions=tuple(sources), seed=settings.seed
+            ),
+            progress=progress,
+        )
     narrate(f"trained {report.steps} steps: loss {report.loss_before:.3f} → {report.loss_after:.3f}")
+    for start in range(0, report.steps, _TOLD):
+        part = report.losses[start : start + _TOLD]
+        narrate(f"steps {start + 1} to {start + len(part)}: mean loss {sum(part) / len(part):.3f}")

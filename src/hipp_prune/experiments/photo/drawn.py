@@ -7,12 +7,15 @@ from typing import Literal
 
 from hipp_prune.experiments.photo.rows import PICTURE_FOLDER, write_rows
 from hipp_prune.experiments.photo.settings import PhotoSettings, PhotoTask
-from hipp_prune.experiments.photo.tasks import IN_PICTURES, facts
+from hipp_prune.experiments.photo.tasks import IN_PICTURES, Make, facts, open_prompts
 from hipp_prune.questions.toyworld.drawing import draw
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for, scenes
 
 Collection = Literal["training", "questions"]
 """What is taught, and what is asked; also the folder that holds it."""
+
+OPEN = "open"
+"""The file of prompts without an answer; nothing like it is taught."""
 
 _TIMES_ASKED: Mapping[Collection, int] = {"training": 1, "questions": 6}
 """How often a fact is asked in the wordings of a collection; stages divide ``questions`` further."""
@@ -28,19 +31,35 @@ def write_collection(folder: Path, name: Collection, settings: PhotoSettings) ->
     (folder / PICTURE_FOLDER).mkdir(parents=True)
     for picture, scene in pictures.items():
         draw(scene).save(folder / PICTURE_FOLDER / picture)
-    return {
-        task: _write_task(folder / f"{task}.jsonl", task, name, pictures, settings.seed)
+    counts = {
+        str(task): _write_task(folder / f"{task}.jsonl", task, name, pictures, settings.seed)
         for task in settings.tasks
     }
+    if name == "questions":
+        counts[OPEN] = _write_pictured(folder / f"{OPEN}.jsonl", open_prompts, OPEN, pictures, settings.seed)
+    return counts
 
 
 def _write_task(
     path: Path, task: PhotoTask, name: Collection, pictures: Mapping[str, Scene], seed: int
 ) -> int:
-    rng = rng_for(seed, name, task)
     if task == "facts":
+        rng = rng_for(seed, name, task)
         return write_rows(path, facts(rng, taught=name == "training", times=_TIMES_ASKED[name]))
-    make = IN_PICTURES[task]
+    return _write_pictured(path, IN_PICTURES[task], f"{name}/{task}", pictures, seed)
+
+
+def _write_pictured(path: Path, make: Make, stream: str, pictures: Mapping[str, Scene], seed: int) -> int:
+    """Writes what is asked about every picture.
+
+    Args:
+        path: of the file.
+        make: makes the questions about a scene.
+        stream: whose random numbers are taken.
+        pictures: scenes by the names of their pictures.
+        seed: of the rung.
+    """
+    rng = rng_for(seed, stream)
     return write_rows(
         path, (row.about(picture) for picture, scene in pictures.items() for row in make(scene, rng))
     )

@@ -16,7 +16,8 @@ class OwnRow:
     """A question as a table of one's own holds it; what is None is left out."""
 
     question: str
-    answer: str
+    answer: str | None = None
+    """None: the dense model's own is the one wanted."""
     choices: tuple[str, ...] | None = None
     image: str | None = None
     group: str | None = None

@@ -30,6 +30,9 @@ class PhotoSettings:
     """Rank of LoRA's factors, on every projection of every block, ≥ 1."""
     rate: Mixed = 5e-4
     """Peak learning rate, in (0, 1)."""
+    products: Literal["float32", "bfloat16"] = "bfloat16"
+    """How precise the factors of matrix products are while it learns; weights and sums are of float32 either way.
+    bfloat16 is faster where the processor has it."""
     seed: Seed = 0
     """Of scenes, questions, projector and LoRA, ≥ 0."""
 

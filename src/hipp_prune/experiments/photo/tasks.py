@@ -21,6 +21,12 @@ _TRIES = 60
 """Questions of the embedded world that are drawn to find those about attributes."""
 _ATTRIBUTES = ("color", "material", "action", "initial")
 _COUNTS = tuple(map(str, range(MOST + 1)))
+_OPEN = (
+    "Describe the picture.",
+    "What is shown in the picture, and where?",
+    "Write a short story about what is in the picture.",
+    "What could one do with the things in the picture?",
+)
 _PLURALS = {"dish": "dishes"}
 
 
@@ -70,7 +76,16 @@ def relations(scene: Scene, rng: Random) -> Iterator[OwnRow]:
         )
 
 
-IN_PICTURES: Mapping[PhotoTask, Callable[[Scene, Random], Iterator[OwnRow]]] = {
+def open_prompts(scene: Scene, rng: Random) -> Iterator[OwnRow]:
+    """A prompt without an answer: how far a pruned model's words are from the dense one's is all that is asked."""
+    del scene
+    yield OwnRow(question=rng.choice(_OPEN))
+
+
+Make = Callable[[Scene, Random], Iterator[OwnRow]]
+"""Makes the questions about a scene."""
+
+IN_PICTURES: Mapping[PhotoTask, Make] = {
     "presence": presence,
     "counting": counting,
     "attributes": attributes,

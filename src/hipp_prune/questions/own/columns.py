@@ -1,6 +1,7 @@
 """Which column is which: by its own name, or by the option ``columns=``."""
 
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -225,14 +226,14 @@ def _told(table: QuestionTable, names: Mapping[str, str], missing: Sequence[str]
 
 
 def with_columns(table: QuestionTable, names: Mapping[str, str]) -> str:
-    """What to give instead of the table's place, so that its columns are named.
+    """What to give instead of the table's place, so that its columns are named; in quotes where a shell needs them.
 
     Args:
         table: the rows.
         names: the table's names by ours.
     """
     option = "+".join(f"{ours}:{theirs}" for ours, theirs in _renamed(names).items())
-    return f"{table.place},columns={option}"
+    return shlex.quote(f"{table.place},columns={option}")
 
 
 def _renamed(names: Mapping[str, str]) -> dict[str, str]:

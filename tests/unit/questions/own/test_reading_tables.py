@@ -233,13 +233,14 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
         ("mine.csv,columns=image:foto", "expected a column foto, as columns= says, found photo, q, label"),
         ("mine.csv,columns=photo", "as in columns=image:photo+question:q, found photo"),
         ("mine.csv", "say which is which: mine.csv,columns=image:photo+question:q+answer:label"),
+        ("my own.csv", "say which is which: 'my own.csv,columns=image:photo+question:q+answer:label'"),
     ],
 )
 def test_guesses_are_answered_with_the_right_form(
     spec: str, sentence: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("mine.csv", "other.csv", "above/below/mine.csv"):
+    for name in ("mine.csv", "other.csv", "above/below/mine.csv", *([spec] if " " in spec else [])):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text("photo,q,label\nphotos/0.png,Cup?,yes\n")
     if spec == "mine.xlsx":
