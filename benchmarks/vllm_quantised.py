@@ -22,10 +22,10 @@ from hipp_prune.export.compressor import compress
 from hipp_prune.export.formats import QuantisedFormat
 from hipp_prune.export.four_bits import pack
 from hipp_prune.export.quantised import Quantised, write_quantised
+from hipp_prune.files.markdown import markdown_table
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.question import probe
-from hipp_prune.report.grids import markdown_table
 from tests.e2e.vllm_answers import PLUGINS, ask
 from tests.tiny import tiny_image, tiny_llava
 from tests.unit.checkpoints.tiny_plans import make_plan, stock_inputs
