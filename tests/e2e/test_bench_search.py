@@ -7,6 +7,7 @@ import pytest
 
 from hipp_prune.cli import main
 from tests.e2e.conftest import Benchmarks, Refused
+from tests.e2e.documents import last_document
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +42,11 @@ def test_searches_of_a_model_and_of_the_landscape_are_compared(
     assert all(float(row["regret"]) >= 0 for row in rows)
     assert all(0 <= float(row["hypervolume"]) <= 1 for row in rows)
     before = results.read_text()
-    assert main(bench) == 0
+    assert main([*bench, "--json"]) == 0
     assert results.read_text() == before
-    assert "[1/4]" not in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "[1/4]" not in said.err
+    assert set(last_document(said.out)) == {"tables", "verdicts"}
 
 
 def test_a_folder_of_something_else_is_refused(run: Path, refused: Refused) -> None:

@@ -19,6 +19,7 @@ from hipp_prune.experiments.compare.worker import Worker
 from hipp_prune.models import load_model
 from hipp_prune.plans.preference import Preference
 from tests.e2e.conftest import Benchmarks, Refused
+from tests.e2e.documents import last_document
 
 
 @pytest.fixture
@@ -63,10 +64,12 @@ def test_a_comparison_goes_on_where_it_was_stopped_and_its_tables_need_no_model(
     assert saved["flap"] == pytest.approx(0.3, abs=0.02)
     assert not list(out.glob("checkpoints/**/*.safetensors"))
 
-    assert main(compare) == 0
-    told = capsys.readouterr().err.splitlines()
-    assert told
-    assert all(line.startswith("warning: test: ") for line in told)
+    assert main([*compare, "--json"]) == 0
+    said = capsys.readouterr()
+    told = said.err.splitlines()
+    assert any(line.startswith("warning: test: ") for line in told)
+    assert "[1/7]" not in said.err
+    assert set(last_document(said.out)) == {"tables", "leads"}
     (out / "cells" / "vlm" / "hybrid" / "1,0,0-s0.3-0.parquet").unlink()
     assert main([*compare, "--minutes", "0.0001"]) == 0
     stopped = capsys.readouterr().err

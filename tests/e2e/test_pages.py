@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import metadata
 from pathlib import Path
 from random import Random
@@ -25,6 +26,7 @@ from hipp_prune.cli import main
 from hipp_prune.export import hub
 from hipp_prune.questions.toyworld.drawing import draw
 from hipp_prune.questions.toyworld.scenes import scenes
+from hipp_prune.recovery.settings import RecoverySettings
 from tests.e2e.conftest import SUBSETS, write_pope, write_scienceqa
 from tests.pages import LANGUAGES, PAGES, ROOT, Block, blocks, commands, stories
 from tests.unit.export.test_hub import Hub
@@ -34,6 +36,7 @@ MODELS = ("MODEL", "llava-hf/llava-1.5-7b-hf")
 """What pages call a model of the reader's; here folders with an embedded one."""
 SMALLER: dict[str, dict[str, str]] = {
     "auto": {"--evaluations": "16", "--limit": "24"},
+    "bench-search": {"--budgets": "16", "--seeds": "1", "--limit": "24", "--workers": "1"},
     "calibrate": {"--count": "8"},
     "compare": {"--evaluations": "24", "--limit": "24", "--calibration": "8", "--steps": "2", "--seeds": "1"},
     "evaluate": {"--limit": "24"},
@@ -46,7 +49,7 @@ SMALLER: dict[str, dict[str, str]] = {
 INSTEAD = {
     "--align": "8",
     "--align-for": "tp2",
-    "--context": "64",
+    "--context": "4",
     "--fit": "1830000",
     "--nproc-per-node": "2",
     "--require": "pope=0.1",
@@ -196,9 +199,10 @@ def made(layout: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture
 def folder(tmp_path: Path, layout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a story is told: the layout again, a hub that only remembers, and no colours."""
+    """Where a story is told: the layout again, a hub that only remembers, and few steps where no flag says how many."""
     shutil.copytree(layout, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hipp_prune.stages.wish.RecoverySettings", partial(RecoverySettings, steps=2))
     monkeypatch.setattr(hub, "HfApi", Hub)
     monkeypatch.setattr(hub, "get_token", lambda: "token")
     Hub.told, Hub.error = [], None

@@ -7,6 +7,7 @@ import pytest
 from hipp_prune.cli import main
 from hipp_prune.evaluation.scorecard import Scorecard
 from tests.e2e.conftest import Benchmarks
+from tests.e2e.documents import last_document
 
 
 def test_quickstart_prunes_to_a_sparsity_beside_uniform_pruning(
@@ -39,5 +40,7 @@ def test_quickstart_prunes_to_a_sparsity_beside_uniform_pruning(
         assert each.ledger.mlp == pytest.approx(0.5, abs=0.05)
     written = {path: path.stat().st_mtime_ns for path in run.glob("checkpoints/*/*.safetensors")}
     assert len(written) == 2
-    assert main([*words, *asked]) == 0
+    capsys.readouterr()
+    assert main([*words, *asked, "--json"]) == 0
+    assert len(last_document(capsys.readouterr().out)["scorecards"]) == 3
     assert {path: path.stat().st_mtime_ns for path in written} == written

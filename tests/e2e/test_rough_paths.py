@@ -51,6 +51,7 @@ WRITERS = {
     "calibrate": "calibrate --model MODEL --questions pope:POPE --count 4 --out PATH",
     "query": "query RUN --preference 1,1,1 --out PATH",
     "prune": "prune --model MODEL --plan PLAN --out PATH",
+    "prune, run": "prune --run RUN --preference 3,1,1 --out PATH",
     "baseline": "baseline --method uniform --sparsity 0.3 --run RUN --out PATH",
     "recover": "recover CKPT --questions pope:POPE --steps 1 --out PATH",
     "evaluate": "evaluate --model MODEL --questions pope:POPE --limit 2 --out PATH",
@@ -60,7 +61,23 @@ WRITERS = {
     "damage": "damage --model MODEL --questions pope:POPE --budgets 0.3 --compensation none --out PATH",
 }
 TAKEN = ("text", "foreign folder", "dangling link")
-FORCES = {"calibrate", "query", "prune", "baseline", "recover", "evaluate", "export"}
+BEFORE_ANYTHING = {
+    "compare": "compare --questions pope:NOWHERE --models MODEL --seeds 1 --out OUT",
+    "compare, preference": "compare --questions pope:POPE --models MODEL --methods hybrid --preferences 0,1,1 --seeds 1"
+    " --out OUT",
+    "bench-search": "bench-search --problems NOWHERE --seeds 1 --out OUT",
+    "calibrate": "calibrate --model MODEL --questions pope:NOWHERE --out OUT",
+    "auto": "auto MODEL --questions pope:NOWHERE --sparsity 0.3 --out OUT",
+    "baseline": "baseline --method uniform --sparsity 2 --run RUN --out OUT",
+    "prune": "prune --model MODEL --plan NOWHERE --out OUT",
+    "recover": "recover CKPT --questions pope:NOWHERE --out OUT",
+    "evaluate": "evaluate --model CKPT --questions pope:NOWHERE --out OUT",
+    "questions": "questions pope --annotations NOWHERE --images POPE --out OUT",
+    "quickstart": "quickstart --questions pope:NOWHERE --out OUT",
+    "paper": "paper --models MODEL MODEL --questions pope:NOWHERE --out OUT --results OUT",
+}
+"""Commands that are refused for what they are to read."""
+FORCES = {"calibrate", "query", "prune", "prune, run", "baseline", "recover", "evaluate", "export"}
 
 
 class Sweep:
@@ -70,8 +87,9 @@ class Sweep:
         self.folder, self._capsys = folder, capsys
         self._words = {
             "RUN": finished.run, "PLAN": finished.plan, "MODEL": finished.model, "CKPT": finished.checkpoint,
-            "POPE": finished.benchmarks.pope, "OUT": folder / "out",
+            "POPE": finished.benchmarks.pope, "OUT": folder / "out", "NOWHERE": folder / "nowhere",
         }  # fmt: skip
+        self.run = finished.run
 
     def refusal(self, line: str, path: Path) -> str:
         """The one sentence that a command refuses with."""
@@ -117,11 +135,31 @@ def test_what_is_not_ours_is_never_replaced(sweep: Sweep, verb: str) -> None:
     for name in TAKEN:
         path = sweep.folder / name.replace(" ", "-")
         PLACES[name](path)
-        before = _tree(sweep.folder)
+        before = _tree(sweep.folder), _tree(sweep.run)
         assert str(path) in sweep.refusal(WRITERS[verb], path)
         if verb in FORCES and name != "text":
             sweep.refusal(f"{WRITERS[verb]} --force", path)
-        assert _tree(sweep.folder) == before, f"{name} was touched"
-    for path in (sweep.folder / "text" / "below", Path("/dev/null"), Path("x" * 260), Path("/proc/out")):
+        assert (_tree(sweep.folder), _tree(sweep.run)) == before, f"{name}, or the run, was touched"
+    below, nameless = sweep.folder / "text" / "below", (Path("/"), Path())
+    for path in (below, Path("/dev/null"), Path("x" * 260), Path("/proc/out"), *nameless):
         sweep.refusal(WRITERS[verb], path)
     assert os.path.exists("/dev/null")  # noqa: PTH110
+
+
+@pytest.mark.parametrize("line", BEFORE_ANYTHING.values(), ids=BEFORE_ANYTHING)
+def test_what_is_refused_at_once_leaves_nothing_behind(sweep: Sweep, line: str) -> None:
+    sweep.refusal(line, Path())
+    assert list(sweep.folder.iterdir()) == []
+
+
+def test_who_cannot_skip_bad_records_is_not_told_to(sweep: Sweep) -> None:
+    bad = sweep.folder / "bad.json"
+    bad.write_text('{"image": "1.png", "objects": 3, "question_id": 1}\n')
+    for line in ("questions pope --annotations PATH --images POPE --out OUT", READERS["evaluate, answers"]):
+        assert "--skip-bad" not in sweep.refusal(line, bad)
+
+
+def test_a_folder_is_no_file_of_answers(sweep: Sweep) -> None:
+    for folder in (sweep.run, sweep.folder):
+        said = sweep.refusal(READERS["evaluate, answers"], folder)
+        assert f"expected a file of answers, but {folder} is" in said

@@ -4,6 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
+
+from hipp_prune.cli.verbs import VERBS
+from hipp_prune.export.formats import ExportFormat
+from tests.torture.stages import STAGES, WITHOUT
 
 
 def test_nothing_is_lost_and_nothing_is_silently_wrong(tmp_path: Path) -> None:
@@ -15,3 +20,12 @@ def test_nothing_is_lost_and_nothing_is_silently_wrong(tmp_path: Path) -> None:
     assert len(rows) == 4, "kills, pairs, damage, reading"
     assert all(row.endswith(" 0 |") for row in rows)
     assert list(tmp_path.iterdir()) == [], "nothing is left in the temporary folder"
+
+
+def test_whatever_writes_is_tortured_or_has_a_reason_not_to_be() -> None:
+    exported = {word for stage in STAGES for word in stage.command if stage.command[0] == "export"}
+    tried = {stage.command[0] for stage in STAGES}
+    tried |= {f"export {format}" for format in get_args(ExportFormat) if format in exported}
+    wanted = {*VERBS, *(f"export {format}" for format in get_args(ExportFormat))}
+    assert tried | WITHOUT.keys() == wanted
+    assert not tried & WITHOUT.keys()

@@ -10,10 +10,12 @@ from hipp_prune.files.writing import write_json, write_text
 from hipp_prune.questions import annotations
 from hipp_prune.questions.annotations import read_annotations
 from hipp_prune.questions.texts import TextRecord, read_general_text
+from hipp_prune.questions.toyworld import files
 from tests.contract.tiny_benchmarks import write_lines
 from tests.fuzz.seed import Seed
 
 _FILES = f"run/{FILE_LIST}"
+_WORLD = f"world/{files._MARKER}"
 
 
 def _write_lists(folder: Path) -> None:
@@ -36,6 +38,8 @@ def _write_lists(folder: Path) -> None:
         folder / "recipe.toml",
         'model = "m"\nquestions = ["toyworld"]\nout = "o"\nsparsity = 0.3\nrecover = true\n',
     )
+    (folder / "world").mkdir()
+    write_json(folder / _WORLD, {"version": files.VERSION, "seed": 0})
     (folder / "run").mkdir()
     (folder / _FILES).touch()
     write_text(folder / "run" / "a.txt", "a")
@@ -50,6 +54,9 @@ def _read_one(folder: Path, name: str) -> object:
             return read_general_text([folder / name])
         case "recipe.toml":
             return parse(["auto", "--recipe", str(folder / name)])
+        case "world/world.json":
+            files._check_marker(folder / "world", None)
+            return None
         case "objects.json" | "instances.json":
             return read_annotations(folder / name)
     return read_list(folder / "run")
@@ -61,9 +68,10 @@ LISTS = Seed(
     kinds={
         "outputs.jsonl": Output,
         "objects.json": annotations._Listed,
-        "instances.json": annotations._Instances,
+        "instances.json": annotations._Instances | list[annotations._Listed],
         "texts.jsonl": TextRecord,
         "recipe.toml": None,
+        _WORLD: files._World,
         _FILES: None,
     },
     read=_read_one,

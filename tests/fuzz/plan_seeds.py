@@ -10,9 +10,11 @@ from hipp_prune.files.run_directory import Provenance, RunDirectory
 from hipp_prune.files.writing import write_json, write_text
 from hipp_prune.plans import plan as plans
 from hipp_prune.plans.costs import Costs, CostTable
+from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import PlanSpace
+from hipp_prune.report import contents
 from tests.fuzz.seed import Seed
 from tests.unit.plans.shapes import make_plan, make_shape
 
@@ -41,6 +43,7 @@ def _read_plan(folder: Path, name: str) -> Plan:
 
 PLANS = Seed(
     name="plans",
+    weight=2.0,
     write=_write_plans,
     kinds={"coupled.json": plans._PlanFile, "rows.json": plans._PlanFile},
     read=_read_plan,
@@ -57,17 +60,25 @@ def _write_runs(folder: Path) -> None:
     write_json(
         folder / ledger.RECOVERY_FILE, {"untied_parameters": 12, "settings": {"projector": True, "steps": 3}}
     )
+    footprint = Footprint(weights=10_000, neurons=(5, 6, 7), neuron_bytes=(10, 20, 30), biases=12, token=None)
+    write_json(folder / "footprint.json", asdict(footprint))
 
 
 def _read_run(folder: Path, name: str) -> object:
+    if name == "footprint.json":
+        found = contents._read_footprint(folder / name)
+        assert 0 <= found.pruned(np.array(found.neurons)) <= found.weights
+        return found
     return RunDirectory(folder).provenance() if name == "run.json" else ledger.checkpoint_ledger(folder)
 
 
 RUNS = Seed(
     name="runs",
+    weight=2.0,
     write=_write_runs,
     kinds={
         "run.json": Provenance,
+        "footprint.json": Footprint,
         ledger.LEDGER_FILE: ledger._LedgerFile,
         ledger.RECOVERY_FILE: ledger._RecoveryFile,
     },

@@ -9,6 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
+import pyarrow
+from pyarrow import parquet
+
 from hipp_prune.errors import HippPruneError, InputError, QuestionError
 from hipp_prune.evaluation import answer_files, scorecard
 from hipp_prune.evaluation.answer_files import StoredAnswer, read_stored
@@ -51,6 +54,8 @@ _TABLES = {
     name: None for name in ("tables/comma.csv", "tables/semicolon.csv", "tables/tab.tsv", "tables/list.json")
 }
 _PROMPTS = "tables/prompts.jsonl"
+_PARQUET = "tables/rows.parquet"
+_MME = ("mme/count/0.txt", "mme/scene/questions_answers_YN/1.txt")
 
 
 def _write_tables(folder: Path) -> None:
@@ -66,6 +71,9 @@ def _write_tables(folder: Path) -> None:
     ]
     for name, separator in (("comma.csv", ","), ("semicolon.csv", ";"), ("tab.tsv", "\t")):
         (tables / name).write_text("".join(separator.join(row) + "\n" for row in rows))
+    parquet.write_table(
+        pyarrow.table({name: column for name, *column in zip(*rows, strict=True)}), folder / _PARQUET
+    )
     asked = [{"question": "Is it?", "answer": "no", "group": 1}, {"question": "Why?", "answer": 3, "id": 4}]
     asked += [{"question": "Alike?", "answer": "no", "image": [second, first]}]
     (tables / "list.json").write_text(json.dumps(asked))
@@ -99,7 +107,7 @@ def _read_questions(folder: Path, name: str) -> list[Question]:
         benchmark = name.partition("/")[0]
         alone = name in {*_POPE, *_OWN, *_LABELS}
         spec = f"{benchmark}:{folder / name if alone else folder / benchmark}"
-    if name in {*_TABLES, _PROMPTS}:
+    if name in {*_TABLES, _PROMPTS, _PARQUET}:
         spec = str(folder / name)
     with suppress(HippPruneError):
         load_questions([spec], "all", cache=folder, skip_bad=SkipBad())
@@ -124,6 +132,8 @@ _KINDS = {
     **_LABELS,
     **_TABLES,
     _PROMPTS: None,
+    _PARQUET: None,
+    **dict.fromkeys(_MME),
 }
 
 QUESTIONS = Seed(
@@ -231,6 +241,7 @@ _RECORD = (
 
 ANSWERS = Seed(
     name="answers",
+    weight=2.0,
     write=_write_answers,
     kinds={
         "long.jsonl": _RECORD,

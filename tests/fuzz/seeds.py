@@ -6,5 +6,6 @@ from tests.fuzz.list_seeds import LISTS
 from tests.fuzz.plan_seeds import PLANS, RUNS
 from tests.fuzz.question_seeds import ANSWERS, QUESTIONS, RESULTS
 from tests.fuzz.search_seeds import SEARCHES
+from tests.fuzz.tensor_seeds import TENSORS
 
-SEEDS = (QUESTIONS, ANSWERS, PLANS, RUNS, LISTS, SEARCHES, CHECKPOINT, ELASTIC, RESULTS, EXPERIMENTS)
+SEEDS = (QUESTIONS, ANSWERS, PLANS, RUNS, LISTS, SEARCHES, CHECKPOINT, ELASTIC, TENSORS, RESULTS, EXPERIMENTS)

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -22,14 +22,19 @@ from tests.fuzz.readers import fuzz
 from tests.fuzz.seed import Seed
 from tests.fuzz.seeds import SEEDS
 from tests.torture.damage import damage
-from tests.torture.kills import kill_stage
+from tests.torture.kills import Kills, kill_stage
 from tests.torture.pairs import pair
 from tests.torture.stages import STAGES, Stage, Workshop
 from tests.torture.tally import Tally, table
 
-_QUICK = {"search": 2, "prune": 1}
-"""Stages of a short torture, and how often each is killed."""
-_DELAYS = (0.0, 0.2)
+_QUICK = {"search": Kills(renames=1, others=1, randomly=0), "prune": Kills(renames=1, others=0, randomly=0)}
+"""Stages of a short torture."""
+_USUAL = Kills(renames=4, others=3, randomly=2)
+_SLOW = Kills(renames=1, others=0, randomly=1)
+_DELAY = 0.2
+"""Seconds between two that are started at once, at most."""
+_LEAST = 0.2
+"""Minutes of fuzzing for each reader, at least."""
 
 
 def trials(
@@ -49,10 +54,10 @@ def trials(
         if quick and stage.name not in _QUICK:
             continue
         print(f"{time.strftime('%H:%M:%S')} {stage.name}", file=sys.stderr, flush=True)  # noqa: T201
-        randomly, every = (0, 6) if quick else (3, 0) if stage.slow else (6, 1)
-        killed = kill_stage(stage, workshop, rng, randomly=randomly, every=every)
-        yield from islice(killed, _QUICK[stage.name] if quick else None)
-        yield from (pair(stage, workshop, delay=delay) for delay in _DELAYS[: 1 if quick else 2])
+        yield from kill_stage(
+            stage, workshop, rng, _QUICK[stage.name] if quick else _SLOW if stage.slow else _USUAL
+        )
+        yield pair(stage, workshop, delay=rng.choice((0.0, _DELAY)))
     if last:
         yield from _damaged(workshop, rng, quick=quick)
 
@@ -65,13 +70,22 @@ def _damaged(workshop: Workshop, rng: random.Random, *, quick: bool) -> Iterator
     whole = workshop.begin(by_name["report"])
     for name in ("run", "smaller"):
         yield from damage(whole / name, rng)
+    yield from damage(workshop.begin(by_name["export checkpoint"]) / "elastic", rng)
 
 
-def fuzzed(seeds: Sequence[Seed], rng: random.Random, minutes: float) -> Iterator[Tally]:
-    """What comes of damaged files, a tally a reader."""
+def fuzzed(seeds: Sequence[Seed], rng: random.Random, until: float) -> Iterator[Tally]:
+    """What comes of damaged files, a tally a reader.
+
+    Args:
+        seeds: the share's.
+        rng: decides what is damaged.
+        until: moment at which this is to end, of ``time.monotonic``; each reader has a little time in any case.
+    """
+    left = (until - time.monotonic()) / 60
+    minutes = max(_LEAST, left / sum(seed.weight for seed in seeds))
     for seed in seeds:
         print(f"{time.strftime('%H:%M:%S')} fuzzing {seed.name}", file=sys.stderr, flush=True)  # noqa: T201
-        end = time.monotonic() + 60 * minutes
+        end = time.monotonic() + 60 * minutes * seed.weight
         with tempfile.TemporaryDirectory() as folder:
             found = fuzz(seed, Path(folder), rng, lambda _, end=end: time.monotonic() < end)
         faults = [f"{seed.name}: {fault}" for fault in (*found.foreign.elements(), *found.wrong.elements())]
@@ -85,7 +99,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--share", default="0/1", help="K/N: every N-th stage, from the K-th on")
     parser.add_argument("--stage", help="only this one, and its damage")
-    parser.add_argument("--minutes", type=float, default=4.2, help="of fuzzing, for each reader; 0 for none")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=28.5,
+        help="in all: what is left of them, readers are fuzzed; 0 for none",
+    )
     parser.add_argument("--json", type=Path, help="file for the counts")
     parser.add_argument(
         "--merge", type=Path, nargs="+", help="instead of trying: files of counts to make a table of"
@@ -99,10 +118,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as root:
         rng = random.Random(f"{arguments.seed} {part}")
         stages = [stage for stage in STAGES if arguments.stage in (None, stage.name)]
-        last = part == parts - 1
-        tried = trials(Path(root), rng, stages[part::parts], quick=arguments.quick, last=last)
-        minutes = 0.0 if arguments.quick or arguments.stage else arguments.minutes
-        for tally in chain(tried, fuzzed(SEEDS[part::parts] if minutes else (), rng, minutes)):
+        mine = [*(stage for stage in stages if not stage.slow)][part::parts]
+        mine += [*(stage for stage in stages if stage.slow)][part::parts]
+        tries = [trials(Path(root), rng, mine, quick=arguments.quick, last=part == parts - 1)]
+        if arguments.minutes and not (arguments.quick or arguments.stage):
+            tries.append(fuzzed(SEEDS[part::parts], rng, begin + 60 * arguments.minutes))
+        for tally in chain(*tries):
             tallies.append(tally)
             for fault in tally.faults:
                 print(fault, flush=True)  # noqa: T201

@@ -13,7 +13,8 @@ from typing import Any
 
 from hipp_prune.cli import main
 
-CHANGES = ("rename", "replace", "unlink", "remove", "rmdir", "truncate", "ftruncate", "fsync")
+RENAMES = ("rename", "replace")
+CHANGES = (*RENAMES, "unlink", "remove", "rmdir", "truncate", "ftruncate", "fsync")
 """Calls of ``os`` that make a state of the disk last, or change a name."""
 
 
@@ -25,8 +26,8 @@ class Ending:
     """Its exit code; −9 where it was killed."""
     said: str
     """Its standard error."""
-    changes: int
-    """Calls of ``CHANGES`` before it ended by itself."""
+    changes: tuple[str, ...]
+    """Which of ``CHANGES`` it called, in this order, before it ended by itself."""
     seconds: float
 
     @property
@@ -75,8 +76,8 @@ def end(process: int, folder: Path, begin: float, *, name: str = "command") -> E
     said, changes = folder / f".{name}.said", folder / f".{name}.changes"
     return Ending(
         code=os.waitstatus_to_exitcode(status),
-        said=said.read_text(encoding="utf-8", errors="replace"),
-        changes=int(changes.read_text()) if changes.exists() else 0,
+        said=said.read_text(encoding="utf-8", errors="replace") if said.exists() else "",
+        changes=tuple(changes.read_text().split()) if changes.exists() else (),
         seconds=time.monotonic() - begin,
     )
 
@@ -91,23 +92,25 @@ def _child(command: Sequence[str], folder: Path, kill_at: int | None, name: str)
     for stream in (1, 2):
         os.dup2(said, stream)
     (folder / f".{name}.changes").unlink(missing_ok=True)
-    count = [0]
+    called: list[str] = []
     for each in CHANGES:
-        setattr(os, each, _counted(getattr(os, each), count, kill_at))
+        setattr(os, each, _noted(each, getattr(os, each), called, kill_at))
     try:
         code = main(list(command))
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
-    changes = count[0]
-    (folder / f".{name}.changes").write_text(str(changes))
+    changes = " ".join(called)
+    (folder / f".{name}.changes").write_text(changes)
     return code
 
 
-def _counted(original: Callable[..., Any], count: list[int], kill_at: int | None) -> Callable[..., Any]:
+def _noted(
+    name: str, original: Callable[..., Any], called: list[str], kill_at: int | None
+) -> Callable[..., Any]:
     def change(*arguments: Any, **options: Any) -> Any:
-        if count[0] == kill_at:
+        if len(called) == kill_at:
             os.killpg(0, signal.SIGKILL)
-        count[0] += 1
+        called.append(name)
         return original(*arguments, **options)
 
     return change

@@ -3,32 +3,45 @@
 import random
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.torture.children import Ending, run
+from tests.torture.children import RENAMES, Ending, run
 from tests.torture.outcomes import differences, outcome, unsound
 from tests.torture.stages import MINE, Stage, Workshop
 from tests.torture.tally import Tally
 
 
-def kill_stage(
-    stage: Stage, workshop: Workshop, rng: random.Random, *, randomly: int, every: int
-) -> Iterator[Tally]:
-    """Kills a stage at every change of the disk, and at random.
+@dataclass(frozen=True, kw_only=True)
+class Kills:
+    """How often a stage is killed, at most."""
+
+    renames: int
+    """Before a file or a folder takes its name."""
+    others: int
+    """Before another change of the disk."""
+    randomly: int
+    """After a random time."""
+
+
+def kill_stage(stage: Stage, workshop: Workshop, rng: random.Random, kills: Kills) -> Iterator[Tally]:
+    """Kills a stage at changes of the disk, and at random, and gives its command again each time.
 
     Args:
         stage: which.
         workshop: where it is run.
         rng: decides when.
-        randomly: how often at random.
-        every: at every how manieth change; 0 for none.
+        kills: how often.
     """
     whole, alone = workshop.finished(stage), workshop.ending(stage)
     wanted = outcome([whole / name for name in stage.leaves], whole)
-    moments = range(rng.randrange(every), alone.changes, every) if every else ()
-    for change in moments:
-        yield _killed(stage, workshop, wanted, f"before change {change}", kill_at=change)
-    for _ in range(randomly):
+    renames = [number for number, name in enumerate(alone.changes) if name in RENAMES]
+    others = [number for number, name in enumerate(alone.changes) if name not in RENAMES]
+    for moments, most in ((renames, kills.renames), (others, kills.others)):
+        for change in sorted(rng.sample(moments, min(most, len(moments)))):
+            when = f"before change {change}, {alone.changes[change]}"
+            yield _killed(stage, workshop, wanted, when, kill_at=change)
+    for _ in range(kills.randomly):
         seconds = rng.uniform(0, alone.seconds)
         yield _killed(stage, workshop, wanted, f"after {seconds:.2f} s", kill_after=seconds)
 

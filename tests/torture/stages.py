@@ -1,10 +1,13 @@
 """The stages that write something, small: what each begins with, its command, and what it leaves."""
 
+import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.e2e.conftest import write_pope, write_scienceqa
+from tests.e2e.conftest import IMAGES, SUBSETS, THINGS, write_pope, write_scienceqa
+from tests.tiny_language import tiny_language
 from tests.torture.children import Ending, run
 
 MINE = "a thesis, nobody's but mine\n"
@@ -19,9 +22,11 @@ class Stage:
     after: str | None
     """The stage whose result it begins with."""
     command: tuple[str, ...]
-    """QUESTIONS stands for a folder of two small benchmarks."""
+    """QUESTIONS stands for a folder of two small benchmarks, and of what is in the pictures of one."""
     leaves: tuple[str, ...]
     """Files and folders that are compared with those of a run that nobody interrupted."""
+    given: Mapping[str, str] = field(default_factory=dict)
+    """Files and folders of ``QUESTIONS`` that it begins with, by the place where they are put."""
     mine: tuple[str, ...] = ()
     """Files of the user's that must outlive it."""
     repeats: bool = False
@@ -68,6 +73,14 @@ STAGES = (
     Stage(
         name="evaluate", after="prune", leaves=("run/results/smaller.json",),
         command=_words(f"evaluate --model smaller {_ASKED} --limit 8 --out run/results/smaller.json"),
+    ),
+    Stage(
+        name="evaluate --card", after="prune", leaves=("smaller",), repeats=True,
+        command=_words(f"evaluate --model smaller {_ASKED} --limit 8 --card"),
+    ),
+    Stage(
+        name="evaluate --answers", after=None, leaves=("scores.json",),
+        command=_words("evaluate --answers QUESTIONS/answers.jsonl --questions pope:QUESTIONS/pope --out scores.json"),
     ),
     Stage(name="report", after="evaluate", leaves=("run",), repeats=True, command=_words("report run")),
     Stage(
@@ -119,10 +132,50 @@ STAGES = (
         command=_words("prune --run run --plan plan.json --elastic --out elastic"),
     ),
     Stage(
+        name="export checkpoint", after="prune --elastic", leaves=("alone",),
+        command=_words("export elastic/0.3 --format checkpoint --out alone"),
+    ),
+    Stage(name="explore", after="search", leaves=("run",), repeats=True, command=_words("explore run")),
+    Stage(
+        name="questions pope", after=None, leaves=("polls",), repeats=True,
+        command=_words(
+            "questions pope --annotations QUESTIONS/objects.json --images QUESTIONS/pope/images --out polls"
+        ),
+    ),
+    Stage(
+        name="check --accept", after="prune", leaves=("smaller",), repeats=True,
+        given={"smaller/README.md": "edited.md"},
+        command=_words("check smaller --accept"),
+    ),
+    Stage(
+        name="quickstart", after=None, leaves=("demo",), repeats=True, slow=True,
+        command=_words("quickstart --out demo --evaluations 16 --limit 8"),
+    ),
+    Stage(
+        name="photo build", after=None, leaves=("rung",), repeats=True,
+        given={"rung/smollm2": "language"},
+        command=_words("photo build --out rung --tasks presence facts --scenes 6 --steps 2 --batch-size 4"),
+    ),
+    Stage(
         name="ask", after="prune", leaves=("smaller",), repeats=True,
-        command=_words("ask smaller What? --dense toy-llava"),
+        command=_words("ask smaller What? --dense toy-llava --image QUESTIONS/pope/images/0.png"),
     ),
 )  # fmt: skip
+
+"""Every command that writes, but for ``WITHOUT``."""
+
+WITHOUT: Mapping[str, str] = {
+    "doctor": "writes nothing",
+    "show": "writes nothing",
+    "models": "writes nothing that stays",
+    "push": "writes to the hub alone, which is not there",
+    "paper": "does and keeps its cells as compare does, and takes minutes",
+    "export gptq": "needs llm-compressor, and writes its folder as padded does",
+    "export awq": "needs llm-compressor, and writes its folder as padded does",
+    "export fp8": "needs llm-compressor, and writes its folder as padded does",
+    "export bnb4": "needs bitsandbytes, and writes its folder as padded does",
+}
+"""Verbs and formats that are no stage, and why."""
 
 
 class Workshop:
@@ -139,6 +192,12 @@ class Workshop:
         self._number = 0
         write_pope(root / "QUESTIONS" / "pope")
         write_scienceqa(root / "QUESTIONS" / "scienceqa")
+        _write_objects(root / "QUESTIONS" / "objects.json")
+        _write_answers(root / "QUESTIONS" / "answers.jsonl")
+        (root / "QUESTIONS" / "edited.md").write_text(MINE)
+        language, tokenizer = tiny_language()
+        for part in (language, tokenizer):
+            part.save_pretrained(root / "QUESTIONS" / "language")
 
     def command(self, stage: Stage) -> tuple[str, ...]:
         """The words of a stage's command line."""
@@ -170,4 +229,29 @@ class Workshop:
             shutil.copytree(self.finished(self._by_name[stage.after]), folder)
         for name in stage.mine:
             (folder / name).write_text(MINE)
+        for name, source in stage.given.items():
+            _put(self.root / "QUESTIONS" / source, folder / name)
         return folder
+
+
+def _write_objects(path: Path) -> None:
+    """What is in each picture of the small POPE."""
+    pictures = [
+        {"image": f"{index}.png", "objects": [THINGS[(index + step) % len(THINGS)] for step in (0, 2, 3)]}
+        for index in range(IMAGES)
+    ]
+    path.write_text(json.dumps(pictures))
+
+
+def _write_answers(path: Path) -> None:
+    """Yes to every question of the small POPE."""
+    ids = [f"{subset}/{number + 1}" for subset in SUBSETS for number in range(6 * IMAGES)]
+    path.write_text("".join(json.dumps({"id": id, "response": "Yes"}) + "\n" for id in ids))
+
+
+def _put(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy(source, target)

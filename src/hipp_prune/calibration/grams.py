@@ -29,6 +29,7 @@ from hipp_prune.calibration.activations import modality_weights
 from hipp_prune.calibration.held_out import name_digest
 from hipp_prune.errors import IncompleteRunError, InputError
 from hipp_prune.files.manifest import check_whole
+from hipp_prune.files.system import cause
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Batch, Block
 from hipp_prune.questions.fingerprint import Origin
@@ -274,17 +275,15 @@ class Grams:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise IncompleteRunError(f"{path} is cut off or no Gram matrices ({error}); {remedy}") from error
-        widths = [
-            len(tensors[f"held.{block}"][0, 0]) for block in range(len(tensors)) if f"held.{block}" in tensors
-        ]
-        mixed = (1.0, 1.0) if len(tensors.get("count", ())) == 1 else None
-        layout = GramLayout(widths=tuple(widths), weights=mixed)
-        expected = {name: shape for name, (_, shape) in layout.shapes().items()}
-        if (
-            metadata.get("format") != GRAMS_FORMAT
-            or {name: tuple(tensor.shape) for name, tensor in tensors.items()} != expected
-        ):
+            raise IncompleteRunError(
+                f"{path} is cut off or no Gram matrices ({cause(error)}); {remedy}"
+            ) from error
+        shapes = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
+        held = [f"held.{block}" for block in range(len(tensors))]
+        widths = [shapes[name][1][-1:] for name in held if name in shapes]
+        mixed = (1.0, 1.0) if shapes.get("count", ((), ()))[1] == (1,) else None
+        layout = GramLayout(widths=tuple(width for (width,) in filter(None, widths)), weights=mixed)
+        if metadata.get("format") != GRAMS_FORMAT or shapes != layout.shapes():
             raise IncompleteRunError(f"{path}: expected a file that says {GRAMS_FORMAT!r}; {remedy}")
         return cls(layout, tensors)
 

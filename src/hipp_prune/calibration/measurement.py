@@ -17,12 +17,14 @@ from hipp_prune.calibration.general_text import GeneralText, add_general_text
 from hipp_prune.calibration.gradients import score_taylor
 from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.held_out import held_out_groups
+from hipp_prune.calibration.reductions import HEAD_REDUCTIONS, TOKEN_REDUCTIONS
 from hipp_prune.calibration.visual import VisualSensitivity, record_visual
 from hipp_prune.errors import CheckpointError, IncompleteRunError, QuestionError
 from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.ranges import Count
 from hipp_prune.files.strict import parse_json
+from hipp_prune.files.system import cause
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
 from hipp_prune.models.structure import check_prunable
@@ -106,7 +108,7 @@ class Calibration:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise IncompleteRunError(
-                f"{path} is cut off or no calibration file ({error}); run `hipp-prune calibrate` again"
+                f"{path} is cut off or no calibration file ({cause(error)}); run `hipp-prune calibrate` again"
             ) from error
         return cls._of(tensors, metadata, path)
 
@@ -127,7 +129,7 @@ class Calibration:
         )
         try:
             blocks = range(num_blocks)
-            return cls(
+            read = cls(
                 inputs=tuple(moments(f"inputs.{block}") for block in blocks),
                 neurons=tuple(moments(f"neurons.{block}") for block in blocks),
                 taylor=tuple(tensors[f"taylor.{block}"] for block in blocks),
@@ -139,6 +141,23 @@ class Calibration:
             raise CheckpointError(
                 f"{path}: expected a whole calibration, but {error} is missing; {_REMEDY}"
             ) from error
+        if not read._fits():
+            raise CheckpointError(f"{path}: expected a calibration, found tensors of other shapes; {_REMEDY}")
+        return read
+
+    def _fits(self) -> bool:
+        """Whether every tensor is of the type and the shape that it is said to be."""
+        exact, (hidden,) = torch.float64, self.inputs[0].total.shape[-1:] or (0,)
+        reduced = (len(TOKEN_REDUCTIONS), len(HEAD_REDUCTIONS), len(self.taylor))
+        wanted = [(self.visual.total, exact, reduced), (self.visual.count, exact, ())]
+        for inputs, neurons, taylor in zip(self.inputs, self.neurons, self.taylor, strict=True):
+            wanted.append((taylor, torch.float32, (taylor.numel(),)))
+            for moments, width in ((inputs, hidden), (neurons, taylor.numel())):
+                wanted.append((moments.count, exact, (2,)))
+                wanted += [
+                    (sums, exact, (2, width)) for sums in (moments.total, moments.square, moments.maximum)
+                ]
+        return all(found.dtype == kind and found.shape == shape for found, kind, shape in wanted)
 
 
 def _count(text: str, where: str) -> int:

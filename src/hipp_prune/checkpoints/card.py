@@ -14,6 +14,7 @@ from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.checkpoints.ledger import CARD_FILE, PLAN_FILE, PRUNED_SECTION, read_savings
 from hipp_prune.errors import CheckpointError
 from hipp_prune.files.markdown import markdown_code, markdown_list, markdown_text
+from hipp_prune.files.replacing import clean
 from hipp_prune.files.writing import write_text
 from hipp_prune.models.uneven import DOWN_BIAS, KEY_VALUE_HEADS, RESIDUAL_WIDTH
 from hipp_prune.plans.plan import Plan
@@ -87,6 +88,7 @@ def write_scores(folder: Path, scores: str) -> None:
         RunError: if it cannot be written.
     """
     before, after = _around_scores(folder)
+    clean(folder, CARD_FILE)
     write_text(folder / CARD_FILE, f"{before}{_BEGIN}\n{scores.strip()}\n{_END}{after}")
 
 

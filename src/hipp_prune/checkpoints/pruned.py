@@ -20,6 +20,7 @@ from hipp_prune.checkpoints.folders import check_output, open_shards, write_fold
 from hipp_prune.checkpoints.ledger import LEDGER_FILE, PLAN_FILE, Savings, lost_savings, read_savings
 from hipp_prune.checkpoints.shards import FLOATS, Change, Cut, Entry, Fitted, Shard, Values
 from hipp_prune.errors import CheckpointError
+from hipp_prune.files.manifest import check_all
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import load_model
 from hipp_prune.models.described import stored_followers
@@ -106,10 +107,12 @@ def prune_checkpoint(
         CheckpointError: if the source is incomplete, quantised or not safetensors, or ``out`` cannot be
             written.
         PlanError: if the plan was made for another model.
+        RunError: if we wrote the source and a file of it is no longer what we wrote.
         OutputExistsError: if ``out`` exists and ``force`` is false, or it is no checkpoint.
         UnsupportedModelError: if transformers has no class for the source's ``model_type``.
     """
     check_output(source, out, force=force)
+    check_all(source)
     shards = open_shards(source)
     plan.check_model(load_model(source).shape if shape is None else shape)
     entries = mlp_entries(shards, plan.shape)

@@ -13,7 +13,9 @@ from hipp_prune.checkpoints.ledger import PLAN_FILE
 from hipp_prune.checkpoints.pruned import CheckpointReport, by_file, pruned_config
 from hipp_prune.checkpoints.shards import Change, Cut, Fitted, Place, Values, read_tensor
 from hipp_prune.errors import PlanError
+from hipp_prune.files.manifest import check_all
 from hipp_prune.files.progress import Progress
+from hipp_prune.models.declared import check_config
 from hipp_prune.models.uneven import DOWN_BIAS, read_prefixes
 from hipp_prune.plans.plan import Plan
 
@@ -32,9 +34,13 @@ def separate_plan(
     Raises:
         PlanError: if it is a plan of rows, which leave a checkpoint of its own every tensor its size.
         CheckpointError: if a file is missing or damaged, or ``out`` cannot be written.
+        RunError: if a file of the elastic checkpoint is no longer what we wrote.
         OutputExistsError: if ``out`` exists and ``force`` is false, or it is no checkpoint.
     """
-    root, plan = folder.parent, Plan.load(folder / PLAN_FILE)
+    root = folder.parent
+    check_all(root)
+    check_config(folder)
+    plan = Plan.load(folder / PLAN_FILE)
     if plan.unit == "rows":
         raise PlanError(
             f"{folder} is a plan of rows: a checkpoint of its own holds them as zeros, at full size; prune the dense "

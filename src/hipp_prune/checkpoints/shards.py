@@ -24,6 +24,7 @@ from hipp_prune.errors import CheckpointError
 from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.ranges import Large, Natural
 from hipp_prune.files.strict import check_value, sound_json
+from hipp_prune.files.system import cause
 from hipp_prune.models.declared import REMEDY
 
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -202,7 +203,7 @@ def read_shard(path: Path, *, hub_names: bool = True) -> Shard:
             text = file.read(length).decode("utf-8")
     except (OSError, SafetensorError, UnicodeDecodeError) as error:
         raise CheckpointError(
-            f"{path} cannot be read as safetensors ({error}): missing or cut off; download the model again"
+            f"{path} cannot be read as safetensors ({cause(error)}): missing or cut off; download the model again"
         ) from error
     header = sound_json(text, where=str(path), remedy=REMEDY, error=CheckpointError)
     told = header.pop("__metadata__", None)

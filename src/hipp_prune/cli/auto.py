@@ -55,6 +55,7 @@ class Auto:
     @property
     def wish(self) -> "Wish":
         """The flags, checked together."""
+        from hipp_prune.files.replacing import beside
         from hipp_prune.plans.preference import Preference
         from hipp_prune.search.query.requirements import Requirement
         from hipp_prune.stages.wish import Wish
@@ -63,7 +64,7 @@ class Auto:
             model=self.model,
             questions=self.questions,
             out=self.out,
-            run=self.directory or self.out.with_name(f"{self.out.name}-run"),
+            run=self.directory or beside(self.out, "-run"),
             preference=None if self.preference is None else Preference.parse(self.preference),
             requirements=tuple(Requirement.parse(text) for text in self.require),
             target=self.target,

@@ -43,7 +43,7 @@ def document(value: object) -> Any:
 
 
 def print_document(value: object, steps: Sequence[str] = ()) -> None:
-    """Prints the document on standard output, on lines of its own.
+    """Prints the document on standard output, on a line of its own.
 
     Args:
         value: a result.
@@ -52,7 +52,7 @@ def print_document(value: object, steps: Sequence[str] = ()) -> None:
     content = document(value)
     if steps and isinstance(content, dict):
         content.setdefault("next", list(steps))
-    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import make_dataclass
 from difflib import get_close_matches
 from io import StringIO, TextIOWrapper
+from pathlib import Path
 from typing import Annotated, Any, Union
 
 import tyro
@@ -92,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    _open_closed_streams()
     if isinstance(sys.stdout, TextIOWrapper):
         # as standard error: no terminal is too old for a result
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -100,17 +102,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in given if word not in (DEBUG, JSON)] or ["--help"]
     try:
         if JSON not in given:
-            return _perform(words, debug=DEBUG in given)[1]
+            status = _perform(words, debug=DEBUG in given)[1]
+            sys.stdout.flush()
+            return status
         from hipp_prune.report.terminal import steps_kept
 
         with stdout_kept(), steps_kept() as steps:
             result, status = _perform(words, debug=DEBUG in given)
         if distributed.speaks():
             print_document(result, steps)
+            sys.stdout.flush()
         return status
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # what was to be printed does not fit on the disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _fail(*mishap(error, words))[1]
+
+
+def _open_closed_streams() -> None:
+    """Puts nothing behind standard streams that are closed: no file of ours takes a number that others print to."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 (open until the process ends)
 
 
 def _perform(words: Sequence[str], *, debug: bool) -> tuple[object, int]:

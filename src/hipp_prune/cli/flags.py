@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import tyro
@@ -21,8 +22,15 @@ _HOME = re.compile(r"(^|^--[\w-]+=|^(?:--[\w-]+=)?[\w-]+:|,\w+=)~(?=/|$)")
 """Where a word may begin with the home folder: itself, or behind ``--flag=``, ``pope:`` or ``,images=``."""
 
 
+_DASHED = re.compile(r"^(--[\w-]+=)(?=-[A-Za-z_])|^((?:--[\w-]+=)?(?:[\w-]+:)?)\./(?=-)")
+
+
 def at_home(word: str) -> str:
-    """A word with ``~`` spelt out also where no shell does: in a recipe, and behind ``--flag=`` or ``pope:``."""
+    """A word with ``~`` spelt out also where no shell does: in a recipe, and behind ``--flag=`` or ``pope:``.
+
+    A path that begins with a dash becomes absolute: commands that are printed name it, where it would be a flag.
+    """
+    word = _DASHED.sub(lambda found: f"{found[1] or found[2]}{Path.cwd()}/", word)
     return _HOME.sub(lambda found: found[1] + os.path.expanduser("~"), word)  # noqa: PTH111 (raises nothing)
 
 

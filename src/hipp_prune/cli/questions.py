@@ -39,6 +39,7 @@ class MakeQuestions:
 
     def run(self) -> object:
         """Calls ``questions.poll_making``."""
+        from hipp_prune.files.locking import sole_writer
         from hipp_prune.files.writing import check_file, write_output
         from hipp_prune.questions.annotations import read_annotations
         from hipp_prune.questions.benchmarks.pope import SUBSETS
@@ -53,12 +54,13 @@ class MakeQuestions:
             remark(f"left out {missing} annotated pictures, which are not in {self.images}")
         polls = make_polls(there, count=self.pictures, seed=self.seed)
         texts = {place: file_text(polls[subset]) for subset, place in places.items()}
-        for place, text in texts.items():
-            if not place.is_file() or place.read_bytes() != text.encode():
-                check_file(place, force=self.force)
-        self.out.mkdir(parents=True, exist_ok=True)
+        with sole_writer(self.out):
+            for place, text in texts.items():
+                if not place.is_file() or place.read_bytes() != text.encode():
+                    check_file(place, force=self.force)
+            for place, text in texts.items():
+                write_output(place, text, force=self.force)
         for subset, place in places.items():
-            write_output(place, texts[place], force=self.force)
             say(f"written: {place} ({len(polls[subset]):,} questions)")
         next_steps(
             f"hipp-prune evaluate --model MODEL --questions pope:{self.out},images={self.images} --split all"

@@ -48,11 +48,12 @@ class Recover:
 
     def run(self) -> object:
         """Calls ``stages.recover``."""
+        from hipp_prune.files.replacing import beside
         from hipp_prune.files.watching import watching
         from hipp_prune.report.terminal import next_steps, progress_bars, say, skipping
         from hipp_prune.stages.recover import recover
 
-        events = self.out.with_name(f"{self.out.name}-tensorboard") / "recovery"
+        events = beside(self.out, "-tensorboard") / "recovery"
         with (
             skipping(self.skip_bad) as skip_bad,
             watching(events, self.log, anew=self.force),

@@ -24,12 +24,15 @@ from annotated_types import Ge, Le, Len
 
 from hipp_prune.errors import QuestionError
 from hipp_prune.files.faults import name
+from hipp_prune.files.places import found_instead
 from hipp_prune.files.ranges import Natural
 from hipp_prune.files.strict import check_value
 from hipp_prune.questions.multiple_choice import LETTERS
-from hipp_prune.questions.records import CORRECT_OR_SKIP, Identifier, read_object, read_records
+from hipp_prune.questions.records import Identifier, read_object, read_records
 
 _Kind = TypeVar("_Kind")
+
+_CORRECT = "correct it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +59,13 @@ def read_stored(path: Path) -> list[StoredAnswer]:
     Raises:
         QuestionError: a file or record that cannot be read, or whose shape is none of these.
     """
+    if path.is_dir():
+        found = found_instead(path, "give the file in it that holds them")
+        raise QuestionError(f"expected a file of answers, but {found}")
     whole = _whole(path)
     if whole is None:
-        return [_one(where, content) for where, content in read_records(path, dict[str, Any])]
+        records = read_records(path, dict[str, Any], remedy=_CORRECT)
+        return [_one(where, content) for where, content in records]
     for key, read in _WHOLE.items():
         if isinstance(whole.get(key), (list, dict)):
             return read(path, whole)
@@ -175,7 +182,7 @@ def _one(where: str, content: Mapping[str, Any]) -> StoredAnswer:
     if kind is _Sample:
         kept = (value for value in content.values() if isinstance(value, dict) and "question_id" in value)
         content = {**content, "metric": next(kept, None)}
-    answer: StoredAnswer = _checked(content, kind, where, CORRECT_OR_SKIP).stored(where)
+    answer: StoredAnswer = _checked(content, kind, where, _CORRECT).stored(where)
     return answer
 
 

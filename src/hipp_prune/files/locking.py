@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from hipp_prune.errors import RunError
 from hipp_prune.files.system import cause_and_remedy
@@ -40,11 +40,7 @@ def sole_writer(target: Path) -> Iterator[None]:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(place, is_singleton=True)
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise RunError(
-            f"{target} is being written by {_holder(place)}; wait until that has ended, or stop it"
-        ) from error
+        _acquire(lock, place, target)
     except OSError as error:
         raise RunError(f"cannot write {target}: {cause_and_remedy(error, path)}") from error
     outermost = lock.lock_counter == 1
@@ -57,6 +53,25 @@ def sole_writer(target: Path) -> Iterator[None]:
             with suppress(OSError):
                 place.unlink()  # while it is held: who waits for it finds it gone, and tries again
         lock.release()
+
+
+def _acquire(lock: BaseFileLock, place: Path, target: Path) -> None:
+    """Takes a lock, or says why that cannot be; whoever held it may have ended just now, and its file be gone.
+
+    Raises:
+        RunError: if another process holds it, or no file can be made there, as in ``/proc``.
+    """
+    for _ in range(_LOOKS):
+        try:
+            lock.acquire(blocking=False)
+            return
+        except Timeout as error:
+            if place.exists():
+                raise RunError(
+                    f"{target} is being written by {_holder(place)}; wait until that has ended, or stop it"
+                ) from error
+            time.sleep(_PAUSE)
+    raise RunError(f"cannot write {target}: no file can be made in {place.parent}; choose another place")
 
 
 def _sign(place: Path, target: Path) -> None:

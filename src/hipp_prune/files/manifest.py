@@ -234,7 +234,7 @@ def _read(path: Path, size: int, time: int) -> dict[str, list[Note]]:  # noqa: A
         each = _decode(line)
         if each is None:
             raise RunError(
-                f"{path}, line {number}: expected a file's name, size and checksum, found a damaged line"
+                f"{path}, line {number}: expected a file's name, size and checksum, found a damaged line; restore it"
             )
         found.setdefault(each.file, []).append(each)
     return found

@@ -10,13 +10,13 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 from uuid import uuid4
 
-from hipp_prune.errors import OutputExistsError, RunError
+from hipp_prune.errors import HippPruneError, OutputExistsError, RunError
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.manifest import FILE_LIST, foreign_files, note_all, remove_own, start_list
 from hipp_prune.files.system import cause_and_remedy
@@ -24,6 +24,8 @@ from hipp_prune.files.system import cause_and_remedy
 _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{6})[0-9a-f]{6}\.tmp")
 """A temporary name: the first six digits are the process."""
 _STARTED = time.time()
+CACHE = "cache"
+"""Folder in a run or a comparison of what may be removed at any time."""
 _WORK = ("run.json", "compare.json", "bench.json")
 """What a folder begins with that is gone on with, and not written at once."""
 
@@ -95,10 +97,7 @@ def check_folder(out: Path, *, force: bool) -> None:
         OutputExistsError: if there is something at ``out`` and ``force`` is false, or it is none of our folders, or
             holds what took hours.
     """
-    if out.name in ("", ".."):
-        raise OutputExistsError(
-            f"{out} is where you are, or above, and cannot be replaced; choose another output"
-        )
+    _check_name(out)
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise OutputExistsError(f"{out} is no folder; choose another output")
     if not out.exists() or not any(out.iterdir()):
@@ -114,6 +113,23 @@ def check_folder(out: Path, *, force: bool) -> None:
         raise OutputExistsError(
             f"{out} holds a run or a comparison, which --force replaces by no other thing; choose another output, or "
             "move it elsewhere"
+        )
+
+
+def beside(out: Path, ending: str) -> Path:
+    """An output's name with something behind it.
+
+    Raises:
+        OutputExistsError: if it has none, as ``.`` and ``/``.
+    """
+    _check_name(out)
+    return out.with_name(f"{out.name}{ending}")
+
+
+def _check_name(out: Path) -> None:
+    if out.name in ("", ".."):
+        raise OutputExistsError(
+            f"{out} is where you are, or above, and cannot be replaced; choose another output"
         )
 
 
@@ -162,6 +178,32 @@ def settle(out: Path) -> None:
     except OSError as error:
         raise RunError(f"cannot finish replacing {out}: {cause_and_remedy(error, out)}") from error
     clean(out.absolute().parent, out.name)
+
+
+@contextmanager
+def taken_back(folder: Path, *names: str) -> Iterator[None]:
+    """Takes back a folder that the body begins, where it is refused before anything was computed.
+
+    Args:
+        folder: one that goes on growing, such as a comparison; what lies in it already stays.
+        names: files that are written before all inputs have been looked at; with any other file, the folder stays.
+    """
+    there = folder.is_dir()
+    ours = not folder.exists() or (there and is_fresh(folder))
+    try:
+        yield
+    except HippPruneError:
+        if ours and folder.is_dir() and not any(_is_more(path, folder, names) for path in folder.rglob("*")):
+            shutil.rmtree(folder, ignore_errors=True)
+            if there:
+                folder.mkdir(exist_ok=True)
+        raise
+
+
+def _is_more(path: Path, folder: Path, names: Collection[str]) -> bool:
+    """Whether a file is neither one of some, nor a list of ours, nor one that may be removed at any time."""
+    passing = path.name in {FILE_LIST, *names} or CACHE in path.relative_to(folder).parts
+    return not passing and (path.is_symlink() or not path.is_dir())
 
 
 def finish_replacement(out: Path) -> None:

@@ -33,7 +33,7 @@ from hipp_prune.files.manifest import FILE_LIST, remove_own, start_list
 from hipp_prune.files.places import described, found_instead
 from hipp_prune.files.ranges import Mixed, Seed
 from hipp_prune.files.reading import read_document
-from hipp_prune.files.replacing import clean, is_fresh
+from hipp_prune.files.replacing import CACHE, clean, is_fresh
 from hipp_prune.files.writing import write_json
 
 _TRACKED = ("hipp-prune", "torch", "transformers", "safetensors", "numpy", "pillow")
@@ -234,7 +234,7 @@ class RunDirectory:
     @property
     def cache(self) -> Path:
         """Drawn pictures of the embedded world and other things that can be made again."""
-        return self.root / "cache"
+        return self.root / CACHE
 
     def check(self, *, force: bool) -> None:
         """Refuses a place where no run may be started, before anything is computed; nothing is touched.

@@ -24,6 +24,7 @@ from hipp_prune import distributed
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
 from hipp_prune.files.places import found_instead
 from hipp_prune.files.replacing import finish_replacement
+from hipp_prune.files.system import cause
 from hipp_prune.models import structure
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
 from hipp_prune.models.fused import split_fused
@@ -294,7 +295,7 @@ def _stored_elements(source: Path) -> int:
                 count += sum(prod(each.get_shape()) * _PACKED.get(each.get_dtype(), 1) for each in slices)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
-            f"{path}: the weights cannot be loaded ({error}); the file is missing or damaged, {REMEDY}"
+            f"{path}: the weights cannot be loaded ({cause(error)}); the file is missing or damaged, {REMEDY}"
         ) from error
     return count
 

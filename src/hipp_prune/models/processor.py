@@ -19,6 +19,7 @@ from transformers import AutoImageProcessor, AutoTokenizer, PreTrainedConfig, Pr
 from transformers.processing_utils import ProcessorMixin
 
 from hipp_prune.errors import CheckpointError, ImageError, UnsupportedModelError
+from hipp_prune.files.system import cause
 from hipp_prune.models.declared import PictureSettings, check_from_hub, check_pictures
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tekken.json")
@@ -107,12 +108,22 @@ class Processor:
         return cls(**parts, chat_template=str(template), stock=stock)
 
     def render(self, prompt: str, *, images: int) -> str:
-        """The conversation up to the point where the assistant answers, placeholders of its images before the text."""
+        """The conversation up to the point where the assistant answers, placeholders of its images before the text.
+
+        Raises:
+            CheckpointError: if the template is damaged, or refuses such a conversation.
+        """
         content = [{"type": "image"}] * images
         conversation: list[Any] = [{"role": "user", "content": [*content, {"type": "text", "text": prompt}]}]
-        text = self.tokenizer.apply_chat_template(
-            conversation, chat_template=self.chat_template, add_generation_prompt=True, tokenize=False
-        )
+        try:
+            text = self.tokenizer.apply_chat_template(
+                conversation, chat_template=self.chat_template, add_generation_prompt=True, tokenize=False
+            )
+        except TemplateError as error:
+            raise CheckpointError(
+                f"the chat template cannot write a question ({cause(error)}); get the checkpoint's "
+                "chat_template.jinja again"
+            ) from error
         return str(text)
 
     def answer_lead(self) -> str:

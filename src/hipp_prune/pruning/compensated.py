@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
-from hipp_prune.errors import InputError
+from hipp_prune.errors import InputError, RunError
+from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.arrays import Bools, Ints
@@ -306,13 +307,17 @@ def _key(down: Tensor, gram: Tensor, order: Ints, ridge: float) -> str:
 
 
 def _read(path: Path, key: str) -> Nested | None:
-    """The factorisation in a file, mapped; None if there is none, or another."""
+    """The factorisation in a file, mapped; None if there is none, another, or a damaged one."""
     try:
+        check_whole(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("key") != key:
                 return None
             columns, product = file.get_tensor("columns"), file.get_tensor("product")
-    except (SafetensorError, OSError):
+        width = product.shape[-1]
+        if product.dim() != 2 or columns.shape != (width, width) or columns.dtype != product.dtype:
+            return None
+        return Nested(factor=columns.mT, product=product, ridge=float(metadata["ridge"]))
+    except (SafetensorError, OSError, KeyError, IndexError, ValueError, RuntimeError, RunError):
         return None
-    return Nested(factor=columns.mT, product=product, ridge=float(metadata["ridge"]))

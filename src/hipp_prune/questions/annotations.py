@@ -79,7 +79,7 @@ def read_annotations(path: Path) -> list[AnnotatedPicture]:
 
 
 def _listed(path: Path) -> Iterator[AnnotatedPicture]:
-    for _, record in read_records(path, _Listed):
+    for _, record in read_records(path, _Listed, remedy="correct it"):
         yield AnnotatedPicture(image=record.image, objects=_once(record.objects))
 
 

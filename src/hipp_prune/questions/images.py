@@ -13,7 +13,7 @@ from hipp_prune.errors import ImageError
 from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.system import cause
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import SkipBad, skip_or_raise
+from hipp_prune.questions.records import OR_SKIP, SkipBad, skip_or_raise
 
 # What Pillow's decoders raise on damaged files, depending on format and on where the damage is.
 _DECODING_ERRORS = (
@@ -74,12 +74,12 @@ def read_image(path: Path) -> Image.Image:
             ) from error
         found = "a file of a kind that Pillow does not read" if path.stat().st_size else "an empty file"
         raise ImageError(
-            f"{path}: expected an image, found {found}; copy it again, save it as PNG or JPEG, or skip bad records"
+            f"{path}: expected an image, found {found}; copy it again, save it as PNG or JPEG, {OR_SKIP}"
         ) from error
     except _DECODING_ERRORS as error:
         raise ImageError(
-            f"{path}: expected a complete image, found one that cannot be decoded ({error}); "
-            "copy it again or skip bad records"
+            f"{path}: expected a complete image, found one that cannot be decoded ({cause(error)}); "
+            f"copy it again {OR_SKIP}"
         ) from error
 
 

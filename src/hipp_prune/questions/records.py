@@ -16,7 +16,9 @@ from hipp_prune.files.strict import parse_json
 
 Kind = TypeVar("Kind")
 
-CORRECT_OR_SKIP = "correct it or skip bad records"
+OR_SKIP = "or skip it with --skip-bad, where the command has that"
+"""What can be done about a bad record or picture, besides mending it."""
+CORRECT_OR_SKIP = f"correct it {OR_SKIP}"
 """What the sentence about a bad record ends with."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
@@ -73,7 +75,9 @@ Identifier = Annotated[str, Len(1, LONGEST_NAME), Predicate(on_one_line)] | int
 """An id as files of benchmarks have them."""
 
 
-def read_records(path: Path, kind: type[Kind], skip_bad: SkipBad | None = None) -> Iterator[tuple[str, Kind]]:
+def read_records(
+    path: Path, kind: type[Kind], skip_bad: SkipBad | None = None, *, remedy: str = CORRECT_OR_SKIP
+) -> Iterator[tuple[str, Kind]]:
     """Every record of a file of JSON lines or of one JSON array, told apart by the first character, after its place.
 
     Official POPE files of both kinds are called ``.json``, so the name does not tell.
@@ -82,6 +86,7 @@ def read_records(path: Path, kind: type[Kind], skip_bad: SkipBad | None = None) 
         path: the file.
         kind: what each record must be; keys that it does not declare are passed over.
         skip_bad: counts records that are none and leaves them out; None makes them errors.
+        remedy: what to do about a bad record; another where none is ever left out.
 
     Yields:
         ``{file}:{line}``, where the record begins, and the record.
@@ -97,9 +102,7 @@ def read_records(path: Path, kind: type[Kind], skip_bad: SkipBad | None = None) 
     for line, value in values:
         where = f"{path}:{line}"
         try:
-            record = parse_json(
-                value, kind, where=where, remedy=CORRECT_OR_SKIP, error=QuestionError, foreign=True
-            )
+            record = parse_json(value, kind, where=where, remedy=remedy, error=QuestionError, foreign=True)
         except QuestionError as error:
             skip_or_raise(error, skip_bad)
             continue

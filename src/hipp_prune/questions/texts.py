@@ -41,7 +41,7 @@ def read_general_text(files: Sequence[Path]) -> str:
 def _read(path: Path) -> str:
     remedy = "give --general-text plain text in UTF-8, or .jsonl lines with a `text`"
     if path.suffix == ".jsonl":
-        text = "\n\n".join(record.text for _, record in read_records(path, TextRecord))
+        text = "\n\n".join(record.text for _, record in read_records(path, TextRecord, remedy="correct it"))
     else:
         text = read_text(path, remedy=remedy, error=QuestionError)
     if "\0" in text:

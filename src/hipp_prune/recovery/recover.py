@@ -10,6 +10,7 @@ from hipp_prune.checkpoints.folders import check_output, open_shards
 from hipp_prune.checkpoints.ledger import ADDED, PLAN_FILE, added_parameters
 from hipp_prune.errors import QuestionError
 from hipp_prune.files.progress import Progress
+from hipp_prune.files.replacing import beside
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.benchmarks import role_of
@@ -64,7 +65,7 @@ class RecoveryReport:
 
 def state_file(out: Path) -> Path:
     """Where the state of a recovery to ``out`` lies until it is finished."""
-    return out.with_name(f"{out.name}.recovery.safetensors")
+    return beside(out, ".recovery.safetensors")
 
 
 def recover_checkpoint(

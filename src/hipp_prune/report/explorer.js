@@ -11,6 +11,7 @@
   const percent = (share, digits = 1) => `${(100 * share).toFixed(digits).replace("-", "−")}%`;
   const signed = (value, digits = 1) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
   const safe = (text) => String(text).replace(/[&<>"]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[sign]);
+  const inPoints = (change) => (Math.abs(change) < 0.0005 ? "as before" : `${signed(100 * change)} points`);
   const number = (value, digits = 3) => value.toFixed(digits).replace("-", "−");
   const PINS = ["A", "B"];
   let weights = [34, 33, 33], sparsity = null, now = null;
@@ -193,7 +194,8 @@
     const both = pins[0] && pins[1] && pins.map(rows);
     const head = ["", ...left.map(([name]) => name), ...(both ? ["A to B"] : []), ...right.map(([name]) => name)];
     const body = cells[0].map(({ name }, i) => {
-      const change = both && Number.isFinite(both[1][i].value - both[0][i].value) ? both[0][i].change(both[1][i].value - both[0][i].value) : "–";
+      const known = both && Number.isFinite(both[1][i].value - both[0][i].value);
+      const change = !known ? "–" : both[0][i].text === both[1][i].text ? "same" : both[0][i].change(both[1][i].value - both[0][i].value);
       return [name, ...cells.map((column) => column[i].text), ...(both ? [change] : []), ...others.map((column) => column[i].text)];
     });
     const asked = ["preference", ...left.map(([, plan]) => plan.weights.join(",")), ...(both ? [""] : []), "", ""];
@@ -230,9 +232,9 @@
     weights.forEach((weight, k) => { at(`weight-${k}`).value = weight; });
     if (sparsity === null) at("sparsity").value = (100 * now.shares.mlp).toFixed(1);
     const size = now.bytes === null ? `${percent(now.shares.model)} of the model goes` : `${bytes(data.footprint.weights - now.bytes)} go (${percent(1 - now.bytes / data.footprint.weights)} of ${bytes(data.footprint.weights)})`;
-    const told = now.accuracies.map(([accuracy], b) => `${data.forecast.titles[b]} ${signed(100 * (accuracy - dense.accuracies[b][0]))} points`);
+    const told = now.accuracies.map(([accuracy], b) => `${data.forecast.titles[b]} ${inPoints(accuracy - dense.accuracies[b][0])}`);
     at("said").textContent = `Robustness ${weights[0]}, utility ${weights[1]}, compression ${weights[2]}: ${percent(now.shares.mlp)} of the MLP neurons go, ${size}${told.length ? `; predicted against the dense model: ${told.join(", ")}` : ""}.`;
-    at("commands").textContent = commands().join("\n");
+    at("commands").innerHTML = commands().map((line) => `<span>${safe(line)}</span>`).join("");
     drawTriangle();
     drawBars();
     drawMap();
@@ -313,7 +315,7 @@
   at("find").addEventListener("click", find);
   PINS.forEach((_, i) => at(`pin-${i}`).addEventListener("click", () => { pins[i] = now; show(); }));
   at("unpin").addEventListener("click", () => { pins.fill(null); show(); });
-  at("copy").addEventListener("click", () => { if (navigator.clipboard) navigator.clipboard.writeText(at("commands").textContent); getSelection().selectAllChildren(at("commands")); });
+  at("copy").addEventListener("click", () => { if (navigator.clipboard) navigator.clipboard.writeText(commands().join("\n")); getSelection().selectAllChildren(at("commands")); });
   addEventListener("resize", show);
   weights = allowed([34, 33, 33]);
   show();

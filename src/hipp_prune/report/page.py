@@ -72,7 +72,7 @@ def render_report(contents: Contents) -> str:
 def _headline(contents: Contents) -> str:
     """What each pruned model saved and lost, a line each; of what it scores where the dense model is not evaluated."""
     found = [(each.label, headline(contents.dense, each)) for each in contents.pruned]
-    lines = [f"<li><b>{label_html(label)}</b> {escape(line)}</li>" for label, line in found if line]
+    lines = [f"<li><b>{label_html(label)}:</b> {escape(line)}</li>" for label, line in found if line]
     return f'<ul class="headline">{"".join(lines)}</ul>' if lines else ""
 
 

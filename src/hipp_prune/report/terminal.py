@@ -29,10 +29,22 @@ from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.survey import Survey
 
-console = Console(quiet=not speaks())
+
+class _Terminal(Console):
+    """Prints every line as it is: brackets and colons mean nothing."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Leaves it to the command line to end where nobody reads any longer."""
+        raise BrokenPipeError
+
+
+console = _Terminal(quiet=not speaks())
 """Results go here, standard output; of several workers only the first one prints."""
 
-notes = Console(stderr=True, quiet=not speaks())
+notes = _Terminal(stderr=True, quiet=not speaks())
 """Bars and remarks go here, standard error, so that results can be piped."""
 
 

@@ -11,6 +11,7 @@ from hipp_prune.errors import BudgetError
 from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.manifest import remove_file, start_list
 from hipp_prune.files.recipes import recipe_text
+from hipp_prune.files.replacing import taken_back
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.watching import Log, check_log
 from hipp_prune.files.writing import write_text
@@ -93,7 +94,10 @@ def auto(
     run = RunDirectory(wish.run)
     with writing(wish.run), writing(wish.out):
         resumed = is_cut_off(wish)
-        footprint = _check(wish, run, force=force, skip_bad=skip_bad, surveyed=surveyed, announce=announce)
+        with taken_back(wish.run):
+            footprint = _check(
+                wish, run, force=force, skip_bad=skip_bad, surveyed=surveyed, announce=announce
+            )
         pipeline = replace(wish.pipeline(force=force, bars=bars), log=log)
         pipeline.calibrate()
         settings = _search_settings(wish, run, footprint)

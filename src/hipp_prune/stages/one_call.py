@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hipp_prune.errors import InputError
+from hipp_prune.files.replacing import beside
 from hipp_prune.plans.preference import Preference
 from hipp_prune.report.terminal import print_survey, progress_bars, skipping
 from hipp_prune.search.query.requirements import Requirement
@@ -67,7 +68,7 @@ def auto_in_one_call(
         model=str(model),
         questions=tuple(questions),
         out=place,
-        run=place.with_name(f"{place.name}-run") if run is None else Path(run),
+        run=beside(place, "-run") if run is None else Path(run),
         preference=Preference.parse(preference) if isinstance(preference, str) else preference,
         requirements=tuple(Requirement.parse(f"{name}={least!r}") for name, least in require.items()),
         target=QuerySettings(sparsity=sparsity, fit=fit, speed=speed),

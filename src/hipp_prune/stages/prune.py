@@ -243,12 +243,13 @@ def prune_searched(
     Raises:
         HippPruneError: see ``query`` and ``prune``.
     """
-    plan = query(run, preference, settings)
     model = run_model(run)
-    return prune(
-        model, plan, out, run=run, compensation=compensation, reconstruct=reconstruct, loading=loading,
-        force=force, progress=progress,
-    )  # fmt: skip
+    with writing(out):
+        check_output(local_folder(model), out, force=force)  # before the run keeps a plan
+        return prune(
+            model, query(run, preference, settings), out, run=run, compensation=compensation,
+            reconstruct=reconstruct, loading=loading, force=force, progress=progress,
+        )  # fmt: skip
 
 
 def run_model(run: Path) -> str:

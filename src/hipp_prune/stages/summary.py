@@ -37,7 +37,9 @@ def summarise(
     """
     text = StringIO()
     text.write(f"{fill(headline(dense, pruned), _WIDTH)}\n")
-    print_summary([dense, pruned], pipeline.run.root, Console(file=text, width=_WIDTH))
+    print_summary(
+        [dense, pruned], pipeline.run.root, Console(file=text, width=_WIDTH, markup=False, emoji=False)
+    )
     if (sentence := plan.asked_and_got) is not None:
         text.write(f"{sentence}; preference {plan.preference}\n")
     own_code = "auto_map" in read_config_file(out / "config.json")

@@ -1,6 +1,7 @@
 """Elastic checkpoints beyond the contract: in plain transformers, as files, and every way they refuse."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from transformers import AutoModelForImageTextToText
 
 from hipp_prune.checkpoints.elastic import CarriedOut, measure_plan, write_elastic
 from hipp_prune.checkpoints.folders import open_shards
+from hipp_prune.checkpoints.separate import separate_plan
 from hipp_prune.errors import CheckpointError, OutputExistsError, RunError
 from hipp_prune.files.manifest import FILE_LIST, faults
 from hipp_prune.models import load_model
@@ -120,6 +122,22 @@ def test_what_is_damaged_is_not_loaded(elastic: Path, tmp_path: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:-8])
     with pytest.raises(CheckpointError, match=r"the weights cannot be loaded"):
         load_model(copy / "0.3")
+
+
+def test_no_checkpoint_is_made_of_what_is_damaged(elastic: Path, tmp_path: Path) -> None:
+    copy, out = tmp_path / "elastic", tmp_path / "alone"
+    own = next((elastic / "0.7").glob("downs-*.safetensors")).relative_to(elastic)
+    for name in (own, f"0.7/{PREFIXES}", "chat_template.jinja"):
+        shutil.copytree(elastic, copy)
+        (copy / name).unlink()
+        with pytest.raises(RunError, match=r"is not what we wrote.*found no file"):
+            separate_plan(copy / "0.7", out)
+        (copy / FILE_LIST).unlink()
+        (copy / "0.7" / PREFIXES).write_bytes(b"\xdf")
+        with pytest.raises(CheckpointError, match=re.escape(PREFIXES)):
+            separate_plan(copy / "0.7", out)
+        shutil.rmtree(copy)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

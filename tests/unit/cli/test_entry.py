@@ -68,6 +68,18 @@ def test_a_word_like_no_verb_is_answered_with_the_list(capsys: pytest.CaptureFix
     assert "a verb comes before its flags, found --force first" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("where", [">&-", ">&- 2>&- <&-", "> /dev/full", "--json >&-", "--json > /dev/full"])
+def test_where_nothing_can_be_printed_no_traceback_is(where: str) -> None:
+    full = "full" in where
+    if full and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    line = f"exec {sys.executable} -m hipp_prune --version {where}"
+    ended = subprocess.run(["sh", "-c", line], stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == (2 if full else 0)
+    assert "Traceback" not in ended.stderr
+    assert ("No space left" in ended.stderr) == full
+
+
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"hipp-prune {version('hipp-prune')}\n"
@@ -132,6 +144,15 @@ def test_comments_are_no_help(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["toy", "--help"])
     assert "noqa" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", ["--out=-x", "--out=./-x", "./-x", "pope:./-x"])
+def test_a_path_that_begins_with_a_dash_is_taken_for_no_flag(
+    tmp_path: Path, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert at_home(word).endswith(f"{tmp_path}/-x")
+    assert at_home("--out=-3") == "--out=-3"
 
 
 @pytest.mark.parametrize(

@@ -93,3 +93,9 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_the_root_is_no_place_to_write_to() -> None:
     with pytest.raises(RunError, match="root of the file system"), sole_writer(Path("/")):
         pass
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
+def test_where_no_file_can_be_made_nobody_is_accused() -> None:
+    with pytest.raises(RunError, match="cannot write /proc/out"), sole_writer(Path("/proc/out")):
+        pass

@@ -9,13 +9,14 @@ import pytest
 
 from hipp_prune.errors import OutputExistsError
 from hipp_prune.files import manifest, replacing
-from hipp_prune.files.manifest import FILE_LIST, faults
+from hipp_prune.files.manifest import FILE_LIST, faults, start_list
 from hipp_prune.files.replacing import (
     check_folder,
     finish_replacement,
     is_temporary,
     new_folder,
     settle,
+    taken_back,
     temporary_name,
 )
 from tests.unit.files.left_over import left_over
@@ -204,3 +205,23 @@ def test_force_replaces_no_hours_of_work_by_a_checkpoint(tmp_path: Path, name: s
 def test_the_working_folder_is_no_output(name: str) -> None:
     with pytest.raises(OutputExistsError, match="choose another output"):
         check_folder(Path(name), force=True)
+
+
+def begin(folder: Path, *more: str) -> None:
+    """Begins a folder and is refused."""
+    with taken_back(folder, "compare.json"):
+        start_list(folder)
+        fill(folder, dict.fromkeys(("compare.json", "cache/picture.png", *more), ""))
+        raise OutputExistsError("no such questions")
+
+
+def test_what_a_refused_command_began_is_taken_back(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    fill(tmp_path / "before", {"thesis.tex": "mine"})
+    for name, more in (("new", ()), ("empty", ()), ("before", ()), ("computed", ("cells/a.parquet",))):
+        with pytest.raises(OutputExistsError):
+            begin(tmp_path / name, *more)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["before", "computed", "empty"]
+    assert not any((tmp_path / "empty").iterdir())
+    assert (tmp_path / "before" / "thesis.tex").exists()
+    assert (tmp_path / "computed" / "cells" / "a.parquet").exists()

@@ -179,3 +179,9 @@ def test_picture_settings_out_of_range_are_named(
     path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
     with pytest.raises(CheckpointError, match=rf"preprocessor_config\.json: .*{complaint}"):
         load_model(folder)
+
+
+def test_a_damaged_chat_template_is_one_sentence(tmp_path: Path) -> None:
+    folder = tiny_llava(tmp_path, chat_template="{% for message in messages %}")
+    with pytest.raises(CheckpointError, match=r"chat template cannot write a question.*chat_template\.jinja"):
+        load_model(folder)

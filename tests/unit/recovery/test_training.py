@@ -129,9 +129,15 @@ def test_a_state_of_other_settings_names_what_differs(
 def test_a_damaged_state_and_a_full_disk_are_one_sentence(
     folder: Path, questions: list[Question], tmp_path: Path
 ):
-    (tmp_path / "s").write_bytes(b"half a st")
-    with pytest.raises(RunError, match="damaged"):
-        weights_after(folder, questions, StateFile(tmp_path / "s", {}))
+    with pytest.raises(KeyboardInterrupt):
+        weights_after(folder, questions, StateFile(tmp_path / "s", {}), stop_after=3)
+    whole = (tmp_path / "s").read_bytes()
+    flipped = bytearray(whole)
+    flipped[-3] ^= 1
+    for damaged in (whole[:50], whole[:-8], bytes(flipped)):
+        (tmp_path / "s").write_bytes(damaged)
+        with pytest.raises(RunError, match="damaged"):
+            weights_after(folder, questions, StateFile(tmp_path / "s", {}))
     with full_disk(), pytest.raises(RunError, match="cannot write"):
         weights_after(folder, questions, StateFile(tmp_path / "t", {}))
     assert not (tmp_path / "t").exists()

@@ -20,8 +20,11 @@ from tests.unit.report.synthetic import BLOCKS, NEURONS, make_archive, make_cali
 FEATURES = 6
 
 
-def make_planner(unit: UnitKind = "coupled", *, cloned: bool = True) -> Planner:
-    within, settings = space(unit), SearchSettings(evaluations=200, s_max=0.6, r_max=0.8, unit=unit)
+def make_planner(
+    unit: UnitKind = "coupled", *, cloned: bool = True, blocks: int = BLOCKS, neurons: int = NEURONS
+) -> Planner:
+    within, coupled = space(unit, blocks, neurons), space("coupled", blocks, neurons)
+    settings = SearchSettings(evaluations=200, s_max=0.6, r_max=0.8, unit=unit)
     rng = np.random.default_rng(3)
     state = rng.normal(size=(within.num_units, FEATURES)).astype(np.float32).astype(np.float64)
     torch.manual_seed(5)
@@ -31,7 +34,7 @@ def make_planner(unit: UnitKind = "coupled", *, cloned: bool = True) -> Planner:
     scale = np.array([0.1, 0.1, 0.3])
     clone = None
     if cloned:
-        surrogate = fit_surrogate(make_archive(noise=0.02), space())
+        surrogate = fit_surrogate(make_archive(noise=0.02, within=coupled), coupled)
         if unit == "rows":
             surrogate = type(surrogate)(
                 **{
@@ -41,10 +44,10 @@ def make_planner(unit: UnitKind = "coupled", *, cloned: bool = True) -> Planner:
             )
         clone = Clone(surrogate=surrogate, scale=scale, space=within, settings=settings)
     answers = PolicySolution(policy=policy.eval(), state=state, space=within, settings=settings, clone=clone)
-    orders = [np.arange(NEURONS)] * BLOCKS
+    orders = [np.arange(neurons)] * blocks
     if unit == "rows":
         orders = [
-            np.arange(width) for _ in range(BLOCKS) for width in (NEURONS, NEURONS, within.shape.hidden_size)
+            np.arange(width) for _ in range(blocks) for width in (neurons, neurons, within.shape.hidden_size)
         ]
     return Planner(
         answers=answers,
@@ -58,13 +61,13 @@ def make_planner(unit: UnitKind = "coupled", *, cloned: bool = True) -> Planner:
     )
 
 
-def explored(folder: Path, planner: Planner) -> Contents:
-    """The contents of a run that this planner is of; plans of rows have no archive here."""
+def explored(folder: Path, planner: Planner, *, count: int = 60) -> Contents:
+    """The contents of a run that this planner is of, with so many plans tried; plans of rows have no archive here."""
     run = RunDirectory(folder / "run")
     run.create(Provenance.now(model="models/some-vlm", questions=("toyworld",), seed=7))
-    make_calibration().save(run.calibration)
+    make_calibration(planner.space.shape.num_blocks).save(run.calibration)
     if planner.space.unit == "coupled":
-        write_search(run)
+        write_search(run, within=planner.space, count=count)
         widths = planner.space.shape.neurons
         footprint = {
             "weights": 100_000,

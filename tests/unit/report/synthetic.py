@@ -34,13 +34,13 @@ LEVELS = {"warm-up-0": (-0.4, 0.3), "surrogate-0": (0.1, -0.5), "step-0": (0.5, 
 """How much easier each minibatch is: (robustness, utility)."""
 
 
-def shape(blocks: int = BLOCKS) -> ModelShape:
-    block_parameters = blocks * (3 * HIDDEN * NEURONS + 4 * HIDDEN**2)
+def shape(blocks: int = BLOCKS, neurons: int = NEURONS) -> ModelShape:
+    block_parameters = blocks * (3 * HIDDEN * neurons + 4 * HIDDEN**2)
     return ModelShape(
         family="llava",
         fingerprint="0123456789abcdef",
         hidden_size=HIDDEN,
-        neurons=(NEURONS,) * blocks,
+        neurons=(neurons,) * blocks,
         neuron_parameters=3 * HIDDEN,
         block_parameters=block_parameters,
         language_parameters=2 * block_parameters,
@@ -48,8 +48,8 @@ def shape(blocks: int = BLOCKS) -> ModelShape:
     )
 
 
-def space(unit: UnitKind = "coupled", blocks: int = BLOCKS) -> PlanSpace:
-    return PlanSpace(shape=shape(blocks), unit=unit, r_max=0.8)
+def space(unit: UnitKind = "coupled", blocks: int = BLOCKS, neurons: int = NEURONS) -> PlanSpace:
+    return PlanSpace(shape=shape(blocks, neurons), unit=unit, r_max=0.8)
 
 
 def make_plan(
@@ -174,18 +174,21 @@ def make_pruned(questions: Sequence[Question], name: str, plan: Plan, errors: Se
     )
 
 
-def make_archive(count: int = 60, *, noise: float = 0.0) -> list[archives.Evaluation]:
+def make_archive(
+    count: int = 60, *, noise: float = 0.0, within: PlanSpace | None = None
+) -> list[archives.Evaluation]:
     """Random plans; damage is r² in every block, more to robustness in later ones, to utility in earlier ones."""
     rng = np.random.default_rng(0)
-    within = space()
+    within = within or space()
+    blocks = within.num_units
     plans = within.kept(
-        within.ratios(0.5 * rng.normal(size=(count, BLOCKS)), rng.uniform(0.1, 0.6, size=count)), align=1
+        within.ratios(0.5 * rng.normal(size=(count, blocks)), rng.uniform(0.1, 0.6, size=count)), align=1
     )
-    damage = np.stack([np.linspace(0, 2, BLOCKS), np.linspace(2, 0, BLOCKS)]) / BLOCKS
+    damage = np.stack([np.linspace(0, 2, blocks), np.linspace(2, 0, blocks)]) / blocks
     evaluations = {}
     for index, kept in enumerate(plans):
         minibatch = list(LEVELS)[index * len(LEVELS) // count]
-        objectives = -(damage * (1 - kept / NEURONS) ** 2).sum(axis=1) + LEVELS[minibatch]
+        objectives = -(damage * (1 - kept / within.widths) ** 2).sum(axis=1) + LEVELS[minibatch]
         objectives = objectives + noise * rng.normal(size=2)
         evaluation = archives.Evaluation(
             kept=tuple(kept.tolist()),
@@ -237,19 +240,21 @@ def make_calibration(blocks: int = BLOCKS) -> Calibration:
     )
 
 
-def write_search(run: RunDirectory, *, unit: UnitKind = "coupled") -> None:
+def write_search(
+    run: RunDirectory, *, unit: UnitKind = "coupled", within: PlanSpace | None = None, count: int = 60
+) -> None:
     settings = SearchSettings(evaluations=200, s_max=0.6, unit=unit, relabel=False, clip=None)
     write_json(
         run.search.record,
         {
             "settings": asdict(settings),
-            "shape": asdict(shape()),
+            "shape": asdict((within or space()).shape),
             "scale": [0.1, 0.1, 0.3],
             "features": ["depth"],
             "complete": True,
         },
     )
-    lines = [json.dumps(asdict(each)) for each in make_archive(noise=0.02)]
+    lines = [json.dumps(asdict(each)) for each in make_archive(count, noise=0.02, within=within)]
     write_text(run.search.archive, "\n".join(lines) + "\n")
     note_growing(run.search.archive)
     write_json(run.search.curve, [asdict(step) for step in make_curve()])

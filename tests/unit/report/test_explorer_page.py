@@ -144,3 +144,26 @@ def test_every_control_has_a_name_and_nothing_is_wider_than_the_screen(page: Any
     for drawing in ("bars", "map"):
         assert len(page.get_attribute(f"#{drawing}", "aria-label")) > 60
     assert page.locator("[aria-live=polite]").count() == 1
+
+
+def test_tables_fit_a_phone_until_something_is_pinned(page: Any) -> None:
+    for table in ("plans", "measured"):
+        over = page.evaluate(
+            f"(() => {{ const box = document.getElementById('{table}').parentElement;"
+            " return box.scrollWidth - box.clientWidth; })()"
+        )
+        assert over == 0, table
+
+
+def test_of_a_7b_and_a_long_search_it_is_below_one_and_a_half_megabytes(tmp_path: Path) -> None:
+    planner = make_planner(blocks=32, neurons=11_008)
+    page = render_explorer(explored(tmp_path, planner, count=2000), planner)
+    assert page.count('"kept"') == 1
+    assert 600_000 < len(page.encode()) < 1_500_000
+
+
+def test_commands_are_copied_a_line_each(page: Any) -> None:
+    page.evaluate("navigator.clipboard.writeText = (text) => { window.copied = text; }")
+    page.click("#copy")
+    assert page.evaluate("window.copied") == page.inner_text("#commands")
+    assert page.evaluate("window.copied").count("\n") == 1

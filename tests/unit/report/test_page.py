@@ -212,7 +212,7 @@ def test_only_the_dense_model(started: RunDirectory, questions: list[Question]) 
                 "1,0,0 is robustness alone",
                 "Yes/no questions are your own",
                 "Yes-rate is how often",
-                "1,0,0 as large, Yes/no questions −25.0 points",
+                "1,0,0: as large, Yes/no questions −25.0 points",
                 "broke 1 and mended 0 of 4 answers",
                 "prefers the right answer",
                 "Right answer: ",
@@ -226,7 +226,7 @@ def test_only_the_dense_model(started: RunDirectory, questions: list[Question]) 
                 "robustness (which no question of this run measures",
                 "0,1,0 is utility alone",
                 "Agreement with the dense model has no labels",
-                "1,0,0 as large, agreement with the dense model 75.0%",
+                "1,0,0: as large, agreement with the dense model 75.0%",
                 "changed 1 of 4 answers",
                 "prefers the dense model’s own answer",
                 "The dense model’s answer: A dog on a lawn.",
@@ -255,7 +255,7 @@ def test_without_the_dense_model_the_headline_tells_the_scores_alone(
 ) -> None:
     make_evaluation(questions, "1,0,0", errors=[0]).save(started.results / "a.json")
     text = written(started).text
-    assert "1,0,0 POPE 91.7%, ScienceQA 100.0%" in text
+    assert "1,0,0: POPE 91.7%, ScienceQA 100.0%" in text
     assert "The dense model has not been evaluated" in text
 
 

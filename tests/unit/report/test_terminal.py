@@ -10,7 +10,7 @@ from rich.progress import Progress
 from hipp_prune.experiments.search_bench.landscape import Landscape
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
-from hipp_prune.report.terminal import _advance, _TimeLeft, print_plan
+from hipp_prune.report.terminal import _advance, _TimeLeft, next_steps, print_plan, print_table, say
 from hipp_prune.search.query.uniform import best_uniform
 from tests.unit.search.known_world import make_archive, make_planner
 
@@ -73,3 +73,15 @@ def test_the_time_left_is_known_from_the_second_call_on_however_far_apart(
         advance(done, total)
     bar.stop()
     assert str(_TimeLeft().render(bar.tasks[0])) == left
+
+
+def test_nothing_in_a_line_is_taken_for_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "hipp-prune ask '*[a]' '[bold]' :dog: [/]"
+    say(line)
+    next_steps(line)
+    print_table("table", [("[b]", ":cat:"), ("[/]", "[red]x")])
+    said = capsys.readouterr()
+    assert f"{line}\n" in said.out
+    assert f"  {line}\n" in said.err
+    for word in ("[b]", ":cat:", "[red]x"):
+        assert word in said.out

@@ -19,7 +19,7 @@ from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Say
 from hipp_prune.files.ranges import Natural
 from hipp_prune.files.reading import read_document
-from hipp_prune.files.replacing import clean, is_fresh
+from hipp_prune.files.replacing import clean, is_fresh, taken_back
 from hipp_prune.files.strict import check_value
 from hipp_prune.files.writing import write_json
 from hipp_prune.questions.benchmark import ROLES
@@ -60,12 +60,13 @@ def run_cells(
     start = partial(Worker, root, settings, loading, keep)
     _check_names(cells)
     _check_budgets(cells, settings)
-    claim(root, settings)
-    judging = start().judging
-    for warning in survey({settings.split: judging}).warnings:
-        say(f"warning: {warning}")
-    _check_preferences(cells, judging)
-    _claim_questions(root, judging)
+    with taken_back(root, "compare.json", "questions.json"):
+        claim(root, settings)
+        judging = start().judging
+        for warning in survey({settings.split: judging}).warnings:
+            say(f"warning: {warning}")
+        _check_preferences(cells, judging)
+        _claim_questions(root, judging)
     jobs = all_jobs(cells)
     done = seconds_spent(root, cells, settings)
     waiting = [job for job in all_jobs(cell for cell in cells if cell not in done) if job not in done]

@@ -22,6 +22,7 @@ from hipp_prune.experiments.compare.cells import DENSE, CalibrationJob, Cell, Co
 from hipp_prune.experiments.compare.settings import CompareSettings
 from hipp_prune.files.manifest import remove_own
 from hipp_prune.files.reading import read_document
+from hipp_prune.files.replacing import CACHE
 from hipp_prune.files.run_directory import Provenance, SearchFolder
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
@@ -104,7 +105,7 @@ class Worker:
             self.questions("search"),
             search_folder(job, self.root),
             self.settings.search_settings(job.contender, job.seed),
-            features=self.root / "cache" / "features",
+            features=self.root / CACHE / "features",
             grams=self.grams(job.contender, job.model, job.seed),
             factors=job.folder(self.root) / "factors",
         )
@@ -146,7 +147,7 @@ class Worker:
             self.settings.recovery_settings(cell.seed),
             provenance=Provenance.now(model=cell.model, questions=self.settings.questions, seed=cell.seed),
             loading=replace(self.loading, dtype="float32"),
-            features=self.root / "cache" / "features",
+            features=self.root / CACHE / "features",
             force=recovered.exists(),
         )
         clock.lap("recover")
@@ -239,7 +240,7 @@ class Worker:
         """Those of a split, which no seed changes."""
         if split not in self._questions:
             specs = self.settings.questions
-            questions = load_questions(specs, split, cache=self.root / "cache")
+            questions = load_questions(specs, split, cache=self.root / CACHE)
             _refuse_unlabelled(questions)
             self._questions[split] = questions
         return self._questions[split]

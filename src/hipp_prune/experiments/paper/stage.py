@@ -10,6 +10,7 @@ from hipp_prune.experiments.settings import CrewSettings
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.places import described
 from hipp_prune.files.progress import Say
+from hipp_prune.files.replacing import taken_back
 from hipp_prune.files.writing import check_results
 from hipp_prune.stages.settings import LoadSettings
 
@@ -51,7 +52,7 @@ def paper(
     if not is_papers(out):
         raise OutputExistsError(f"{out} is there but holds no cells of the paper; choose another --out")
     chosen = choose_parts(parts)
-    with sole_writer(out), sole_writer(results):
+    with sole_writer(out), sole_writer(results), taken_back(out, "times.json"):
         check_results(results, pages_there(results, chosen), force=force)
         failed = run_paper(
             out,

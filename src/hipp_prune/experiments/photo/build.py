@@ -33,7 +33,7 @@ from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.places import described
 from hipp_prune.files.progress import Progress, Say
 from hipp_prune.files.reading import read_document
-from hipp_prune.files.replacing import new_folder
+from hipp_prune.files.replacing import clean, new_folder, settle
 from hipp_prune.files.run_directory import Provenance
 from hipp_prune.files.writing import write_json
 from hipp_prune.questions.sources import load_questions
@@ -47,6 +47,9 @@ _TOLD = 20
 """Steps whose losses the log tells as one."""
 
 _OTHERWISE = "choose another --out"
+
+_PLACES = ("smollm2", *get_args(Collection), "texts", "untrained", "model")
+"""Folders of a rung, in the order in which they are made."""
 
 Language = Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]]
 """Gives the language model and its tokenizer."""
@@ -84,6 +87,9 @@ def build_rung(
     if language is None and not (out / "untrained").is_dir():
         require_smollm2(out)  # before pictures are drawn for a minute
     _settle(out / "settings.json", settings)
+    for name in _PLACES:
+        with sole_writer(out / name):  # what a killed one left goes
+            settle(out / name)
     narrate = Narrator(out / "build.log", say)
     narrate(f"hipp-prune photo build --out {out}: {settings}")
     for name in get_args(Collection):
@@ -112,6 +118,7 @@ def _settle(path: Path, settings: PhotoSettings) -> None:
         refuse_changes(path.parent, asdict(begun), asdict(settings), remedy=_OTHERWISE)
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
+        clean(path.parent, path.name)
         write_json(path, asdict(settings))
 
 

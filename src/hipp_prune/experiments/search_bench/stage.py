@@ -12,6 +12,7 @@ from hipp_prune.experiments.search_bench.verdicts import TrialScore, score_trial
 from hipp_prune.experiments.settings import CrewSettings
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.progress import Say
+from hipp_prune.files.replacing import taken_back
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import check_results
 from hipp_prune.stages.calibrate import calibrate
@@ -59,11 +60,12 @@ def _bench_search(
     say: Say,
 ) -> list[TrialScore]:
     specs = arena_specs(out, settings.problems, split=settings.split, limit=settings.limit, loading=loading)
-    claim(out, specs, settings.base)
-    for problem, spec in zip(settings.problems, specs.values(), strict=True):
-        if spec.run is not None and not RunDirectory(spec.run).calibration.exists():
-            say(f"calibrating {problem}")
-            calibrate(problem, settings.questions, spec.run, loading=loading)
+    with taken_back(out, "bench.json"):
+        claim(out, specs, settings.base)
+        for problem, spec in zip(settings.problems, specs.values(), strict=True):
+            if spec.run is not None and not RunDirectory(spec.run).calibration.exists():
+                say(f"calibrating {problem}")
+                calibrate(problem, settings.questions, spec.run, loading=loading)
     cells = schedule(tuple(specs), settings.methods, settings.budgets, settings.seeds)
     failed = run_trials(out, cells, specs, settings.base, crew=crew, say=say)
     scores = score_trials(*read_results(out))

@@ -20,7 +20,7 @@ from hipp_prune.files.ranges import Natural
 from hipp_prune.questions.benchmark import Benchmark, Column, Loading, Rule
 from hipp_prune.questions.image_folders import image_folder
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import CORRECT_OR_SKIP, Name, SkipBad, read_records, skip_or_raise
+from hipp_prune.questions.records import CORRECT_OR_SKIP, OR_SKIP, Name, SkipBad, read_records, skip_or_raise
 from hipp_prune.questions.yes_no import (
     YES_NO,
     YesNoCounts,
@@ -78,7 +78,7 @@ def load(
             question = _question(query, where, annotations, folder)
             if question.id in questions:
                 raise QuestionError(
-                    f"{where}: expected every id once, found {query.id} again; remove it or skip bad records"
+                    f"{where}: expected every id once, found {query.id} again; remove it {OR_SKIP}"
                 )
         except QuestionError as error:
             skip_or_raise(error, skip_bad)
@@ -114,7 +114,7 @@ def _question(
     if query.id not in annotations:
         raise QuestionError(
             f"{where}: expected an annotation of id {query.id} in {ANNOTATIONS}, found none; get the official "
-            "file or skip bad records"
+            f"file {OR_SKIP}"
         )
     place, annotation = annotations[query.id]
     dimension, kind = _KINDS.get(annotation.type, (None, None))

@@ -29,7 +29,7 @@ from hipp_prune.files.writing import atomic_path
 from hipp_prune.questions.benchmark import Benchmark, Loading, Rule
 from hipp_prune.questions.multiple_choice import ChoiceScore, Tally, plain_mean, restore_choice
 from hipp_prune.questions.question import Question, group_of
-from hipp_prune.questions.records import skip_or_raise
+from hipp_prune.questions.records import OR_SKIP, skip_or_raise
 from hipp_prune.questions.yes_no import YES_NO, parse_yes_no
 
 if TYPE_CHECKING:
@@ -135,7 +135,9 @@ def _closed(prompt: object, target: object, where: str) -> tuple[tuple[str, ...]
         QuestionError: there is no prompt, or no closed set of answers.
     """
     if not isinstance(prompt, str) or not prompt.strip():
-        raise QuestionError(f"{where}: expected a text to ask, found {shown(prompt)}; skip bad records")
+        raise QuestionError(
+            f"{where}: expected a text to ask, found {shown(prompt)}; correct the task {OR_SKIP}"
+        )
     if isinstance(target, list) and len(target) == 1:
         (target,) = target
     said = target.strip().rstrip(".").capitalize() if isinstance(target, str) else ""
@@ -146,7 +148,7 @@ def _closed(prompt: object, target: object, where: str) -> tuple[tuple[str, ...]
         return letters, letters.index(said)
     raise QuestionError(
         f"{where}: expected a target of yes or no, or the letter of an option that the prompt lists, found "
-        f"{shown(target)}; a free answer cannot be scored so: choose another task or skip bad records"
+        f"{shown(target)}; a free answer cannot be scored so: choose another task {OR_SKIP}"
     )
 
 

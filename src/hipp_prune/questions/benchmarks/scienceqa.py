@@ -33,6 +33,7 @@ from hipp_prune.questions.multiple_choice import (
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import (
     CORRECT_OR_SKIP,
+    OR_SKIP,
     Identifier,
     Name,
     SkipBad,
@@ -103,7 +104,7 @@ def _load_official(root: Path, split: str, images: Path, skip_bad: SkipBad | Non
             if problem is None:
                 raise QuestionError(
                     f"{where}: expected a problem, because split {split} of pid_splits.json lists it, "
-                    "found none; get the full problems.json or skip bad records"
+                    f"found none; get the full problems.json {OR_SKIP}"
                 )
             questions.append(_official_question(pid, _problem(problem, where), images))
         except QuestionError as error:
@@ -203,8 +204,7 @@ def _load_flattened(file: Path, images: Path, skip_bad: SkipBad | None) -> list[
             question = _flattened_question(record, where, images)
             if question.id in seen:
                 raise QuestionError(
-                    f"{where}: expected every pid once, found {question.id} again; "
-                    "remove it or skip bad records"
+                    f"{where}: expected every pid once, found {question.id} again; remove it {OR_SKIP}"
                 )
         except QuestionError as error:
             skip_or_raise(error, skip_bad)

@@ -10,7 +10,7 @@ from hipp_prune.questions.benchmark import Loading
 from hipp_prune.questions.images import UNREAD_ENDINGS
 from hipp_prune.questions.own.columns import PICTURE_ENDINGS
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import LONGEST_NAME, on_one_line, skip_or_raise, warn
+from hipp_prune.questions.records import LONGEST_NAME, OR_SKIP, on_one_line, skip_or_raise, warn
 from hipp_prune.questions.unlabelled import unlabelled
 
 PROMPT = "Describe the image in one sentence."
@@ -34,7 +34,7 @@ def load_photos(folder: Path, how: Loading) -> list[Question]:
         id = f"photos/{path.relative_to(folder).as_posix()}"
         if len(id) > LONGEST_NAME or not on_one_line(id) or not _is_text(id):
             wrong = f"{folder}: expected names of at most {LONGEST_NAME} plain characters, found {shown(str(path))}"
-            skip_or_raise(QuestionError(f"{wrong}; rename it or skip bad records"), how.skip_bad)
+            skip_or_raise(QuestionError(f"{wrong}; rename it {OR_SKIP}"), how.skip_bad)
             continue
         questions.append(unlabelled(how.options.get("prompt", PROMPT), id=id, images=(path,)))
     if not questions:

@@ -18,7 +18,7 @@ from hipp_prune.files.strict import sound_json
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.questions.own.columns import PICTURE_ENDINGS, VIDEO_ENDINGS, in_memory
 from hipp_prune.questions.own.table import SEPARATOR, empty, row_error
-from hipp_prune.questions.records import CORRECT_OR_SKIP
+from hipp_prune.questions.records import CORRECT_OR_SKIP, OR_SKIP
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -102,8 +102,8 @@ class PictureCells:
             text = url2pathname(urlsplit(text).path)
         if "://" in text:
             raise ImageError(
-                f"{where}: expected the path of a picture, found the address {shown(text)}; download it first, or "
-                "skip bad records"
+                f"{where}: expected the path of a picture, found the address {shown(text)}; download it first, "
+                f"{OR_SKIP}"
             )
         if len(text) > _LONGEST_PATH or "\0" in text:
             raise row_error(where, "the path of a picture", shown(text))

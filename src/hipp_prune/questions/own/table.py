@@ -11,7 +11,7 @@ from typing import Any
 from hipp_prune.errors import QuestionError
 from hipp_prune.files.faults import name
 from hipp_prune.files.reading import LARGEST, read_text
-from hipp_prune.questions.records import CORRECT_OR_SKIP, SkipBad, read_records, skip_or_raise
+from hipp_prune.questions.records import CORRECT_OR_SKIP, OR_SKIP, SkipBad, read_records, skip_or_raise
 
 SEPARATOR = "|"
 """What stands between several things in one cell."""
@@ -77,7 +77,7 @@ def read_csv(path: Path, skip_bad: SkipBad | None = None) -> QuestionTable:
         else:
             wrong = f"{where}: expected {len(columns)} cells, one a column, found {len(cells)}"
             skip_or_raise(
-                QuestionError(f"{wrong}; put cells that hold a separator in quotes, or skip bad records"),
+                QuestionError(f"{wrong}; put cells that hold a separator in quotes, {OR_SKIP}"),
                 skip_bad,
             )
     return QuestionTable(

@@ -14,6 +14,7 @@ from hipp_prune.errors import IncompleteRunError
 from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.ranges import NotNegative
 from hipp_prune.files.strict import parse_json
+from hipp_prune.files.system import cause
 from hipp_prune.files.writing import atomic_path
 from hipp_prune.plans.arrays import Floats, Ints
 from hipp_prune.plans.costs import Costs
@@ -144,7 +145,9 @@ class Planner:
                 text = (file.metadata() or {}).get(_METADATA)
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
         except (OSError, SafetensorError) as error:
-            raise IncompleteRunError(f"{path} is not a trained planner ({error}); {_REMEDY}") from error
+            raise IncompleteRunError(
+                f"{path} is not a trained planner ({cause(error)}); {_REMEDY}"
+            ) from error
         learnt = parse_json(text or "", _Learnt, where=str(path), remedy=_REMEDY, error=IncompleteRunError)
         try:
             return cls._of(learnt, tensors)

@@ -5,13 +5,7 @@ from typing import get_args
 
 import pytest
 import torch
-from transformers import (
-    AutoModelForImageTextToText,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForImageTextToText
 
 from hipp_prune.errors import InputError, RunError
 from hipp_prune.experiments.photo.assembly import ridge
@@ -20,22 +14,10 @@ from hipp_prune.experiments.photo.drawn import Collection, write_collection
 from hipp_prune.experiments.photo.settings import PhotoSettings, PhotoTask
 from hipp_prune.experiments.photo.tasks import IN_PICTURES, facts
 from hipp_prune.experiments.photo.texts import GENERAL, HELD_OUT, prose, write_texts
-from hipp_prune.experiments.toy.families import LLAVA
-from hipp_prune.experiments.toy.tokenizer import build as build_tokenizer
 from hipp_prune.models import load_model
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.toyworld.scenes import rng_for, scenes
-
-
-def tiny() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    tokenizer = build_tokenizer(LLAVA)
-    tokenizer.add_tokens(["F", "G"])  # counts go up to six, the embedded exam to five options
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=16, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=True,
-    )  # fmt: skip
-    return LlamaForCausalLM(config), tokenizer
+from tests.tiny_language import tiny_language
 
 
 def test_ridge_finds_a_linear_map() -> None:
@@ -65,7 +47,7 @@ def test_facts_are_asked_in_other_words_than_they_are_taught() -> None:
 def test_a_rung_is_built_once_and_loads_like_any_model(tmp_path: Path) -> None:
     said: list[str] = []
     rung, settings = tmp_path / "rung", PhotoSettings(scenes=12, steps=2, batch_size=4, lora_rank=2)
-    model = build_rung(rung, settings, language=tiny, say=said.append)
+    model = build_rung(rung, settings, language=tiny_language, say=said.append)
     assert any("projector: explains" in line for line in said)
     assert load_model(model).shape.num_blocks == 2
     assert AutoModelForImageTextToText.from_pretrained(model).config.text_config.hidden_size == 32
@@ -73,10 +55,10 @@ def test_a_rung_is_built_once_and_loads_like_any_model(tmp_path: Path) -> None:
     kinds = Counter(question.benchmark for question in load_questions(files, "all", cache=tmp_path))
     assert set(kinds) == {"yes-no", "choices", "yes-no-utility"}
     weights = (model / "model.safetensors").read_bytes()
-    assert build_rung(rung, settings, language=tiny) == model
+    assert build_rung(rung, settings, language=tiny_language) == model
     assert (model / "model.safetensors").read_bytes() == weights
     with pytest.raises(RunError, match="steps 2 → 3"):
-        build_rung(rung, replace(settings, steps=3), language=tiny)
+        build_rung(rung, replace(settings, steps=3), language=tiny_language)
 
 
 def test_only_the_tasks_that_are_asked_for_are_taught(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_pictures_are_found_below_a_folder_whatever_their_capitals(tmp_path: Pat
 def test_names_that_no_file_of_answers_can_hold_are_refused(name: str, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     picture(tmp_path / name)
-    with pytest.raises(QuestionError, match="rename it or skip bad records"):
+    with pytest.raises(QuestionError, match="rename it or skip it with --skip-bad"):
         load(f"photos:{tmp_path}", tmp_path)
     assert len(load(f"photos:{tmp_path}", tmp_path, SkipBad())) == 1
 
