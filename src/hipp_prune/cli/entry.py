@@ -41,25 +41,31 @@ DEBUG = "--debug"
 
 
 class _Terminated(KeyboardInterrupt):
-    """A scheduler or `kill` wants the process to end, as Ctrl-C would."""
+    """A scheduler, `kill` or a terminal that is closed wants the process to end, as Ctrl-C would."""
+
+
+_ENDING = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+"""Signals that are heeded as Ctrl-C is; Windows has no second one."""
 
 
 @contextmanager
 def _heeding_termination() -> Iterator[None]:
-    """Inside, SIGTERM ends the command as Ctrl-C does: temporary files and locks go, and one sentence is said."""
+    """Inside, ``_ENDING`` end the command as Ctrl-C does: temporary files and locks go, and one sentence is said."""
 
     def stop(*_: object) -> None:
         raise _Terminated
 
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, stop)
+    ours = [each for each in _ENDING if signal.getsignal(each) is signal.SIG_DFL]  # nohup has other wishes
+    for each in ours:
+        signal.signal(each, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for each in ours:
+            signal.signal(each, signal.SIG_DFL)
 
 
 class _Remarks(logging.Handler):

@@ -14,7 +14,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from hipp_prune.errors import UnsupportedModelError
-from hipp_prune.files.manifest import check_all
+from hipp_prune.files.manifest import check_all, check_whole
 from hipp_prune.models import structure
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.devices import SPLIT, parse_device
@@ -75,6 +75,10 @@ def load_model(
     config = read_config(source, trust_remote_code=trust_remote_code)
     model_class = find_class(source, config, trust_remote_code=trust_remote_code)
     beside = companions(source) if isinstance(source, Path) else source
+    if isinstance(beside, Path) and beside != source:  # of a plan; weights are many, and read in part
+        for path in beside.iterdir():
+            if path.suffix != ".safetensors":
+                check_whole(path)
     family = family_of(config)
     template = None if family is None else family.chat_template
     processor = Processor.load(beside, config, template=template, trust_remote_code=trust_remote_code)

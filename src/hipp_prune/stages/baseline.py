@@ -19,6 +19,7 @@ from hipp_prune.plans.space import PlanSpace
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
+from hipp_prune.stages.dense_model import dense_model
 from hipp_prune.stages.labelling import labelled
 from hipp_prune.stages.loading import (
     CalibratedRun,
@@ -81,7 +82,7 @@ def baseline(
             "a run has a model and questions of its own; give either --run, or --model and --questions"
         )
     calibrated = None if run is None else CalibratedRun.open(run)
-    model = model if calibrated is None else calibrated.provenance.model
+    model = model if calibrated is None else dense_model(calibrated.directory)
     if model is None or not (calibrated or questions):
         raise InputError("a baseline needs --run RUN, or --model MODEL and --questions SPEC to calibrate on")
     with writing(out), cache_folder(None) as cache:

@@ -24,6 +24,7 @@ from hipp_prune.pruning.compensated import DownWeight, down_biases, fitted_downs
 from hipp_prune.pruning.cutting import cut_neurons
 from hipp_prune.pruning.reconstruction import gates_and_ups
 from hipp_prune.pruning.sequential import fit_sequentially
+from hipp_prune.stages.dense_model import dense_model
 from hipp_prune.stages.loading import CalibratedRun, Model, QuestionsInMemory, load, writing
 from hipp_prune.stages.query import query
 from hipp_prune.stages.settings import LoadSettings, QuerySettings
@@ -257,8 +258,9 @@ def run_model(run: Path) -> str:
 
     Raises:
         IncompleteRunError: if it is no run directory.
+        CheckpointError: if no model is found there.
     """
-    return RunDirectory(run).provenance().model
+    return dense_model(RunDirectory(run))
 
 
 def checkpoint_plan(model: str | Path) -> Plan | None:

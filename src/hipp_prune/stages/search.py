@@ -37,6 +37,7 @@ from hipp_prune.search.query.planner import Planner
 from hipp_prune.search.record import SearchRecord, Spent, read_record
 from hipp_prune.search.searchers import require_method
 from hipp_prune.search.settings import SearchSettings
+from hipp_prune.stages.dense_model import dense_model
 from hipp_prune.stages.loading import CalibratedRun, QuestionsInMemory, load, meet, writing
 from hipp_prune.stages.settings import AskSettings, LoadSettings
 
@@ -92,7 +93,7 @@ def search(
         asked = calibrated.questions("search", skip_bad=skip_bad)
         if surveyed is not None:
             surveyed(survey({"search": asked}))
-        adapter = load(model or calibrated.provenance.model, loading)
+        adapter = load(model or dense_model(directory), loading)
         return search_model(
             adapter,
             calibrated.calibration(adapter),
@@ -126,7 +127,7 @@ def measure_latency(
     path = calibrated.directory.search.latency
     if not path.exists():
         with writing(run):
-            adapter = load(calibrated.provenance.model, loading)
+            adapter = load(dense_model(calibrated.directory), loading)
             nothing_saved = SearchSettings(compression="latency", s_min=0.0, s_max=0.0)
             plan_space(
                 adapter,

@@ -115,6 +115,11 @@ def test_what_is_damaged_is_not_loaded(elastic: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"SHA-256 differs"):
         load_model(copy / "0.7")
     load_model(copy / "0.5")
+    template = (copy / "chat_template.jinja").read_text()
+    (copy / "chat_template.jinja").write_text(template + " ")
+    with pytest.raises(RunError, match=r"chat_template.jinja is not what we wrote"):
+        load_model(copy / "0.5")
+    (copy / "chat_template.jinja").write_text(template)
     (copy / "0.5" / PREFIXES).unlink()
     with pytest.raises(RunError, match=r"prefixes.json is not what we wrote.*found no file"):
         load_model(copy / "0.5")

@@ -122,10 +122,11 @@ def test_an_interruption_is_none_of_them(fail: Fail, capsys: pytest.CaptureFixtu
     assert "interrupted" in capsys.readouterr().err
 
 
-def test_a_termination_ends_as_an_interruption_does() -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_termination_ends_as_an_interruption_does(name: str) -> None:
     code = (
         "import os, signal, sys\nfrom hipp_prune.cli import main\nfrom hipp_prune.cli.models import Models\n"
-        "Models.run = lambda _: os.kill(os.getpid(), signal.SIGTERM)\nsys.exit(main(['models']))"
+        f"Models.run = lambda _: os.kill(os.getpid(), signal.{name})\nsys.exit(main(['models']))"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 143
