@@ -27,6 +27,7 @@ from torch import Tensor
 
 from hipp_prune.checkpoints.elastic import CarriedOut, write_elastic
 from hipp_prune.checkpoints.pruned import prune_checkpoint
+from hipp_prune.files.markdown import markdown_table
 from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models import TOYS, load_model
 from hipp_prune.models.loading import local_folder
@@ -34,7 +35,6 @@ from hipp_prune.plans.modes import Compensation
 from hipp_prune.plans.plan import Plan, keep_masks, pack_masks
 from hipp_prune.plans.prefixes import nested_orders
 from hipp_prune.plans.space import ModelShape, PlanSpace
-from hipp_prune.report.grids import markdown_table
 from tests.tiny import FAMILIES
 
 SPARSITIES = (0.3, 0.5, 0.7)

@@ -20,12 +20,12 @@ from workload import clock
 
 from hipp_prune import api
 from hipp_prune.checkpoints.folders import open_shards
+from hipp_prune.files.markdown import markdown_table
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.loading import local_folder
 from hipp_prune.plans.plan import Plan, pack_masks
 from hipp_prune.plans.space import ModelShape, PlanSpace
-from hipp_prune.report.grids import markdown_table
 
 Row = tuple[str, ...]
 SPARSITIES = (0.225, 0.5)

@@ -104,12 +104,12 @@ class Clock:
         return time.process_time() - sum(watcher.processor for watcher in self._watchers)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """One stage."""
+    def stage(self, name: str, *, mapped: bool = True) -> Iterator[None]:
+        """One stage; weights that are mapped count as its memory but where they are only looked through."""
         wall, processor, gpu = time.perf_counter(), self._processor(), torch.cuda.is_available()
         if gpu:
             torch.cuda.reset_peak_memory_stats()
-        with Peak(os.getpid(), self._weights) as peak:
+        with Peak(os.getpid(), self._weights if mapped else None) as peak:
             self._watchers.append(peak)
             yield
         self.taken[name] = Taken(
@@ -195,7 +195,7 @@ def _do_stages(model: str, root: Path, settings: Settings) -> dict[str, Taken]:
     with clock.stage("search"):
         planner = api.search(run.root, work.search, loading=loading)
     plan = planner.query(Preference.parse("1,0,1"), sparsity=_SPARSITY)
-    with clock.stage("prune"):
+    with clock.stage("prune", mapped=False):
         api.prune(model, plan, root / "smaller", force=True)
     with clock.stage("evaluate"):
         api.evaluate(model, sources, work.evaluate, loading=loading)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_EVERY, _MAPPED_EVERY = 0.02, 5.0
+_EVERY, _MAPPED_EVERY = 0.02, 0.25
 """Seconds between two looks at what a process allocates, and at what it has mapped, which takes longer."""
 
 
@@ -50,9 +50,13 @@ class Peak:
     def _watch(self) -> None:
         mapped, looked = self._mapped(), time.monotonic()
         while not self._done.wait(_EVERY):
-            if time.monotonic() - looked > _MAPPED_EVERY:
+            if self._allocated() + mapped <= self.most:
+                continue
+            if time.monotonic() - looked > _MAPPED_EVERY:  # what is written to moves from one to the other
                 mapped, looked = self._mapped(), time.monotonic()
-            self.most = max(self.most, self._allocated() + mapped)
+                self.most = max(self.most, self._allocated() + mapped)
+            elif self._weights is None:
+                self.most = max(self.most, self._allocated())
         self._taken = time.thread_time()
 
     def _allocated(self) -> int:

@@ -20,11 +20,11 @@ from hipp_prune import api
 from hipp_prune.errors import CheckpointError
 from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.export.formats import ExportFormat
+from hipp_prune.files.markdown import markdown_table
 from hipp_prune.models import TOYS
 from hipp_prune.models.loading import local_folder
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
-from hipp_prune.report.grids import markdown_table
 
 FORMATS: tuple[ExportFormat, ...] = ("gptq", "awq", "fp8", "bnb4")
 GROUP = 8

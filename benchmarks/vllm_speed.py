@@ -20,9 +20,9 @@ from workload import clock
 
 from hipp_prune import api
 from hipp_prune.checkpoints.folders import open_shards
+from hipp_prune.files.markdown import markdown_table
 from hipp_prune.models import load_model
 from hipp_prune.questions.question import Question, pictures_of
-from hipp_prune.report.grids import markdown_table
 from tests.e2e.vllm_answers import Answers, ask
 
 MODELS: tuple[ShapeName, ...] = ("small-llava", "small-qwen")

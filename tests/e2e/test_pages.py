@@ -38,7 +38,14 @@ SMALLER: dict[str, dict[str, str]] = {
     "auto": {"--evaluations": "16", "--limit": "24"},
     "bench-search": {"--budgets": "16", "--seeds": "1", "--limit": "24", "--workers": "1"},
     "calibrate": {"--count": "8"},
-    "compare": {"--evaluations": "24", "--limit": "24", "--calibration": "8", "--steps": "2", "--seeds": "1"},
+    "compare": {
+        "--budgets": "0.3",
+        "--calibration": "8",
+        "--evaluations": "24",
+        "--limit": "24",
+        "--seeds": "1",
+        "--steps": "2",
+    },
     "evaluate": {"--limit": "24"},
     "paper": {},
     "quickstart": {"--evaluations": "24", "--limit": "24"},
@@ -53,7 +60,6 @@ INSTEAD = {
     "--fit": "1830000",
     "--nproc-per-node": "2",
     "--require": "pope=0.1",
-    "--budgets": "0.3",
     "--device": "cpu",
     "--reconstruct": "0.02",
     "--workers": "1",
@@ -217,7 +223,7 @@ def quick(words: list[str]) -> list[str]:
             at = words.index(flag) + 1
             end = next((place for place in range(at, len(words)) if words[place].startswith("-")), len(words))
             words[at:end] = [value]
-        elif flag not in INSTEAD:
+        elif flag in SMALLER.get(words[0], {}):
             words += [flag, value]
     return [*words, "--token-ids"] if "gguf" in words else words
 

@@ -51,21 +51,34 @@ def environment(impl: str, folder: Path) -> dict[str, str]:
 
 
 def ask(
-    python: str, checkpoint: Path, impl: str, prompts: Sequence[tuple[str, Path]], *, tokens: int
+    python: str,
+    checkpoint: Path,
+    impl: str,
+    prompts: Sequence[tuple[str, Path]],
+    *,
+    tokens: int,
+    dtype: str = "float32",
 ) -> Answers:
     """Starts vLLM on one thread and has it go on after each prompt, whatever it says.
 
     Args:
         python: the interpreter of an environment with vLLM.
-        checkpoint: what to serve, in float32.
+        checkpoint: what to serve.
         impl: ``vllm``, its own models with our plugin, or ``transformers`` without.
         prompts: rendered texts, each with a picture file.
         tokens: to generate for each.
+        dtype: what is computed in.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)
         stated = [(text, str(path)) for text, path in prompts]
-        request = {"checkpoint": str(checkpoint), "impl": impl, "tokens": tokens, "prompts": stated}
+        request = {
+            "checkpoint": str(checkpoint),
+            "impl": impl,
+            "tokens": tokens,
+            "prompts": stated,
+            "dtype": dtype,
+        }
         (folder / "asked.json").write_text(json.dumps(request), encoding="utf-8")
         done = subprocess.run(
             [python, __file__, str(folder / "asked.json"), str(folder / "answers.npz")],
@@ -95,7 +108,7 @@ def main(asked: Path, answers: Path) -> None:
         request["checkpoint"],
         model_impl=request["impl"],
         trust_remote_code=request["impl"] == "transformers",
-        dtype="float32",
+        dtype=request["dtype"],
         enforce_eager=True,
         max_model_len=256,
         max_logprobs=-1,

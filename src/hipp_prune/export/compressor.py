@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partialmethod
@@ -20,12 +21,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from hipp_prune.export.quantised import Quantised, changed_tensors, matrices
+from hipp_prune.export.quantised import BESIDE, Quantised, changed_tensors, matrices
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
 
-OUTSIDE = r"vision|visual|image|audio|connector|projector|resampler|perceiver|merger|lm_head"
-"""What names of matrices outside the language blocks hold, in transformers, on the hub and in vLLM."""
+OUTSIDE = rf"vision|visual|image|audio|connector|projector|resampler|perceiver|merger|lm_head|{BESIDE}"
+"""What names of matrices hold that stay as they are, in transformers, on the hub and in vLLM."""
 _BITS = 4
 """Of a weight, by gptq and awq; symmetric, since transformers 5.23 cannot open compressed-tensors' zero points."""
 
@@ -80,14 +81,28 @@ def _recipe(adapter: Adapter, format: str, group_size: int) -> list[Any]:
 
 
 def _smoothed(adapter: Adapter) -> list[tuple[str, list[str]]]:
-    """What AWQ scales down, and the matrices that make up for it, of each language block."""
-    blocks = f"re:.*{adapter.blocks[0].name.rpartition('.')[0]}.*"
-    return [
-        (f"{blocks}input_layernorm$", [f"{blocks}{name}_proj$" for name in "qkv"]),
-        (f"{blocks}v_proj$", [f"{blocks}o_proj$"]),
-        (f"{blocks}post_attention_layernorm$", [f"{blocks}gate_proj$", f"{blocks}up_proj$"]),
-        (f"{blocks}up_proj$", [f"{blocks}down_proj$"]),
-    ]
+    """What AWQ scales down, and all the matrices that read it and make up for it, of each language block.
+
+    A norm in front of the MLP is called otherwise where attention has one behind it (Gemma), and one norm serves both
+    where they run side by side (Cohere).
+    """
+    pairs = []
+    for block in adapter.blocks:
+        layer = adapter.model.get_submodule(block.name)
+        name = f"re:.*{re.escape(block.name)}"
+        attention = (
+            [f"{name}.self_attn.{each}_proj$" for each in "qkv"] if hasattr(block.attention, "q_proj") else []
+        )
+        mlp = [f"{name}.mlp.gate_proj$", f"{name}.mlp.up_proj$"]
+        norms = [
+            each for each in ("pre_feedforward_layernorm", "post_attention_layernorm") if hasattr(layer, each)
+        ]
+        before = attention if norms else [*attention, *mlp]
+        pairs += [(f"{name}.input_layernorm$", before)] if attention else []
+        pairs += [(f"{name}.self_attn.v_proj$", [f"{name}.self_attn.o_proj$"])] if attention else []
+        pairs += [(f"{name}.{norms[0]}$", mlp)] if norms else []
+        pairs.append((f"{name}.mlp.up_proj$", [f"{name}.mlp.down_proj$"]))
+    return pairs
 
 
 def _stored(adapter: Adapter, before: Mapping[str, Tensor]) -> Quantised:

@@ -6,6 +6,7 @@ and transformers reads the result by the ``quantization_config`` in its ``config
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,12 @@ from hipp_prune.export.exported import Exported, check_widths
 from hipp_prune.export.formats import QuantisedFormat
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.fused import SplitMlp
 from hipp_prune.models.uneven import residual_width
 from hipp_prune.plans.alignment import ALIGNMENTS
 
+BESIDE = "per_layer|altup|laurel"
+"""What names of small matrices hold that stand beside attention and MLP (Gemma 3n and 4), and stay as they are."""
 QUANTISATION_FILE = "quantisation.json"
 """What was done, beside the weights."""
 _TYPES = {
@@ -73,7 +77,7 @@ def write_quantised(
     Raises:
         OutputExistsError: if ``out`` exists and ``force`` is false, or it is no checkpoint.
         CheckpointError: if a width does not fit the format, the source is damaged, or the disk is full.
-        UnsupportedModelError: if the residual stream is sliced.
+        UnsupportedModelError: if the residual stream is sliced, or gate and up are one matrix.
     """
     check_output(source, out, force=force)
     adapter, shards = load_model(source), open_shards(source)
@@ -108,12 +112,12 @@ def write_quantised(
 
 
 def matrices(adapter: Adapter) -> dict[str, nn.Linear]:
-    """The matrices of the language blocks, attention's and MLPs', by their names in the model."""
+    """The matrices of the language blocks, attention's and MLPs', by their names in the model; see ``BESIDE``."""
     return {
         f"{block.name}.{name}": part
         for block in adapter.blocks
         for name, part in adapter.model.get_submodule(block.name).named_modules()
-        if isinstance(part, nn.Linear)
+        if isinstance(part, nn.Linear) and not re.search(BESIDE, name)
     }
 
 
@@ -131,8 +135,13 @@ def check_matrices(adapter: Adapter, format: QuantisedFormat, group_size: int) -
 
     Raises:
         CheckpointError: naming the first matrix that does not fit, and the alignment that helps.
-        UnsupportedModelError: if the residual stream is sliced.
+        UnsupportedModelError: if the residual stream is sliced, or gate and up are one matrix.
     """
+    if fused := next((block for block in adapter.blocks if isinstance(block.mlp, SplitMlp)), None):
+        raise UnsupportedModelError(
+            f"gate and up projection of {fused.name} are one matrix in its files (gate_up_proj), and quantised formats "
+            "are written here of single ones; export an unquantised checkpoint, and quantise it as it is served"
+        )
     if residual_width(adapter.model.config) is not None:
         raise UnsupportedModelError(
             "a sliced residual stream (SliceGPT) has matrices that no quantised format is known to hold; expected "

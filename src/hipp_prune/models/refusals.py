@@ -33,6 +33,11 @@ _FAILURES: tuple[type[Exception], ...] = (OSError, ValueError, *HfHubHTTPError._
 """What the hub raises, and what lies below it where there is no network."""
 _PATIENCE = 10
 """Seconds that the hub may take to say which files a model has."""
+_OWN_CODE = {
+    "internvl_chat": "OpenGVLab/InternVL3-1B-hf",
+    "multi_modality": "deepseek-community/deepseek-vl-1.3b-chat",
+}
+"""Families that come with code of their own, and converted checkpoints that transformers reads, by model type."""
 _PICKLED = ("*.bin", "*.pth", "*.pt", "*.ckpt")
 
 NO_SAFETENSORS = (
@@ -192,8 +197,14 @@ def _refuse_other_places(source: Path, headers: Mapping[str, Mapping[str, str]])
 
 
 def _refuse_authors_layout(source: Path | str, config: Mapping[str, Any], types: Mapping[str, str]) -> None:
-    """Refuses LLaVA as its authors' own program stores it; other families have an ``mm_projector`` of right (Kimi)."""
-    if not str(config.get("model_type")).startswith("llava"):
+    """Refuses models as their authors' own programs store them; others have an ``mm_projector`` of right (Kimi)."""
+    kind = str(config.get("model_type"))
+    if kind in _OWN_CODE:
+        raise CheckpointError(
+            f"{source}: expected transformers' layout, found that of its authors' own code ({kind}); use the converted "
+            f"checkpoint, e.g. {_OWN_CODE[kind]}"
+        )
+    if not kind.startswith("llava"):
         return
     named = [f"the tensor {name}" for name in types if "mm_projector" in name.split(".")]
     told = [f"{key} in config.json" for key in ("mm_projector_type", "mm_vision_tower") if key in config]

@@ -86,6 +86,15 @@ class StockLayoutAdapter(Adapter):
         )
 
     def _pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
+        inputs = {key: value.to(self.device) for key, value in self.shown_pixels(images).items()}
+        return {**inputs, "pixel_values": inputs["pixel_values"].to(self.model.dtype)}
+
+    def shown_pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
+        """What the stock processor has its image processor make of the one picture that a question shows.
+
+        Raises:
+            ImageError: if it cannot.
+        """
         self._repeating.outputs = None
         try:
             text = self.processor.render("Is it so?", images=1)
@@ -95,8 +104,7 @@ class StockLayoutAdapter(Adapter):
             what = str(error).strip().split("\n", maxsplit=1)[0]
             raise ImageError(f"an image of size {size} cannot be prepared: {what}") from error
         made: dict[str, Any] = self._repeating.outputs or {}
-        inputs = {key: torch.as_tensor(value).to(self.device) for key, value in made.items()}
-        return {**inputs, "pixel_values": inputs["pixel_values"].to(self.model.dtype)}
+        return {key: torch.as_tensor(value) for key, value in made.items()}
 
     def _encode_chunk(self, images: Sequence[Image.Image]) -> list[ImageFeatures]:
         (features,) = super()._encode_chunk(images)

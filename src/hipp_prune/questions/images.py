@@ -36,6 +36,8 @@ _EIGHT, _SIXTEEN = 2**8 - 1, 2**16 - 1
 """The largest grey values of so many bits."""
 _STILL = (b"heic", b"heix", b"mif1", b"avif")
 """Kinds of files in boxes, as MP4's, that hold a picture."""
+_MOVING = ("GIF", "WEBP", "PNG")
+"""Formats whose frames follow each other in time."""
 _BITS_PER_SAMPLE = 258
 """A TIFF's tag."""
 
@@ -48,8 +50,8 @@ def read_image(path: Path) -> Image.Image:
     bits are on the scale of 8 bits if all of them fit in there, else on that of 16.
 
     Raises:
-        ImageError: the file is missing, is no picture, ends before the picture does, or has grey values on no known
-            scale.
+        ImageError: the file is missing, is no picture or a moving one, ends before the picture does, or has grey values
+            on no known scale.
         RunError: we drew it, and it is no longer what we drew.
     """
     try:
@@ -68,6 +70,7 @@ def read_image(path: Path) -> Image.Image:
             if image.format != _PHOTO_AND_MORE and getattr(image, "is_animated", False):
                 warn("some pictures have several frames or pages, of which the first one is asked about")
             image.load()
+            _check_still(image, path)
             return in_rgb(image, path)
     except ImageError:
         raise
@@ -93,6 +96,15 @@ def _is_video(path: Path) -> bool:
         start = file.read(12)
     boxed = start[4:8] in (b"ftyp", b"moov") and start[8:] not in _STILL
     return boxed or start[:4] == b"\x1a\x45\xdf\xa3" or start[8:] == b"AVI "
+
+
+def _check_still(image: Image.Image, path: Path) -> None:
+    """Refuses a moving picture; the second frame of other formats (a phone's JPEG) is no later one."""
+    if image.format in _MOVING and getattr(image, "is_animated", False):
+        raise ImageError(
+            f"{path}: expected one picture, found a moving one of {getattr(image, 'n_frames', 2)} frames; videos are "
+            "not taken, give some of its frames as pictures"
+        )
 
 
 def in_rgb(image: Image.Image, where: object) -> Image.Image:

@@ -8,7 +8,7 @@ from hipp_prune.models.described import ModelSizes
 from hipp_prune.plans.modes import Compensation
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
-from hipp_prune.stages.rates import Amount, Lengths, Rates
+from hipp_prune.stages.rates import READ, Amount, Lengths, Rates
 from hipp_prune.stages.settings import CalibrateSettings
 
 _TAYLOR_QUESTIONS = 10
@@ -31,8 +31,12 @@ _REPORTED = 1.0
 """Seconds of a query and of the report, whatever the model."""
 _OPENED = 0.15
 """Seconds of pruning however small the checkpoint is."""
-_COPIED = 2
-"""What a byte costs that is read, checked, cut and written, in bytes that are just written."""
+_RANKED = 3.5
+"""What a search does with each MLP weight before its first plan, in flows: ranks, sorts, describes."""
+_SLICED = 1 / 4
+"""What cutting a tensor costs a weight, in flows."""
+_CUT = 4
+"""Matrices of an MLP that are in memory while one is cut."""
 _PROCESS = 3.5e8
 """Bytes that a process holds which has imported torch and transformers."""
 _SUMS = 8 * 3 * 2
@@ -118,6 +122,7 @@ def search_price(
         evaluating = min(evaluating, 60 * settings.minutes)
         evaluations = int(evaluating / max(1e-9, settings.minibatch * rates.searched * left))
     seconds = rates.load + reading + asked.pictures * rates.picture + evaluating + evaluations * rates.learnt
+    seconds += _RANKED * sizes.mlp_weights * rates.weighed
     features = asked.pictures * memory.feature_bytes
     kept = min(features, image_bytes)
     room = (
@@ -144,9 +149,10 @@ def prune_price(
     """
     sizes = memory.sizes
     written = sizes.bytes_without(sparsity)
-    seconds = _OPENED + _COPIED * rates.byte * (sizes.bytes + written)
+    seconds = _OPENED + rates.load + rates.byte * (written + READ * sizes.bytes)
+    seconds += _SLICED * sizes.mlp_weights * rates.weighed
     if compensation != "sequential":
-        cpu = int(_PROCESS) + min(sizes.bytes, 5 * 10**9)
+        cpu = int(_PROCESS) + _CUT * sizes.hidden_size * sizes.neurons * sizes.number_bytes
         return Price(
             stage="prune", seconds=seconds, cpu_bytes=cpu, gpu_bytes=0, disk_bytes=written,
             questions=0, pictures=0,

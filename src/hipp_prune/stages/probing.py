@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from hashlib import file_digest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from torch.nn.functional import linear
 
 from hipp_prune.calibration.gradients import score_taylor
 from hipp_prune.calibration.measurement import observe
@@ -39,8 +41,8 @@ _WIDE = 16384
 """Columns of a matrix that fills no cache, and is multiplied by few rows as when answers are written."""
 _PATIENCE = 1.5
 """Seconds that timing a product may take."""
-_WRITTEN = 2**24
-"""Bytes that are written to find out how fast that is."""
+_WRITTEN, _TIMES = 2**24, 8
+"""Bytes that are written to find out how fast that is, and how often, into one file."""
 _STEPS = 5
 """Steps of recovery that are done: the first one warms up, and the last one ends with writing the state."""
 _BATCHES = 2
@@ -66,6 +68,7 @@ def machine_speeds(device: torch.device, dtype: torch.dtype) -> Machine:
         full_speed=full,
         thin_speed=thin,
         byte=byte_seconds(),
+        weighed=weight_seconds(device, dtype),
         on_gpu=on_gpu,
         share=1.0 if on_gpu else min(1.0, share),
     )
@@ -74,7 +77,7 @@ def machine_speeds(device: torch.device, dtype: torch.dtype) -> Machine:
 def product_speed(
     device: torch.device, dtype: torch.dtype, *, rows: int = _PRODUCT // 4, columns: int = _PRODUCT
 ) -> float:
-    """Operations a second of a product of matrices on a device, found in about a second.
+    """Operations a second of a product of matrices on a device, as a layer does it, found in about a second.
 
     Args:
         device: that it is done on.
@@ -83,23 +86,33 @@ def product_speed(
         columns: of the right one.
     """
     left = torch.ones(rows, _PRODUCT, device=device, dtype=dtype)
-    right = torch.ones(_PRODUCT, columns, device=device, dtype=dtype)
+    right = torch.ones(columns, _PRODUCT, device=device, dtype=dtype)
     fastest, start = float("inf"), time.perf_counter()
     while time.perf_counter() - start < _PATIENCE / 2:
-        fastest = min(fastest, clocked(lambda: (left @ right)[0, 0].item()))
+        fastest = min(fastest, clocked(lambda: linear(left, right)[0, 0].item()))
     return 2 * left.numel() * columns / fastest
 
 
 def byte_seconds(folder: Path | None = None) -> float:
-    """Seconds to write a byte and to take its checksum."""
+    """Seconds to write a byte, and to read it again for its checksum."""
     content = np.random.default_rng(0).bytes(_WRITTEN)
 
-    def write(place: Path) -> None:
-        with atomic_path(place / "probe") as temporary:
-            temporary.write_bytes(content)
+    def write(path: Path) -> None:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            for _ in range(_TIMES):
+                file.write(content)
+        with path.open("rb") as file:
+            file_digest(file, "sha256")
 
     with TemporaryDirectory(prefix="hipp-prune-probe-", dir=folder) as place:
-        return clocked(lambda: write(Path(place))) / _WRITTEN
+        return clocked(lambda: write(Path(place) / "probe")) / (_TIMES * _WRITTEN)
+
+
+def weight_seconds(device: torch.device, dtype: torch.dtype) -> float:
+    """Seconds to sum a weight's absolute value up in float64, as ranking neurons does again and again."""
+    weights = torch.ones(_PRODUCT, 8 * _PRODUCT, device=device, dtype=dtype)
+    exact = torch.float32 if device.type == "mps" else torch.float64
+    return fastest(lambda: weights.abs().sum(dim=1, dtype=exact)[0].item()) / weights.numel()
 
 
 def measured_rates(
@@ -154,6 +167,7 @@ def measured_rates(
         step=step,
         shown=shown,
         byte=machine.byte,
+        weighed=machine.weighed,
         product=1 / machine.full_speed,
         products=min(1.0, pass_seconds / searched),
         full=max(1.0, machine.speed / machine.full_speed),

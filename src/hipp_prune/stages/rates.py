@@ -14,8 +14,10 @@ _TRIED = 16
 """Questions' worth of passes that trying a model takes."""
 _LEARNT = 0.012
 """Seconds of surrogate and policy an evaluation, on one processor."""
-_EFFICIENCY = 0.35
-"""Share of a large product's speed that a whole forward pass reaches (``benchmarks/outlook.py --computed``)."""
+_EFFICIENCY = 0.85
+"""Share of a large product's speed that a whole forward pass reaches (``benchmarks/outlook.py --shape``)."""
+READ = 1 / 3
+"""What a byte of weights costs that is read and looked at, in bytes that are written and read again."""
 _CALL = 1e-3
 """Seconds that a pass through one block takes on a processor however small it is, and a picture's through the tower."""
 ROWS = 16
@@ -83,7 +85,9 @@ class Rates:
     shown: float | None
     """A picture before recovery, to the model that learns and to the one that teaches; None as above."""
     byte: float
-    """A byte written with its checksum."""
+    """A byte written, and read again for its checksum."""
+    weighed: float
+    """A weight whose flow is summed up."""
     product: float
     """An operation of a product of matrices in float32."""
     products: float = 1.0
@@ -117,14 +121,21 @@ class Machine:
     thin_speed: float
     """The same of a product with few rows, one a sequence that is being written."""
     byte: float
-    """Seconds to write one."""
+    """Seconds to write one, and to read it again for its checksum."""
+    weighed: float
+    """Seconds to sum a weight up in float64."""
     on_gpu: bool = False
     share: float = 1.0
     """Of its processors' time, what this process got of that of its threads, in [0, 1]; less beside other programs."""
 
     def pass_seconds(self, sizes: ModelSizes, tokens: float) -> float:
         """What the products of a forward pass over one sequence take."""
-        return question_flops(sizes, tokens) / (self.speed * _EFFICIENCY)
+        return question_flops(sizes, tokens) / self.passing
+
+    @property
+    def passing(self) -> float:
+        """Operations a second of a whole pass, beside what else the machine does."""
+        return self.speed * _EFFICIENCY * self.share
 
 
 def computed_rates(
@@ -151,11 +162,11 @@ def computed_rates(
 
     whole = lengths.shown + lengths.text
     patches = lengths.picture * sizes.patches_a_token
-    picture = 2 * patches * sizes.vision_weights / (machine.speed * _EFFICIENCY) + call
+    picture = 2 * patches * sizes.vision_weights / machine.passing + call
     shared = lengths.shown / per_image + lengths.text
-    written = question_flops(sizes, 1) / machine.thin_speed + call * sizes.num_blocks / ROWS
+    written = question_flops(sizes, 1) / (machine.thin_speed * machine.share) + call * sizes.num_blocks / ROWS
     return Rates(
-        load=2 * machine.byte * sizes.bytes,
+        load=READ * machine.byte * sizes.bytes,
         trial=_TRIED * passed(whole) + machine.byte * sizes.bytes * 2 / sizes.num_blocks,
         picture=picture,
         observed=_OBSERVED * passed(whole, 1 / 16),
@@ -169,6 +180,7 @@ def computed_rates(
         step=None,
         shown=None,
         byte=machine.byte,
+        weighed=machine.weighed,
         product=1 / machine.full_speed,
         products=machine.pass_seconds(sizes, shared) / passed(shared, 1 / 32),
         full=max(1.0, machine.speed / machine.full_speed),

@@ -15,16 +15,18 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hipp_prune.checkpoints.pruned import prune_checkpoint
-from hipp_prune.errors import CheckpointError, InputError, OutputExistsError
-from hipp_prune.export.compressor import compress
+from hipp_prune.errors import CheckpointError, InputError, OutputExistsError, UnsupportedModelError
+from hipp_prune.export.compressor import _smoothed, compress
 from hipp_prune.export.formats import QuantisedFormat
 from hipp_prune.export.four_bits import pack
 from hipp_prune.export.quantised import Quantised, check_matrices, write_quantised
 from hipp_prune.models import load_model
-from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
+from hipp_prune.models.stock import own_inputs
 from hipp_prune.models.structure import is_packed
+from hipp_prune.questions.question import probe
 from hipp_prune.stages.quantise import PACKAGES
-from tests.tiny import tiny_llava, tiny_qwen2_5_vl
+from tests.tiny import FAMILIES, tiny_image, tiny_llava, tiny_qwen2_5_vl
 from tests.unit.checkpoints.tiny_plans import logits, make_plan, stock_inputs
 
 GROUP = 32
@@ -92,6 +94,70 @@ def test_transformers_alone_computes_what_we_do(
     assert 0 < distance < 0.5  # a model of other weights is further than 1 away
     assert_only_blocks_changed(pruned, small, smoothed=format == "awq")
     assert json.loads((small / "quantisation.json").read_text())["format"] == format
+
+
+@pytest.mark.parametrize(
+    ("family", "format"),
+    [
+        pytest.param(family, format, marks=needs("llmcompressor", "compressed_tensors"), id=f"{family}-{format}")
+        for family, formats in {
+            "aya_vision": ("gptq", "awq"), "gemma3": ("awq",), "gemma4": ("gptq", "awq", "fp8"), "qwen3_5": ("awq",)
+        }.items()
+        for format in formats
+    ],
+)  # fmt: skip
+def test_blocks_of_other_kinds_are_quantised_too(
+    family: str, format: QuantisedFormat, tmp_path: Path
+) -> None:
+    """One norm for attention and MLP, norms behind attention, linear attention, small matrices beside both."""
+    source, picture = FAMILIES[family](tmp_path), Path("picture")
+    prune_checkpoint(source, make_plan(load_model(source), "coupled", (40, 32)), tmp_path / "pruned")
+
+    def encoded(adapter: Adapter) -> tuple[Batch, list[ImageFeatures]]:
+        features = {picture: adapter.encode_images([tiny_image()])[0]}
+        return adapter.encode([probe("Is there a red cup in the image?", picture)], features)
+
+    def fitted(adapter: Adapter) -> Quantised:
+        rows = [] if format == "fp8" else [own_inputs(adapter, encoded(adapter)[0], [tiny_image()])]
+        return compress(adapter, rows, format, group_size=8)
+
+    write_quantised(tmp_path / "pruned", tmp_path / "small", format, fitted, group_size=8)
+    dense, small = load_model(tmp_path / "pruned"), load_model(tmp_path / "small", quantised=True)
+    with torch.no_grad():
+        expected, found = (each.answer_logits(*encoded(each)) for each in (dense, small))
+    assert 0 < (found - expected).norm() / expected.norm() < 0.4
+
+
+@pytest.mark.parametrize(
+    ("family", "norms"),
+    [
+        ("aya_vision", {"input_layernorm": 5}),
+        ("gemma3", {"input_layernorm": 3, "pre_feedforward_layernorm": 2}),
+        ("llava", {"input_layernorm": 3, "post_attention_layernorm": 2}),
+    ],
+)
+def test_what_is_smoothed_is_made_up_for_by_all_that_reads_it(
+    family: str, norms: dict[str, int], tmp_path: Path
+) -> None:
+    smoothed = [
+        (name.removesuffix("$"), read) for name, read in _smoothed(load_model(FAMILIES[family](tmp_path)))
+    ]
+    found = [(name.rpartition(".")[2], len(read)) for name, read in smoothed if name.endswith("norm")]
+    assert found == 2 * list(norms.items())
+
+
+def test_linear_attention_has_no_norm_of_queries_to_smooth(tmp_path: Path) -> None:
+    smoothed = [name for name, _ in _smoothed(load_model(FAMILIES["qwen3_5"](tmp_path)))]
+    assert sum("input_layernorm" in name for name in smoothed) == 1
+    assert sum("post_attention_layernorm" in name for name in smoothed) == 2
+
+
+@pytest.mark.parametrize("family", ["glm4v", "phi3"])
+def test_fused_projections_are_refused_before_work(family: str, tmp_path: Path) -> None:
+    source = tiny_llava(tmp_path, backbone="phi3") if family == "phi3" else FAMILIES[family](tmp_path)
+    with pytest.raises(UnsupportedModelError, match="are one matrix in its files"):
+        write_quantised(source, tmp_path / "out", "fp8", unwanted, group_size=8)
+    assert not (tmp_path / "out").exists()
 
 
 def assert_only_blocks_changed(pruned: Path, small: Path, *, smoothed: bool) -> None:

@@ -119,6 +119,22 @@ def test_the_authors_layout_names_the_converted_checkpoint(
         load_model(folder)
 
 
+@pytest.mark.parametrize(
+    ("kind", "converted"),
+    [
+        ("internvl_chat", r"OpenGVLab/InternVL3-1B-hf"),
+        ("multi_modality", r"deepseek-community/deepseek-vl-1\.3b-chat"),
+    ],
+)
+def test_authors_own_code_names_the_converted_checkpoint(kind: str, converted: str, tmp_path: Path) -> None:
+    told = {"model_type": kind, "auto_map": {"AutoConfig": "configuration.Config"}}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    with pytest.raises(
+        CheckpointError, match=f"own code .{kind}.; use the converted checkpoint, e.g. {converted}"
+    ):
+        load_model(tmp_path, trust_remote_code=True)
+
+
 def test_the_authors_names_under_a_config_that_transformers_reads(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

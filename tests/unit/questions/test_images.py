@@ -170,6 +170,24 @@ def test_a_video_is_named_as_one(tmp_path: Path, start: bytes) -> None:
         read_image(path)
 
 
+@pytest.mark.parametrize("kind", ["gif", "webp", "png"])
+def test_a_moving_picture_is_a_video_and_a_still_one_of_its_kind_is_not(tmp_path: Path, kind: str) -> None:
+    moving, still = tmp_path / f"moving.{kind}", tmp_path / f"still.{kind}"
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(moving, save_all=True, append_images=frames[1:], duration=50)
+    frames[0].save(still)
+    assert read_image(still).size == (8, 8)
+    with pytest.raises(ImageError, match="found a moving one of 3 frames; videos are not taken"):
+        read_image(moving)
+
+
+def test_a_second_frame_that_is_no_later_one_is_left_out(tmp_path: Path) -> None:
+    """As phones put them behind the picture in JPEG (MPO)."""
+    path = tmp_path / "phone.jpg"
+    Image.new("RGB", (8, 8), "red").save(path, "MPO", save_all=True, append_images=[Image.new("RGB", (8, 8))])
+    assert read_image(path).getpixel((4, 4))[0] > 200
+
+
 def test_a_question_is_as_good_as_its_worst_picture(tmp_path: Path) -> None:
     good, gone = picture(tmp_path / "a.png"), tmp_path / "gone.png"
     questions = [

@@ -44,6 +44,7 @@ RATES = Rates(
     step=None,
     shown=None,
     byte=1e-9,
+    weighed=1e-9,
     product=1e-10,
     products=0.5,
     full=2.0,
@@ -91,7 +92,7 @@ def test_a_faster_machine_is_faster() -> None:
         computed_rates(
             SIZES,
             LENGTHS,
-            Machine(speed=speed, full_speed=speed, thin_speed=speed / 10, byte=1e-9),
+            Machine(speed=speed, full_speed=speed, thin_speed=speed / 10, byte=1e-9, weighed=1e-9),
             per_image=6,
             per_picture=6.0,
         )
@@ -103,7 +104,7 @@ def test_a_faster_machine_is_faster() -> None:
 
 def test_every_picture_of_a_question_counts() -> None:
     one, two = (replace(LENGTHS, pictures=number) for number in (1.0, 2.0))
-    machine = Machine(speed=1e9, full_speed=1e9, thin_speed=1e9, byte=1e-9)
+    machine = Machine(speed=1e9, full_speed=1e9, thin_speed=1e9, byte=1e-9, weighed=1e-9)
     rates = [computed_rates(SIZES, each, machine, per_image=6, per_picture=1.0) for each in (one, two)]
     for name in ("observed", "taylor", "searched", "evaluated", "timed"):
         assert getattr(rates[1], name) > getattr(rates[0], name)
@@ -117,14 +118,15 @@ def test_every_picture_of_a_question_counts() -> None:
 def test_a_search_takes_at_most_its_minutes() -> None:
     asked = Amount(questions=100, pictures=0)
     settings = SearchSettings(minutes=1.0)
-    price = search_price(replace(RATES, learnt=0.0), MEMORY, asked, settings, 0.0, 10**9)
+    price = search_price(replace(RATES, learnt=0.0, weighed=0.0), MEMORY, asked, settings, 0.0, 10**9)
     assert price.seconds == pytest.approx(60 + RATES.load)
 
 
 def test_what_is_paid_for_is_learnt_from_again_but_not_asked() -> None:
     asked, settings = Amount(questions=100, pictures=0), SearchSettings(evaluations=400)
     whole, grown, replayed = (
-        search_price(RATES, MEMORY, asked, settings, 0.0, 10**9, paid) for paid in (0.0, 100.0, 400.0)
+        search_price(replace(RATES, weighed=0.0), MEMORY, asked, settings, 0.0, 10**9, paid)
+        for paid in (0.0, 100.0, 400.0)
     )
     assert grown.seconds - replayed.seconds == pytest.approx(0.75 * (whole.seconds - replayed.seconds))
     assert replayed.seconds == pytest.approx(RATES.load + 400 * RATES.learnt)

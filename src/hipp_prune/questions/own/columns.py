@@ -23,6 +23,9 @@ PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".t
 VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi")
 """What the names of videos end with, which are refused."""
 
+PICTURES_ONLY = "pictures, of a video a list of some of its frames"
+"""What a question may be about."""
+
 FORM = "columns=image:photo+question:q"
 """How the option is written: our name, their name, and a plus between columns."""
 

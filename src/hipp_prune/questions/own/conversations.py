@@ -34,7 +34,7 @@ def unfold(table: QuestionTable, skip_bad: SkipBad | None = None) -> QuestionTab
         return table
     turns = _Turns(table=table, told=told, skip_bad=skip_bad)
     others = [column for column in table.columns if column not in (told, _PICTURES)]
-    first = next(iter(replace(turns, skip_bad=SkipBad())), ("", {}))[1]
+    first = next(iter(replace(turns, skip_bad=SkipBad(), _counted=set())), ("", {}))[1]
     columns = dict.fromkeys([*others, *first, "question", "answer"])
     return replace(table, columns=tuple(columns), rows=turns)
 

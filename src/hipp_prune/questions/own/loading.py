@@ -8,9 +8,9 @@ from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.files.faults import name, shown
 from hipp_prune.questions.benchmark import Loading, Role
 from hipp_prune.questions.own.choice_cells import choices_in_text
-from hipp_prune.questions.own.columns import Columns, match_columns, with_columns
+from hipp_prune.questions.own.columns import PICTURES_ONLY, Columns, match_columns, with_columns
 from hipp_prune.questions.own.conversations import unfold
-from hipp_prune.questions.own.pictures import PICTURES_ONLY, PictureCells
+from hipp_prune.questions.own.pictures import PictureCells
 from hipp_prune.questions.own.places import find_table
 from hipp_prune.questions.own.rows import (
     INSTRUCTIONS_OF_KINDS,

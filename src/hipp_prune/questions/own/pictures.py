@@ -16,7 +16,7 @@ from hipp_prune.files.faults import shown
 from hipp_prune.files.manifest import start_list
 from hipp_prune.files.strict import sound_json
 from hipp_prune.files.writing import atomic_path
-from hipp_prune.questions.own.columns import PICTURE_ENDINGS, VIDEO_ENDINGS, in_memory
+from hipp_prune.questions.own.columns import PICTURE_ENDINGS, PICTURES_ONLY, VIDEO_ENDINGS, in_memory
 from hipp_prune.questions.own.table import SEPARATOR, empty, row_error
 from hipp_prune.questions.records import CORRECT_OR_SKIP, OR_SKIP
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 FOLDER = "pictures"
 """Below the cache."""
 _LONGEST_PATH = 1024
-PICTURES_ONLY = "pictures, of a video a list of some of its frames"
-"""What a question may be about."""
 _CODES = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk")
 """How JPEG, PNG, GIF, WebP and BMP begin in base64."""
 _SHORTEST_CODE = 100

@@ -20,7 +20,7 @@ from hipp_prune.files.strict import check_value
 from hipp_prune.questions.benchmark import Role
 from hipp_prune.questions.multiple_choice import MOST_LETTERS, option_lines
 from hipp_prune.questions.own.choice_cells import lettered, read_choices, without_letters
-from hipp_prune.questions.own.columns import Columns
+from hipp_prune.questions.own.columns import PICTURES_ONLY, Columns
 from hipp_prune.questions.own.table import Cells, empty, row_error
 from hipp_prune.questions.question import Question, group_of
 from hipp_prune.questions.records import CORRECT_OR_SKIP, Identifier
@@ -51,6 +51,8 @@ _PLACEHOLDERS = (
     "<image>", "<|image|>", "<image_placeholder>", "<ImageHere>", "<|vision_start|><|image_pad|><|vision_end|>"
 )  # fmt: skip
 """What stands for the picture in texts that models were trained on."""
+_VIDEO_MARKS = ("<video>", "<|video_pad|>")
+"""What stands for a video there, before or behind the text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +130,11 @@ def read_row(cells: Cells, columns: Columns, where: str) -> QuestionRow:
     )
 
 
+def _at_an_end(text: str, mark: str) -> bool:
+    """Whether a text begins or ends with a mark, which may also stand inside of a question about it."""
+    return text.strip().startswith(mark) or text.strip().endswith(mark)
+
+
 def without_placeholder(text: str, where: str, *, has_image: bool) -> str:
     """A question's text without the mark before or behind it that stands for its picture.
 
@@ -137,8 +144,10 @@ def without_placeholder(text: str, where: str, *, has_image: bool) -> str:
         has_image: whether the row has a picture.
 
     Raises:
-        QuestionError: the mark stands inside the text, or several times, or there is no picture.
+        QuestionError: the mark stands inside the text, or several times, or there is no picture; or it is a video's.
     """
+    if video := next((mark for mark in _VIDEO_MARKS if _at_an_end(text, mark)), None):
+        raise row_error(where, PICTURES_ONLY, f"the mark of a video, {video}")
     found = [mark for mark in _PLACEHOLDERS for _ in range(text.count(mark))]
     if not found:
         return text

@@ -89,6 +89,16 @@ def test_every_turn_is_a_question_of_its_own_and_system_messages_are_left_out(
     assert "leaves out what system messages say" in caplog.text
 
 
+def test_a_damaged_conversation_before_the_first_sound_one_is_refused_too(home: Path) -> None:
+    sound = {"image": "0.png", "messages": [said("Is there sand?"), said("Yes", "assistant")]}
+    damaged = {"image": "1.png", "messages": [said([{"type": "video", "video": "a.mp4"}])]}
+    with pytest.raises(QuestionError, match="texts or pictures"):
+        read(home, [damaged, sound])
+    skipped = SkipBad()
+    assert len(read(home, [damaged, sound], skip_bad=skipped)) == 1
+    assert skipped.count == 1
+
+
 def test_conversations_without_an_answer_are_prompts(home: Path) -> None:
     (question,) = read(home, [{"image": "0.png", "messages": [said("What do you see?")]}])
     assert question.is_unlabelled

@@ -79,7 +79,15 @@ def test_groups_hold_for_every_picture(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "row", [{"image": "clip.mp4"}, {"image": ["a.png", "clip.MOV"]}, {"video": "a.gif"}], ids=str
+    "row",
+    [
+        {"image": "clip.mp4"},
+        {"image": ["a.png", "clip.MOV"]},
+        {"video": "a.gif"},
+        {"image": "a.png", "question": "<video>\nDoes it move?"},
+        {"image": "a.png", "question": "Does it move? <|video_pad|>"},
+    ],
+    ids=str,
 )
 def test_videos_are_refused_and_may_be_skipped(home: Path, row: dict[str, Any]) -> None:
     with pytest.raises(
