@@ -13,9 +13,11 @@ from hipp_prune.errors import ImageError
 from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.system import cause
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import OR_SKIP, SkipBad, skip_or_raise
+from hipp_prune.questions.records import OR_SKIP, SkipBad, skip_or_raise, warn
 
 # What Pillow's decoders raise on damaged files, depending on format and on where the damage is.
+_PHOTO_AND_MORE = "MPO"
+"""How Pillow calls a camera's JPEG behind which others of the same scene lie, as depth."""
 _DECODING_ERRORS = (
     OSError,
     SyntaxError,
@@ -65,6 +67,8 @@ def read_image(path: Path) -> Image.Image:
         )
     try:
         with Image.open(path) as image:
+            if image.format != _PHOTO_AND_MORE and getattr(image, "is_animated", False):
+                warn("some pictures have several frames or pages, of which the first one is asked about")
             image.load()
             _check_still(image, path)
             return in_rgb(image, path)
@@ -80,9 +84,9 @@ def read_image(path: Path) -> Image.Image:
             f"{path}: expected an image, found {found}; copy it again, save it as PNG or JPEG, {OR_SKIP}"
         ) from error
     except _DECODING_ERRORS as error:
+        remedy = "make it smaller" if isinstance(error, Image.DecompressionBombError) else "copy it again"
         raise ImageError(
-            f"{path}: expected a complete image, found one that cannot be decoded ({cause(error)}); "
-            f"copy it again {OR_SKIP}"
+            f"{path}: expected a complete image, found one that cannot be decoded ({cause(error)}); {remedy} {OR_SKIP}"
         ) from error
 
 

@@ -14,7 +14,7 @@ from hipp_prune.errors import ImageError
 from hipp_prune.questions import images
 from hipp_prune.questions.images import check_images, read_image, turned
 from hipp_prune.questions.question import Question
-from hipp_prune.questions.records import SkipBad
+from hipp_prune.questions.records import SkipBad, warn
 
 
 def picture(path: Path, mode: str = "RGB") -> Path:
@@ -254,3 +254,25 @@ def test_grey_values_on_no_scale_are_said_once(tmp_path: Path) -> None:
         read_image(path)
     assert str(refused.value).startswith(f"{path}: expected grey values in [0, 1], found nan")
     assert str(refused.value).count("expected") == 1
+
+
+def test_that_only_the_first_of_several_frames_is_asked_about_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn.cache_clear()
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    for name in ("a.gif", "b.gif"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+        read_image(tmp_path / name)
+    assert [said for said in caplog.messages if "several frames" in said] == [
+        "warning: some pictures have several frames or pages, of which the first one is asked about"
+    ]
+
+
+def test_a_picture_of_too_many_pixels_is_to_be_made_smaller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("1", (100, 100)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ImageError, match=r"exceeds limit.*make it smaller"):
+        read_image(tmp_path / "large.png")

@@ -295,12 +295,17 @@ def _record(result: CellResult, stage: Stage) -> dict[str, object]:
     }
 
 
+_ONE_ROLE = '<p class="note">Questions of one role were asked alone, so that there is no plane to draw.</p>'
+
+
 def render_comparison(results: Sequence[CellResult], facts: Sequence[str], *, champion: str = OURS) -> str:
     """The page's HTML."""
     pairs = _pairs(results)
     sections = []
     for index, (section, tables) in enumerate(comparison_tables(results, champion=champion).items()):
-        chart = chart_html(f"section-{index}", _arrows(section_name(section), pairs[section], champion))
+        chart = _ONE_ROLE
+        if np.isfinite([_point(row) for row in pairs[section]["before"]]).all():
+            chart = chart_html(f"section-{index}", _arrows(section_name(section), pairs[section], champion))
         shown = "".join(
             f"<h3>{stage.capitalize()} recovery</h3>{html_table(rows)}" for stage, rows in tables.items()
         )

@@ -35,7 +35,9 @@ class Scores:
 
     def asked(self, robustness_share: float) -> float:
         """The two accuracies as a preference weighs them (``Preference.robustness_share``)."""
-        return robustness_share * self.robustness + (1 - robustness_share) * self.utility
+        share = _share(robustness_share, self.num_robustness, self.num_utility)
+        parts = ((share, self.robustness), (1 - share, self.utility))
+        return sum(weight * accuracy for weight, accuracy in parts if weight)
 
 
 def score_columns(answers: AnswerColumns) -> Scores:
@@ -91,5 +93,15 @@ def accuracies(sums: Floats, *, robustness_share: float = 0.5) -> Floats:
     with np.errstate(invalid="ignore"):
         yes, no, utility = (sums[..., 2 * kind] / sums[..., 2 * kind + 1] for kind in range(3))
     robustness = (yes + no) / 2
-    asked = robustness_share * robustness + (1 - robustness_share) * utility
+    number = sums[..., 1::2].reshape(-1, 3).sum(axis=0)
+    share = _share(robustness_share, number[:2].sum(), number[2])
+    parts = ((share, robustness), (1 - share, utility))
+    asked = sum(weight * accuracy for weight, accuracy in parts if weight)
     return np.stack([robustness, utility, (robustness + utility) / 2, asked], axis=-1)
+
+
+def _share(wanted: float, num_robustness: float, num_utility: float) -> float:
+    """What robustness weighs: as wanted, but where one role alone was asked about, that one is all there is."""
+    if num_robustness and num_utility:
+        return wanted
+    return 1.0 if num_robustness else 0.0

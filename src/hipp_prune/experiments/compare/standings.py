@@ -170,9 +170,9 @@ class Difference:
     def word(self, measure: str = ASKED) -> Literal["ahead of", "tied with", "behind"]:
         """Tied where the interval holds zero."""
         low, high = self.intervals[MEASURES.index(measure)]
-        if low <= 0 <= high:
-            return "tied with"
-        return "ahead of" if low > 0 else "behind"
+        if low > 0:
+            return "ahead of"
+        return "behind" if high < 0 else "tied with"
 
 
 def difference(ours: Row, theirs: Row, *, seed: int = 0) -> Difference | None:
@@ -190,7 +190,9 @@ def difference(ours: Row, theirs: Row, *, seed: int = 0) -> Difference | None:
     spread = middle + (gains - middle) * np.sqrt(number / max(1, number - 1))
     chosen = np.random.default_rng(seed).integers(number, size=(_BOOTSTRAPS, number))
     draws = spread[chosen, np.arange(1, _BOOTSTRAPS + 1)[:, None]].mean(axis=1)
-    low, high = np.nanquantile(draws, [0.025, 0.975], axis=0)
+    measured = ~np.isnan(draws).all(axis=0)  # a role that nobody was asked about is not
+    low, high = np.full((2, draws.shape[1]), np.nan)
+    low[measured], high[measured] = np.nanquantile(draws[:, measured], [0.025, 0.975], axis=0)
     return Difference(
         ours=ours,
         theirs=theirs,

@@ -80,6 +80,11 @@ def write_down(out: Path, *, results: Path | None = None, force: bool = False) -
     told = read_document(out / "damage.json", dict[str, Any], remedy=_AGAIN, error=IncompleteRunError)
     counts = ", ".join(f"{name} {len(numbers)}" for name, numbers in items.items())
     shared = ("dtype", "split", "calibration", "general_share", "evaluations", "preference")
-    write_damage(folder, found, items, {"items": counts, **{name: told[name] for name in shared}})
+    write_damage(
+        folder,
+        found,
+        items,
+        {"model": Path(told["model"]).name, "items": counts, **{name: told[name] for name in shared}},
+    )
     rows = by_method(found)
     return damage_table(rows), [*costless_lines(rows, items), *search_lines(rows, items)]

@@ -30,6 +30,7 @@ from hipp_prune.experiments.photo.texts import write_texts
 from hipp_prune.experiments.smollm2 import load_smollm2, require_smollm2
 from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.locking import sole_writer
+from hipp_prune.files.manifest import check_all
 from hipp_prune.files.places import described
 from hipp_prune.files.progress import Progress, Say
 from hipp_prune.files.reading import read_document
@@ -78,7 +79,8 @@ def build_rung(
     Raises:
         InputError: if SmolLM2's package is not installed.
         OutputExistsError: if ``out`` is something else that we wrote, or a file.
-        RunError: if the disk is full, or what is in ``out`` was begun with other settings.
+        RunError: if the disk is full, or what is in ``out`` was begun with other settings or is no longer what we
+            wrote.
     """
     if (found := described(out)) is not None:
         raise OutputExistsError(
@@ -90,6 +92,7 @@ def build_rung(
     for name in _PLACES:
         with sole_writer(out / name):  # what a killed one left goes
             settle(out / name)
+        check_all(out / name)
     narrate = Narrator(out / "build.log", say)
     narrate(f"hipp-prune photo build --out {out}: {settings}")
     for name in get_args(Collection):

@@ -112,6 +112,19 @@ def test_the_page_holds_tables_and_charts_and_escapes_names(results: list[CellRe
         assert f"{name}: robustness " in page.text, "the chart says its numbers too"
 
 
+def test_questions_of_one_role_alone_are_tabulated_though_not_drawn() -> None:
+    pope, choice = answers([1.0] * 3, [-1.0], []), answers([], [], [1.0, -1.0])
+    for asked in (pope, choice):
+        found = [cell_result(method, before=asked, after=asked) for method in ("flap", "hybrid")]
+        page = render_comparison(found, [])
+        assert "Questions of one role were asked alone" in page
+        assert "<svg" not in page
+        assert to_csv(found)
+        assert markdown(found, [])
+        assert lead_lines(leads(found))
+        assert all(each.word() == "tied with" and each.gain[-1] == 0 for each in leads(found))
+
+
 def test_how_each_is_compensated_has_a_column_in_every_table() -> None:
     after = answers([1.0], [1.0], [1.0, -1.0])
     results = [

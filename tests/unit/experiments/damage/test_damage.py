@@ -19,7 +19,7 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.pruning.masking import apply_masks
 from hipp_prune.pruning.reconstruction import PrunedMlp
 from hipp_prune.questions.sources import load_questions
-from tests.unit.experiments.photo.test_build import tiny
+from tests.tiny_language import tiny_language
 
 _TEXTS = ("A dog sits on the table.", "Is there a ball in the kitchen? " * 8)
 
@@ -27,7 +27,7 @@ _TEXTS = ("A dog sits on the table.", "Is there a ball in the kitchen? " * 8)
 @pytest.fixture(scope="module")
 def rung(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def language() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        model, tokenizer = tiny()
+        model, tokenizer = tiny_language()
         for name, weight in model.named_parameters():
             if ".mlp." in name:
                 weight.data *= 10  # as drawn, its MLPs hardly change what it says

@@ -59,6 +59,9 @@ def test_a_rung_is_built_once_and_loads_like_any_model(tmp_path: Path) -> None:
     assert (model / "model.safetensors").read_bytes() == weights
     with pytest.raises(RunError, match="steps 2 → 3"):
         build_rung(rung, replace(settings, steps=3), language=tiny_language)
+    (rung / "untrained" / "config.json").write_text("{")
+    with pytest.raises(RunError, match=r"config\.json is not what we wrote"):
+        build_rung(rung, settings, language=tiny_language)
 
 
 def test_only_the_tasks_that_are_asked_for_are_taught(tmp_path: Path) -> None:
