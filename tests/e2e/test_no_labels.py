@@ -19,6 +19,7 @@ from hipp_prune.stages.query import query
 from hipp_prune.stages.recover import recover
 from hipp_prune.stages.search import search
 from hipp_prune.stages.settings import CalibrateSettings, EvaluateSettings
+from hipp_prune.stages.show import show
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +59,5 @@ def test_photos_without_labels_become_a_smaller_model(photos: Path, tmp_path: Pa
         evaluate(str(tmp_path / "small"), [source], EvaluateSettings(split="all"))
     asked = evaluate(str(tmp_path / "small"), [source], EvaluateSettings(split="all"), dense="toy-llava")
     assert asked.results == results
+    (step,) = show(str(tmp_path / "small")).next
+    assert step.endswith("--dense toy-llava"), "what comes next can be run"

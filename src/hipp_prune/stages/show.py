@@ -32,7 +32,7 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger
 from hipp_prune.questions.benchmarks import BENCHMARKS
 from hipp_prune.questions.intervals import percent
-from hipp_prune.questions.specs import TOYWORLD
+from hipp_prune.questions.specs import PHOTOS, TOYWORLD
 from hipp_prune.report.commands import (
     calibrate_command,
     evaluate_command,
@@ -231,6 +231,8 @@ def _show_checkpoint(folder: Path, name: str) -> Shown:
         return Shown(what=what, facts=_known([*facts, ("refused", str(error))]), next=())
     sources = notes.get("sources") or [TOYWORLD]
     words = ["evaluate", "--model", name, "--questions", *sources]
+    if "model" in notes and any(source.startswith(f"{PHOTOS}:") for source in sources):
+        words += ["--dense", str(notes["model"])]  # whose answers are the target
     if not pruned:
         words = ["calibrate", "--model", name, "--questions", *sources, "--out", _free("run")]
     if plans:
