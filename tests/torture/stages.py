@@ -152,6 +152,13 @@ STAGES = (
         command=_words("quickstart --out demo --evaluations 16 --limit 8"),
     ),
     Stage(
+        name="damage", after=None, leaves=("damaged",), repeats=True,
+        command=_words(
+            f"damage --model toy-llava {_ASKED} --budgets 0.4 --compensation none --limit 8 --calibration 8 "
+            "--out damaged"
+        ),
+    ),
+    Stage(
         name="photo build", after=None, leaves=("rung",), repeats=True,
         given={"rung/smollm2": "language"},
         command=_words("photo build --out rung --tasks presence facts --scenes 6 --steps 2 --batch-size 4"),

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from hipp_prune.errors import HippPruneError, OutputExistsError, RunError
 from hipp_prune.files.locking import sole_writer
-from hipp_prune.files.manifest import FILE_LIST, foreign_files, note_all, remove_own, start_list
+from hipp_prune.files.manifest import FILE_LIST, foreign_files, note_all, own_files, remove_own, start_list
 from hipp_prune.files.system import cause_and_remedy
 
 _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{6})[0-9a-f]{6}\.tmp")
@@ -59,7 +59,7 @@ def is_temporary(path: Path) -> bool:
 def is_fresh(folder: Path) -> bool:
     """Whether a folder holds nothing but what a process left that was killed before it wrote anything whole."""
     return all(
-        is_temporary(path) or (path.name == FILE_LIST and not path.stat().st_size)
+        is_temporary(path) or (path.name == FILE_LIST and own_files(folder) == [path])
         for path in folder.iterdir()
     )
 

@@ -9,10 +9,11 @@ import pytest
 
 from hipp_prune.errors import OutputExistsError
 from hipp_prune.files import manifest, replacing
-from hipp_prune.files.manifest import FILE_LIST, faults, start_list
+from hipp_prune.files.manifest import FILE_LIST, faults, note, start_list
 from hipp_prune.files.replacing import (
     check_folder,
     finish_replacement,
+    is_fresh,
     is_temporary,
     new_folder,
     settle,
@@ -225,3 +226,12 @@ def test_what_a_refused_command_began_is_taken_back(tmp_path: Path) -> None:
     assert not any((tmp_path / "empty").iterdir())
     assert (tmp_path / "before" / "thesis.tex").exists()
     assert (tmp_path / "computed" / "cells" / "a.parquet").exists()
+
+
+def test_a_folder_of_which_only_the_list_was_begun_is_fresh(tmp_path: Path) -> None:
+    start_list(tmp_path)
+    fill(tmp_path, {temporary_name(tmp_path / "a.json").name: "half"})
+    note(tmp_path, "a.json", next(path for path in tmp_path.iterdir() if is_temporary(path)))
+    assert is_fresh(tmp_path)
+    fill(tmp_path, {"a.json": "half"})
+    assert not is_fresh(tmp_path)

@@ -27,7 +27,7 @@ from hipp_prune.files.changes import refuse_changes
 from hipp_prune.files.manifest import start_list
 from hipp_prune.files.progress import Say
 from hipp_prune.files.reading import read_document
-from hipp_prune.files.replacing import is_fresh
+from hipp_prune.files.replacing import clean, is_fresh
 from hipp_prune.files.writing import write_json
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.arrays import Bools
@@ -289,12 +289,14 @@ def claim(ward: Ward) -> None:
     if path.exists():
         before = read_document(path, dict[str, Any], remedy=_OTHERWISE, error=IncompleteRunError)
         refuse_changes(path, before, now, remedy=_OTHERWISE)
+        clean(ward.root)
         return
     if ward.root.exists() and (not ward.root.is_dir() or not is_fresh(ward.root)):
         raise OutputExistsError(
             f"{ward.root} is there but has no damage.json, so it is none of ours and is left alone; choose another"
         )
     start_list(ward.root)
+    clean(ward.root)
     write_json(path, now)
 
 
