@@ -27,6 +27,7 @@ WORDS = {
     "baseline": "baseline --run RUN --method uniform --sparsity 0.2 --out uniform",
     "calibrate": "calibrate --model MODEL --questions POPE SCIENCEQA --count 8 --out started",
     "check": "check RUN",
+    "damage": "damage --model MODEL --questions POPE --budgets 0.4 --compensation none --limit 8 --out damaged",
     "doctor": "doctor MODEL",
     "evaluate": "evaluate --model SMALLER --questions POPE SCIENCEQA --limit 8 --run RUN",
     "explore": "explore RUN --out explorer.html",

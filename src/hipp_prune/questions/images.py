@@ -67,10 +67,8 @@ def read_image(path: Path) -> Image.Image:
         )
     try:
         with Image.open(path) as image:
-            if image.format != _PHOTO_AND_MORE and getattr(image, "is_animated", False):
-                warn("some pictures have several frames or pages, of which the first one is asked about")
             image.load()
-            _check_still(image, path)
+            _check_frames(image, path)
             return in_rgb(image, path)
     except ImageError:
         raise
@@ -98,13 +96,20 @@ def _is_video(path: Path) -> bool:
     return boxed or start[:4] == b"\x1a\x45\xdf\xa3" or start[8:] == b"AVI "
 
 
-def _check_still(image: Image.Image, path: Path) -> None:
-    """Refuses a moving picture; the second frame of other formats (a phone's JPEG) is no later one."""
-    if image.format in _MOVING and getattr(image, "is_animated", False):
+def _check_frames(image: Image.Image, path: Path) -> None:
+    """Refuses a moving picture, and says once that of several pages the first is taken.
+
+    A phone's JPEG holds a preview or a map of depths behind the photo, which is no page.
+    """
+    if not getattr(image, "is_animated", False):
+        return
+    if image.format in _MOVING:
         raise ImageError(
             f"{path}: expected one picture, found a moving one of {getattr(image, 'n_frames', 2)} frames; videos are "
             "not taken, give some of its frames as pictures"
         )
+    if image.format != _PHOTO_AND_MORE:
+        warn("some pictures have several pages, of which the first one is asked about")
 
 
 def in_rgb(image: Image.Image, where: object) -> Image.Image:

@@ -256,16 +256,16 @@ def test_grey_values_on_no_scale_are_said_once(tmp_path: Path) -> None:
     assert str(refused.value).count("expected") == 1
 
 
-def test_that_only_the_first_of_several_frames_is_asked_about_is_said_once(
+def test_that_only_the_first_of_several_pages_is_asked_about_is_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     warn.cache_clear()
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    for name in ("a.gif", "b.gif"):
+    for name in ("a.tiff", "b.tiff"):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
         read_image(tmp_path / name)
-    assert [said for said in caplog.messages if "several frames" in said] == [
-        "warning: some pictures have several frames or pages, of which the first one is asked about"
+    assert [said for said in caplog.messages if "several pages" in said] == [
+        "warning: some pictures have several pages, of which the first one is asked about"
     ]
 
 

@@ -275,6 +275,8 @@ def test_the_printed_option_is_the_one_that_works(
         ("question,photo,answer\nCup?,0.png,yes", "expected a column image, found question, photo, answer"),
         ("question,where,answer\nCup?,0.png,yes", "mine.csv,columns=image:where"),
         ("question,image,answer\nCup?,9.png,yes", ":2: expected a picture at "),
+        (f"question,image,answer\nCup?,{'9' * 1000}.png,yes", "…, found none"),
+        ("question,image,answer\nCup?,a\x1fb.png,yes", "…, found none"),
         (
             "question,image,answer\nCup?,https://a.b/c.png,yes",
             "found the address 'https://a.b/c.png'; download it",
