@@ -76,6 +76,16 @@ def test_a_search_does_not_go_on_with_anything_else(
     assert archive.read_bytes() == before
 
 
+@pytest.mark.parametrize("change", [invert_labels, exchange_pictures])
+def test_a_search_does_not_begin_with_other_questions_than_were_calibrated_on(
+    world: World, refused: Refused, change: Callable[[World], None]
+) -> None:
+    shutil.rmtree(world.run / "search")
+    change(world)
+    assert "cannot be drawn again" in refused(["search", world.run, "--evaluations", "16", *SEARCH])
+    assert not (world.run / "search").exists()
+
+
 def test_what_is_answered_says_what_it_was_made_with(world: World, tmp_path: Path) -> None:
     plan, smaller, results = tmp_path / "plan.json", tmp_path / "smaller", tmp_path / "results.json"
     record = json.loads((world.run / "search" / "search.json").read_text())

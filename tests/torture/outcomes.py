@@ -24,7 +24,7 @@ Content = dict[str, Any]
 
 def outcome(paths: list[Path], root: Path) -> Content:
     """Everything below some paths, by its place."""
-    return {str(path.relative_to(root)): _read(path) for path in _files(paths)}
+    return {str(path.relative_to(root)): _read(path, str(root.resolve())) for path in _files(paths)}
 
 
 def differences(found: Content, wanted: Content) -> list[str]:
@@ -57,13 +57,14 @@ def _files(paths: list[Path]) -> Iterator[Path]:
                 yield below
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, root: str) -> Any:
+    """What a file says; paths in it begin at ``root``, which is another folder in every trial."""
     match path.suffix:
         case ".safetensors":
             with safe_open(path, framework="pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         case ".json" | ".jsonl":
-            return list(map(_timeless, _documents(path.read_text(encoding="utf-8"))))
+            return list(map(_timeless, _documents(path.read_text(encoding="utf-8").replace(root, "."))))
         case ".html" | ".md" | ".txt" | ".csv" | ".log" | ".parquet":
             return path.stat().st_size > 0
         case _:

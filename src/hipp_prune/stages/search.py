@@ -75,7 +75,8 @@ def search(
 
     Raises:
         IncompleteRunError: if the run has not been calibrated.
-        RunError: if an earlier search had other settings and ``force`` is false.
+        RunError: if an earlier search had other settings and ``force`` is false, or the run was calibrated on
+            questions that are other ones now.
         BudgetError: if no plan saves ``settings.s_max`` in ``settings.compression``.
         InputError: if the method needs a package that is not installed.
     """
@@ -94,9 +95,12 @@ def search(
         if surveyed is not None:
             surveyed(survey({"search": asked}))
         adapter = load(model or dense_model(directory), loading)
+        calibration = calibrated.calibration(adapter)
+        if force or not folder.archive.exists():  # one that goes on compares its own
+            calibrated.sample(calibration, skip_bad=skip_bad)  # refuses what has changed since calibration
         return search_model(
             adapter,
-            calibrated.calibration(adapter),
+            calibration,
             asked,
             folder,
             settings,
