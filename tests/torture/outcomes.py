@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ _CLOCK = frozenset({"created", "seconds", "versions", "judging", "latency", "spe
 """Keys whose values are times or machines."""
 _PASSING = {"cache", "tensorboard"}
 """Folders of what may be removed at any time, and of what each process writes under a name of its own."""
+_TRIAL = re.compile(r'/[^"]*/begun/\d+(?=[/"])')
+"""Where a trial ran: another folder each time."""
 _TOLERANCE = 1e-6
 _FOREIGN = ("torchinductor_", ".ses")
 """What torch and ONNX Runtime leave in a temporary folder."""
@@ -24,7 +27,7 @@ Content = dict[str, Any]
 
 def outcome(paths: list[Path], root: Path) -> Content:
     """Everything below some paths, by its place."""
-    return {str(path.relative_to(root)): _read(path, str(root.resolve())) for path in _files(paths)}
+    return {str(path.relative_to(root)): _read(path) for path in _files(paths)}
 
 
 def differences(found: Content, wanted: Content) -> list[str]:
@@ -57,14 +60,13 @@ def _files(paths: list[Path]) -> Iterator[Path]:
                 yield below
 
 
-def _read(path: Path, root: str) -> Any:
-    """What a file says; paths in it begin at ``root``, which is another folder in every trial."""
+def _read(path: Path) -> Any:
     match path.suffix:
         case ".safetensors":
             with safe_open(path, framework="pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         case ".json" | ".jsonl":
-            return list(map(_timeless, _documents(path.read_text(encoding="utf-8").replace(root, "."))))
+            return list(map(_timeless, _documents(_TRIAL.sub(".", path.read_text(encoding="utf-8")))))
         case ".html" | ".md" | ".txt" | ".csv" | ".log" | ".parquet":
             return path.stat().st_size > 0
         case _:
