@@ -29,8 +29,11 @@ from tests.torture.tally import Tally, table
 
 _QUICK = {"search": Kills(renames=1, others=1, randomly=0), "prune": Kills(renames=1, others=0, randomly=0)}
 """Stages of a short torture."""
-_USUAL = Kills(renames=4, others=3, randomly=2)
-_SLOW = Kills(renames=1, others=0, randomly=1)
+_EVERY = 10**6
+"""More than any stage has changes."""
+_USUAL = Kills(renames=_EVERY, others=_EVERY, randomly=3)
+_SLOW = Kills(renames=3, others=1, randomly=1)
+"""Stages that take seconds each time."""
 _DELAY = 0.2
 """Seconds between two that are started at once, at most."""
 _LEAST = 0.2
