@@ -84,7 +84,7 @@ STAGES = (
     ),
     Stage(name="report", after="evaluate", leaves=("run",), repeats=True, command=_words("report run")),
     Stage(
-        name="recover", after="prune", leaves=("recovered",),
+        name="recover", after="prune", leaves=("recovered", "recovered.recovery.safetensors"),
         command=_words(f"recover smaller --out recovered {_ASKED} --steps 6 --save-every 2"),
     ),
     Stage(
@@ -112,7 +112,8 @@ STAGES = (
         command=_words("prune --run run --preference 1,0,0 --sparsity 0.5 --out smaller --force"),
     ),
     Stage(
-        name="recover --force", after="recover", leaves=("recovered",), mine=("recovered/thesis.tex",), repeats=True,
+        name="recover --force", after="recover", leaves=("recovered", "recovered.recovery.safetensors"),
+        mine=("recovered/thesis.tex",), repeats=True,
         command=_words(f"recover smaller --out recovered {_ASKED} --steps 4 --save-every 2 --force"),
     ),
     Stage(

@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.checkpoints.finding import find_tensors
 from hipp_prune.checkpoints.folders import check_output, open_shards
-from hipp_prune.checkpoints.ledger import ADDED, PLAN_FILE, added_parameters
+from hipp_prune.checkpoints.ledger import ADDED, PLAN_FILE, RECOVERY_FILE, added_parameters
 from hipp_prune.errors import QuestionError
 from hipp_prune.files.progress import Progress
-from hipp_prune.files.replacing import beside
+from hipp_prune.files.replacing import beside, settle
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.benchmarks import role_of
@@ -66,6 +67,23 @@ class RecoveryReport:
 def state_file(out: Path) -> Path:
     """Where the state of a recovery to ``out`` lies until it is finished."""
     return beside(out, ".recovery.safetensors")
+
+
+def discard_finished(out: Path) -> None:
+    """Puts a finished recovery in its place, and removes its state, where a kill came in between.
+
+    The state of another recovery than the one that ``out`` holds stays.
+
+    Raises:
+        CheckpointError: if ``recovery.json`` is damaged.
+        RunError: if a file cannot be moved or removed.
+    """
+    settle(out)
+    record = out / RECOVERY_FILE
+    if state_file(out).is_file() and record.is_file():
+        state = StateFile(state_file(out), read_config_file(record).get("settings", {}))
+        if state.is_theirs():
+            state.discard()
 
 
 def recover_checkpoint(

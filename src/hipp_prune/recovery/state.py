@@ -50,6 +50,15 @@ class StateFile:
             )
         remove_file(self.path)
 
+    def is_theirs(self) -> bool:
+        """Whether the file is there and is the state of a recovery with these settings."""
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                found = json.loads((file.metadata() or {}).get("settings", "null"))
+        except (OSError, SafetensorError, ValueError):
+            return False
+        return bool(found == self.settings)
+
     def save(self, parameters: Mapping[str, nn.Parameter], optimizer: Optimizer, losses: list[float]) -> None:
         """Writes the state after ``len(losses)`` steps.
 

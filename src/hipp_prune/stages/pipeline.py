@@ -12,6 +12,7 @@ from hipp_prune.errors import HippPruneError, IncompleteRunError, RunError
 from hipp_prune.evaluation.scorecard import Scorecard, limit_questions
 from hipp_prune.evaluation.speed import ROUND_SECONDS
 from hipp_prune.files.changes import refuse_changes
+from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.manifest import remove_file
 from hipp_prune.files.progress import Progress
 from hipp_prune.files.replacing import finish_replacement
@@ -22,6 +23,7 @@ from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
+from hipp_prune.recovery.recover import discard_finished
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.record import read_record
 from hipp_prune.search.settings import SearchSettings
@@ -240,7 +242,8 @@ class Pipeline:
             settings: of the recovery.
             name: of its results in the run.
         """
-        finish_replacement(out)
+        with sole_writer(out):
+            discard_finished(out)
         source, found = checkpoint_plan(str(checkpoint)), None
         if (out / RECOVERY_FILE).is_file():
             found = checkpoint_plan(str(out))

@@ -10,7 +10,7 @@ from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import Provenance
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
-from hipp_prune.recovery.recover import RecoveryReport, recover_checkpoint
+from hipp_prune.recovery.recover import RecoveryReport, discard_finished, recover_checkpoint
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.stages.loading import (
     Model,
@@ -74,6 +74,7 @@ def recover(
     named = [each for each in (model, teacher) if isinstance(each, str | Path)]
     folders = [check_model(each, loading, weights=False) for each in named]
     with writing(out), cache_folder(cache) as folder:  # even if nothing is to do: what a killed one left goes
+        discard_finished(out)
         for each in folders:
             check_output(each, out, force=force)
         asked = draw_questions(questions, "recovery", cache=folder, seed=settings.seed, skip_bad=skip_bad)
@@ -145,6 +146,7 @@ def recover_on(
         HippPruneError: see ``recover``.
     """
     with writing(out):
+        discard_finished(out)
         check_output(checkpoint, out, force=force)
         return recover_checkpoint(
             checkpoint,

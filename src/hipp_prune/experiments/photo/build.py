@@ -34,11 +34,12 @@ from hipp_prune.files.manifest import check_all
 from hipp_prune.files.places import described
 from hipp_prune.files.progress import Progress, Say
 from hipp_prune.files.reading import read_document
-from hipp_prune.files.replacing import clean, new_folder, settle
+from hipp_prune.files.replacing import clean, new_folder
 from hipp_prune.files.run_directory import Provenance
 from hipp_prune.files.writing import write_json
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.toyworld.scenes import scenes
+from hipp_prune.recovery.recover import discard_finished
 from hipp_prune.stages.recover import recover_on
 
 _FITTED = 400
@@ -91,7 +92,7 @@ def build_rung(
     _settle(out / "settings.json", settings)
     for name in _PLACES:
         with sole_writer(out / name):  # what a killed one left goes
-            settle(out / name)
+            discard_finished(out / name)
         check_all(out / name)
     narrate = Narrator(out / "build.log", say)
     narrate(f"hipp-prune photo build --out {out}: {settings}")
