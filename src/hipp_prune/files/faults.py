@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 60
 """Characters of a wrong value that a sentence shows."""
+_LONGEST_PATH = 1024
 _PLAIN_NAME = re.compile(r"[\w .:/-]{1,60}")
 
 _EXPECTED = {
@@ -133,6 +135,12 @@ def shown(value: object) -> str:
     if isinstance(value, int) and abs(value) >= 10**_LONGEST:
         return "a huge integer"
     return _cut(repr(value))
+
+
+def shown_place(path: Path) -> str:
+    """A path as a sentence names it: one that no file can have is cut, and on one line."""
+    text = str(path)
+    return text if text.isprintable() and len(text) <= _LONGEST_PATH else shown(text)
 
 
 def _cut(text: str) -> str:

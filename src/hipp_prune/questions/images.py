@@ -10,6 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from hipp_prune.errors import ImageError
+from hipp_prune.files.faults import shown_place
 from hipp_prune.files.manifest import check_whole
 from hipp_prune.files.system import cause
 from hipp_prune.questions.question import Question
@@ -54,37 +55,38 @@ def read_image(path: Path) -> Image.Image:
             on no known scale.
         RunError: we drew it, and it is no longer what we drew.
     """
+    place = shown_place(path)
     try:
         found = "a file" if path.is_file() else "a folder" if path.is_dir() else "nothing"
     except OSError as error:  # a name that no file can have
         found = cause(error)
     if found != "a file":
-        raise ImageError(f"{path}: expected an image, found {found}; check the image folder")
+        raise ImageError(f"{place}: expected an image, found {found}; check the image folder")
     check_whole(path)
     if path.suffix.lower() in UNREAD_ENDINGS:
         raise ImageError(
-            f"{path}: expected a picture that can be read, found one in {path.suffix[1:].upper()}; convert it to JPEG"
+            f"{place}: expected a picture that can be read, found one in {path.suffix[1:].upper()}; convert it to JPEG"
         )
     try:
         with Image.open(path) as image:
             image.load()
-            _check_frames(image, path)
-            return in_rgb(image, path)
+            _check_frames(image, place)
+            return in_rgb(image, place)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
         if _is_video(path):
             raise ImageError(
-                f"{path}: expected an image, found a video; videos are not taken, give some of its frames as pictures"
+                f"{place}: expected an image, found a video; videos are not taken, give some of its frames as pictures"
             ) from error
         found = "a file of a kind that Pillow does not read" if path.stat().st_size else "an empty file"
         raise ImageError(
-            f"{path}: expected an image, found {found}; copy it again, save it as PNG or JPEG, {OR_SKIP}"
+            f"{place}: expected an image, found {found}; copy it again, save it as PNG or JPEG, {OR_SKIP}"
         ) from error
     except _DECODING_ERRORS as error:
         remedy = "make it smaller" if isinstance(error, Image.DecompressionBombError) else "copy it again"
         raise ImageError(
-            f"{path}: expected a complete image, found one that cannot be decoded ({cause(error)}); {remedy} {OR_SKIP}"
+            f"{place}: expected a complete image, found one that cannot be decoded ({cause(error)}); {remedy} {OR_SKIP}"
         ) from error
 
 
@@ -96,7 +98,7 @@ def _is_video(path: Path) -> bool:
     return boxed or start[:4] == b"\x1a\x45\xdf\xa3" or start[8:] == b"AVI "
 
 
-def _check_frames(image: Image.Image, path: Path) -> None:
+def _check_frames(image: Image.Image, place: str) -> None:
     """Refuses a moving picture, and says once that of several pages the first is taken.
 
     A phone's JPEG holds a preview or a map of depths behind the photo, which is no page.
@@ -105,7 +107,7 @@ def _check_frames(image: Image.Image, path: Path) -> None:
         return
     if image.format in _MOVING:
         raise ImageError(
-            f"{path}: expected one picture, found a moving one of {getattr(image, 'n_frames', 2)} frames; videos are "
+            f"{place}: expected one picture, found a moving one of {getattr(image, 'n_frames', 2)} frames; videos are "
             "not taken, give some of its frames as pictures"
         )
     if image.format != _PHOTO_AND_MORE:

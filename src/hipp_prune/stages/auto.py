@@ -11,7 +11,7 @@ from hipp_prune.errors import BudgetError
 from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.manifest import remove_file, start_list
 from hipp_prune.files.recipes import recipe_text
-from hipp_prune.files.replacing import taken_back
+from hipp_prune.files.replacing import clean, taken_back
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.watching import Log, check_log
 from hipp_prune.files.writing import write_text
@@ -93,6 +93,7 @@ def auto(
     check_log(log)
     run = RunDirectory(wish.run)
     with writing(wish.run), writing(wish.out):
+        clean(wish.run)
         resumed = is_cut_off(wish)
         with taken_back(wish.run):
             footprint = _check(

@@ -6,7 +6,6 @@ from copy import deepcopy
 from dataclasses import replace
 from hashlib import file_digest
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -30,6 +29,7 @@ from hipp_prune.recovery.recover import shown_pictures
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.recovery.state import StateFile
 from hipp_prune.recovery.training import Student, train
+from hipp_prune.stages.loading import cache_folder
 from hipp_prune.stages.rates import ROWS, Machine, Rates
 
 PROBED = ("calibration", "search", "test")
@@ -93,7 +93,7 @@ def product_speed(
     return 2 * left.numel() * columns / fastest
 
 
-def byte_seconds(folder: Path | None = None) -> float:
+def byte_seconds() -> float:
     """Seconds to write a byte, and to read it again for its checksum."""
     content = np.random.default_rng(0).bytes(_WRITTEN)
 
@@ -104,8 +104,8 @@ def byte_seconds(folder: Path | None = None) -> float:
         with path.open("rb") as file:
             file_digest(file, "sha256")
 
-    with TemporaryDirectory(prefix="hipp-prune-probe-", dir=folder) as place:
-        return clocked(lambda: write(Path(place) / "probe")) / (_TIMES * _WRITTEN)
+    with cache_folder(None) as place:
+        return clocked(lambda: write(place / "probe")) / (_TIMES * _WRITTEN)
 
 
 def weight_seconds(device: torch.device, dtype: torch.dtype) -> float:
@@ -264,14 +264,14 @@ def _recovered(
 
     showing, ends = clocked(show), list[float]()
     student, teacher = (Student(adapter=copy, show=show) for copy, show in zip(copies, shows, strict=True))
-    with TemporaryDirectory(prefix="hipp-prune-probe-") as place:
+    with cache_folder(None) as place:
         train(
             student,
             parts,
             few,
             replace(settings, steps=_STEPS),
             robust_share=settings.robust_share(None),
-            state=StateFile(Path(place) / "state.safetensors", {}),
+            state=StateFile(place / "state.safetensors", {}),
             teacher=teacher,
             progress=lambda *_: ends.append(time.perf_counter()),
         )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +35,18 @@ class _Rows(Iterable[tuple[str, Cells]]):
     """Columns of numbers that stand for names (``datasets.ClassLabel``)."""
 
     def __iter__(self) -> Iterator[tuple[str, Cells]]:
-        for number, row in enumerate(self.data, start=1):
+        rows = iter(self.data)
+        for number in count(start=1):
+            where = f"{self.place}, row {number}"
+            with _telling(where):
+                row = next(rows, None)
+            if row is None:
+                return
             cells = dict(row)
             for column, label in self.named.items():
                 if cells[column] is not None and cells[column] >= 0:
                     cells[column] = label.int2str(cells[column])
-            yield f"{self.place}, row {number}", cells
+            yield where, cells
 
 
 def read_hub(place: str, *, split: str | None, config: str | None) -> QuestionTable:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from hipp_prune.errors import ImageError, QuestionError
-from hipp_prune.files.faults import shown
+from hipp_prune.files.faults import shown, shown_place
 from hipp_prune.files.manifest import start_list
 from hipp_prune.files.strict import sound_json
 from hipp_prune.files.writing import atomic_path
@@ -119,7 +119,7 @@ class PictureCells:
                 path = self.home / PureWindowsPath(text).as_posix()
         if self.need_images and not _is_file(path):
             raise ImageError(
-                f"{where}: expected a picture at {_place(path)}, found none; {CORRECT_OR_SKIP}, or say where "
+                f"{where}: expected a picture at {shown_place(path)}, found none; {CORRECT_OR_SKIP}, or say where "
                 "pictures lie with images=DIR"
             )
         return path
@@ -156,12 +156,6 @@ def _encoded(picture: "Image", where: str) -> bytes:
     file = BytesIO()
     in_rgb(picture, where).save(file, "png", compress_level=1)
     return file.getvalue()
-
-
-def _place(path: Path) -> str:
-    """A path as a sentence names it: one that no file can have is cut and on one line."""
-    text = str(path)
-    return text if text.isprintable() and len(text) <= _LONGEST_PATH else shown(text)
 
 
 def _is_file(path: Path) -> bool:
