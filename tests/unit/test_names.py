@@ -53,3 +53,14 @@ def test_a_name_is_defined_once() -> None:
     allowed = set().union(*SHARED.values())
     assert {name: paths for name, paths in twice.items() if name not in allowed | FIELDS} == {}
     assert allowed <= twice.keys(), "these are defined once now, and need no reason"
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """pytest cannot collect them in one process."""
+    paths = [
+        path
+        for path in Path(__file__).parents[1].rglob("test_*.py")
+        if not (path.parent / "__init__.py").exists()
+    ]
+    twice = {path.name for path in paths if [each.name for each in paths].count(path.name) > 1}
+    assert twice == set()
