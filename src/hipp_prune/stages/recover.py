@@ -146,7 +146,6 @@ def recover_on(
         HippPruneError: see ``recover``.
     """
     with writing(out):
-        discard_finished(out)
         check_output(checkpoint, out, force=force)
         return recover_checkpoint(
             checkpoint,

@@ -1,4 +1,4 @@
-"""What is measured: a method at a budget, repaired in a way, at a seed; and the file that each leaves."""
+"""What is measured: a method at a budget, compensated in a way, at a seed; and the file that each leaves."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hipp_prune.errors import IncompleteRunError
 from hipp_prune.experiments.compare.cells import DENSE
-from hipp_prune.experiments.damage.settings import Repair
+from hipp_prune.experiments.damage.settings import DamageCompensation
 from hipp_prune.files.ranges import Natural, NotNegative, Seed, Share
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.writing import write_json
@@ -16,12 +16,12 @@ _REMEDY = "delete it and start the command again"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Injury:
+class DamageCell:
     """One pruned model."""
 
     method: str
     """A baseline, a search, or ``dense``."""
-    repair: Repair
+    compensation: DamageCompensation
     budget: Share
     """Fraction of the MLP neurons that leave; 0 of the dense model."""
     seed: Seed
@@ -30,14 +30,14 @@ class Injury:
     def __str__(self) -> str:
         if self.method == DENSE:
             return DENSE
-        return f"{self.method} {self.repair} {self.budget:g} seed {self.seed}"
+        return f"{self.method} {self.compensation} {self.budget:g} seed {self.seed}"
 
     def path(self, root: Path) -> Path:
         """Where its result is kept."""
         return root / "cells" / f"{str(self).replace(' ', '-')}.json"
 
 
-DENSE_CELL = Injury(method=DENSE, repair="none", budget=0.0, seed=0)
+DENSE_CELL = DamageCell(method=DENSE, compensation="none", budget=0.0, seed=0)
 """What all others are compared with."""
 
 
@@ -45,7 +45,7 @@ DENSE_CELL = Injury(method=DENSE, repair="none", budget=0.0, seed=0)
 class Result:
     """What one of them did, item by item; see ``yardstick.Measured``."""
 
-    injury: Injury
+    cell: DamageCell
     saved: Share
     """Fraction of the MLP neurons that left."""
     kept: tuple[Natural, ...]
@@ -57,7 +57,7 @@ class Result:
 
     def save(self, root: Path) -> None:
         """Writes its file whole, or not at all."""
-        write_json(self.injury.path(root), asdict(self))
+        write_json(self.cell.path(root), asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> "Result":
@@ -75,19 +75,22 @@ def read_results(root: Path) -> list[Result]:
 
 
 def schedule(
-    methods: Sequence[str], repairs: Sequence[Repair], budgets: Sequence[float], seeds: Iterable[int]
-) -> list[Injury]:
+    methods: Sequence[str],
+    compensations: Sequence[DamageCompensation],
+    budgets: Sequence[float],
+    seeds: Iterable[int],
+) -> list[DamageCell]:
     """All cells, the dense model first, then seed by seed: stopped at any time, none is a seed ahead of another.
 
     Args:
         methods: who prunes.
-        repairs: how neurons that stay answer for the others.
+        compensations: how neurons that stay answer for the others.
         budgets: fractions that leave.
         seeds: of everything that is drawn.
     """
     others = [
-        Injury(method=method, repair=repair, budget=budget, seed=seed)
-        for seed, repair, budget, method in product(seeds, repairs, budgets, methods)
+        DamageCell(method=method, compensation=compensation, budget=budget, seed=seed)
+        for seed, compensation, budget, method in product(seeds, compensations, budgets, methods)
         if method != DENSE
     ]
     return [DENSE_CELL, *dict.fromkeys(others)]

@@ -1,4 +1,4 @@
-"""Curves of uniform pruning as SVG: accuracies above, KL to the dense model below, a line a measure and repair."""
+"""Curves of uniform pruning as SVG: accuracies above, KL to the dense model below, a line a measure and mode."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -33,7 +33,7 @@ def draw_curves(rows: Sequence[MethodResults]) -> str:
     drawn = [
         f'<g transform="translate({number * _WIDTH},0)">{panel}</g>' for number, panel in enumerate(panels)
     ]
-    key, height = _key(colours, [row.repair for row in curves])
+    key, height = _key(colours, [row.compensation for row in curves])
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * _WIDTH} {_HEIGHT + height}" '
         f'font-family="sans-serif" font-size="12"><rect width="{2 * _WIDTH}" height="{_HEIGHT + height}" '
@@ -83,22 +83,22 @@ def _panel(
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.0f}" text-anchor="end">{share * most:.3g}</text>')
         x = _LEFT + share * (right - _LEFT)
         parts.append(f'<text x="{x:.0f}" y="{bottom + 16}" text-anchor="middle">{80 * share:.0f}</text>')
-    for repair in dict.fromkeys(row.repair for row in curves):
-        line = [row for row in curves if row.repair == repair]
+    for compensation in dict.fromkeys(row.compensation for row in curves):
+        line = [row for row in curves if row.compensation == compensation]
         for name in names:
             start = [] if dense is None else [place(0.0, dense.mean(name))]
             points = " ".join([*start, *(place(row.budget, row.mean(name)) for row in line)])
             parts.append(
                 f'<polyline points="{points}" fill="none" stroke="{colours[name]}" stroke-width="1.8" '
-                f'stroke-dasharray="{_DASHES[repair]}"><title>{escape(name)}, {repair}</title></polyline>'
+                f'stroke-dasharray="{_DASHES[compensation]}"><title>{escape(name)}, {compensation}</title></polyline>'
             )
     return "".join(parts)
 
 
-def _key(colours: Mapping[str, str], repairs: Sequence[str]) -> tuple[str, int]:
+def _key(colours: Mapping[str, str], compensations: Sequence[str]) -> tuple[str, int]:
     """What colours and dashes mean, and how high that is."""
     lines = [(name, colour, "") for name, colour in colours.items()]
-    lines += [(f"compensation: {repair}", "#222", _DASHES[repair]) for repair in dict.fromkeys(repairs)]
+    lines += [(f"compensation: {mode}", "#222", _DASHES[mode]) for mode in dict.fromkeys(compensations)]
     parts = []
     for number, (name, colour, dash) in enumerate(lines):
         x, y = 215 * (number % 4), 12 + 20 * (number // 4)

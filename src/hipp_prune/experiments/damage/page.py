@@ -57,13 +57,13 @@ def write_damage(folder: Path, results: Sequence[Result], items: Items, facts: d
 
 
 def damage_table(rows: Sequence[MethodResults]) -> Rows:
-    """A row a budget, repair and method."""
+    """A row a budget, compensation and method."""
     answered, compared = measures([result for row in rows for result in row.results])
     header = ("removed", "compensation", "method", "seeds", *answered, *(f"KL {name}" for name in compared))
     body: Rows = [
         (
             "–" if row.method == DENSE else f"{100 * row.budget:g}%",
-            row.repair,
+            row.compensation,
             row.name,
             str(len(row.results)),
             *(_cell(row, name, 100, 1) for name in answered),
@@ -80,7 +80,7 @@ def _cell(row: MethodResults, measure: str, scale: float, digits: int) -> str:
 
 
 def costless_lines(rows: Sequence[MethodResults], items: Items) -> list[str]:
-    """For each measure and repair: up to which budget uniform pruning loses less than what counts, and from which on.
+    """For each measure and compensation: up to which budget uniform pruning loses less than counts, and from which on.
 
     A loss is its point estimate; the interval is shown beside the first that counts.
     """
@@ -88,15 +88,21 @@ def costless_lines(rows: Sequence[MethodResults], items: Items) -> list[str]:
     if dense is None:
         return lines
     answered, compared = measures(dense.results)
-    for repair in dict.fromkeys(row.repair for row in rows if row.method == "uniform"):
-        curve = [row for row in rows if row.method == "uniform" and row.repair == repair]
+    for compensation in dict.fromkeys(row.compensation for row in rows if row.method == "uniform"):
+        curve = [row for row in rows if row.method == "uniform" and row.compensation == compensation]
         for name in (*answered, *compared):
-            lines.append(_costless(name, repair, curve, dense, items, is_kl=name in compared))
+            lines.append(_costless(name, compensation, curve, dense, items, is_kl=name in compared))
     return lines
 
 
 def _costless(
-    name: str, repair: str, curve: Sequence[MethodResults], dense: MethodResults, items: Items, *, is_kl: bool
+    name: str,
+    compensation: str,
+    curve: Sequence[MethodResults],
+    dense: MethodResults,
+    items: Items,
+    *,
+    is_kl: bool,
 ) -> str:
     what = f"KL {name}" if is_kl else name
     for place, row in enumerate(curve):
@@ -109,21 +115,21 @@ def _costless(
         )
         scale, unit = (1.0, "nats") if is_kl else (100.0, "points")
         return (
-            f"{what}, {repair}: {scale * abs(found.gain):.2f} {unit} at {100 * row.budget:g}% removed "
+            f"{what}, {compensation}: {scale * abs(found.gain):.2f} {unit} at {100 * row.budget:g}% removed "
             f"(95% {scale * found.low:+.2f} to {scale * found.high:+.2f}); {before}"
         )
     limit = f"{_NATS:g} nats" if is_kl else f"{100 * _POINTS:g} points"
-    return f"{what}, {repair}: less than {limit} at every budget measured, up to {100 * curve[-1].budget:g}%"
+    return f"{what}, {compensation}: less than {limit} at every budget measured, up to {100 * curve[-1].budget:g}%"
 
 
 def search_lines(rows: Sequence[MethodResults], items: Items) -> list[str]:
-    """Each search against the best of the others with the same repair, at every budget and by every measure."""
+    """Each search against the best of the others with the same compensation, at every budget and by every measure."""
     lines: list[str] = []
     for ours in (row for row in rows if row.method in SEARCHES):
         rivals = [
             row
             for row in rows
-            if (row.budget, row.repair) == (ours.budget, ours.repair)
+            if (row.budget, row.compensation) == (ours.budget, ours.compensation)
             and row.method not in SEARCHES
             and row.method != DENSE
         ]
@@ -141,7 +147,7 @@ def _lead(ours: MethodResults, best: MethodResults, name: str, items: Items, *, 
     word = "tied with" if not found.is_clear else "ahead of" if better else "behind"
     scale, unit = (1.0, "nats") if is_kl else (100.0, "points")
     return (
-        f"{100 * ours.budget:g}% removed, {ours.repair}, {'KL ' if is_kl else ''}{name}: {ours.name} is {word} "
+        f"{100 * ours.budget:g}% removed, {ours.compensation}, {'KL ' if is_kl else ''}{name}: {ours.name} is {word} "
         f"{best.name} by {scale * found.gain:+.3f} {unit} (95% {scale * found.low:+.3f} to {scale * found.high:+.3f}, "
         f"{found.seeds} seeds)"
     )
@@ -161,10 +167,10 @@ def _csv(results: Sequence[Result]) -> str:
     ]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*names, "seconds"])
-    for result in sorted(results, key=lambda each: str(each.injury)):
-        injury = result.injury
+    for result in sorted(results, key=lambda each: str(each.cell)):
+        cell = result.cell
         shares = [f"{sum(result.right[name]) / len(result.right[name]):.4f}" for name in answered]
         nats = [f"{sum(result.kl[name]) / len(result.kl[name]):.4f}" for name in compared]
-        told = [injury.method, injury.repair, f"{injury.budget:g}", str(injury.seed), f"{result.saved:.4f}"]
+        told = [cell.method, cell.compensation, f"{cell.budget:g}", str(cell.seed), f"{result.saved:.4f}"]
         writer.writerow([*told, *shares, *nats, f"{sum(result.seconds.values()):.1f}"])
     return text.getvalue()

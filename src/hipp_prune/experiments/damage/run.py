@@ -18,8 +18,8 @@ from hipp_prune.calibration.held_out import held_out_groups, one_in_eight
 from hipp_prune.calibration.measurement import Calibration, batches
 from hipp_prune.errors import IncompleteRunError, InputError, OutputExistsError
 from hipp_prune.experiments.compare.cells import DENSE, SEARCHES
-from hipp_prune.experiments.damage.cells import Injury, Result
-from hipp_prune.experiments.damage.repairing import FitBatches, Patient, pruned
+from hipp_prune.experiments.damage.cells import DamageCell, Result
+from hipp_prune.experiments.damage.compensating import CalibratedModel, FitBatches, pruned
 from hipp_prune.experiments.damage.searching import searched_masks
 from hipp_prune.experiments.damage.settings import DamageSettings
 from hipp_prune.experiments.damage.yardstick import Measured, Yardstick, at_most_a_file
@@ -49,7 +49,7 @@ _MINIBATCHES = 4
 
 
 @dataclass
-class Ward:
+class DamageRun:
     """Keeps the dense model, what judges it, and a seed's statistics, from one cell to the next."""
 
     root: Path
@@ -58,7 +58,7 @@ class Ward:
     loading: LoadSettings = LoadSettings()
     budgets: tuple[float, ...] = ()
     """All that searches are asked for."""
-    _patient: tuple[int, Patient] | None = None
+    _calibrated: tuple[int, CalibratedModel] | None = None
     _searched: dict[tuple[str, str, int], Mapping[float, list[Bools]]] = field(default_factory=dict)
 
     @cached_property
@@ -87,14 +87,14 @@ class Ward:
         number = self.settings.calibration + self.settings.search_windows
         return draw_windows(read_general_text(self.settings.general_text), number, seed=seed)
 
-    def patient(self, seed: int) -> Patient:
+    def calibrated(self, seed: int) -> CalibratedModel:
         """The dense model and what is measured of it at a seed; the last seed's are kept."""
-        if self._patient is None or self._patient[0] != seed:
-            self._patient = None
-            self._patient = seed, self._examine(seed)
-        return self._patient[1]
+        if self._calibrated is None or self._calibrated[0] != seed:
+            self._calibrated = None
+            self._calibrated = seed, self._examine(seed)
+        return self._calibrated[1]
 
-    def _examine(self, seed: int) -> Patient:
+    def _examine(self, seed: int) -> CalibratedModel:
         drawn = calibration_sample(self.questions("calibration"), self.settings.calibration, seed=seed)
         sample, windows = labelled(self.adapter, drawn), self._calibrated_on(seed)
         path = self.root / "calibrations" / f"{seed}.safetensors"
@@ -108,7 +108,7 @@ class Ward:
                 grams=(gram_path, gram_layout(self.adapter, sample, CalibrateSettings())),
                 general=GeneralText(windows=windows, share=self.settings.general_share) if windows else None,
             )
-        return Patient(
+        return CalibratedModel(
             adapter=self.adapter,
             calibration=Calibration.load(path),
             grams=Grams.load(gram_path),
@@ -140,16 +140,16 @@ class Ward:
             made += [(self.adapter.encode_texts(part, most=_TEXT_TOKENS), [], held) for part in parts]
         return made
 
-    def __call__(self, injury: Injury) -> Result:
-        """Prunes, repairs and measures."""
+    def __call__(self, cell: DamageCell) -> Result:
+        """Prunes, compensates and measures."""
         yardstick, widths = self.yardstick, self.adapter.shape.neurons
         start = time.perf_counter()
-        if injury.method == DENSE:
-            return _result(injury, widths, widths, yardstick.measure(), {})
-        masks = self.masks(injury)
+        if cell.method == DENSE:
+            return _result(cell, widths, widths, yardstick.measure(), {})
+        masks = self.masks(cell)
         planned = time.perf_counter()
         weight = BaselineSettings().image_weight
-        mlps = self.patient(injury.seed).fit(masks, injury.repair, weight)
+        mlps = self.calibrated(cell.seed).fit(masks, cell.compensation, weight)
         fitted = time.perf_counter()
         with pruned(self.adapter, masks, mlps):
             measured = yardstick.measure()
@@ -158,25 +158,25 @@ class Ward:
             "fit": fitted - planned,
             "measure": time.perf_counter() - fitted,
         }
-        return _result(injury, widths, [int(mask.sum()) for mask in masks], measured, seconds)
+        return _result(cell, widths, [int(mask.sum()) for mask in masks], measured, seconds)
 
-    def masks(self, injury: Injury) -> list[Bools]:
+    def masks(self, cell: DamageCell) -> list[Bools]:
         """True where a neuron of a block stays."""
-        if injury.method in SEARCHES:
-            return self._search(injury)[injury.budget]
+        if cell.method in SEARCHES:
+            return self._search(cell)[cell.budget]
         told = BaselineSettings(
-            seed=injury.seed,
+            seed=cell.seed,
             r_max=self.settings.r_max,
             compensation="none",
             batch_size=self.settings.batch_size,
         )
-        patient = self.patient(injury.seed)
-        planned = load_baseline(injury.method).plan(
+        calibrated = self.calibrated(cell.seed)
+        planned = load_baseline(cell.method).plan(
             Setting(
                 adapter=self.adapter,
-                calibration=patient.calibration,
-                questions=patient.sample,
-                sparsity=injury.budget,
+                calibration=calibrated.calibration,
+                questions=calibrated.sample,
+                sparsity=cell.budget,
                 settings=told,
             )
         )
@@ -188,18 +188,18 @@ class Ward:
         most = _MINIBATCHES * self.settings.search_questions
         return at_most_a_file(self.questions("search"), most, seed=self.settings.split_seed)
 
-    def _search(self, injury: Injury) -> Mapping[float, list[Bools]]:
-        searched_with = "none" if injury.repair == "none" else "ridge"
-        key = injury.method, searched_with, injury.seed
+    def _search(self, cell: DamageCell) -> Mapping[float, list[Bools]]:
+        searched_with = "none" if cell.compensation == "none" else "ridge"
+        key = cell.method, searched_with, cell.seed
         if key not in self._searched:
             self._searched[key] = searched_masks(
-                self.patient(injury.seed),
+                self.calibrated(cell.seed),
                 labelled(self.adapter, self._search_questions()),
-                self._searched_on(injury.seed),
+                self._searched_on(cell.seed),
                 self.settings,
-                method=SEARCHES[injury.method],
-                repair=injury.repair,
-                seed=injury.seed,
+                method=SEARCHES[cell.method],
+                compensation=cell.compensation,
+                seed=cell.seed,
                 budgets=self.budgets,
                 archive=self.root / "searches" / f"{'-'.join(map(str, key))}.jsonl",
             )
@@ -207,14 +207,14 @@ class Ward:
 
 
 def _result(
-    injury: Injury,
+    cell: DamageCell,
     widths: Sequence[int],
     kept: Sequence[int],
     measured: Measured,
     seconds: Mapping[str, float],
 ) -> Result:
     return Result(
-        injury=injury,
+        cell=cell,
         saved=1 - sum(kept) / sum(widths),
         kept=tuple(kept),
         right=measured.right,
@@ -224,7 +224,7 @@ def _result(
 
 
 def check_methods(methods: Sequence[str]) -> None:
-    """Refuses who does not remove whole neurons: others cannot be repaired, or measured beside them.
+    """Refuses who does not remove whole neurons: others cannot be compensated, or measured beside them.
 
     Raises:
         InputError: naming the first.
@@ -243,11 +243,11 @@ def check_methods(methods: Sequence[str]) -> None:
             )
 
 
-def measure_cells(ward: Ward, cells: Sequence[Injury], *, minutes: float | None, say: Say) -> None:
+def measure_cells(run: DamageRun, cells: Sequence[DamageCell], *, minutes: float | None, say: Say) -> None:
     """Does every cell that has no result yet, in this order.
 
     Args:
-        ward: model and settings.
+        run: model and settings.
         cells: what to do.
         minutes: after which no further cell is begun; None for all.
         say: told a line a cell.
@@ -255,18 +255,18 @@ def measure_cells(ward: Ward, cells: Sequence[Injury], *, minutes: float | None,
     Raises:
         RunError: if the folder holds results of other settings.
     """
-    claim(ward)
+    claim(run)
     start = time.perf_counter()
-    waiting = [cell for cell in cells if not cell.path(ward.root).exists()]
-    if waiting and not (ward.root / "items.json").exists():
-        write_json(ward.root / "items.json", ward.yardstick.items)
+    waiting = [cell for cell in cells if not cell.path(run.root).exists()]
+    if waiting and not (run.root / "items.json").exists():
+        write_json(run.root / "items.json", run.yardstick.items)
     for number, cell in enumerate(waiting, start=1):
         if minutes is not None and time.perf_counter() - start > 60 * minutes:
             say(f"stopped after {minutes:g} minutes, {len(waiting) - number + 1} cells to go")
             return
         begun = time.perf_counter()
-        result = ward(cell)
-        result.save(ward.root)
+        result = run(cell)
+        result.save(run.root)
         say(f"{number}/{len(waiting)}  {cell}: {time.perf_counter() - begun:.0f} s, {summary(result)}")
 
 
@@ -278,30 +278,30 @@ def summary(result: Result) -> str:
     )
 
 
-def claim(ward: Ward) -> None:
+def claim(run: DamageRun) -> None:
     """Makes a folder, or goes on in one of the same settings.
 
     Raises:
         OutputExistsError: if the folder is something else.
         RunError: if it holds results of other settings.
     """
-    path, now = ward.root / "damage.json", _told(ward)
+    path, now = run.root / "damage.json", _told(run)
     if path.exists():
         before = read_document(path, dict[str, Any], remedy=_OTHERWISE, error=IncompleteRunError)
         refuse_changes(path, before, now, remedy=_OTHERWISE)
-        clean(ward.root)
+        clean(run.root)
         return
-    if ward.root.exists() and (not ward.root.is_dir() or not is_fresh(ward.root)):
+    if run.root.exists() and (not run.root.is_dir() or not is_fresh(run.root)):
         raise OutputExistsError(
-            f"{ward.root} is there but has no damage.json, so it is none of ours and is left alone; choose another"
+            f"{run.root} is there but has no damage.json, so it is none of ours and is left alone; choose another"
         )
-    start_list(ward.root)
-    clean(ward.root)
+    start_list(run.root)
+    clean(run.root)
     write_json(path, now)
 
 
-def _told(ward: Ward) -> dict[str, Any]:
-    said = {"model": ward.model, "dtype": ward.loading.dtype, **asdict(ward.settings)}
+def _told(run: DamageRun) -> dict[str, Any]:
+    said = {"model": run.model, "dtype": run.loading.dtype, **asdict(run.settings)}
     return {
         name: [str(each) for each in value] if isinstance(value, tuple) else value
         for name, value in said.items()

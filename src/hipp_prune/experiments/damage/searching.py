@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hipp_prune.experiments.damage.repairing import Patient
-from hipp_prune.experiments.damage.settings import DamageSettings, Repair
+from hipp_prune.experiments.damage.compensating import CalibratedModel
+from hipp_prune.experiments.damage.settings import DamageCompensation, DamageSettings
 from hipp_prune.experiments.damage.yardstick import TextYardstick, mean
 from hipp_prune.objectives.returns import PlanScores
 from hipp_prune.plans.arrays import Bools, Ints
@@ -24,7 +24,7 @@ class FidelityProblem(ModelProblem):
     """R_rob is the return of the questions, both roles alike, and R_util is −KL(dense ∥ plan) on windows of text.
 
     Args:
-        patient: the dense model.
+        calibrated: the dense model.
         questions: the search split.
         windows: of general text; none leaves R_util at 0.
         settings: of the search.
@@ -32,14 +32,14 @@ class FidelityProblem(ModelProblem):
 
     def __init__(
         self,
-        patient: Patient,
+        calibrated: CalibratedModel,
         questions: Sequence[Question],
         windows: Sequence[str],
         settings: SearchSettings,
     ) -> None:
-        grams = patient.grams if settings.compensation == "ridge" else None
-        super().__init__(patient.adapter, patient.calibration, questions, settings, grams=grams)
-        self._texts = TextYardstick(patient.adapter, windows) if windows else None
+        grams = calibrated.grams if settings.compensation == "ridge" else None
+        super().__init__(calibrated.adapter, calibrated.calibration, questions, settings, grams=grams)
+        self._texts = TextYardstick(calibrated.adapter, windows) if windows else None
 
     def evaluate(self, kept: Ints, minibatch: str, size: int) -> PlanScores:
         """What a plan scores; all plans are asked the same windows."""
@@ -52,13 +52,13 @@ class FidelityProblem(ModelProblem):
 
 
 def searched_masks(
-    patient: Patient,
+    calibrated: CalibratedModel,
     questions: Sequence[Question],
     windows: Sequence[str],
     settings: DamageSettings,
     *,
     method: str,
-    repair: Repair,
+    compensation: DamageCompensation,
     seed: int,
     budgets: Sequence[float],
     archive: Path,
@@ -66,18 +66,18 @@ def searched_masks(
     """Keep-masks of the plans that a search answers with, one a budget; the model is as before afterwards.
 
     Args:
-        patient: the dense model.
+        calibrated: the dense model.
         questions: the search split.
         windows: of general text.
         settings: what the search may pay, and what it is asked for.
         method: of searching.
-        repair: how its plans are repaired.
+        compensation: how its plans are compensated.
         seed: of the search.
         budgets: sparsities.
         archive: file of the evaluations that are paid for: killed, it goes on from there.
     """
-    choices = settings.search(seed, repair, method)
-    problem = FidelityProblem(patient, questions, windows, choices)
+    choices = settings.search(seed, compensation, method)
+    problem = FidelityProblem(calibrated, questions, windows, choices)
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
         answers = search(problem, choices, Archive(archive)).answers

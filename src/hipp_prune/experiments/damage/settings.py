@@ -11,7 +11,7 @@ from hipp_prune.files.strict import check_settings
 from hipp_prune.plans.preference import Preference
 from hipp_prune.search.settings import SearchSettings
 
-Repair = Literal["none", "ridge", "sequential"]
+DamageCompensation = Literal["none", "ridge", "sequential"]
 """How neurons that stay answer for those that leave; the same for all methods that are compared."""
 
 
@@ -61,14 +61,14 @@ class DamageSettings:
         Preference.parse(self.preference)
         self.search(0, "none", "surrogate")
 
-    def search(self, seed: int, repair: Repair, method: str) -> SearchSettings:
-        """The settings of a search: what is repaired in sequence is searched with ridge, which costs a plan nothing."""
+    def search(self, seed: int, compensation: DamageCompensation, method: str) -> SearchSettings:
+        """The settings of a search: what is fitted in sequence is searched with ridge, which costs a plan nothing."""
         return SearchSettings(
             evaluations=self.evaluations,
             s_min=self.s_min,
             s_max=self.s_max,
             r_max=self.r_max,
-            compensation="none" if repair == "none" else "ridge",
+            compensation="none" if compensation == "none" else "ridge",
             probe=None,
             minibatch=self.search_questions,
             seed=seed,

@@ -7,8 +7,8 @@ from typing import Any
 from hipp_prune.errors import IncompleteRunError
 from hipp_prune.experiments.damage.cells import read_results, schedule
 from hipp_prune.experiments.damage.page import FILES, costless_lines, damage_table, search_lines, write_damage
-from hipp_prune.experiments.damage.run import Ward, check_methods, measure_cells
-from hipp_prune.experiments.damage.settings import DamageSettings, Repair
+from hipp_prune.experiments.damage.run import DamageRun, check_methods, measure_cells
+from hipp_prune.experiments.damage.settings import DamageCompensation, DamageSettings
 from hipp_prune.experiments.damage.standings import by_method
 from hipp_prune.files.locking import sole_writer
 from hipp_prune.files.progress import Say
@@ -27,7 +27,7 @@ def damage(
     *,
     methods: Sequence[str],
     budgets: Sequence[float],
-    repairs: Sequence[Repair],
+    compensations: Sequence[DamageCompensation],
     seeds: Iterable[int],
     minutes: float | None = None,
     loading: LoadSettings = LoadSettings(),
@@ -43,7 +43,7 @@ def damage(
         settings: what all cells share.
         methods: who prunes.
         budgets: fractions that leave.
-        repairs: how neurons that stay answer for the others.
+        compensations: how neurons that stay answer for the others.
         seeds: of everything that is drawn.
         minutes: after which no further cell is begun.
         loading: how the model is loaded.
@@ -59,8 +59,8 @@ def damage(
     check_methods(methods)
     with sole_writer(out), sole_writer(results or out):
         check_results(results or out, FILES, force=force)
-        ward = Ward(out, model, settings, loading, tuple(budgets))
-        measure_cells(ward, schedule(methods, repairs, budgets, seeds), minutes=minutes, say=say)
+        run = DamageRun(out, model, settings, loading, tuple(budgets))
+        measure_cells(run, schedule(methods, compensations, budgets, seeds), minutes=minutes, say=say)
         return write_down(out, results=results, force=force)
 
 

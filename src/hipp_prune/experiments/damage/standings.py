@@ -7,7 +7,7 @@ import numpy as np
 
 from hipp_prune.experiments.compare.cells import DENSE
 from hipp_prune.experiments.damage.cells import Result
-from hipp_prune.experiments.damage.settings import Repair
+from hipp_prune.experiments.damage.settings import DamageCompensation
 from hipp_prune.plans.arrays import Floats, Ints
 
 _BOOTSTRAPS = 2000
@@ -18,10 +18,10 @@ Items = Mapping[str, Sequence[int]]
 
 @dataclass(frozen=True, kw_only=True)
 class MethodResults:
-    """A method, repaired in a way, at a budget: all of its seeds."""
+    """A method, compensated in a way, at a budget: all of its seeds."""
 
     method: str
-    repair: Repair
+    compensation: DamageCompensation
     budget: float
     results: tuple[Result, ...]
 
@@ -55,21 +55,21 @@ def measures(results: Sequence[Result]) -> tuple[list[str], list[str]]:
 
 
 def by_method(results: Sequence[Result]) -> list[MethodResults]:
-    """A row a budget, repair and method, in this order; the dense model first."""
+    """A row a budget, compensation and method, in this order; the dense model first."""
     found: dict[tuple[float, str, str], list[Result]] = {}
     for result in results:
-        injury = result.injury
-        found.setdefault((injury.budget, injury.repair, injury.method), []).append(result)
+        cell = result.cell
+        found.setdefault((cell.budget, cell.compensation, cell.method), []).append(result)
     order = ("none", "ridge", "sequential")
     keys = sorted(found, key=lambda key: (key[0], order.index(key[1]), key[2]))
     return [
         MethodResults(
             method=method,
-            repair=repair,  # type: ignore[arg-type]
+            compensation=compensation,  # type: ignore[arg-type]
             budget=budget,
-            results=tuple(sorted(found[budget, repair, method], key=lambda each: each.injury.seed)),
+            results=tuple(sorted(found[budget, compensation, method], key=lambda each: each.cell.seed)),
         )
-        for budget, repair, method in keys
+        for budget, compensation, method in keys
     ]
 
 
@@ -121,7 +121,7 @@ def _paired(ours: MethodResults, theirs: MethodResults, measure: str) -> tuple[F
     left, right = ours.values(measure), theirs.values(measure)
     if DENSE in (ours.method, theirs.method):
         return left, right
-    seeds = [[result.injury.seed for result in row.results] for row in (ours, theirs)]
+    seeds = [[result.cell.seed for result in row.results] for row in (ours, theirs)]
     both = sorted(set(seeds[0]) & set(seeds[1]))
     return (
         left[[seeds[0].index(seed) for seed in both]],

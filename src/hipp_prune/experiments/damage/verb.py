@@ -1,4 +1,4 @@
-"""The verb that measures what pruning costs before anything is repaired by training."""
+"""The verb that measures what pruning costs before any training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ import tyro
 
 from hipp_prune.baselines.methods import BASELINES
 from hipp_prune.experiments.compare.cells import DENSE, SEARCHES
-from hipp_prune.experiments.damage.settings import DamageSettings, Repair
+from hipp_prune.experiments.damage.settings import DamageCompensation, DamageSettings
 from hipp_prune.files.ranges import Count, Positive, Seed, Share
 from hipp_prune.files.strict import check_settings
 from hipp_prune.stages.settings import LoadSettings
@@ -34,7 +34,7 @@ class MeasureDamage:
     """Who chooses the neurons that leave, beside the dense model: baselines (docs/baselines.md) and searches."""
     budgets: tuple[Share, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
     """Fractions of the MLP neurons to remove, in [0, 1]."""
-    compensation: tuple[Repair, ...] = ("none", "sequential")
+    compensation: tuple[DamageCompensation, ...] = ("none", "sequential")
     """How neurons that stay answer for those that leave, the same for all methods."""
     seeds: Count = 1
     """How many, ≥ 1: each draws its own calibration sample and search."""
@@ -67,7 +67,7 @@ class MeasureDamage:
                 self.settings,
                 methods=self.methods,
                 budgets=self.budgets,
-                repairs=self.compensation,
+                compensations=self.compensation,
                 seeds=range(self.first_seed, self.first_seed + self.seeds),
                 minutes=self.minutes,
                 loading=self.loading,

@@ -7,8 +7,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hipp_prune.errors import InputError, RunError
-from hipp_prune.experiments.damage.cells import DENSE_CELL, Injury, read_results, schedule
-from hipp_prune.experiments.damage.repairing import pruned
+from hipp_prune.experiments.damage.cells import DENSE_CELL, DamageCell, read_results, schedule
+from hipp_prune.experiments.damage.compensating import pruned
 from hipp_prune.experiments.damage.settings import DamageSettings
 from hipp_prune.experiments.damage.stage import damage, write_down
 from hipp_prune.experiments.damage.yardstick import TextYardstick, at_most_a_file, file_of
@@ -130,29 +130,29 @@ def test_damage_is_measured_resumed_and_tabulated(
             settings,
             methods=("uniform", "surrogate"),
             budgets=(0.3, 0.5),
-            repairs=("none", "ridge", "sequential"),
+            compensations=("none", "ridge", "sequential"),
             seeds=range(1),
             say=said.append,
         )
 
     measure(settings)
-    found = {result.injury: result for result in read_results(out)}
+    found = {result.cell: result for result in read_results(out)}
     assert len(found) == 1 + 2 * 2 * 3
     dense = found.pop(DENSE_CELL)
     assert max(max(kl) for kl in dense.kl.values()) < 1e-3
     assert set(dense.right) == {"presence", "counting"}
     assert set(dense.kl) == {"agreement", "texts"}
-    for injury, result in found.items():
-        assert result.saved == pytest.approx(injury.budget, abs=0.04)
+    for cell, result in found.items():
+        assert result.saved == pytest.approx(cell.budget, abs=0.04)
         assert min(result.kl["texts"]) > 0
     evaluated = (out / "searches" / "surrogate-ridge-0.jsonl").read_text()
-    gone = Injury(method="surrogate", repair="ridge", budget=0.5, seed=0)
+    gone = DamageCell(method="surrogate", compensation="ridge", budget=0.5, seed=0)
     kept = found[gone]
     gone.path(out).unlink()
     said.clear()
     measure(settings)
     assert [line.partition("  ")[0] for line in said] == ["1/1"]
-    again = {result.injury: result for result in read_results(out)}[gone]
+    again = {result.cell: result for result in read_results(out)}[gone]
     assert again.kept == kept.kept
     assert (out / "searches" / "surrogate-ridge-0.jsonl").read_text() == evaluated
     table, lines = write_down(out)
@@ -172,7 +172,7 @@ def test_methods_that_cannot_be_repaired_are_refused(settings: DamageSettings, t
                 settings,
                 methods=(method,),
                 budgets=(0.1,),
-                repairs=("none",),
+                compensations=("none",),
                 seeds=[0],
             )
 

@@ -2,15 +2,15 @@ from typing import Literal
 
 import pytest
 
-from hipp_prune.experiments.damage.cells import DENSE_CELL, Injury, Result
+from hipp_prune.experiments.damage.cells import DENSE_CELL, DamageCell, Result
 from hipp_prune.experiments.damage.page import costless_lines, search_lines
 from hipp_prune.experiments.damage.standings import by_method, gap_between
 
 
 def result(method: str, right: list[int], kl: list[float], *, seed: int = 0, budget: float = 0.5) -> Result:
-    injury = Injury(method=method, repair="none", budget=budget, seed=seed)
+    cell = DamageCell(method=method, compensation="none", budget=budget, seed=seed)
     return Result(
-        injury=DENSE_CELL if method == "dense" else injury, saved=budget, kept=(1,), right={"asked": right},
+        cell=DENSE_CELL if method == "dense" else cell, saved=budget, kept=(1,), right={"asked": right},
         kl={"texts": kl}, seconds={},
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ import torch
 
 from hipp_prune.calibration.grams import Grams
 from hipp_prune.calibration.measurement import Calibration
-from hipp_prune.experiments.damage.settings import Repair
+from hipp_prune.experiments.damage.settings import DamageCompensation
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
 from hipp_prune.plans.arrays import Bools
 from hipp_prune.pruning.compensated import fitted_downs
@@ -21,7 +21,7 @@ FitBatches = list[tuple[Batch, Sequence[ImageFeatures], bool]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patient:
+class CalibratedModel:
     """The dense model of a seed: what has been measured of it, and on what."""
 
     adapter: Adapter
@@ -33,21 +33,23 @@ class Patient:
     """Makes batches of the same and of general text, for fitting block after block."""
 
     @torch.no_grad()
-    def fit(self, masks: Sequence[Bools], repair: Repair, image_weight: float | None) -> list[PrunedMlp]:
+    def fit(
+        self, masks: Sequence[Bools], compensation: DamageCompensation, image_weight: float | None
+    ) -> list[PrunedMlp]:
         """The MLPs of all blocks.
 
         Args:
             masks: True where a neuron of a block stays, in original order.
-            repair: how those that stay answer for the others.
+            compensation: how those that stay answer for the others.
             image_weight: of image tokens in that.
         """
-        if repair == "sequential":
+        if compensation == "sequential":
             return fit_batches(self.adapter, self.batches(), masks, image_weight=image_weight)
         fitted = fitted_downs(self.grams, masks, image_weight)
         mlps = []
         for index, (block, mask) in enumerate(zip(self.adapter.blocks, masks, strict=True)):
             weight, keep = block.down.weight.detach(), torch.from_numpy(mask)
-            down = fitted(index, weight.float()) if repair == "ridge" else weight[:, keep]
+            down = fitted(index, weight.float()) if compensation == "ridge" else weight[:, keep]
             mlps.append(PrunedMlp(down.float()))
         return mlps
 
