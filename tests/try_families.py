@@ -17,12 +17,13 @@ from typing import get_args
 
 from transformers import CONFIG_MAPPING
 
-from hipp_prune.checkpoints.heads import head_parameters
+from hipp_prune.checkpoints.heads import check_heads
 from hipp_prune.checkpoints.residual import touching
 from hipp_prune.errors import HippPruneError
 from hipp_prune.export.gguf import check_graph
 from hipp_prune.export.onnx import check_vision
 from hipp_prune.export.pad import check_fillable
+from hipp_prune.export.quantised import check_matrices
 from hipp_prune.models import SUPPORTED, load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.family import CAPABILITIES, ONE_PICTURE, Capability
@@ -43,8 +44,8 @@ BY_CONFIGURATION = (
 )  # fmt: skip
 """Families that are refused for what transformers' default configuration of them says; nothing is built."""
 STRANGERS = (
-    "llava_next_video", "vipllava", "qianfan_ocr", "deepseek_vl", "deepseek_vl_hybrid", "janus",
-    "idefics2", "video_llama_3", "minicpmv4_6", "minicpmv4_7", "lighton_ocr", "paddleocr_vl",
+    "llava_next_video", "qianfan_ocr", "deepseek_vl", "deepseek_vl_hybrid", "janus",
+    "idefics2", "video_llama_3", "minicpmv4_7", "lighton_ocr", "paddleocr_vl",
     "glm46v", "cohere_compass", "exaone4_5", "hyperclovax_vision_v2",
     "got_ocr2", "pp_chart2table", "ovis2", "chameleon", "granite4_vision", "hunyuan_vl",
     "cosmos3_omni", "glm_ocr", "glmga", "shieldgemma2",
@@ -95,11 +96,12 @@ def try_family(family: str) -> Tried:
 def _lacking(adapter: Adapter, folder: Path) -> dict[Capability, str]:
     """What a family outside the table cannot do, by asking the code that would."""
     asked: dict[Capability, Callable[[], object]] = {
-        "llm-pruner": lambda: [head_parameters(block) for block in adapter.blocks],
+        "llm-pruner": lambda: check_heads(adapter),
         "slicegpt": lambda: touching(adapter),
         "gguf": lambda: check_graph(adapter),
         "onnx": lambda: check_vision(folder, adapter),
         "padded": lambda: check_fillable(folder),
+        "quantising": lambda: check_matrices(adapter, "fp8", 1),
     }
     lacking: dict[Capability, str] = {
         "packing": "transformers' own processor lays out its prompts, one by one",
@@ -108,7 +110,7 @@ def _lacking(adapter: Adapter, folder: Path) -> dict[Capability, str]:
     for capability, ask in asked.items():
         try:
             ask()
-        except (HippPruneError, AttributeError) as error:
+        except HippPruneError as error:
             lacking[capability] = _short(str(error), folder)
     return lacking
 

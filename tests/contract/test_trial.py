@@ -35,8 +35,8 @@ from tests.try_families import BEGIN, BY_CONFIGURATION, END, PAGE, UNTRIED, line
 from tests.try_families import STRANGERS as TRIED
 
 STRANGERS = (
-    "video_llama_3", "minicpmv4_6", "minicpmv4_7",  # their forwards swallow `logits_to_keep`
-    "vipllava", "qianfan_ocr", "deepseek_vl", "janus",  # features as one tensor
+    "video_llama_3", "minicpmv4_7",  # their forwards swallow `logits_to_keep`
+    "qianfan_ocr", "deepseek_vl", "janus",  # features as one tensor
     "lighton_ocr", "idefics2", "llava_next_video", "paddleocr_vl", "glm46v", "cohere_compass", "exaone4_5",
     "hyperclovax_vision_v2",
 )  # fmt: skip
@@ -135,7 +135,7 @@ def test_marks_around_a_picture_are_no_text(tmp_path: Path) -> None:
 def test_a_family_whose_layout_nobody_tells_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tiny_stranger(tmp_path, "vipllava")
+    folder = tiny_stranger(tmp_path, "llava_next_video")
 
     def absent(*_: Any) -> Any:
         raise ImportError("it requires the Torchvision library")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from hipp_prune.checkpoints.configs import nested_config
 from hipp_prune.checkpoints.finding import find_tensors
@@ -27,12 +27,14 @@ from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import uneven
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.fused import SplitMlp
 from hipp_prune.models.pruned_settings import auto_map
 from hipp_prune.plans.space import Ledger, ModelShape
 
 HEAD = "lm_head.weight"
 """An untied head's tensor, in the model and in a checkpoint."""
 TensorShape = tuple[int, ...]
+_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 _QUERY = "self_attn.q_proj.weight"
 _SHORTCUTS = ("attention_shortcut.weight", "mlp_shortcut.weight")
 
@@ -123,6 +125,14 @@ def _check_blocks(adapter: Adapter) -> None:
                     f"{type(model).__name__}: expected norms that multiply by their weights, found "
                     f"{type(norm).__name__} in {block.name}, which slicing does not know"
                 )
+        lacking = [
+            name for name in _PROJECTIONS if not isinstance(getattr(layer.self_attn, name, None), nn.Linear)
+        ]
+        if lacking or isinstance(block.mlp, SplitMlp):
+            raise UnsupportedModelError(
+                f"{type(model).__name__}: expected queries, keys, values, gates and ups in matrices of their own, "
+                f"found several in one in {block.name}, which slicing does not know"
+            )
     if getattr(model.config.vision_config, "deepstack_visual_indexes", None):
         raise UnsupportedModelError(
             f"{type(model).__name__}: its images are added behind the first blocks too, where slicing has another basis"

@@ -1,6 +1,7 @@
 """SliceGPT's arithmetic by hand, and the laws of a sliced residual stream."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -131,3 +132,8 @@ def test_images_that_a_linear_does_not_write_are_refused(tmp_path, llava: Settin
     with pytest.raises(UnsupportedModelError, match="image_newline"):
         slicegpt.plan(replace(llava, adapter=load_model(tiny_llava_next(tmp_path))))
     assert touching(load_model(tiny_llava(tmp_path)))
+
+
+def test_queries_keys_and_values_in_one_matrix_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModelError, match=r"several in one in model\.language_model\.layers\.0"):
+        touching(load_model(tiny_llava(tmp_path, backbone="phi3")))
