@@ -56,7 +56,7 @@ def check_capable(method: Baseline, adapter: Adapter, settings: BaselineSettings
     """
     heuristic = load_baseline(method)
     if not heuristic.only_neurons(settings):
-        heuristic.check(adapter)
+        heuristic.refuse_model(adapter)
 
 
 def _compensated(setting: Setting, plan: Plan) -> Plan:

@@ -2,7 +2,7 @@
 
 Every module has ``plan(setting)``, which says what leaves. One that compensates for it by itself has ``COMPENSATION``,
 and its plans say so. One that may remove more than neurons has ``only_neurons(settings)``, whether it leaves all else
-alone, and ``check(adapter)``, which refuses a model where that cannot leave. One that may remove none whole has
+alone, and ``refuse_model(adapter)``, which refuses a model where that cannot leave. One that may remove none whole has
 ``whole_neurons(settings)``, whether it does: others cannot be compensated for. Naming the methods imports none of them.
 """
 
@@ -36,7 +36,7 @@ class Heuristic:
     """Says what leaves a model at its budget."""
     only_neurons: Callable[[BaselineSettings], bool]
     """Whether all but the MLPs' neurons is left alone."""
-    check: "Callable[[Adapter], object]"
+    refuse_model: "Callable[[Adapter], object]"
     """Refuses a model where something else than neurons cannot leave; asked where it would."""
     whole_neurons: Callable[[BaselineSettings], bool]
     """Whether whole neurons leave, for which those that stay can answer."""
@@ -56,7 +56,7 @@ def load_baseline(method: Baseline) -> Heuristic:
     return Heuristic(
         plan=module.plan,
         only_neurons=getattr(module, "only_neurons", lambda _: True),
-        check=getattr(module, "check", lambda _: None),
+        refuse_model=getattr(module, "refuse_model", lambda _: None),
         whole_neurons=getattr(module, "whole_neurons", lambda _: True),
         compensation=getattr(module, "COMPENSATION", "none"),
     )

@@ -54,7 +54,7 @@ def only_neurons(settings: BaselineSettings) -> bool:
     return not settings.attention
 
 
-def check(adapter: Adapter) -> None:
+def refuse_model(adapter: Adapter) -> None:
     """Refuses a model whose heads cannot leave."""
     check_heads(adapter)
 

@@ -34,7 +34,7 @@ def plan(setting: Setting) -> Slicing:
         InputError: if the model is split over several devices.
     """
     adapter, settings = setting.adapter, setting.settings
-    check(adapter)
+    refuse_model(adapter)
     width, ledger = choose_width(setting)
     return Slicing(
         shape=adapter.shape,
@@ -44,7 +44,7 @@ def plan(setting: Setting) -> Slicing:
     )
 
 
-def check(adapter: Adapter) -> None:
+def refuse_model(adapter: Adapter) -> None:
     """Refuses a model whose stream cannot be cut; see ``plan``."""
     check_prunable(adapter.model)
     touching(adapter)
