@@ -102,8 +102,14 @@ def divergence(checkpoint: Path, impl: str, prompts: list[tuple[str, Path]], tol
     try:
         found = ask(os.environ["VLLM_PYTHON"], checkpoint, impl, prompts, tokens=1, dtype=dtype)
     except AssertionError as error:
-        said = [line for line in str(error).splitlines() if "Error" in line and "EngineDead" not in line]
-        return f"refused: {said[-1].strip()[-160:] if said else 'no error was printed'}"
+        passed_on = ("EngineDead", "further information")
+        said = [
+            line
+            for line in str(error).splitlines()
+            if "rror" in line and not any(words in line for words in passed_on)
+        ]
+        last = said[-1].strip().partition(" [type=")[0] if said else "no error was printed"
+        return f"refused: {last[:80]}"
     there = torch.from_numpy(found.logprobs[:, 0])
     return f"{float((told.exp() * (told - there)).sum(-1).max()):.1e}"
 
