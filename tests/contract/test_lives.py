@@ -15,11 +15,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from hipp_prune.baselines.methods import load_baseline
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.checkpoints.configs import read_config_file
-from hipp_prune.checkpoints.heads import check_heads
 from hipp_prune.checkpoints.pruned import prune_checkpoint
-from hipp_prune.checkpoints.residual import touching
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.export.gguf import check_graph
 from hipp_prune.export.onnx import check_vision
@@ -224,11 +223,11 @@ class TestCapabilities:
         assert refused == ("onnx" in SUPPORTED[family].cannot)
 
     def test_slicegpt(self, family: str, adapter: Adapter) -> None:
-        refused = raises(lambda: touching(adapter))
+        refused = raises(lambda: load_baseline("slicegpt").refuse_model(adapter))
         assert refused == ("slicegpt" in SUPPORTED[family].cannot)
 
     def test_llm_pruner(self, family: str, adapter: Adapter) -> None:
-        refused = raises(lambda: check_heads(adapter))
+        refused = raises(lambda: load_baseline("llm-pruner").refuse_model(adapter))
         assert refused == ("llm-pruner" in SUPPORTED[family].cannot)
 
     def test_quantised(self, family: str, adapter: Adapter) -> None:

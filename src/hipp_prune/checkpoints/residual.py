@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from hipp_prune.checkpoints.configs import nested_config
@@ -99,6 +100,30 @@ def touching(adapter: Adapter) -> dict[str, Touch]:
     for index, block in enumerate(adapter.blocks):
         found |= _block_touches(block.name, 2 * index, last=index == len(adapter.blocks) - 1)
     return {name: touch for name, touch in found.items() if name in parameters}
+
+
+def check_images(adapter: Adapter) -> None:
+    """Refuses a model whose image features are not what its projector's last linear writes; one picture is encoded.
+
+    Raises:
+        UnsupportedModelError: if something stands between (the residual connections of Idefics2's resampler).
+    """
+    written: list[Tensor] = []
+    name, projector = uneven.find_projector(adapter.model)
+    part, linear = uneven.last_linear(projector)
+    hook = linear.register_forward_hook(lambda _, __, output: written.append(output.detach()))
+    try:
+        with torch.no_grad():
+            (features,) = adapter.encode_images([Image.new("RGB", (64, 64))])
+    finally:
+        hook.remove()
+    rows = torch.cat([output.reshape(-1, output.shape[-1]) for output in written])
+    seen, known = (states.double().sum(dim=1).sort().values for states in (features.tokens, rows))
+    if seen.shape != known.shape or not torch.allclose(seen, known):
+        raise UnsupportedModelError(
+            f"{type(adapter.model).__name__}: its images are more than what {name}.{part} writes, which slicing does "
+            "not know; expected images that are the projector's output, as in LLaVA-1.5 or Qwen2.5-VL"
+        )
 
 
 def _check_blocks(adapter: Adapter) -> None:
