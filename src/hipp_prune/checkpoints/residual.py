@@ -102,7 +102,7 @@ def touching(adapter: Adapter) -> dict[str, Touch]:
     return {name: touch for name, touch in found.items() if name in parameters}
 
 
-def check_images(adapter: Adapter) -> None:
+def check_image_writer(adapter: Adapter) -> None:
     """Refuses a model whose image features are not what its projector's last linear writes; one picture is encoded.
 
     Raises:
