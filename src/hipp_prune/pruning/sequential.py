@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from hipp_prune.calibration.held_out import held_out_groups
 from hipp_prune.calibration.measurement import batches
-from hipp_prune.errors import UnsupportedModelError
+from hipp_prune.errors import InputError, UnsupportedModelError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, Batch, Block, ImageFeatures
 from hipp_prune.models.block_calls import BlockCall, on_block_calls
@@ -121,8 +121,14 @@ def fit_sequentially(
 
     Raises:
         UnsupportedModelError: if a block does not add its MLP's output to the residual stream.
+        InputError: if there are ``minutes``, and too few questions to hold any out.
         ImageError: if a question's picture cannot be read.
     """
+    if minutes and not held_out_groups(questions):
+        raise InputError(
+            f"--reconstruct is judged by one question in eight that is held out, found {len(questions)} questions "
+            "and none to spare; calibrate on more, or leave --reconstruct out"
+        )
     asked = _apart(adapter, questions, batch_size)
     return fit_batches(adapter, asked, masks, image_weight=image_weight, minutes=minutes, progress=progress)
 
@@ -146,7 +152,7 @@ def fit_batches(
         masks: True where a neuron of a block stays.
         image_weight: share of image tokens of what is left.
         answer_share: of the last token of each row, in [0, 1).
-        minutes: that reconstruction takes, ≥ 0.
+        minutes: that reconstruction takes, ≥ 0; where it takes any, some batches are held out.
         progress: told (blocks done, blocks in all).
     """
     streams = _enter(adapter, asked, image_weight, answer_share)
@@ -271,7 +277,7 @@ def _fit_block(
             read = Tokens(states[present], target.to(states.dtype), weights[present])
             tokens[stream.held].append(read)
     down = original + _correction(fit, held).to(original.dtype)
-    if seconds and keep.any() and tokens[True]:
+    if seconds:
         return reconstruct(
             block, keep, down, Tokens.cat(tokens[False]), Tokens.cat(tokens[True]), seconds=seconds
         )

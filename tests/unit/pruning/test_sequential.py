@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hipp_prune.calibration.measurement import batches
-from hipp_prune.errors import UnsupportedModelError
+from hipp_prune.errors import InputError, UnsupportedModelError
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.arrays import Bools
@@ -108,6 +108,14 @@ def test_a_block_with_a_norm_behind_its_mlp_is_refused(
     monkeypatch.setattr(mlp, "forward", lambda states: 2 * forward(states))
     with pytest.raises(UnsupportedModelError, match="does not add its MLP's output"):
         fit_sequentially(adapter, QUESTIONS, half(adapter))
+
+
+def test_too_few_questions_to_judge_a_reconstruction_are_refused(
+    folders: dict[str, Path], family: str
+) -> None:
+    adapter = load_model(folders[family])
+    with pytest.raises(InputError, match="held out, found 7 questions and none to spare; calibrate on more"):
+        fit_sequentially(adapter, QUESTIONS[:7], half(adapter), minutes=1.0)
 
 
 def test_what_no_fit_helps_stays_as_it_was() -> None:
