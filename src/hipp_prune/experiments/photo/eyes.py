@@ -1,6 +1,7 @@
 """A language model gets a convolutional tower: a stock FastVLM, which is LLaVA for towers whose output is a map."""
 
 from pathlib import Path
+from typing import Any
 
 from transformers import (
     EfficientNetModel,
@@ -48,7 +49,7 @@ def save_eyes(
     model: FastVlmForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, folder: Path
 ) -> None:
     """Writes what stock ``from_pretrained`` reads, the processor beside the weights."""
-    vision = model.config.vision_config
+    vision: Any = model.config.vision_config
     tokenizer.padding_side = "left"
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

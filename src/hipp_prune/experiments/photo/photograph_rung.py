@@ -46,8 +46,10 @@ class PhotographRung(Rung):
         if name != _MAPS:
             return photographs.COLLECTION_WRITERS[name](folder, self.settings)
         tower = self._tower()
+        side = tower.config.image_size
+        assert isinstance(side, int), "the tower's pictures are squares"
         pictures = sorted((self.out / "training" / photographs.IMAGES).iterdir())
-        return {"pictures": write_maps(folder, tower, tower.config.image_size, pictures, progress)}
+        return {"pictures": write_maps(folder, tower, side, pictures, progress)}
 
     def assemble(self, folder: Path) -> str:
         """See ``eyes`` and ``detectors``."""

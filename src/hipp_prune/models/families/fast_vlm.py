@@ -15,6 +15,6 @@ FAMILY = Family(
     name="FastVLM",
     model_type="fast_vlm",
     adapter=FastVlmAdapter,
-    tested="contract tests, with a tower of transformers' own in place of timm's",
+    tested="contract tests, with a tower of transformers' own",
     cannot={"onnx": NO_VISION_GRAPH},
 )
