@@ -12,7 +12,14 @@ from transformers import EfficientNetModel
 
 from hipp_prune.experiments.photo import photographs
 from hipp_prune.experiments.photo.assembly import word_embeddings
-from hipp_prune.experiments.photo.detectors import FOLDS, crossed, fit_detectors, set_projector
+from hipp_prune.experiments.photo.detectors import (
+    FOLDS,
+    fit_detectors,
+    heard,
+    mixed,
+    set_projector,
+    told_apart,
+)
 from hipp_prune.experiments.photo.eyes import give_eyes, save_eyes
 from hipp_prune.experiments.photo.maps import read_maps, write_maps
 from hipp_prune.experiments.photo.rung import Rung
@@ -53,13 +60,13 @@ class PhotographRung(Rung):
 
     def assemble(self, folder: Path) -> str:
         """See ``eyes`` and ``detectors``."""
-        maps, names, presence = self._seen()
         language, tokenizer = self.load_language()
+        maps, names, presence = self._seen(language.config.hidden_size)
         model = give_eyes(language, tokenizer, self._tower(), places=maps.shape[1])
         set_projector(
             model.model.multi_modal_projector,
             fit_detectors(maps, presence),
-            word_embeddings(model, tokenizer, names),
+            told_apart(word_embeddings(model, tokenizer, names)),
         )
         save_eyes(model, tokenizer, folder)
         return f"says {len(names)} names, {maps.shape[1]} places a picture"
@@ -76,28 +83,28 @@ class PhotographRung(Rung):
 
     @property
     def features(self) -> Shows:
-        """Each picture through a projector that was fitted without it; see ``detectors``."""
-        return self._crossed
+        """Each picture through projectors that were fitted without it; see ``detectors``."""
+        return self._mixed
 
-    def _crossed(self, adapter: Adapter) -> Show:
-        maps, names, presence = self._seen()
+    def _mixed(self, adapter: Adapter) -> Show:
+        maps, names, presence = self._seen(adapter.model.get_decoder().config.hidden_size)
         pictures = list(read_maps(self.out / _MAPS))
         own = sorted({photographs.photograph(picture) for picture in pictures})
         Random(self.settings.seed).shuffle(own)
         fold = {name: place % FOLDS for place, name in enumerate(own)}
-        return crossed(
-            adapter.model.model.multi_modal_projector,
-            word_embeddings(adapter.model, adapter.processor.tokenizer, names),
-            dict(zip(pictures, maps, strict=True)),
-            presence,
-            [fold[photographs.photograph(picture)] for picture in pictures],
-        )
+        folds = torch.tensor([fold[photographs.photograph(picture)] for picture in pictures])
+        words = word_embeddings(adapter.model, adapter.processor.tokenizer, names)
+        return mixed(heard(maps, presence, folds), presence, told_apart(words), pictures)
 
     def _tower(self) -> EfficientNetModel:
         return load_lite2() if self.tower is None else self.tower()
 
-    def _seen(self) -> tuple[Tensor, list[str], Tensor]:
-        """Maps of what is taught [pictures, places, channels], names of objects, and presence [pictures, names]."""
+    def _seen(self, most: int) -> tuple[Tensor, list[str], Tensor]:
+        """Maps of what is taught [pictures, places, channels], names of objects, and presence [pictures, names].
+
+        Args:
+            most: names; those of rarer objects are left out.
+        """
         maps = read_maps(self.out / _MAPS)
         names, presence = photographs.objects_shown(self.settings, list(maps))
-        return torch.stack(list(maps.values())), names, torch.from_numpy(presence).float()
+        return torch.stack(list(maps.values())), names[:most], torch.from_numpy(presence[:, :most]).float()

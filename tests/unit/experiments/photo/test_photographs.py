@@ -15,7 +15,14 @@ from transformers import AutoModelForImageTextToText, FastVlmForConditionalGener
 from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.experiments.photo import tower
 from hipp_prune.experiments.photo.build import build_rung
-from hipp_prune.experiments.photo.detectors import Detectors, crossed, fit_detectors, set_projector
+from hipp_prune.experiments.photo.detectors import (
+    Detectors,
+    fit_detectors,
+    heard,
+    mixed,
+    set_projector,
+    told_apart,
+)
 from hipp_prune.experiments.photo.photographs import CONTROLS, divided, mirrored, photograph
 from hipp_prune.experiments.photo.settings import PhotoSettings
 from hipp_prune.models import load_model
@@ -130,28 +137,38 @@ def test_a_projector_says_the_names_of_what_is_detected() -> None:
     assert torch.allclose(said, torch.tensor([[2.0, 0, 0, 0, 0], [0, 0, 0, 0, 0]]))
 
 
-def test_a_picture_is_taught_as_a_projector_sees_it_that_does_not_know_it() -> None:
-    class Projector(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.linear_1, self.linear_2 = nn.Linear(6, 8), nn.Linear(8, 8)
-
-        def forward(self, maps: torch.Tensor) -> torch.Tensor:
-            said: torch.Tensor = self.linear_2(self.linear_1(maps).relu())
-            return said
-
+def test_what_a_picture_shows_changes_nothing_of_how_it_is_heard() -> None:
     generator = torch.Generator().manual_seed(0)
-    maps = {f"{number}.png": torch.randn(4, 6, generator=generator) for number in range(12)}
+    maps = torch.randn(12, 4, 6, generator=generator)
     presence = (torch.rand(12, 3, generator=generator) < 0.5).float()
-    other, folds, projector = presence.clone(), [number % 3 for number in range(12)], Projector()
-    other[0] = 1 - other[0]
-    before = projector.linear_1.weight.clone()
-    first, second = (crossed(projector, torch.eye(3, 8), maps, each, folds) for each in (presence, other))
-    shown = [(first([Path(name)]), second([Path(name)])) for name in maps]
-    same = [torch.equal(*(next(iter(each.values())).tokens for each in pair)) for pair in shown]
-    assert all(same[::3]), "what is in a picture changes nothing of how its own fold is seen"
-    assert not all(same)
-    assert torch.equal(projector.linear_1.weight, before)
+    folds, other = torch.arange(12) % 3, presence.clone()
+    other[folds == 0] = 1 - other[folds == 0]
+    first, second = heard(maps, presence, folds), heard(maps, other, folds)
+    assert torch.equal(first[folds == 0], second[folds == 0])
+    assert not torch.equal(first[folds == 1], second[folds == 1])
+
+
+def test_units_speak_of_pictures_with_the_same_to_say() -> None:
+    presence = torch.tensor([[1.0, 0], [1, 1], [0, 1], [0, 0]])
+    pictures = ["a.png", "b.png", "c.png", "d.png"]
+    said = torch.arange(4)[:, None, None].expand(4, 5, 2).float()  # each unit says which picture it speaks of
+    show = mixed(said, presence, torch.eye(2, 3), pictures)
+    drawn = set()
+    for number in range(20):
+        paths = [Path(f"{number}/a.png"), Path("b.png")][: 1 + number % 2]
+        features = show(paths)[paths[0]].tokens
+        assert torch.equal(features, show(paths)[paths[0]].tokens), "the same batch is shown the same"
+        assert features.shape == (5, 3)
+        drawn.add(tuple(features[0, :2].int().tolist()))
+    assert drawn <= {(one, two) for one in (0, 1) for two in (0, 3)}
+
+
+def test_names_are_told_apart() -> None:
+    words = torch.randn(4, 8, generator=torch.Generator().manual_seed(0)) + 3
+    names = told_apart(words)
+    length = float(words.norm(dim=1).mean())
+    assert torch.allclose(names @ names.T, length**2 * (torch.eye(4) - 0.25), atol=1e-3)
+    assert (torch.nn.functional.cosine_similarity(names, words - words.mean(0)) > 0.7).all()
 
 
 def test_squeeze_and_excitation_can_be_made_to_do_nothing() -> None:
