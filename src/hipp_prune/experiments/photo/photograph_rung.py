@@ -14,11 +14,11 @@ from hipp_prune.experiments.photo import photographs
 from hipp_prune.experiments.photo.assembly import word_embeddings
 from hipp_prune.experiments.photo.detectors import (
     FOLDS,
+    Names,
     fit_detectors,
     heard,
     mixed,
     set_projector,
-    told_apart,
 )
 from hipp_prune.experiments.photo.eyes import give_eyes, save_eyes
 from hipp_prune.experiments.photo.maps import read_maps, write_maps
@@ -66,7 +66,7 @@ class PhotographRung(Rung):
         set_projector(
             model.model.multi_modal_projector,
             fit_detectors(maps, presence),
-            told_apart(word_embeddings(model, tokenizer, names)),
+            Names.of(word_embeddings(model, tokenizer, names)),
         )
         save_eyes(model, tokenizer, folder)
         return f"says {len(names)} names, {maps.shape[1]} places a picture"
@@ -94,7 +94,7 @@ class PhotographRung(Rung):
         fold = {name: place % FOLDS for place, name in enumerate(own)}
         folds = torch.tensor([fold[photographs.photograph(picture)] for picture in pictures])
         words = word_embeddings(adapter.model, adapter.processor.tokenizer, names)
-        return mixed(heard(maps, presence, folds), presence, told_apart(words), pictures)
+        return mixed(heard(maps, presence, folds), presence, Names.of(words), pictures)
 
     def _tower(self) -> EfficientNetModel:
         return load_lite2() if self.tower is None else self.tower()

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from importlib.util import find_spec
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from hipp_prune.experiments.photo import tower
 from hipp_prune.experiments.photo.build import build_rung
 from hipp_prune.experiments.photo.detectors import (
     Detectors,
+    Names,
     fit_detectors,
     heard,
     mixed,
@@ -131,10 +133,10 @@ def test_detectors_find_what_a_channel_says() -> None:
 def test_a_projector_says_the_names_of_what_is_detected() -> None:
     projector = nn.Module()
     projector.linear_1, projector.linear_2 = nn.Linear(2, 5), nn.Linear(5, 5)
-    words = torch.eye(2, 5)
-    set_projector(projector, Detectors(weight=torch.eye(2), bias=torch.zeros(2)), words)
-    said = projector.linear_2(projector.linear_1(torch.tensor([[3.0, 0.0], [0.5, 1.0]])).relu())
-    assert torch.allclose(said, torch.tensor([[2.0, 0, 0, 0, 0], [0, 0, 0, 0, 0]]))
+    names = Names(common=torch.full((5,), 7.0), own=torch.eye(2, 5))
+    set_projector(projector, Detectors(weight=torch.eye(2), bias=torch.zeros(2)), names)
+    said = projector.linear_2(projector.linear_1(torch.tensor([[3.0, 0.0], [0.5, 2.0]])).relu())
+    assert torch.allclose(said, torch.tensor([[9.0, 7, 7, 7, 7], [7, 7, 7, 7, 7]]))
 
 
 def test_what_a_picture_shows_changes_nothing_of_how_it_is_heard() -> None:
@@ -148,27 +150,33 @@ def test_what_a_picture_shows_changes_nothing_of_how_it_is_heard() -> None:
     assert not torch.equal(first[folds == 1], second[folds == 1])
 
 
-def test_units_speak_of_pictures_with_the_same_to_say() -> None:
+def test_units_speak_of_pictures_with_the_same_to_say_or_plainly() -> None:
     presence = torch.tensor([[1.0, 0], [1, 1], [0, 1], [0, 0]])
     pictures = ["a.png", "b.png", "c.png", "d.png"]
-    said = torch.arange(4)[:, None, None].expand(4, 5, 2).float()  # each unit says which picture it speaks of
-    show = mixed(said, presence, torch.eye(2, 3), pictures)
-    drawn = set()
-    for number in range(20):
-        paths = [Path(f"{number}/a.png"), Path("b.png")][: 1 + number % 2]
-        features = show(paths)[paths[0]].tokens
-        assert torch.equal(features, show(paths)[paths[0]].tokens), "the same batch is shown the same"
-        assert features.shape == (5, 3)
-        drawn.add(tuple(features[0, :2].int().tolist()))
-    assert drawn <= {(one, two) for one in (0, 1) for two in (0, 3)}
+    said = torch.arange(4)[:, None, None].expand(4, 5, 2) + 10.0  # each unit says which picture it speaks of
+    show = mixed(said, presence, Names(common=torch.zeros(3), own=torch.eye(2, 3)), pictures)
+    paths = [Path("a.png"), Path("b.png"), Path("c.png")]
+    drawn, plain = set(), 0
+    for others in permutations(paths[1:] * 3, 4):
+        batch = [paths[0], *others]
+        features = show(batch)[paths[0]].tokens
+        assert torch.equal(features, show(batch)[paths[0]].tokens), "the same batch is shown the same"
+        if float(features.max()) == 1:
+            plain += 1
+            assert features.sum(0).tolist() == [3, 0, 0]
+        else:
+            drawn.add(tuple(features[0, :2].int().tolist()))
+    assert plain
+    assert drawn == {(10 + one, 10 + two) for one in (0, 1) for two in (0, 3)}
 
 
 def test_names_are_told_apart() -> None:
     words = torch.randn(4, 8, generator=torch.Generator().manual_seed(0)) + 3
+    own = words - words.mean(0)
     names = told_apart(words)
-    length = float(words.norm(dim=1).mean())
-    assert torch.allclose(names @ names.T, length**2 * (torch.eye(4) - 0.25), atol=1e-3)
-    assert (torch.nn.functional.cosine_similarity(names, words - words.mean(0)) > 0.7).all()
+    square = float(own.square().sum()) / 3
+    assert torch.allclose(names @ names.T, square * (torch.eye(4) - 0.25), atol=1e-3)
+    assert (torch.nn.functional.cosine_similarity(names, own) > 0.7).all()
 
 
 def test_squeeze_and_excitation_can_be_made_to_do_nothing() -> None:
