@@ -34,7 +34,7 @@ from tests.tiny import FAMILIES, NEED_TIMM
 PAGE = Path(__file__).parents[1] / "docs" / "families.md"
 BEGIN, END = "<!-- families: tried -->\n", "<!-- families: end -->\n"
 BY_CONFIGURATION = (
-    "gemma4_unified", "kimi_k25", "molmo2", "muse_glimmer", "perception_lm", "fast_vlm",
+    "gemma4_unified", "kimi_k25", "molmo2", "muse_glimmer", "perception_lm",
     "blip", "evolla", "git", "idefics", "kosmos-2", "kosmos-2.5", "mistral4", "mllama", "pi0", "pix2struct",
     "pp_formulanet", "t5gemma2", "udop", "vision-encoder-decoder",
     "cosmos3_edge", "instructblipvideo", "lfm3_vl",
