@@ -368,6 +368,9 @@ FAMILIES: dict[str, Callable[..., Path]] = {
     "glm4v": partial(_from_defaults, "glm4v"),
     "qwen3_5": partial(_from_defaults, "qwen3_5"),
     "aya_vision": partial(_from_defaults, "aya_vision"),
+    "llava-phi3": partial(tiny_llava, backbone="phi3"),
+    "vipllava": partial(_from_defaults, "vipllava"),
+    "minicpmv4_6": partial(_from_defaults, "minicpmv4_6"),
 }
 """A builder for every family in the table of supported models, where what it needs is installed."""
 
