@@ -31,7 +31,8 @@ from hipp_prune.plans.modes import Compensation
 from hipp_prune.pruning.compensated import choose_ridge, compensate
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.pruning.prefix_views import SortedNeurons, sort_neurons
-from hipp_prune.pruning.sequential import fit_sequentially, standing_in
+from hipp_prune.pruning.sequential import fit_sequentially
+from hipp_prune.pruning.streams import standing_in
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions

@@ -44,7 +44,8 @@ from hipp_prune.plans.space import PlanSpace
 from hipp_prune.pruning.compensated import choose_ridge, compensate
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.pruning.prefix_views import SortedNeurons, sort_neurons
-from hipp_prune.pruning.sequential import fit_batches, standing_in
+from hipp_prune.pruning.sequential import fit_batches
+from hipp_prune.pruning.streams import standing_in
 from hipp_prune.questions.fingerprint import Origin
 from hipp_prune.questions.question import Question, probe
 from hipp_prune.search.archive import Archive

@@ -10,7 +10,7 @@ from hipp_prune.recovery.settings import RecoverySettings
 
 PhotoTask = Literal["presence", "counting", "attributes", "relations", "facts"]
 """See ``tasks``; facts alone has no pictures."""
-YES_NO: tuple[PhotoTask, ...] = ("presence", "relations")
+ANSWERED_YES_NO: tuple[PhotoTask, ...] = ("presence", "relations")
 """Tasks whose answers are Yes and No."""
 
 
@@ -48,7 +48,7 @@ class PhotoSettings:
 
         Every task has about the same share of a batch: what is answered Yes or No has one, and letters the other.
         """
-        yes_no = [task for task in self.tasks if task in YES_NO]
+        yes_no = [task for task in self.tasks if task in ANSWERED_YES_NO]
         return RecoverySettings(
             steps=self.steps,
             batch_size=self.batch_size,
