@@ -33,7 +33,7 @@ demo: $(READY)  ## a real language model learns to look, loses half and 70% of i
 test: $(READY)  ## the whole suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-docs: $(READY)  ## every command and every line of Python that README and docs print, on embedded models
+test-docs: $(READY)  ## every command and every line of Python that README and docs print, the notebook too, on embedded models (seven minutes of one core)
 	DOCS=1 OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 tests/e2e/test_pages.py tests/e2e/test_notebook.py
 
 test-notebook: $(READY)  ## docs/notebook.ipynb, every cell (a minute)
