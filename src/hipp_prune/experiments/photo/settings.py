@@ -12,7 +12,7 @@ from hipp_prune.recovery.settings import RecoverySettings
 
 PhotoTask = Literal["presence", "counting", "attributes", "relations", "facts"]
 """See ``tasks``; facts alone has no pictures."""
-_YES_NO: tuple[PhotoTask, ...] = ("presence", "relations")
+ANSWERED_YES_NO: tuple[PhotoTask, ...] = ("presence", "relations")
 """Tasks whose answers are Yes and No."""
 
 RungName = Literal["drawn", "photographs"]
@@ -83,7 +83,7 @@ class PhotoSettings:
         Every task has about the same share of a batch: what is answered Yes or No has one, and letters the other.
         (POPE's questions are alone.)
         """
-        yes_no = [task for task in self.tasks if task in _YES_NO]
+        yes_no = [task for task in self.tasks if task in ANSWERED_YES_NO]
         return RecoverySettings(
             steps=self.steps or _STEPS[self.rung],
             batch_size=self.batch_size,
