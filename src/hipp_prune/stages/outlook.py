@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from hipp_prune.files.machine import free_disk, free_memory
+from hipp_prune.files.machine import free_disk, free_memory, unwritable_place
 from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.described import ModelSizes, describe_sizes
@@ -325,6 +325,8 @@ def _room(prices: Sequence[Price], opened: _Opened, out: Path) -> list[str]:
             f"the weights are {format_bytes(opened.fetched)}, {format_bytes(free_disk(opened.folder))} are free at "
             f"{opened.folder}, where the hub's models lie; free space, or set HF_HOME to another place"
         )
+    if (blocking := unwritable_place(out)) is not None:
+        found.append(f"nothing can be written at {blocking}; change its permissions or choose another place")
     disk = sum(price.disk_bytes for price in prices)
     if disk > free_disk(out):
         found.append(

@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from hipp_prune.checkpoints.ledger import (
 from hipp_prune.errors import CheckpointError, HippPruneError, InputError
 from hipp_prune.evaluation.results import Results
 from hipp_prune.evaluation.scorecard import Scorecard
-from hipp_prune.files.places import described, found_instead
+from hipp_prune.files.places import described, found_instead, unused_name
 from hipp_prune.files.recipes import read_recipe
 from hipp_prune.files.replacing import beside
 from hipp_prune.files.run_directory import RunDirectory
@@ -195,7 +194,7 @@ def _show_plan(path: Path) -> Shown:
 
 def _next_of_plan(plan: Plan, path: Path) -> Iterator[str]:
     """How the plan is carried out: from its run, if it lies in it, else from the model, which compensates nothing."""
-    written = ["--plan", str(path), "--out", _free("smaller")]
+    written = ["--plan", str(path), "--out", unused_name("smaller")]
     run = path.absolute().parent.parent
     if path.absolute().parent == RunDirectory(run).plans and RunDirectory(run).manifest.is_file():
         yield _command("prune", "--run", str(path.parent.parent), *written)
@@ -225,12 +224,6 @@ def _show_recipe(path: Path, remedy: str) -> Shown:
     begun = run.recipe.is_file() and not run.summary.is_file()
     words = ("auto", "--recipe", str(path)) if begun or not out.exists() else ("show", str(out))
     return Shown(what="a recipe", facts=_known(facts), next=(_command(*words),))
-
-
-def _free(name: str) -> str:
-    """The name, or with a number if something is there already."""
-    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
-    return next(each for each in names if not Path(each).exists())
 
 
 def _show_checkpoint(folder: Path, name: str) -> Shown:
@@ -265,7 +258,7 @@ def _show_checkpoint(folder: Path, name: str) -> Shown:
     if "model" in notes and any(source.startswith(f"{PHOTOS}:") for source in sources):
         words += ["--dense", str(notes["model"])]  # whose answers are the target
     if not pruned:
-        words = ["calibrate", "--model", name, "--questions", *sources, "--out", _free("run")]
+        words = ["calibrate", "--model", name, "--questions", *sources, "--out", unused_name("run")]
     if plans:
         words = ["evaluate", "--model", str(plans[0]), "--questions", *(_sources(plans[0]) or [TOYWORLD])]
     return Shown(what=what, facts=_known(facts), next=(_command(*words),))
