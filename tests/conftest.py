@@ -1,4 +1,6 @@
-"""Shapes are checked; property tests draw the same examples everywhere and do not fail because a machine is busy.
+"""Shapes are checked; nothing asks Hugging Face's hub.
+
+Property tests draw the same examples everywhere and do not fail because a machine is busy.
 
 The embedded world is drawn once, and copied where a test wants it: drawing its pictures takes seconds.
 """
@@ -13,6 +15,10 @@ from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 from tests import rounding, shapes
+
+os.environ.setdefault(
+    "HF_HUB_OFFLINE", "1"
+)  # before its client is imported, and for processes that tests start
 
 MATHS = (
     "hipp_prune.plans.allocation",

@@ -73,15 +73,6 @@ _OWN: dict[str, dict[str, Any]] = {
             "sscp_conv_channel_size": [8, 4],
         },
     },
-    "fast_vlm": {
-        "image_seq_length": 1,
-        "vision_config": {
-            "architecture": "fastvit_t8",
-            "hidden_size": 64,
-            "label_names": [],
-            "model_args": {"layers": [1, 1, 1, 1], "embed_dims": [16, 16, 32, 64], "cls_ratio": 1.0},
-        },
-    },
     "perception_lm": {
         "projector_pooling_ratio": 2,
         "vision_config": {
@@ -160,10 +151,6 @@ _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
         ("gemma4", "diffusion_gemma"),
         ("Gemma4ImageProcessorPil", {"patch_size": 14, "max_soft_tokens": 70, "pooling_kernel_size": 2}),
     ),
-    "fast_vlm": (
-        "CLIPImageProcessorPil",
-        {"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}},
-    ),
     "perception_lm": (
         "PerceptionLMImageProcessor",
         {
@@ -204,12 +191,6 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "num_additional_image_tokens": 1,
         "vision_feature_select_strategy": "default",
         "downsample_rate": "1/2",
-    },
-    "fast_vlm": {
-        "patch_size": 32,
-        "num_additional_image_tokens": 0,
-        "vision_feature_select_strategy": "full",
-        "processor_class": "LlavaProcessor",
     },
     "perception_lm": {"patch_size": 16, "pooling_ratio": 2, "processor_class": "PerceptionLMProcessor"},
     "gemma3": {"image_seq_length": 4},

@@ -45,7 +45,7 @@ BY_CONFIGURATION = (
 """Families that are refused for what transformers' default configuration of them says; nothing is built."""
 STRANGERS = (
     "llava_next_video", "qianfan_ocr", "deepseek_vl", "deepseek_vl_hybrid", "janus",
-    "fast_vlm", "perception_lm", "idefics2", "video_llama_3", "minicpmv4_7", "lighton_ocr", "paddleocr_vl",
+    "perception_lm", "idefics2", "video_llama_3", "minicpmv4_7", "lighton_ocr", "paddleocr_vl",
     "glm46v", "cohere_compass", "exaone4_5", "hyperclovax_vision_v2",
     "got_ocr2", "pp_chart2table", "ovis2", "chameleon", "granite4_vision", "hunyuan_vl",
     "cosmos3_omni", "glm_ocr", "glmga", "shieldgemma2",
@@ -55,7 +55,7 @@ STRANGERS = (
     *BY_CONFIGURATION,
 )  # fmt: skip
 """Families outside the table, supported ones first."""
-PACKAGES = {"gemma3n": "timm", "fast_vlm": "timm", "perception_lm": "timm and torchvision"}
+PACKAGES = {"gemma3n": "timm", "perception_lm": "timm and torchvision"}
 """What families need beside what we depend on."""
 UNTRIED = {
     "emu3": "its tower makes codes of a book, whose tiny model takes minutes a picture",

@@ -78,7 +78,7 @@ def _logits(adapter: Adapter, batch: Batch | PackedBatch, used: list[ImageFeatur
 
 WHOLE = (
     "gemma3", "gemma4", "paligemma", "paligemma-gemma2", "llava_onevision", "glm4v", "qwen3_5", "aya_vision",
-    "minicpmv4_6",
+    "fast_vlm", "minicpmv4_6",
 )  # fmt: skip
 """Families whose stock processor is called the plain way; the others' parts are, since they want torchvision."""
 
@@ -472,12 +472,12 @@ class TestAdapter:
         if adapter.model.get_decoder().config._attn_implementation == "eager":
             pytest.skip("its stock attention already, since it caps scores")
         try:
-            adapter.model.set_attn_implementation("eager")
+            adapter.model.get_decoder().set_attn_implementation("eager")
             packed, used = adapter.pack(SHARING, features)
             assert isinstance(packed, PackedBatch) == packs(family)
             logits = _logits(adapter, packed, used)
         finally:
-            adapter.model.set_attn_implementation("sdpa")
+            adapter.model.get_decoder().set_attn_implementation("sdpa")
         assert_agree(logits, expected)
 
     def test_logits_along_a_forced_answer_are_those_of_the_stock_model_word_by_word(

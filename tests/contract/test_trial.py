@@ -50,7 +50,7 @@ STRANGERS = (
     "qianfan_ocr", "deepseek_vl", "janus",  # features as one tensor
     "lighton_ocr", "idefics2", "llava_next_video", "paddleocr_vl", "glm46v", "cohere_compass", "exaone4_5",
     "hyperclovax_vision_v2",
-    "fast_vlm", "perception_lm",  # their towers are timm's
+    "perception_lm",  # its tower is timm's
 )  # fmt: skip
 WITHOUT_TIMM = pytest.mark.skipif(find_spec("timm") is None, reason="make test-timm has timm")
 pytestmark = pytest.mark.filterwarnings("ignore:.*is not among the tested families")

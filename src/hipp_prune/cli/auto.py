@@ -107,7 +107,7 @@ class Auto:
         from hipp_prune.stages.ahead import look_ahead
 
         found = look_ahead(self.wish, force=self.force)
-        print_outlook(found.table(), found.heading, found.remarks, found.refused)
+        print_outlook(found.table(), found.heading, found.remarks, found.refused, found.warnings)
         if found.refused:
             raise Ended(found, 2)
         return found

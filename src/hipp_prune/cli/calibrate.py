@@ -71,7 +71,7 @@ class Calibrate:
 
         work = Work(calibrate=self.settings, skip_bad=self.skip_bad)
         found = outlook(self.model, self.questions, work, loading=self.loading, out=self.out)
-        print_outlook(found.table(), found.heading, found.remarks, found.refused)
+        print_outlook(found.table(), found.heading, found.remarks, found.refused, found.warnings)
         if found.refused:
             raise Ended(found, 2)
         return found

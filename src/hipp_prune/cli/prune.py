@@ -79,6 +79,7 @@ class Prune:
     def _prune_elastic(self) -> object:
         """By all plans at once."""
         from hipp_prune.checkpoints.ledger import read_savings
+        from hipp_prune.files.places import unused_name
         from hipp_prune.report.terminal import next_steps, progress_bar, say
         from hipp_prune.stages.elastic import prune_elastic
         from hipp_prune.stages.prune import run_model
@@ -102,7 +103,9 @@ class Prune:
         sources = savings.notes.get("sources") or ["SPEC"]
         next_steps(
             shlex.join(["hipp-prune", "evaluate", "--model", plan, "--questions", *sources]),
-            shlex.join(["hipp-prune", "export", plan, "--format", "checkpoint", "--out", "smaller"]),
+            shlex.join(
+                ["hipp-prune", "export", plan, "--format", "checkpoint", "--out", unused_name("smaller")]
+            ),
         )
         return report
 

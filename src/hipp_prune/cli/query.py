@@ -36,6 +36,7 @@ class Query:
 
     def run(self) -> object:
         """Calls ``stages.query``."""
+        from hipp_prune.files.places import unused_name
         from hipp_prune.files.run_directory import RunDirectory
         from hipp_prune.plans.preference import Preference
         from hipp_prune.report.terminal import next_steps, print_plan, remark
@@ -57,9 +58,6 @@ class Query:
         if preference is None:
             remark(f"no --preference: the plan answers {plan.preference}")
         print_plan(plan, out)
-        next_steps(
-            shlex.join(
-                ["hipp-prune", "prune", "--run", str(run.root), "--plan", str(out), "--out", "smaller"]
-            )
-        )
+        words = ["prune", "--run", str(run.root), "--plan", str(out), "--out", unused_name("smaller")]
+        next_steps(shlex.join(["hipp-prune", *words]))
         return {"plan": out, **plan.document()}

@@ -135,7 +135,7 @@ class Search:
             loading=self.loading,
             out=self.run_directory,
         )
-        print_outlook(found.table(), found.heading, found.remarks, found.refused)
+        print_outlook(found.table(), found.heading, found.remarks, found.refused, found.warnings)
         if found.refused:
             raise Ended(found, 2)
         return found

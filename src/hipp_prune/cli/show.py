@@ -8,9 +8,9 @@ import tyro
 
 @dataclass(frozen=True, kw_only=True)
 class ShowState:
-    """Say what a run, a checkpoint, a plan or a file of results is, how far it got, and what to run next.
+    """Say what a run, a checkpoint, a plan, a recipe or results are, how far it got, and what comes next.
 
-    Examples: hipp-prune show run; hipp-prune show smaller; hipp-prune show plan.json
+    Examples: hipp-prune show run; hipp-prune show smaller; hipp-prune show plan.json; hipp-prune show run/recipe.toml
     """
 
     path: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PATH")]

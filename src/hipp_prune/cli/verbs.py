@@ -103,7 +103,7 @@ VERBS: Mapping[str, Verb] = {
     "show": Verb(
         "hipp_prune.cli.show",
         "ShowState",
-        "Say what a run, a checkpoint, a plan or a file of results is, how far it got, and what to run next.",
+        "Say what a run, a checkpoint, a plan, a recipe or results are, how far it got, and what comes next.",
     ),
     "questions": Verb(
         "hipp_prune.cli.questions",

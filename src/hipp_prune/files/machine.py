@@ -62,8 +62,19 @@ def free_memory() -> int:
 
 def free_disk(path: Path) -> int:
     """Bytes that may be written at a path, which need not be there yet."""
-    there = next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
-    return shutil.disk_usage(there).free
+    return shutil.disk_usage(_there(path)).free
+
+
+def unwritable_place(path: Path) -> Path | None:
+    """What keeps this process from writing at a path: that, or the nearest thing above it; None where nothing does."""
+    there = _there(path)
+    may = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    return None if may else there
+
+
+def _there(path: Path) -> Path:
+    """A path, or the nearest above it at which there is something."""
+    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
 
 
 def _limiting(controller: str, cgroups: Path, controllers: Path) -> Iterator[Path]:

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from itertools import count
 from pathlib import Path
 
 _HEAD = 4096
@@ -85,6 +86,12 @@ def _file(path: Path) -> str:
     if path.name in ("run.json", "config.json", "compare.json", "bench.json"):
         return f"a file; did you mean {path.parent}?"
     return "a file"
+
+
+def unused_name(name: str) -> str:
+    """The name for something new, or with a number if something is there already."""
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(each for each in names if not Path(each).exists())
 
 
 def _model_of(plan: Path) -> str:

@@ -6,7 +6,7 @@ found, what is refused.
 """
 
 import warnings
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from hipp_prune.errors import UnsupportedModelError
+from hipp_prune.files.hub import hub_or_its_cache
 from hipp_prune.files.manifest import check_all, check_whole
 from hipp_prune.models import structure
 from hipp_prune.models.adapter import Adapter
@@ -71,21 +72,22 @@ def load_model(
     source = find_source(name)
     if isinstance(source, Path):
         check_all(source)
-    refuse_early(source, trust_remote_code=trust_remote_code, quantised=quantised)
-    config = read_config(source, trust_remote_code=trust_remote_code)
-    model_class = find_class(source, config, trust_remote_code=trust_remote_code)
-    beside = companions(source) if isinstance(source, Path) else source
-    if isinstance(beside, Path) and beside != source:  # of a plan; weights are many, and read in part
-        for path in beside.iterdir():
-            if path.suffix != ".safetensors":
-                check_whole(path)
-    family = family_of(config)
-    template = None if family is None else family.chat_template
-    processor = Processor.load(beside, config, template=template, trust_remote_code=trust_remote_code)
-    model = load_weights(source, config, model_class, device=target, dtype=dtype)
-    if family is None or issubclass(family.adapter, StockLayoutAdapter):
-        with suppress(*CANNOT):
-            processor = replace(processor, stock=stock_processor(config, processor, beside))
+    with hub_or_its_cache() if isinstance(source, str) else nullcontext():
+        refuse_early(source, trust_remote_code=trust_remote_code, quantised=quantised)
+        config = read_config(source, trust_remote_code=trust_remote_code)
+        model_class = find_class(source, config, trust_remote_code=trust_remote_code)
+        beside = companions(source) if isinstance(source, Path) else source
+        if isinstance(beside, Path) and beside != source:  # of a plan; weights are many, and read in part
+            for path in beside.iterdir():
+                if path.suffix != ".safetensors":
+                    check_whole(path)
+        family = family_of(config)
+        template = None if family is None else family.chat_template
+        processor = Processor.load(beside, config, template=template, trust_remote_code=trust_remote_code)
+        model = load_weights(source, config, model_class, device=target, dtype=dtype)
+        if family is None or issubclass(family.adapter, StockLayoutAdapter):
+            with suppress(*CANNOT):
+                processor = replace(processor, stock=stock_processor(config, processor, beside))
     return _adapter(model, processor, source)
 
 

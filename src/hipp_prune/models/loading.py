@@ -22,6 +22,7 @@ from transformers.utils import logging
 
 from hipp_prune import distributed
 from hipp_prune.errors import CheckpointError, InputError, UnsupportedModelError
+from hipp_prune.files.hub import hub_or_its_cache, silence_of_hub
 from hipp_prune.files.places import found_instead
 from hipp_prune.files.replacing import finish_replacement
 from hipp_prune.files.system import cause
@@ -107,12 +108,9 @@ def read_config(source: Path | str, *, trust_remote_code: bool = False) -> PreTr
             str(source), trust_remote_code=trust_remote_code, local_files_only=local
         )
     except OSError as error:
-        what = (
-            "its config.json cannot be read"
-            if local
-            else "it is neither a local folder nor reachable on the hub"
-        )
-        raise CheckpointError(f"{source}: {what} ({_gist(error)})") from error
+        if not local:
+            raise _not_provided(source, error) from error
+        raise CheckpointError(f"{source}: its config.json cannot be read ({_gist(error)})") from error
     except StrictDataclassError as error:
         raise CheckpointError(f"{source}: its config.json is not valid ({_gist(error)})") from error
     except Exception as error:  # whatever transformers comes to over a config that is not its own
@@ -382,11 +380,21 @@ def local_folder(name: str | Path, *, weights: bool = True) -> Path:
     source = find_source(name)
     if isinstance(source, Path):
         return source
-    refuse_early(source, trust_remote_code=True)
-    try:
-        return Path(snapshot_download(source, allow_patterns=None if weights else list(_SMALL)))
-    except (OSError, ValueError, HfHubHTTPError) as error:
-        raise CheckpointError(
-            f"{name}: no such folder here, and the hub did not provide it ({_gist(error)}); give the path "
-            "of a downloaded checkpoint"
-        ) from error
+    with hub_or_its_cache():
+        refuse_early(source, trust_remote_code=True)
+        try:
+            return Path(snapshot_download(source, allow_patterns=None if weights else list(_SMALL)))
+        except (OSError, ValueError, HfHubHTTPError) as error:
+            raise _not_provided(source, error) from error
+
+
+def _not_provided(name: Path | str, error: Exception) -> CheckpointError:
+    """A model that is no folder here and did not come from the hub."""
+    silence = silence_of_hub()
+    why = f"and the hub did not provide it ({_gist(error)})"
+    if silence is not None:
+        why = f"no copy in the hub's cache, and the hub cannot be reached ({silence})"
+    return CheckpointError(
+        f"{name}: there is no such folder here, {why}; check the name and the network, or give the path of a "
+        "downloaded checkpoint"
+    )

@@ -31,7 +31,7 @@ _DECODING_ERRORS = (
 )
 
 
-UNREAD_ENDINGS = (".heic", ".heif", ".avif")
+UNREAD_ENDINGS = (".heic", ".heif")
 """Of pictures that phones take and nothing here reads."""
 _EIGHT, _SIXTEEN = 2**8 - 1, 2**16 - 1
 """The largest grey values of so many bits."""

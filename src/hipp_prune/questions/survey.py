@@ -106,11 +106,13 @@ def _wide(counted: Counted) -> str | None:
     """The warning that accuracies are not known well, where they are to judge by."""
     if counted.split not in _JUDGING or counted.half_width <= WIDE:
         return None
-    about = f" about {counted.pictures} pictures" if counted.pictures else ""
-    return (
-        f"{counted.split}: {counted.questions} questions{about}: accuracies of {counted.benchmark} are known to "
-        f"{_points(counted)}"
-    )
+    about = f" about {_number(counted.pictures, 'picture')}" if counted.pictures else ""
+    asked = f"{counted.split}: {_number(counted.questions, 'question')}{about}"
+    return f"{asked}: accuracies of {counted.benchmark} are known to {_points(counted)}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _cells(counted: Counted) -> tuple[str, ...]:

@@ -184,18 +184,24 @@ def warn_of(found: Survey) -> None:
 
 
 def print_outlook(
-    rows: Sequence[tuple[str, ...]], heading: str, remarks: Sequence[str], refused: Sequence[str] = ()
+    rows: Sequence[tuple[str, ...]],
+    heading: str,
+    remarks: Sequence[str],
+    refused: Sequence[str] = (),
+    warnings: Sequence[str] = (),
 ) -> None:
     """What stages will take, and what would stop them.
 
     Args:
-        rows: the header, and a row a stage.
+        rows: the header, a row a stage, and one of all together; two where the model is refused, which are not shown.
         heading: of which model, where, and how it was found.
         remarks: what is slow or assumed.
         refused: what would stop the work.
+        warnings: what the questions cannot tell.
     """
-    print_table(heading, rows)
-    for sentence in remarks:
+    if len(rows) > 2:
+        print_table(heading, rows)
+    for sentence in (*(f"warning: {each}" for each in warnings), *remarks):
         say(sentence)
     for sentence in refused:
         say(f"refused: {sentence}")
@@ -203,11 +209,12 @@ def print_outlook(
 
 def print_facts(title: str, facts: Sequence[tuple[str, str]]) -> None:
     """Names and what there is to say of each, under a title; long ones wrap beside their name."""
-    table = Table(title=Text(title), title_justify="left", box=None, show_header=False, pad_edge=False)
+    table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, fact in facts:
         table.add_row(name, Text(fact))
+    console.print(Text(title, style="italic"))
     console.print(table)
 
 

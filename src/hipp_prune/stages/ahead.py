@@ -73,7 +73,7 @@ def expect(
         calibrate=_sized(CalibrateSettings(seed=wish.settings.seed), wish),
         search=search,
         asking=_sized(AskSettings(), wish),
-        sparsity=_USUAL if footprint is None else wanted_share(wish, footprint),
+        sparsity=_share(wish, footprint),
         compensation=wish.settings.compensation,
         recover=wish.recovery,
         evaluate=_sized(EvaluateSettings(limit=wish.settings.limit, seed=wish.settings.seed), wish),
@@ -103,11 +103,14 @@ def _sized(settings: _Settings, wish: Wish) -> _Settings:
 def _search(wish: Wish, footprint: Footprint | None) -> SearchSettings:
     """What the search will be told, as far as that is known before a speed is measured."""
     most = SearchSettings().r_max
-    if wish.target.speed is not None:
-        wanted = 1 - 1 / wish.target.speed
-    else:
-        wanted = _USUAL if footprint is None else wanted_share(wish, footprint)
+    wanted = _share(wish, footprint) if wish.target.speed is None else 1 - 1 / wish.target.speed
     return search_settings(wish, RunDirectory(wish.run), wanted=min(wanted, most), most=most)
+
+
+def _share(wish: Wish, footprint: Footprint | None) -> float:
+    """The share of the neurons that has to leave, as near to it as a plan can come where it is out of reach."""
+    wanted = _USUAL if footprint is None else wanted_share(wish, footprint)
+    return min(max(0.0, wanted), SearchSettings().r_max)
 
 
 def _paid(wish: Wish, search: SearchSettings) -> float:

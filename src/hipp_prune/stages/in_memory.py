@@ -19,9 +19,10 @@ from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.modes import CompensationChoice
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
+from hipp_prune.questions.benchmarks import asked_at_last
 from hipp_prune.report.terminal import progress_bars
 from hipp_prune.search.archive import Archive
-from hipp_prune.search.query.roles import measured_part, measured_roles
+from hipp_prune.search.query.roles import check_preference, measured_part, measured_roles
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.loading import (
@@ -32,7 +33,7 @@ from hipp_prune.stages.loading import (
     given_questions,
 )
 from hipp_prune.stages.prune import cut
-from hipp_prune.stages.query import query
+from hipp_prune.stages.query import check_sparsity, query
 from hipp_prune.stages.search import search
 from hipp_prune.stages.settings import CalibrateSettings, QuerySettings
 
@@ -93,6 +94,9 @@ def prune_in_memory(
         raise InputError(
             f"{method} answers no preference, and needs to be told a sparsity; give sparsity= alone"
         )
+    settings, target = SearchSettings(evaluations=evaluations, seed=seed), QuerySettings(sparsity=sparsity)
+    check_sparsity(sparsity, settings.r_max if method == "search" else BaselineSettings().r_max)
+    wanted = Preference.parse(preference) if isinstance(preference, str) else preference
     given = given_questions(questions)
     with (
         _as_it_was(model),
@@ -107,15 +111,7 @@ def prune_in_memory(
                 adapter, given or questions, root, sample, labelling=(answering, looking), progress=bars[0]
             )
         if method == "search":
-            plan = _searched(
-                adapter,
-                root,
-                given,
-                SearchSettings(evaluations=evaluations, seed=seed),
-                sparsity,
-                preference,
-                bars[1:3],
-            )
+            plan = _searched(adapter, root, given, settings, target, wanted, bars[1:3])
         else:
             assert sparsity is not None
             plan = _planned(adapter, root, given, method, sparsity, seed)
@@ -132,8 +128,8 @@ def _searched(
     root: Path,
     given: QuestionsInMemory,
     settings: SearchSettings,
-    sparsity: float | None,
-    preference: str | Preference | None,
+    target: QuerySettings,
+    preference: Preference | None,
     bars: list[Progress],
 ) -> Plan:
     """What a search answers.
@@ -143,17 +139,21 @@ def _searched(
         root: its run.
         given: the run's questions, where they are in memory.
         settings: of the search.
-        sparsity: to remove.
+        target: the sparsity.
         preference: what counts how much; what the questions measure, all alike, if none is given.
         bars: told of pictures, and of evaluations.
+
+    Raises:
+        PreferenceError: if the preference weighs a role that no question measures.
     """
+    if preference is not None:
+        asked = asked_at_last(CalibratedRun.open(root, given).questions("search"))
+        check_preference(preference, [benchmark.role for benchmark in asked])
     search(root, settings, model=adapter, questions=given, encoding=bars[0], progress=bars[1])
     if preference is None:
         measured = measured_roles(Archive(RunDirectory(root).search.archive))
         preference = measured_part(Preference.parse("1,1,1"), measured)
-    if isinstance(preference, str):
-        preference = Preference.parse(preference)
-    return query(root, preference, QuerySettings(sparsity=sparsity))
+    return query(root, preference, target)
 
 
 def _planned(

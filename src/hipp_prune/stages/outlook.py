@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
-from hipp_prune.files.machine import free_disk, free_memory
+from hipp_prune.files.machine import free_disk, free_memory, unwritable_place
 from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.described import ModelSizes, describe_sizes
 from hipp_prune.models.devices import SPLIT, describe_device, parse_device, slow_precision
 from hipp_prune.models.loading import has_weights, is_hub_name, parse_dtype, read_config
+from hipp_prune.questions.survey import survey
 from hipp_prune.stages.loading import cache_folder, check_model, load, set_threads
 from hipp_prune.stages.prices import Memory, Price
 from hipp_prune.stages.probing import (
@@ -54,6 +55,8 @@ class Outlook:
     """What would stop the work, a sentence each."""
     remarks: tuple[str, ...]
     """What is slow or was assumed."""
+    warnings: tuple[str, ...]
+    """What the questions cannot tell."""
 
     @property
     def seconds(self) -> float:
@@ -144,6 +147,7 @@ def outlook(
             questions, folder, work.calibrate, work.evaluate, refused,
             recovers=work.recover is not None, skip_bad=work.skip_bad, timed=work.timed,
         )  # fmt: skip
+        warnings = survey(splits.drawn).warnings
         opened = tried(refused, lambda: _Opened.of(model, loading))
         if opened is None:
             return Outlook(
@@ -153,6 +157,7 @@ def outlook(
                 prices=(),
                 refused=tuple(dict.fromkeys(refused)),
                 remarks=(),
+                warnings=warnings,
             )
         set_threads(opened.sizes.language_parameters)
         tried(refused, lambda: refuse_open(splits.questions.get("recovery", [])))
@@ -169,13 +174,14 @@ def outlook(
         prices=tuple(prices),
         refused=tuple(dict.fromkeys(refused)),
         remarks=tuple(_remarks(opened, splits, machine, named=bool(questions))),
+        warnings=warnings,
     )
 
 
 def _remarks(opened: "_Opened", splits: SplitQuestions, machine: Machine, *, named: bool) -> Iterator[str]:
     """What was assumed, and what is slow."""
-    if not splits.questions:
-        why = "the questions cannot be read" if named else "no questions are named"
+    if splits.is_guessed:
+        why = "not all questions can be read" if named else "no questions are named"
         yield f"{why}, so numbers of questions are typical ones"
     if splits.unlabelled.questions:
         yield (
@@ -319,6 +325,8 @@ def _room(prices: Sequence[Price], opened: _Opened, out: Path) -> list[str]:
             f"the weights are {format_bytes(opened.fetched)}, {format_bytes(free_disk(opened.folder))} are free at "
             f"{opened.folder}, where the hub's models lie; free space, or set HF_HOME to another place"
         )
+    if (blocking := unwritable_place(out)) is not None:
+        found.append(f"nothing can be written at {blocking}; change its permissions or choose another place")
     disk = sum(price.disk_bytes for price in prices)
     if disk > free_disk(out):
         found.append(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hipp_prune.errors import IncompleteRunError, InputError
+from hipp_prune.errors import BudgetError, IncompleteRunError, InputError
 from hipp_prune.files.outputs import list_output
 from hipp_prune.files.reading import read_document
 from hipp_prune.files.run_directory import RunDirectory, SearchFolder
@@ -68,6 +68,23 @@ def query(
     write_output(written, plan.to_json(), force=force)
     list_output(directory, "plan", written)
     return plan
+
+
+def check_sparsity(sparsity: float | None, r_max: float) -> None:
+    """Refuses a sparsity that no plan has, before anything is searched for.
+
+    Args:
+        sparsity: fraction to remove; None where none is asked for.
+        r_max: the largest share that a block may lose.
+
+    Raises:
+        BudgetError: saying what is attainable.
+    """
+    if sparsity is not None and sparsity > r_max:
+        raise BudgetError(
+            f"a sparsity must lie in [0, {r_max:g}], since no block may lose more of its neurons here, got "
+            f"{sparsity:g}; ask for less, or search with a larger --r-max"
+        )
 
 
 def _answer(

@@ -1,9 +1,8 @@
-"""What a run, a checkpoint, a plan or a file of results is, how far it got, and what comes next."""
+"""What a run, a checkpoint, a plan, a recipe or a file of results is, how far it got, and what comes next."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,9 @@ from hipp_prune.checkpoints.ledger import (
 from hipp_prune.errors import CheckpointError, HippPruneError, InputError
 from hipp_prune.evaluation.results import Results
 from hipp_prune.evaluation.scorecard import Scorecard
-from hipp_prune.files.places import described, found_instead
+from hipp_prune.files.places import described, found_instead, unused_name
+from hipp_prune.files.recipes import read_recipe
+from hipp_prune.files.replacing import beside
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.sizes import format_bytes
 from hipp_prune.models.loading import find_source
@@ -46,6 +47,10 @@ from hipp_prune.stages.loading import IN_MEMORY
 
 _LARGEST = 2**26
 """Bytes of a file that may be a plan or results."""
+_RECIPE = ".toml"
+"""What the name of a recipe ends with."""
+_NEEDED = ("model", "questions", "out")
+"""What a recipe says, or else has to be given beside it."""
 _SAVED = {
     "mlp": "of MLP parameters",
     "model": "of the model",
@@ -67,7 +72,7 @@ class Shown:
 
 
 def show(path: str) -> Shown:
-    """Looks at a run directory, a checkpoint (a toy model's name too), a plan or a file of results; changes nothing.
+    """Looks at a run directory, a checkpoint (a toy model's name too), a plan, a recipe or results; changes nothing.
 
     Raises:
         InputError: if it is none of these.
@@ -81,7 +86,9 @@ def show(path: str) -> Shown:
         shown = _show_results(place) if _holds(place, "label", "answers") else shown
         if shown is not None:
             return shown
-    remedy = "give a run directory, a checkpoint, a plan or what evaluate --out wrote"
+    remedy = "give a run directory, a checkpoint, a plan, a recipe or what evaluate --out wrote"
+    if place.is_file() and place.suffix == _RECIPE:
+        return _show_recipe(place, remedy)
     if place.exists() and not (place / "config.json").is_file():
         if place.is_dir() or place.suffix == ".gguf":
             known = described(place)
@@ -187,7 +194,7 @@ def _show_plan(path: Path) -> Shown:
 
 def _next_of_plan(plan: Plan, path: Path) -> Iterator[str]:
     """How the plan is carried out: from its run, if it lies in it, else from the model, which compensates nothing."""
-    written = ["--plan", str(path), "--out", _free("smaller")]
+    written = ["--plan", str(path), "--out", unused_name("smaller")]
     run = path.absolute().parent.parent
     if path.absolute().parent == RunDirectory(run).plans and RunDirectory(run).manifest.is_file():
         yield _command("prune", "--run", str(path.parent.parent), *written)
@@ -196,10 +203,27 @@ def _next_of_plan(plan: Plan, path: Path) -> Iterator[str]:
         yield _command("prune", "--model", str(model), *written, *alone)
 
 
-def _free(name: str) -> str:
-    """The name, or with a number if something is there already."""
-    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
-    return next(each for each in names if not Path(each).exists())
+def _show_recipe(path: Path, remedy: str) -> Shown:
+    """What a recipe asks for, and whether that has been made.
+
+    Raises:
+        InputError: if it is none.
+    """
+    flags = read_recipe(path)
+    if not flags.keys() & {*_NEEDED} or any(isinstance(value, dict) for value in flags.values()):
+        raise InputError(f"expected a recipe of auto, but {found_instead(path, remedy)}")
+    facts = [
+        (name, " ".join(map(str, value if isinstance(value, list) else [value])))
+        for name, value in flags.items()
+    ]
+    if lacking := ", ".join(name for name in _NEEDED if name not in flags):
+        facts.append(("lacks", f"{lacking}; give that beside it"))
+        return Shown(what="a recipe", facts=_known(facts), next=())
+    out = Path(str(flags["out"]))
+    run = RunDirectory(Path(str(flags.get("run", beside(out, "-run")))))
+    begun = run.recipe.is_file() and not run.summary.is_file()
+    words = ("auto", "--recipe", str(path)) if begun or not out.exists() else ("show", str(out))
+    return Shown(what="a recipe", facts=_known(facts), next=(_command(*words),))
 
 
 def _show_checkpoint(folder: Path, name: str) -> Shown:
@@ -234,7 +258,7 @@ def _show_checkpoint(folder: Path, name: str) -> Shown:
     if "model" in notes and any(source.startswith(f"{PHOTOS}:") for source in sources):
         words += ["--dense", str(notes["model"])]  # whose answers are the target
     if not pruned:
-        words = ["calibrate", "--model", name, "--questions", *sources, "--out", _free("run")]
+        words = ["calibrate", "--model", name, "--questions", *sources, "--out", unused_name("run")]
     if plans:
         words = ["evaluate", "--model", str(plans[0]), "--questions", *(_sources(plans[0]) or [TOYWORLD])]
     return Shown(what=what, facts=_known(facts), next=(_command(*words),))

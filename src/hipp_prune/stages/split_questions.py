@@ -83,6 +83,7 @@ class SplitQuestions:
             self.questions["test"] = limit_questions(
                 self.questions["test"], evaluate.limit, seed=evaluate.seed
             )
+        self._wanted = wanted.keys()
         self._most = {"calibration": calibrate.count, "timed": timed}
 
     def _survey(self, refused: list[str], draws: bool, count: Callable[[], object]) -> None:
@@ -113,6 +114,16 @@ class SplitQuestions:
             pictures=len(pictures_of(chosen)),
             together=len({question.images for question in chosen if question.images}),
         )
+
+    @property
+    def is_guessed(self) -> bool:
+        """Whether the questions of some split are not known, so that a typical number stands for them."""
+        return not self.questions.keys() >= self._wanted
+
+    @property
+    def drawn(self) -> dict[str, list[Question]]:
+        """The questions of the splits that stages ask, as many as they ask."""
+        return {name: found for name, found in self.questions.items() if name not in ("all", "timed")}
 
     def reading(self, *names: str) -> float:
         """Seconds that reading splits took, their ``survey``, and the ``drawing`` of the embedded world."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hipp_prune.checkpoints.folders import check_output
-from hipp_prune.errors import BudgetError, InputError, OutputExistsError
+from hipp_prune.errors import InputError, OutputExistsError
 from hipp_prune.files.recipes import parse_recipe, read_recipe, recipe_text
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.plans.alignment import check_runtimes
@@ -27,7 +27,7 @@ from hipp_prune.search.query.targets import check_targets
 from hipp_prune.search.record import read_record
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.pipeline import Headlines, Pipeline, silent
-from hipp_prune.stages.query import fit_of
+from hipp_prune.stages.query import check_sparsity, fit_of
 from hipp_prune.stages.settings import AutoSettings, LoadSettings, QuerySettings
 
 
@@ -186,11 +186,7 @@ def check_attainable(wish: Wish, footprint: Footprint) -> None:
         BudgetError: saying what is attainable.
     """
     r_max, widths = SearchSettings().r_max, np.array(footprint.neurons)
-    if wish.target.sparsity is not None and wish.target.sparsity > r_max:
-        raise BudgetError(
-            f"a sparsity must lie in [0, {r_max:g}], since no block may lose more of its neurons here, got "
-            f"{wish.target.sparsity:g}; ask for less, or search with a larger --r-max"
-        )
+    check_sparsity(wish.target.sparsity, r_max)
     check_runtimes(wish.target.align, wish.target.align_for, widths=footprint.neurons, r_max=r_max)
     fewest, align = fewest_neurons(widths, r_max), wish.target.neurons
     check_alignment(fewest, widths, align)

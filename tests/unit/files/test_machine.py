@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from hipp_prune.files.machine import all_memory, cpu_limit, free_disk, free_memory, memory_limit, usable_cpus
+from hipp_prune.files.machine import (
+    all_memory,
+    cpu_limit,
+    free_disk,
+    free_memory,
+    memory_limit,
+    unwritable_place,
+    usable_cpus,
+)
 
 
 def limited(root: Path, groups: str, **files: str) -> tuple[Path, Path]:
@@ -75,3 +83,11 @@ def test_the_limit_of_memory(tmp_path: Path, groups: str, files: dict[str, str],
 def test_there_is_memory_and_disk_here(tmp_path: Path) -> None:
     assert 0 < free_memory() <= all_memory()
     assert free_disk(tmp_path / "not" / "yet") > 0
+
+
+def test_what_keeps_us_from_writing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    assert unwritable_place(tmp_path / "not" / "yet") is None
+    assert unwritable_place(tmp_path / "file" / "below") == tmp_path / "file"
+    monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path)
+    assert unwritable_place(tmp_path / "not" / "yet") == tmp_path

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from transformers import AutoModelForImageTextToText
 
 import hipp_prune
 from hipp_prune import api
-from hipp_prune.errors import InputError, UnsupportedModelError
+from hipp_prune.errors import HippPruneError, InputError, UnsupportedModelError
 from hipp_prune.models import load_model
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
@@ -49,6 +50,28 @@ def test_a_searched_model_is_smaller_and_the_dense_one_as_before(tmp_path: Path,
     assert all(
         torch.equal(tensor, smaller.state_dict()[name]) for name, tensor in opened.state_dict().items()
     )
+
+
+@pytest.mark.parametrize(
+    ("wish", "sentence"),
+    [
+        ({"sparsity": 30}, "did you mean 0.3"),
+        ({"sparsity": 0.9}, r"a sparsity must lie in \[0, 0.8\]"),
+        ({"sparsity": 0.9, "method": "wanda-coupled"}, r"a sparsity must lie in \[0, 0.8\]"),
+        ({"preference": "2,1"}, "a preference is three numbers"),
+        ({"evaluations": 0}, "--evaluations to be at least"),
+        ({"preference": "1,1,1"}, "weighs utility, which this run did not measure"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_before_a_search(
+    wish: dict[str, Any], sentence: str, tmp_path: Path, source: str
+) -> None:
+    dense = load_model(tiny_llava(tmp_path))
+    with pytest.raises(HippPruneError, match=sentence):
+        hipp_prune.prune(
+            dense.model, dense.processor, questions=[source], count=4, run=tmp_path / "run", **wish
+        )
+    assert not (tmp_path / "run" / "search").exists()
 
 
 def test_a_baseline_too_and_a_checkpoint_of_it(tmp_path: Path, source: str) -> None:

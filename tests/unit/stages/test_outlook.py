@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.public import llava_7b, qwen_7b
+from hipp_prune.checkpoints.footprint import weight_bytes
 from hipp_prune.models import loading as models
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
@@ -18,6 +19,7 @@ from hipp_prune.stages.rates import Machine
 from hipp_prune.stages.settings import QuerySettings
 from hipp_prune.stages.wish import Wish
 from hipp_prune.stages.work import Work
+from tests.tiny import tiny_llava
 
 SEQUENTIAL = Work(whole=True, compensation="sequential", recover=RecoverySettings())
 
@@ -70,7 +72,7 @@ def test_what_would_be_refused_is_said_and_not_raised(tmp_path: Path) -> None:
 
 def test_numbers_of_questions_that_cannot_be_read_are_called_typical(tmp_path: Path) -> None:
     found = outlook(str(llava_7b(tmp_path)), [str(tmp_path / "nothing.csv")])
-    assert "the questions cannot be read, so numbers of questions are typical ones" in found.remarks
+    assert "not all questions can be read, so numbers of questions are typical ones" in found.remarks
     assert any("nothing.csv" in sentence for sentence in found.refused)
 
 
@@ -186,6 +188,21 @@ def test_a_dry_run_of_a_hub_name_asks_for_no_weights(hub: Hub, tmp_path: Path) -
     assert any(fnmatch("preprocessor_config.json", pattern) for pattern in hub.asked[0])
     assert any("16.6 GB, are not here yet" in remark for remark in found.remarks)
     assert not any("weights" in sentence for sentence in found.refused)
+
+
+def test_a_size_out_of_reach_is_refused_once_and_the_rest_is_still_priced(tmp_path: Path) -> None:
+    asked = write_prompts(tmp_path / "asked.csv", answered=True)
+    model = tiny_llava(tmp_path)
+    for size in ("1kB", "1TB"):
+        wish = Wish(
+            model=str(model), questions=(str(asked),), out=tmp_path / "smaller", run=tmp_path / "run",
+            target=QuerySettings(fit=size),
+        )  # fmt: skip
+        found = look_ahead(wish)
+        assert len(found.refused) == 1
+        assert f"--fit {size}" in found.refused[0]
+        assert max(price.disk_bytes for price in found.prices) <= weight_bytes(model)
+        assert any("are known to ±" in warning for warning in found.warnings)
 
 
 def test_weights_that_the_hub_has_still_to_send_need_room(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

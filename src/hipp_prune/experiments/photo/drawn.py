@@ -8,15 +8,12 @@ from typing import Literal
 
 from hipp_prune.experiments.photo.rows import PICTURE_FOLDER, write_rows
 from hipp_prune.experiments.photo.settings import PhotoSettings, PhotoTask
-from hipp_prune.experiments.photo.tasks import IN_PICTURES, Make, facts, open_prompts
+from hipp_prune.experiments.photo.tasks import IN_PICTURES, OPEN, Make, facts, open_prompts
 from hipp_prune.questions.toyworld.drawing import draw
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for, scenes
 
 Collection = Literal["training", "questions"]
 """What is taught, and what is asked; also the folder that holds it."""
-
-OPEN = "open"
-"""The file of prompts without an answer; nothing like it is taught."""
 
 _TIMES_ASKED: Mapping[Collection, int] = {"training": 6, "questions": 6}
 """How often a fact is asked in the wordings of a collection; stages divide ``questions`` further."""

@@ -17,8 +17,8 @@ from hipp_prune.questions.own.table import QuestionTable
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-"""What the names of pictures end with."""
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+"""What the names of pictures end with; AVIF is read by Pillow from 11.3 on."""
 
 VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi")
 """What the names of videos end with, which are refused."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hipp_prune.errors import QuestionError
 from hipp_prune.files.faults import name
+from hipp_prune.files.hub import hub_or_its_cache, silence_of_hub
 from hipp_prune.files.packages import require_packages
 from hipp_prune.questions.own.table import Cells, QuestionTable
 from hipp_prune.questions.records import SkipBad
@@ -63,7 +64,7 @@ def read_hub(place: str, *, split: str | None, config: str | None) -> QuestionTa
     """
     require_packages(place, [_EXTRA], extra=_EXTRA)
     repository = place.removeprefix(HUB)
-    with _telling(place):
+    with hub_or_its_cache(), _telling(place, of_hub=True):
         found = load_from_hub(repository, config, split)
     return _table(place, repository.rpartition("/")[2], _one_split(place, found, split))
 
@@ -117,7 +118,7 @@ def load_from_hub(repository: str, config: str | None, split: str | None) -> Any
 
 
 @contextmanager
-def _telling(place: str) -> Iterator[None]:
+def _telling(place: str, *, of_hub: bool = False) -> Iterator[None]:
     """Says in a sentence of ours what ``datasets`` objects to."""
     from datasets.exceptions import DatasetsError
     from pyarrow import ArrowException
@@ -126,6 +127,12 @@ def _telling(place: str) -> Iterator[None]:
         yield
     except (DatasetsError, ArrowException, OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:_MOST_SHOWN]
+        silence = silence_of_hub() if of_hub else None
+        if silence is not None:
+            raise QuestionError(
+                f"{place}: the hub cannot be reached ({silence}), and nothing in its cache serves ({reason}); check "
+                "the network, or give a folder that datasets saved"
+            ) from error
         raise QuestionError(
             f"{place}: expected a data set, found none that can be read: {reason}; check the name, and split= or "
             "config= where it has several"

@@ -1,7 +1,7 @@
 """All questions of a table."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hipp_prune.errors import InputError, QuestionError
@@ -12,13 +12,16 @@ from hipp_prune.questions.own.columns import PICTURES_ONLY, Columns, match_colum
 from hipp_prune.questions.own.conversations import unfold
 from hipp_prune.questions.own.pictures import PictureCells
 from hipp_prune.questions.own.places import find_table
+from hipp_prune.questions.own.remarks import warn_of_blanks, warn_of_neither, warn_of_sentences
 from hipp_prune.questions.own.rows import (
     INSTRUCTIONS_OF_KINDS,
     MARKS,
+    AskedRow,
     Kind,
     QuestionRow,
     benchmark_name,
     could_answer,
+    could_be_choices,
     index_beyond,
     make_question,
     make_unlabelled,
@@ -29,22 +32,6 @@ from hipp_prune.questions.own.short_answers import normalised
 from hipp_prune.questions.own.table import QuestionTable, empty, row_error
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad, skip_or_raise, warn
-
-_LONG_ANSWER = 8
-"""Words of a free answer beyond which no other model says just these."""
-_FEW = 0.1
-"""Share of a table's answers that may be there by mistake."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Asked:
-    """A row, where it stands, and its pictures."""
-
-    where: str
-    number: int
-    """From 1, bad rows counted."""
-    row: QuestionRow
-    images: tuple[Path, ...]
 
 
 def load_own(place: Path, how: Loading, kind: Kind | None = None, role: Role | None = None) -> list[Question]:
@@ -91,15 +78,17 @@ def load_table(
         asked = _answered(asked, how.skip_bad)
         _refuse_ambiguous(table, asked, free=kind == "short-answers")
         if kind is None:
-            _warn_of_neither(table, asked)
-    _warn_of_sentences(table, asked, free=kind == "short-answers")
+            _refuse_hidden_choices(table, columns, asked)
+            warn_of_neither(table, asked)
+    warn_of_blanks(table, asked)
+    warn_of_sentences(table, asked, free=kind == "short-answers")
     questions = _make(table, asked, how.skip_bad, kind, role)
     if not questions:
         raise QuestionError(f"{table.place}: expected a row for each question, found none; add some")
     return questions
 
 
-def _read(table: QuestionTable, columns: Columns, how: Loading) -> list[_Asked]:
+def _read(table: QuestionTable, columns: Columns, how: Loading) -> list[AskedRow]:
     pictures = PictureCells(home=how.images or table.home, cache=how.cache, need_images=how.need_images)
     asked = []
     for number, (where, cells) in enumerate(table.rows, start=1):
@@ -112,7 +101,7 @@ def _read(table: QuestionTable, columns: Columns, how: Loading) -> list[_Asked]:
         except InputError as error:
             skip_or_raise(error, how.skip_bad)
             continue
-        asked.append(_Asked(where=where, number=number, row=row, images=images))
+        asked.append(AskedRow(where=where, number=number, row=row, images=images))
     return asked
 
 
@@ -126,7 +115,7 @@ def _plain(row: QuestionRow, where: str, *, has_image: bool) -> QuestionRow:
     return row
 
 
-def _refuse_hidden_answers(table: QuestionTable, columns: Columns, asked: Sequence[_Asked]) -> None:
+def _refuse_hidden_answers(table: QuestionTable, columns: Columns, asked: Sequence[AskedRow]) -> None:
     """Refuses to take rows for prompts whose answers seem to stand in a column of another name.
 
     Args:
@@ -137,17 +126,7 @@ def _refuse_hidden_answers(table: QuestionTable, columns: Columns, asked: Sequen
     Raises:
         QuestionError: naming the column that holds nothing but what could answer its rows.
     """
-    known = {*columns.names.values(), *columns.letters}
-    rows, filled = {each.number: each.row for each in asked}, set[str]()
-    free = [column for column in table.columns if column not in known]
-    for number, (_, cells) in enumerate(table.rows, start=1):
-        if number in rows:
-            full = {column for column in free if not empty(cells.get(column))}
-            filled |= full
-            free = [
-                column for column in free if column not in full or could_answer(rows[number], cells[column])
-            ]
-    if found := next((column for column in free if column in filled), None):
+    if found := _hidden(table, columns, asked, could_answer):
         raise QuestionError(
             f"{table.place}: expected a column answer, found none, but {name(found)} looks like it; write "
             f"{with_columns(table, {**columns.names, 'answer': found})}, or remove that column where nobody has "
@@ -155,7 +134,51 @@ def _refuse_hidden_answers(table: QuestionTable, columns: Columns, asked: Sequen
         )
 
 
-def _answered(asked: Sequence[_Asked], skip_bad: SkipBad | None) -> list[_Asked]:
+def _refuse_hidden_choices(table: QuestionTable, columns: Columns, asked: Sequence[AskedRow]) -> None:
+    """Refuses to take answers for free ones whose choices seem to stand in a column of another name.
+
+    Args:
+        table: the rows' table.
+        columns: those that are known.
+        asked: its rows, all with an answer.
+
+    Raises:
+        QuestionError: naming the column that holds, in every such row, the answer and others beside it.
+    """
+    free = [each for each in asked if each.row.kind == "short-answers"]
+    if "choices" not in columns.names and (found := _hidden(table, columns, free, could_be_choices)):
+        raise QuestionError(
+            f"{table.place}: expected a column choices, found none, but {name(found)} looks like it; write "
+            f"{with_columns(table, {**columns.names, 'choices': found})}, or remove that column where answers are free"
+        )
+
+
+def _hidden(
+    table: QuestionTable,
+    columns: Columns,
+    asked: Sequence[AskedRow],
+    fits: Callable[[QuestionRow, object], bool],
+) -> str | None:
+    """The first unknown column of which every filled cell fits its row; None where there is none.
+
+    Args:
+        table: the rows' table.
+        columns: those that are known.
+        asked: the rows that are looked at.
+        fits: whether a cell does.
+    """
+    known = {*columns.names.values(), *columns.letters}
+    rows, filled = {each.number: each.row for each in asked}, set[str]()
+    free = [column for column in table.columns if column not in known]
+    for number, (_, cells) in enumerate(table.rows, start=1):
+        if number in rows and free:
+            full = {column for column in free if not empty(cells.get(column))}
+            filled |= full
+            free = [column for column in free if column not in full or fits(rows[number], cells[column])]
+    return next((column for column in free if column in filled), None)
+
+
+def _answered(asked: Sequence[AskedRow], skip_bad: SkipBad | None) -> list[AskedRow]:
     """Rows with an answer; those without one are bad, where others have one or a kind is asked for.
 
     Raises:
@@ -171,7 +194,7 @@ def _answered(asked: Sequence[_Asked], skip_bad: SkipBad | None) -> list[_Asked]
     return [each for each in asked if each.row.answer is not None]
 
 
-def _refuse_ambiguous(table: QuestionTable, asked: Sequence[_Asked], *, free: bool) -> None:
+def _refuse_ambiguous(table: QuestionTable, asked: Sequence[AskedRow], *, free: bool) -> None:
     """Refuses a file whose answers mean something else than they would be taken for, whatever may be skipped.
 
     Args:
@@ -208,50 +231,9 @@ def _refuse_ambiguous(table: QuestionTable, asked: Sequence[_Asked], *, free: bo
         )
 
 
-def _warn_of_sentences(table: QuestionTable, asked: Sequence[_Asked], *, free: bool) -> None:
-    """Says which answers are read as less than they say, and which no model is going to give word by word.
-
-    Args:
-        table: the rows' table.
-        asked: its rows.
-        free: whether the source says that answers are short ones.
-    """
-    explained = [each for each in asked if each.row.kind == "yes-no" and "," in each.row.said]
-    if explained and not free:
-        warn(
-            f"{table.place}: {len(explained)} answers go on after yes or no, which alone is asked for, such as "
-            f"{shown(explained[0].row.answer)}"
-        )
-    own = [each for each in asked if each.row.kind == "short-answers" and each.row.answer is not None]
-    long = [each for each in own if len(str(each.row.answer).split()) > _LONG_ANSWER]
-    if long:
-        warn(
-            f"{table.place}: {len(long)} of {len(own)} free answers have more than {_LONG_ANSWER} words, such as that "
-            f"of {long[0].where}, and count as right only word by word; shorten them, or leave the answers of all rows "
-            "empty for agreement with the dense model"
-        )
-
-
-def _warn_of_neither(table: QuestionTable, asked: Sequence[_Asked]) -> None:
-    """Says how many answers are neither Yes nor No where nearly all are: they may be misspelt.
-
-    Args:
-        table: the rows' table.
-        asked: its rows, all with an answer.
-    """
-    free = [each for each in asked if each.row.choices is None]
-    odd = [each for each in free if each.row.kind != "yes-no"]
-    if 0 < len(odd) <= _FEW * len(free):
-        some = f"{len(odd)} of {len(free)} answers {'is' if len(odd) == 1 else 'are'}"
-        warn(
-            f"{table.place}: {some} neither Yes nor No, such as {shown(odd[0].row.answer)} at {odd[0].where}, and "
-            "taken for short answers; correct what is misspelt"
-        )
-
-
 def _make(
     table: QuestionTable,
-    asked: Sequence[_Asked],
+    asked: Sequence[AskedRow],
     skip_bad: SkipBad | None,
     kind: Kind | None,
     role: Role | None,
@@ -325,7 +307,7 @@ def _refuse_contradiction(before: Question, place: str, question: Question, wher
         )
 
 
-def _question(table: QuestionTable, asked: _Asked, kind: Kind | None, role: Role | None) -> Question:
+def _question(table: QuestionTable, asked: AskedRow, kind: Kind | None, role: Role | None) -> Question:
     row, where = asked.row, asked.where
     if role is not None and row.role is None:
         row = replace(row, role=role)

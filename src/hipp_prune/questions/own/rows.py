@@ -7,6 +7,7 @@
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,6 +46,9 @@ INSTRUCTIONS_OF_KINDS: Mapping[Kind, str] = {
 """What LLaVA-1.5 appends to questions of a kind."""
 
 _YES_NO = {"yes": "Yes", "no": "No", "true": "Yes", "false": "No"}
+_EXPLAINED = re.compile(r"(yes|no)(?:\s*[,;:!]|\s+[-–—]\s|\.\s+(?=[^\W\d_]))\s*(.*)", re.DOTALL)
+"""Yes or No, and a sentence behind it; ``No. 7`` is a number, and ``no parking`` a sign."""
+_QUOTES = "\"'“”„«»‘’ "
 MARKS = ({"0", "1"}, {"0.0", "1.0"}, {"y", "n"}, {"t", "f"})
 """What a file may write for Yes and No, and may mean otherwise."""
 _PLACEHOLDERS = (
@@ -78,18 +82,35 @@ class QuestionRow:
 
     @property
     def yes_or_no(self) -> str | None:
-        """The answer as Yes or No, which a comma and an explanation may follow; None where it is neither."""
-        return _YES_NO.get(self.said.partition(",")[0].strip())
+        """The answer as Yes or No, which an explanation may follow; None where it is neither."""
+        explained = _EXPLAINED.fullmatch(self.said)
+        return _YES_NO.get(self.said if explained is None else explained[1])
+
+    @property
+    def explains(self) -> bool:
+        """Whether the answer says more than Yes or No."""
+        return self.said not in _YES_NO
 
     @property
     def said(self) -> str:
-        """The answer in small letters, without a full stop."""
-        return str(self.answer).strip().rstrip(".").casefold()
+        """The answer in small letters, without quotes, a full stop or an exclamation mark."""
+        return str(self.answer).strip(_QUOTES).rstrip(".!").casefold()
 
     @property
     def texts(self) -> list[str]:
         """What the choices say, without spaces around."""
         return [str(choice).strip() for choice in self.choices or ()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedRow:
+    """A row, where it stands in its table, and its pictures."""
+
+    where: str
+    number: int
+    """From 1, bad rows counted."""
+    row: QuestionRow
+    images: tuple[Path, ...]
 
 
 def read_row(cells: Cells, columns: Columns, where: str) -> QuestionRow:
@@ -110,6 +131,8 @@ def read_row(cells: Cells, columns: Columns, where: str) -> QuestionRow:
     }
     if "choices" in said:
         said["choices"] = read_choices(said["choices"], where)
+        if said["choices"] in ([], {}):
+            del said["choices"]
     if lettered := _lettered(cells, columns, where):
         if "choices" in said:
             raise row_error(
@@ -262,6 +285,15 @@ def could_answer(row: QuestionRow, cell: object) -> bool:
     if row.choices is None:
         return str(cell).strip().rstrip(".").casefold() in ("yes", "no")
     return bool(_meant(replace(row, answer=cell)))
+
+
+def could_be_choices(row: QuestionRow, cell: object) -> bool:
+    """Whether a cell of an unknown column looks like the row's choices: several, and the answer is the text of one."""
+    try:
+        choices = read_choices(cell, "")
+    except QuestionError:
+        return False
+    return isinstance(choices, list) and len(choices) > 1 and str(row.answer).strip() in choices
 
 
 def _chosen(row: QuestionRow, where: str) -> int:

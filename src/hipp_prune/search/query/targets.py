@@ -154,13 +154,14 @@ def check_targets(
         if not target.meets(narrowest[None])[0]:
             raise BudgetError(
                 f"{target.flag} is out of reach: even the smallest plan, whose blocks all lose what --r-max {r_max:g} "
-                f"allows, attains {target.offer(narrowest)}; ask for no more than that, or search with a larger --r-max"
+                f"allows, attains {target.offer(narrowest)}; ask for that or an easier target, or search with "
+                "a larger --r-max"
             )
     if meet_all(targets, widest[None])[0]:
         flags = " ".join(target.flag for target in targets)
         raise BudgetError(
             f"{flags} needs no pruning: with every neuron it may keep, the model attains {targets[0].offer(widest)}; "
-            "ask for less bytes or more speed than that"
+            "ask for fewer bytes or more speed than that"
         )
 
 

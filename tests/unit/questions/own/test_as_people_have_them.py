@@ -211,6 +211,57 @@ def test_sentences_are_read_for_their_first_word_or_warned_of(
     assert "1 of 1 free answers have more than 8 words" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("answer", "benchmark", "warned"),
+    [
+        ("YES!", "yes-no", None),
+        ('"no"', "yes-no", None),
+        ("Yes. There is one.", "yes-no", "go on after"),
+        ("No – it is a cat", "yes-no", "go on after"),
+        ("yes; two of them", "yes-no", "go on after"),
+        ("No. 7", "short-answers", None),
+        ("no-one", "short-answers", None),
+        ("no parking", "short-answers", "begin with yes or no"),
+    ],
+)
+def test_yes_and_no_are_heard_before_a_stop_and_not_in_other_words(
+    answer: str, benchmark: str, warned: str | None, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "hipp_prune"):
+        (question,) = read(home, [{"question": "What is it?", "answer": answer}])
+    assert question.benchmark == benchmark
+    assert (warned is None) == (not caplog.text)
+    assert warned is None or warned in caplog.text
+
+
+def test_choices_under_another_name_are_not_passed_over(home: Path) -> None:
+    rows = [
+        {"question": f"What is {number}?", "answer": "a dog", "Möglichkeiten": "a cup | a dog", "tags": "a|b"}
+        for number in range(2)
+    ]
+    with pytest.raises(QuestionError, match="columns=choices:Möglichkeiten"):
+        read(home, rows)
+    found = read(home, [{**row, "Möglichkeiten": "a cup | a hog"} for row in rows])
+    assert {each.benchmark for each in found} == {"short-answers"}
+
+
+@pytest.mark.parametrize("choices", [[], "[]", None, ""])
+def test_no_choices_are_none(choices: object, home: Path) -> None:
+    (question,) = read(home, [{"question": ASKED, "answer": "yes", "choices": choices}])
+    assert question.benchmark == "yes-no"
+
+
+def test_the_one_row_without_a_picture_is_named(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{"question": f"Is it {n}?", "answer": "yes", "image": "0.png" if n else ""} for n in range(12)]
+    with caplog.at_level(logging.WARNING, "hipp_prune"):
+        read(home, rows)
+    assert "mine.json:1; fill it in" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "hipp_prune"):
+        read(home, rows[:5])  # too many to be a slip
+    assert not caplog.text
+
+
 def test_pictures_come_as_text_and_as_addresses_of_files(home: Path) -> None:
     noise = io.BytesIO()
     Image.effect_noise((16, 16), 60).save(noise, "jpeg")

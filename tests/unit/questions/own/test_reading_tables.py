@@ -181,10 +181,16 @@ def test_what_the_hub_objects_to_is_one_sentence(tmp_path: Path, monkeypatch: py
         raise ConnectionError("Couldn't reach\nthe hub")
 
     monkeypatch.setattr(data_sets, "load_from_hub", offline)
-    with pytest.raises(
-        QuestionError, match=r"hf:owner/name: expected a data set, .*Couldn't reach the hub; check"
+    for silence, said in (
+        (None, r"hf:owner/name: expected a data set, .*Couldn't reach the hub; check the name"),
+        (
+            "no route",
+            r"hf:owner/name: the hub cannot be reached \(no route\), .* serves \(Couldn't reach the hub\)",
+        ),
     ):
-        load("hf:owner/name", tmp_path)
+        monkeypatch.setattr(data_sets, "silence_of_hub", lambda silence=silence: silence)
+        with pytest.raises(QuestionError, match=said):
+            load("hf:owner/name", tmp_path)
 
 
 @pytest.mark.parametrize("place", ["hf:owner/name", "mine.parquet", "saved"])
