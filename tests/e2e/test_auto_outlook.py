@@ -22,7 +22,7 @@ STAGES = ("check", "calibrate", "search", "prune", "evaluate dense", "evaluate p
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose speed is known."""
-    machine = Machine(speed=1e12, full_speed=1e11, thin_speed=1e11, byte=1e-9, weighed=1e-9)
+    machine = Machine(speed=1e12, full_speed=1e11, thin_speed=1e11, byte=1e-9, read=1e-9, weighed=1e-9)
     monkeypatch.setattr(probed, "machine_speeds", lambda *_: machine)
 
 
