@@ -49,7 +49,7 @@ def test_a_dry_run_measures_every_stage_and_leaves_nothing(
     rows = said.splitlines()
     for stage in (*STAGES, "recover", "together"):
         assert any(row.strip().startswith(stage) for row in rows), stage
-    assert max(map(len, rows)) <= 80
+    assert max(len(row) for row in rows if not row.startswith("warning: ")) <= 80
 
 
 def test_a_configuration_is_enough(
