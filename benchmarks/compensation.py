@@ -11,7 +11,6 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,13 +24,15 @@ from hipp_prune.calibration.grams import GramLayout, Grams
 from hipp_prune.calibration.measurement import Calibration, calibrate
 from hipp_prune.evaluation.evaluator import Evaluator, PreparedBatch, plan_scores
 from hipp_prune.evaluation.scorecard import limit_questions
+from hipp_prune.experiments.damage.compensating import pruned
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.plans.arrays import Bools
 from hipp_prune.plans.modes import Compensation
 from hipp_prune.pruning.compensated import choose_ridge, compensate
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.pruning.prefix_views import SortedNeurons, sort_neurons
-from hipp_prune.pruning.sequential import fit_sequentially, standing_in
+from hipp_prune.pruning.sequential import fit_sequentially
 from hipp_prune.questions.minibatches import calibration_sample
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.sources import load_questions
@@ -94,6 +95,12 @@ def sort(adapter: Adapter, calibration: Calibration, grams: Grams, mode: Compens
     return sort_neurons(adapter, score_neurons(adapter, calibration), lambda orders: make(orders))
 
 
+def uniform_masks(adapter: Adapter, calibration: Calibration, kept: Sequence[int]) -> list[Bools]:
+    """Which neurons stay where each block keeps so many of its best by our criterion, in original order."""
+    orders = [scores.argsort(descending=True, stable=True) for scores in score_neurons(adapter, calibration)]
+    return [np.isin(np.arange(len(order)), order[:count]) for order, count in zip(orders, kept, strict=True)]
+
+
 @torch.no_grad()
 def in_sequence(
     adapter: Adapter,
@@ -114,12 +121,8 @@ def in_sequence(
         exam: the test questions.
         minutes: of reconstruction afterwards, ≥ 0.
     """
-    orders = [scores.argsort(descending=True, stable=True) for scores in score_neurons(adapter, calibration)]
-    masks = [np.isin(np.arange(len(order)), order[:count]) for order, count in zip(orders, kept, strict=True)]
-    fitted = fit_sequentially(adapter, sample, masks, minutes=minutes)
-    with ExitStack() as pruned:
-        for block, mask, mlp in zip(adapter.blocks, masks, fitted, strict=True):
-            pruned.enter_context(standing_in(block, mlp, torch.from_numpy(mask)))
+    masks = uniform_masks(adapter, calibration, kept)
+    with pruned(adapter, masks, fit_sequentially(adapter, sample, masks, minutes=minutes)):
         return exam.accuracies()
 
 

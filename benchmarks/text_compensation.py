@@ -15,7 +15,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import distributions
@@ -27,24 +27,27 @@ import numpy as np
 import torch
 import tyro
 from annotated_types import Ge, Le
+from compensation import uniform_masks
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from hipp_prune.calibration.activations import record_moments
 from hipp_prune.calibration.grams import GramLayout, Grams
 from hipp_prune.calibration.measurement import Calibration, Observations
+from hipp_prune.experiments.damage.compensating import pruned
 from hipp_prune.experiments.smollm2 import load_smollm2
 from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
 from hipp_prune.models.structure import find_blocks, measure
 from hipp_prune.objectives.returns import PlanScores
 from hipp_prune.objectives.stability import coupled_log_ratio, neuron_flow, synflow_table
-from hipp_prune.plans.arrays import Floats, Ints
+from hipp_prune.plans.arrays import Bools, Floats, Ints
 from hipp_prune.plans.modes import Compensation
 from hipp_prune.plans.space import PlanSpace
 from hipp_prune.pruning.compensated import choose_ridge, compensate
 from hipp_prune.pruning.importance import score_neurons
 from hipp_prune.pruning.prefix_views import SortedNeurons, sort_neurons
-from hipp_prune.pruning.sequential import fit_batches, standing_in
+from hipp_prune.pruning.reconstruction import PrunedMlp
+from hipp_prune.pruning.sequential import fit_batches
 from hipp_prune.questions.fingerprint import Origin
 from hipp_prune.questions.question import Question, probe
 from hipp_prune.search.archive import Archive
@@ -166,9 +169,8 @@ def batch_of(ids: Tensor) -> Batch:
 
 
 @torch.no_grad()
-def calibrate(adapter: TextAdapter, ids: Tensor, size: int) -> tuple[Calibration, Grams]:
-    """Moments and Gram matrices of these windows; one in eight chooses the ridge."""
-    grams = Grams.in_memory(GramLayout(widths=tuple(adapter.shape.neurons), weights=(1.0, 1.0)))
+def observe(adapter: TextAdapter, ids: Tensor, size: int, grams: Grams | None = None) -> Calibration:
+    """Moments of these windows; their Gram matrices too, where there is something to sum them in."""
     seen = Observations.empty(adapter.blocks)
     held_out = {"held out"}
     for start in range(0, len(ids), size):
@@ -176,7 +178,7 @@ def calibrate(adapter: TextAdapter, ids: Tensor, size: int) -> tuple[Calibration
         asked = [_named(row) for row in rows]
         with (
             record_moments(adapter.blocks, batch) as moments,
-            grams.record(adapter.blocks, batch, asked, held_out),
+            nullcontext() if grams is None else grams.record(adapter.blocks, batch, asked, held_out),
         ):
             adapter.hidden_states(batch, [])
         now = Observations(
@@ -185,7 +187,7 @@ def calibrate(adapter: TextAdapter, ids: Tensor, size: int) -> tuple[Calibration
             visual=seen.visual,
         )
         seen = seen.merge(now)
-    calibration = Calibration(
+    return Calibration(
         inputs=seen.inputs,
         neurons=seen.neurons,
         taylor=tuple(torch.zeros(width) for width in adapter.shape.neurons),
@@ -193,6 +195,12 @@ def calibrate(adapter: TextAdapter, ids: Tensor, size: int) -> tuple[Calibration
         num_questions=len(ids),
         origin=Origin(weights=adapter.shape.fingerprint, questions="texts"),
     )
+
+
+def calibrate(adapter: TextAdapter, ids: Tensor, size: int) -> tuple[Calibration, Grams]:
+    """Moments and Gram matrices of these windows; one in eight chooses the ridge."""
+    grams = Grams.in_memory(GramLayout(widths=tuple(adapter.shape.neurons), weights=(1.0, 1.0)))
+    calibration = observe(adapter, ids, size, grams)
     grams.factor = choose_ridge(adapter, calibration, grams)
     return calibration, grams
 
@@ -248,20 +256,33 @@ def in_sequence(
     *,
     minutes: float = 0.0,
 ) -> float:
-    """KL of a plan that is carried out block after block; every token predicts one, so none has a share of its own."""
-    orders = [scores.argsort(descending=True, stable=True) for scores in score_neurons(adapter, calibration)]
-    masks = [np.isin(np.arange(len(order)), order[:count]) for order, count in zip(orders, kept, strict=True)]
+    """KL of a plan that is carried out block after block."""
+    masks = uniform_masks(adapter, calibration, kept)
+    fitted = fit_windows(adapter, ids, settings.batch_size, masks, minutes)
+    with pruned(adapter, masks, fitted):
+        return judge()
+
+
+@torch.no_grad()
+def fit_windows(
+    adapter: TextAdapter, ids: Tensor, size: int, masks: Sequence[Bools], minutes: float
+) -> list[PrunedMlp]:
+    """Block after block on these windows; every token predicts one, so none has a share of its own.
+
+    Args:
+        adapter: the dense model.
+        ids: the windows; one in eight is held out.
+        size: windows a forward pass.
+        masks: True where a neuron of a block stays.
+        minutes: of reconstruction afterwards, ≥ 0.
+    """
     held = torch.arange(len(ids)) % _HELD_OUT == _HELD_OUT - 1
     asked = [
         (batch_of(part), (), is_held)
         for is_held in (False, True)
-        for part in ids[held == is_held].split(settings.batch_size)
+        for part in ids[held == is_held].split(size)
     ]
-    fitted = fit_batches(adapter, asked, masks, image_weight=None, answer_share=0.0, minutes=minutes)
-    with ExitStack() as pruned:
-        for block, mask, mlp in zip(adapter.blocks, masks, fitted, strict=True):
-            pruned.enter_context(standing_in(block, mlp, torch.from_numpy(mask)))
-        return judge()
+    return fit_batches(adapter, asked, masks, image_weight=None, answer_share=0.0, minutes=minutes)
 
 
 class TextProblem:

@@ -1,7 +1,7 @@
 """What vLLM makes of quantised checkpoints with blocks of their own width: how far from transformers; Markdown.
 
 Run: VLLM_PYTHON=build/vllm/bin/python PYTHONPATH=. build/quantize/bin/python benchmarks/vllm_quantised.py
-(after `make test-vllm` and `make test-quantize`; ten minutes)
+(after `make test-vllm` and `make test-quantize`; ten minutes; or the rows that are named, e.g. `pruned gptq`)
 
 A LLaVA with random weights (seed 0), hidden size 128, is pruned to blocks of 384 and 256 neurons and quantised in
 groups of 128. Four questions about pictures, one token each. The divergence is that of vLLM's distribution from the one
@@ -10,7 +10,7 @@ that our loader computes of the same checkpoint, the largest of the four.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -69,7 +69,7 @@ def expected(adapter: Adapter) -> Tensor:
     return torch.stack(rows).float().log_softmax(-1)
 
 
-def rows(folder: Path) -> Iterator[tuple[str, ...]]:
+def rows(folder: Path, formats: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """A format a row, and how vLLM takes it either way."""
     source = tiny_llava(folder, hidden=128, neurons=512)
     pruned = folder / "pruned"
@@ -77,7 +77,8 @@ def rows(folder: Path) -> Iterator[tuple[str, ...]]:
     pictures = [folder / f"{index}.png" for index in range(len(ASKED))]
     for index, path in enumerate(pictures):
         tiny_image(index).save(path)
-    for format, dtype in {"pruned": "float32", **DTYPES}.items():
+    for format in formats:
+        dtype = DTYPES.get(format, "float32")  # type: ignore[call-overload]
         checkpoint = pruned if format == "pruned" else quantised(pruned, format)  # type: ignore[arg-type]
         adapter = load_model(checkpoint, quantised=True)
         told = expected(adapter)
@@ -101,8 +102,14 @@ def divergence(checkpoint: Path, impl: str, prompts: list[tuple[str, Path]], tol
     try:
         found = ask(os.environ["VLLM_PYTHON"], checkpoint, impl, prompts, tokens=1, dtype=dtype)
     except AssertionError as error:
-        said = [line for line in str(error).splitlines() if "Error" in line and "EngineDead" not in line]
-        return f"refused: {said[-1].strip()[-160:] if said else 'no error was printed'}"
+        passed_on = ("EngineDead", "further information")
+        said = [
+            line
+            for line in str(error).splitlines()
+            if "rror" in line and not any(words in line for words in passed_on)
+        ]
+        last = said[-1].strip().partition(" [type=")[0] if said else "no error was printed"
+        return f"refused: {last[:80]}"
     there = torch.from_numpy(found.logprobs[:, 0])
     return f"{float((told.exp() * (told - there)).sum(-1).max()):.1e}"
 
@@ -111,7 +118,7 @@ def main() -> None:
     """Prints the table; rows as they are found go to standard error."""
     with TemporaryDirectory() as folder:
         table = [("checkpoint", "computed in", *PLUGINS)]
-        for row in rows(Path(folder)):
+        for row in rows(Path(folder), sys.argv[1:] or ["pruned", *DTYPES]):
             sys.stderr.write(f"{' | '.join(row)}\n")
             table.append(row)
     sys.stdout.write(markdown_table(table) + "\n")

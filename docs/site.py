@@ -30,4 +30,5 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: object) -> st
         return f"[`{found[1]}`]({up}{name})" if there and name != page.file.src_uri else found[0]
 
     parts[::2] = [re.sub(r"(?<!\[)`((?:docs/)?[\w/.-]+\.md)`", link, part) for part in parts[::2]]
+    parts[::2] = [part.replace("](docs/", f"]({up}") for part in parts[::2]]  # pictures of the root's pages
     return "".join(parts)

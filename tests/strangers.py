@@ -73,6 +73,15 @@ _OWN: dict[str, dict[str, Any]] = {
             "sscp_conv_channel_size": [8, 4],
         },
     },
+    "perception_lm": {
+        "projector_pooling_ratio": 2,
+        "vision_config": {
+            "architecture": "test_vit",
+            "hidden_size": 64,
+            "label_names": [],
+            "model_args": {"embed_dim": 64, "img_size": [64, 64], "depth": 2, "global_pool": ""},
+        },
+    },
     "glm4v": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
     "glm46v": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
     "glmga": {"text_config": _SECTIONS, "vision_config": {"out_hidden_size": 32}},
@@ -142,6 +151,15 @@ _PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
         ("gemma4", "diffusion_gemma"),
         ("Gemma4ImageProcessorPil", {"patch_size": 14, "max_soft_tokens": 70, "pooling_kernel_size": 2}),
     ),
+    "perception_lm": (
+        "PerceptionLMImageProcessor",
+        {
+            "tile_size": 64,
+            "size": {"height": 64, "width": 64},
+            "max_num_tiles": 4,
+            "vision_input_type": "thumb+tile",
+        },
+    ),
     "gemma3n": ("SiglipImageProcessorPil", {"size": {"height": 64, "width": 64}}),
     "aya_vision": ("GotOcr2ImageProcessorPil", {"size": {"height": 56, "width": 56}}),
     "glm_ocr": (
@@ -174,6 +192,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "vision_feature_select_strategy": "default",
         "downsample_rate": "1/2",
     },
+    "perception_lm": {"patch_size": 16, "pooling_ratio": 2, "processor_class": "PerceptionLMProcessor"},
     "gemma3": {"image_seq_length": 4},
     "gemma3n": {"image_seq_length": 4},
     "gemma4": {"image_seq_length": 16},
@@ -241,6 +260,7 @@ _TOKENS: dict[str, dict[str, str]] = {
         "image_id_start_token": "<image_id>", "image_id_end_token": "</image_id>",
     },
     "mistral3": {"image_token": "[IMG]"},
+    "perception_lm": {"image_token": "<|image|>", "video_token": "<|video|>"},
     "paddleocr_vl": {"image_token": "<|IMAGE_PLACEHOLDER|>"},
     "qianfan_ocr": {
         "context_image_token": "<IMG_CONTEXT>", "start_image_token": "<img>", "end_image_token": "</img>",
@@ -296,7 +316,7 @@ def tiny_stranger(tmp: Path, model_type: str, **options: Any) -> Path:
     seed = options.pop("seed", 0)
     model_class = getattr(transformers, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[model_type])
     pil = name.endswith("Pil")
-    image_processor = getattr(transformers, name)(**arguments) if pil else _TorchvisionOnly(name)
+    image_processor = getattr(transformers, name)(**arguments) if pil else _TorchvisionOnly(name, arguments)
     return _save(
         tmp, options.pop("name", model_type), model_class, config_class(**settings), tokenizer, image_processor, seed,
         _SETTINGS.get(model_type, {}), {"chat_template": template, **options},
@@ -308,9 +328,10 @@ class _TorchvisionOnly:
     """Stands for an image processor that transformers has for torchvision alone."""
 
     name: str
+    arguments: dict[str, Any]
 
     def save_pretrained(self, folder: Path) -> None:
-        settings = {"image_processor_type": self.name}
+        settings = {"image_processor_type": self.name, **self.arguments}
         (folder / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 

@@ -308,6 +308,34 @@ def tiny_pixtral(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any) -
     )  # fmt: skip
 
 
+def tiny_fast_vlm(tmp: Path, *, blocks: int = 2, seed: int = 0, **options: Any) -> Path:
+    """Builds a FastVLM-like model: a convolutional tower, of transformers' own, whose 4 × 4 map becomes 16 tokens."""
+    tokenizer = _llama_tokenizer(("<image>", "<pad>"))
+    vision = {
+        "model_type": "efficientnet", "image_size": 16, "width_coefficient": 0.25, "depth_coefficient": 1.0,
+        "kernel_sizes": [3], "in_channels": [32], "out_channels": [32], "strides": [2], "num_block_repeats": [1],
+        "expand_ratios": [1], "hidden_act": "relu6", "hidden_dim": 320, "hidden_size": 320, "initializer_range": 0.5,
+    }  # fmt: skip
+    config = transformers.FastVlmConfig(
+        vision_config=vision,
+        text_config=_text_config("llama", tokenizer, blocks, options, num_key_value_heads=2),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=16,
+        tie_word_embeddings=False,
+    )
+    square = {"height": 16, "width": 16}
+    processor = transformers.CLIPImageProcessorPil(size=square, crop_size=square, do_center_crop=False)
+    options.setdefault("chat_template", LLAVA_TEMPLATE)
+    extra = {
+        "patch_size": 4, "num_additional_image_tokens": 0, "vision_feature_select_strategy": "full",
+        "processor_class": "LlavaProcessor",
+    }  # fmt: skip
+    return _save(
+        tmp, "fast_vlm", transformers.FastVlmForConditionalGeneration, config, tokenizer, processor, seed, extra,
+        options,
+    )  # fmt: skip
+
+
 GEMMA2 = {
     "text_config": {
         "model_type": "gemma2",
@@ -331,6 +359,7 @@ FAMILIES: dict[str, Callable[..., Path]] = {
     "llava_next": tiny_llava_next,
     "mistral3": tiny_mistral3,
     "pixtral": tiny_pixtral,
+    "fast_vlm": tiny_fast_vlm,
     "gemma3": partial(_from_defaults, "gemma3"),
     "gemma4": partial(_from_defaults, "gemma4"),
     "paligemma": partial(_from_defaults, "paligemma"),
@@ -339,6 +368,9 @@ FAMILIES: dict[str, Callable[..., Path]] = {
     "glm4v": partial(_from_defaults, "glm4v"),
     "qwen3_5": partial(_from_defaults, "qwen3_5"),
     "aya_vision": partial(_from_defaults, "aya_vision"),
+    "llava-phi3": partial(tiny_llava, backbone="phi3"),
+    "vipllava": partial(_from_defaults, "vipllava"),
+    "minicpmv4_6": partial(_from_defaults, "minicpmv4_6"),
 }
 """A builder for every family in the table of supported models, where what it needs is installed."""
 

@@ -2,7 +2,7 @@
 
 Writes ``models/tried.json`` and the table of ``docs/families.md``. It needs no download and takes a minute or two;
 families that are named (``python -m tests.try_families gemma4 glm46v``) are tried anew, others left as they were.
-Those whose tower is timm's are left too, where that is not installed.
+Those whose tower is timm's are left too, where that is not installed: ``build/timm`` of ``make test-timm`` has it.
 """
 
 import json
@@ -11,18 +11,19 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
 
 from transformers import CONFIG_MAPPING
 
-from hipp_prune.checkpoints.heads import head_parameters
-from hipp_prune.checkpoints.residual import touching
+from hipp_prune.baselines.methods import load_baseline
 from hipp_prune.errors import HippPruneError
 from hipp_prune.export.gguf import check_graph
 from hipp_prune.export.onnx import check_vision
 from hipp_prune.export.pad import check_fillable
+from hipp_prune.export.quantised import check_matrices
 from hipp_prune.models import SUPPORTED, load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.family import CAPABILITIES, ONE_PICTURE, Capability
@@ -34,7 +35,7 @@ from tests.tiny import FAMILIES, NEED_TIMM
 PAGE = Path(__file__).parents[1] / "docs" / "families.md"
 BEGIN, END = "<!-- families: tried -->\n", "<!-- families: end -->\n"
 BY_CONFIGURATION = (
-    "gemma4_unified", "kimi_k25", "molmo2", "muse_glimmer", "perception_lm", "fast_vlm",
+    "gemma4_unified", "kimi_k25", "molmo2", "muse_glimmer",
     "blip", "evolla", "git", "idefics", "kosmos-2", "kosmos-2.5", "mistral4", "mllama", "pi0", "pix2struct",
     "pp_formulanet", "t5gemma2", "udop", "vision-encoder-decoder",
     "cosmos3_edge", "instructblipvideo", "lfm3_vl",
@@ -43,8 +44,8 @@ BY_CONFIGURATION = (
 )  # fmt: skip
 """Families that are refused for what transformers' default configuration of them says; nothing is built."""
 STRANGERS = (
-    "llava_next_video", "vipllava", "qianfan_ocr", "deepseek_vl", "deepseek_vl_hybrid", "janus",
-    "idefics2", "video_llama_3", "minicpmv4_6", "minicpmv4_7", "lighton_ocr", "paddleocr_vl",
+    "llava_next_video", "qianfan_ocr", "deepseek_vl", "deepseek_vl_hybrid", "janus",
+    "perception_lm", "idefics2", "video_llama_3", "minicpmv4_7", "lighton_ocr", "paddleocr_vl",
     "glm46v", "cohere_compass", "exaone4_5", "hyperclovax_vision_v2",
     "got_ocr2", "pp_chart2table", "ovis2", "chameleon", "granite4_vision", "hunyuan_vl",
     "cosmos3_omni", "glm_ocr", "glmga", "shieldgemma2",
@@ -54,6 +55,8 @@ STRANGERS = (
     *BY_CONFIGURATION,
 )  # fmt: skip
 """Families outside the table, supported ones first."""
+PACKAGES = {"gemma3n": "timm", "perception_lm": "timm and torchvision"}
+"""What families need beside what we depend on."""
 UNTRIED = {
     "emu3": "its tower makes codes of a book, whose tiny model takes minutes a picture",
     "florence2": "encoder and decoder: its forward takes no encoded images",
@@ -86,6 +89,7 @@ def try_family(family: str) -> Tried:
         except HippPruneError as error:
             return Tried(**named, standing="refused", reason=_short(str(error), folder), cannot={})
         remarks = [] if trial.flat_pictures else ["pictures one patch high refused"]
+        remarks += [f"needs {PACKAGES[family]}"] if family in PACKAGES else []
         remarks += [] if trial.unchecked is None else ["layout by contract tests alone"]
         cannot = _lacking(adapter, folder) if row is None else dict(row.cannot)
         standing: FamilyStanding = "by discovery" if row is None else "tested"
@@ -95,11 +99,12 @@ def try_family(family: str) -> Tried:
 def _lacking(adapter: Adapter, folder: Path) -> dict[Capability, str]:
     """What a family outside the table cannot do, by asking the code that would."""
     asked: dict[Capability, Callable[[], object]] = {
-        "llm-pruner": lambda: [head_parameters(block) for block in adapter.blocks],
-        "slicegpt": lambda: touching(adapter),
+        "llm-pruner": lambda: load_baseline("llm-pruner").refuse_model(adapter),
+        "slicegpt": lambda: load_baseline("slicegpt").refuse_model(adapter),
         "gguf": lambda: check_graph(adapter),
         "onnx": lambda: check_vision(folder, adapter),
         "padded": lambda: check_fillable(folder),
+        "quantising": lambda: check_matrices(adapter, "fp8", 1),
     }
     lacking: dict[Capability, str] = {
         "packing": "transformers' own processor lays out its prompts, one by one",
@@ -108,7 +113,7 @@ def _lacking(adapter: Adapter, folder: Path) -> dict[Capability, str]:
     for capability, ask in asked.items():
         try:
             ask()
-        except (HippPruneError, AttributeError) as error:
+        except HippPruneError as error:
             lacking[capability] = _short(str(error), folder)
     return lacking
 
@@ -137,9 +142,8 @@ def lines(found: Sequence[Tried]) -> Iterator[str]:
 def main(named: Sequence[str]) -> None:
     families = (*dict.fromkeys((*FAMILIES, *NEED_TIMM)), *STRANGERS)
     kept = {each.model_type: each for each in tried_families() if named and each.model_type not in named}
-    kept |= {
-        each.model_type: each for each in tried_families() if each.model_type in {*NEED_TIMM} - {*FAMILIES}
-    }
+    if not find_spec("timm"):
+        kept |= {each.model_type: each for each in tried_families() if each.model_type in PACKAGES}
     found = [kept.get(family) or try_family(family) for family in families]
     found.sort(key=lambda each: get_args(FamilyStanding).index(each.standing))
     TRIED_FILE.write_text(

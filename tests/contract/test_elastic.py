@@ -40,7 +40,6 @@ WHOLE = "llava-biased-sharded"
 """The one of which every kind is tried, and taken out again."""
 BUILDERS = {
     **FAMILIES,
-    "llava-phi3": lambda tmp: tiny_llava(tmp, backbone="phi3"),
     "llava-biased-sharded": lambda tmp: tiny_llava(tmp, mlp_bias=True, max_shard_size="40KB"),
     "qwen2_5_vl-bf16": lambda tmp: tiny_qwen2_5_vl(tmp, dtype=torch.bfloat16),
 }

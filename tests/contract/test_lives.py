@@ -15,13 +15,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from hipp_prune.baselines.methods import load_baseline
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.checkpoints.configs import read_config_file
 from hipp_prune.checkpoints.pruned import prune_checkpoint
-from hipp_prune.checkpoints.residual import touching
 from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.export.gguf import check_graph
 from hipp_prune.export.onnx import check_vision
 from hipp_prune.export.pad import write_padded
+from hipp_prune.export.quantised import check_matrices
 from hipp_prune.models import SUPPORTED, load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.capabilities import refuse_incapable
@@ -35,16 +37,17 @@ from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.evaluate import evaluate
 from hipp_prune.stages.export import export
 from hipp_prune.stages.recover import recover
+from hipp_prune.stages.settings import ExportSettings
 from tests.strangers import tiny_stranger
-from tests.tiny import FAMILIES, tiny_image, tiny_llava
+from tests.tiny import FAMILIES, tiny_image
 from tests.tolerance import assert_agree
 from tests.unit.checkpoints.tiny_plans import make_plan
 from tests.unit.questions.made import pope
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is not among the tested families")
 KEPT = (30, 21)
-BY_DISCOVERY = ("vipllava", "llava_next_video", "minicpmv4_6", "phi3")
-"""Families outside the table; ``phi3`` is LLaVA with that backbone, whose gate and up are one matrix."""
+BY_DISCOVERY = ("llava_next_video", "janus")
+"""Families outside the table."""
 RECOVERY = RecoverySettings(
     steps=2, batch_size=2, per_image=2, lora_blocks=1, lora_rank=2, rate=1e-3, lora_rate=1e-2, projector=False
 )
@@ -67,8 +70,6 @@ for line in sys.stdin:
 
 
 def build(family: str, tmp: Path) -> Path:
-    if family == "phi3":
-        return tiny_llava(tmp, backbone="phi3")
     return FAMILIES[family](tmp) if family in FAMILIES else tiny_stranger(tmp, family)
 
 
@@ -222,14 +223,16 @@ class TestCapabilities:
         assert refused == ("onnx" in SUPPORTED[family].cannot)
 
     def test_slicegpt(self, family: str, adapter: Adapter) -> None:
-        refused = raises(lambda: touching(adapter))
+        refused = raises(lambda: load_baseline("slicegpt").refuse_model(adapter))
         assert refused == ("slicegpt" in SUPPORTED[family].cannot)
 
     def test_llm_pruner(self, family: str, adapter: Adapter) -> None:
-        attentions = [block.attention for block in adapter.blocks]
-        alike = len({getattr(each, "head_dim", None) for each in attentions}) == 1
-        shared = hasattr(adapter.model.get_decoder().config, "num_kv_shared_layers")
-        assert (None in attentions or not alike or shared) == ("llm-pruner" in SUPPORTED[family].cannot)
+        refused = raises(lambda: load_baseline("llm-pruner").refuse_model(adapter))
+        assert refused == ("llm-pruner" in SUPPORTED[family].cannot)
+
+    def test_quantised(self, family: str, adapter: Adapter) -> None:
+        refused = raises(lambda: check_matrices(adapter, "fp8", 1))
+        assert refused == ("quantising" in SUPPORTED[family].cannot)
 
     def test_commands_refuse_before_a_weight_is_read(self, family: str, dense: Path, tmp_path: Path) -> None:
         (tmp_path / "config.json").write_bytes((dense / "config.json").read_bytes())
@@ -283,17 +286,36 @@ def test_several_pictures_are_refused_before_a_weight_is_read(
     assert not out.exists()
 
 
-@pytest.mark.parametrize("command", ["slicegpt", "gguf", "onnx"])
-def test_a_command_asks_first(command: str, tmp_path: Path) -> None:
-    folder = FAMILIES["qwen3_vl"](tmp_path)
+@pytest.mark.parametrize(
+    ("command", "family"),
+    [
+        ("slicegpt", "qwen3_vl"),
+        ("llm-pruner", "minicpmv4_6"),
+        ("gguf", "qwen3_vl"),
+        ("onnx", "qwen3_vl"),
+        ("quantising", "glm4v"),
+    ],
+)
+def test_a_command_asks_first(command: str, family: str, tmp_path: Path) -> None:
+    folder = FAMILIES[family](tmp_path)
     for path in folder.glob("*.safetensors"):
         path.write_bytes(b"no weights")
     out = tmp_path / "out"
     work = {
         "slicegpt": partial(baseline, "slicegpt", 0.2, out, model=str(folder), questions=["toyworld"]),
+        "llm-pruner": partial(
+            baseline,
+            "llm-pruner",
+            0.2,
+            out,
+            BaselineSettings(attention=True, match="block"),
+            model=str(folder),
+            questions=["toyworld"],
+        ),
+        "quantising": partial(export, str(folder), "gptq", out, ExportSettings(questions=("toyworld",))),
         "gguf": partial(export, str(folder), "gguf", out),
         "onnx": partial(export, str(folder), "onnx", out),
     }[command]
-    with pytest.raises(UnsupportedModelError, match=f"Qwen3-VL cannot do {command}: "):
+    with pytest.raises(UnsupportedModelError, match=f"{SUPPORTED[family].name} cannot do {command}: "):
         work()
     assert not out.exists()

@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,27 @@ from tests.tiny import (
     tiny_mistral3,
     tiny_qwen2_5_vl,
 )
-from tests.try_families import BEGIN, BY_CONFIGURATION, END, PAGE, UNTRIED, lines, tiny_model, try_family
+from tests.try_families import (
+    BEGIN,
+    BY_CONFIGURATION,
+    END,
+    PACKAGES,
+    PAGE,
+    UNTRIED,
+    lines,
+    tiny_model,
+    try_family,
+)
 from tests.try_families import STRANGERS as TRIED
 
 STRANGERS = (
-    "video_llama_3", "minicpmv4_6", "minicpmv4_7",  # their forwards swallow `logits_to_keep`
-    "vipllava", "qianfan_ocr", "deepseek_vl", "janus",  # features as one tensor
+    "video_llama_3", "minicpmv4_7",  # their forwards swallow `logits_to_keep`
+    "qianfan_ocr", "deepseek_vl", "janus",  # features as one tensor
     "lighton_ocr", "idefics2", "llava_next_video", "paddleocr_vl", "glm46v", "cohere_compass", "exaone4_5",
     "hyperclovax_vision_v2",
+    "perception_lm",  # its tower is timm's
 )  # fmt: skip
+WITHOUT_TIMM = pytest.mark.skipif(find_spec("timm") is None, reason="make test-timm has timm")
 pytestmark = pytest.mark.filterwarnings("ignore:.*is not among the tested families")
 
 
@@ -71,7 +84,14 @@ def test_the_embedded_models_pass(model: str) -> None:
     assert try_model(load_model(model), model).packs
 
 
-@pytest.mark.parametrize("family", [name for name in STRANGERS if name not in SUPPORTED])
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(name, marks=WITHOUT_TIMM if name in PACKAGES else ())
+        for name in STRANGERS
+        if name not in SUPPORTED
+    ],
+)
 def test_strangers_are_supported_by_their_structure(tmp_path: Path, family: str) -> None:
     folder = tiny_stranger(tmp_path, family)
     adapter = load_model(folder)
@@ -135,7 +155,7 @@ def test_marks_around_a_picture_are_no_text(tmp_path: Path) -> None:
 def test_a_family_whose_layout_nobody_tells_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tiny_stranger(tmp_path, "vipllava")
+    folder = tiny_stranger(tmp_path, "llava_next_video")
 
     def absent(*_: Any) -> Any:
         raise ImportError("it requires the Torchvision library")

@@ -10,6 +10,7 @@ from shutil import copytree, rmtree
 import pytest
 import torch
 
+from hipp_prune.baselines import planning
 from hipp_prune.checkpoints.ledger import checkpoint_compensation
 from hipp_prune.cli import main
 from hipp_prune.experiments.compare.cell_results import AnswerColumns, CellResult
@@ -18,6 +19,8 @@ from hipp_prune.experiments.compare.settings import RECOVERY, CompareSettings
 from hipp_prune.experiments.compare.worker import Worker
 from hipp_prune.models import load_model
 from hipp_prune.plans.preference import Preference
+from hipp_prune.pruning.reconstruction import PrunedMlp
+from hipp_prune.pruning.sequential import fit_sequentially
 from tests.e2e.conftest import Benchmarks, Refused
 from tests.e2e.documents import last_document
 
@@ -123,29 +126,40 @@ def test_a_checkpoint_that_was_judged_before_is_not_judged_again(
 
 
 def test_every_method_is_compensated_with_the_matrices_of_the_same_questions(
-    tmp_path: Path, model: Path, benchmarks: Benchmarks
+    tmp_path: Path, model: Path, benchmarks: Benchmarks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = CompareSettings(questions=tuple(benchmarks.specs), limit=30, calibration=12, evaluations=8)
+    settings = CompareSettings(
+        questions=tuple(benchmarks.specs), limit=30, calibration=24, evaluations=8, reconstruct=0.01
+    )
     worker = Worker(tmp_path, settings)
-    plans = {}
+    plans, reconstructed = {}, []
+
+    def fit(*given: object, minutes: float, **named: object) -> list[PrunedMlp]:
+        reconstructed.append(minutes)
+        return fit_sequentially(*given, minutes=minutes, **named)
+
+    monkeypatch.setattr(planning, "fit_sequentially", fit)
     for method in ("uniform", "flap", "hybrid"):
         preference = Preference.parse("1,1,1") if method == "hybrid" else None
-        for contender in settings.in_modes(Contender(method=method), ("none", "auto", "ridge")):
+        for contender in settings.in_modes(Contender(method=method), ("none", "auto", "ridge", "sequential")):
             cell = Cell(model=str(model), contender=contender, budget=0.3, preference=preference, seed=0)
             for job in all_jobs([cell])[:-1]:
                 worker(job)
             checkpoint, plan = worker.make_checkpoint(cell, tmp_path / "made" / contender.label)
             assert plan is not None
             assert checkpoint_compensation(checkpoint) == plan.compensation == contender.mode
+            assert plan.notes.get("reconstruct_minutes") == (0.01 if contender.mode == "sequential" else None)
             plans[method, contender.mode] = load_model(checkpoint).blocks[0].down.weight
     assert sorted(plans) == [
-        ("flap", "bias"), ("flap", "none"), ("flap", "ridge"), ("hybrid", "none"), ("hybrid", "ridge"),
-        ("uniform", "none"), ("uniform", "ridge"),
+        ("flap", "bias"), ("flap", "none"), ("flap", "ridge"), ("flap", "sequential"),
+        ("hybrid", "none"), ("hybrid", "ridge"), ("hybrid", "sequential"),
+        ("uniform", "none"), ("uniform", "ridge"), ("uniform", "sequential"),
     ]  # fmt: skip
     assert torch.equal(plans["flap", "bias"], plans["flap", "none"]), "only biases are added"
     for method in ("uniform", "flap"):
         assert plans[method, "ridge"].shape == plans[method, "none"].shape
         assert not torch.equal(plans[method, "ridge"], plans[method, "none"])
+    assert reconstructed == [0.01] * 3
 
 
 def _counting(

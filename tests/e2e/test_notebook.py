@@ -21,7 +21,7 @@ def test_it_is_valid_and_stored_without_outputs(notebook) -> None:
     assert [cell.execution_count for cell in notebook.cells if cell.get("execution_count")] == []
 
 
-@pytest.mark.skipif("DOCS" not in os.environ, reason="make test-notebook runs it, and CI does")
+@pytest.mark.skipif("DOCS" not in os.environ, reason="make test-docs runs it, and CI does")
 @pytest.mark.filterwarnings("default")  # what a kernel's packages warn of is not ours
 def test_it_prunes_the_embedded_model_and_shows_pictures(
     notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

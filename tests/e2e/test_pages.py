@@ -75,6 +75,7 @@ FEWER = {
 """The same in Python."""
 PROGRAMS = ("hipp-prune", "make", "pip", "torchrun", "python")
 COMMAND = re.compile(r"^(?:\$ )?(?:hipp-prune|make|pip|python3?|torchrun|git|docker|vllm) \S", re.MULTILINE)
+FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 SLOW = os.environ.get("DOCS") != "1"
 
 
@@ -287,6 +288,14 @@ def check_report(path: Path) -> None:
     shutil.move("plan.json", "moved.json")
     assert main(["report", "run"]) == 0
     assert "plan.json is gone since" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_command_is_a_block_by_its_indent_alone(page: Path) -> None:
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    assert [
+        line for line in text.splitlines() if line.startswith("    ") and COMMAND.match(line.strip())
+    ] == []
 
 
 @pytest.mark.parametrize("block", EVERYTHING, ids=lambda block: block.name)

@@ -13,8 +13,8 @@ ROOT = Path(str(hipp_prune.__file__)).parent
 
 SHARED = {
     "members of a table: every module of a folder defines them": {
-        "BENCHMARK", "FAMILY", "SETTINGS", "plan", "search", "only_neurons", "whole_neurons", "PARTS", "cells",
-        "section", "INSTRUCTION",
+        "BENCHMARK", "FAMILY", "SETTINGS", "plan", "search", "only_neurons", "refuse_model", "whole_neurons", "PARTS",
+        "cells", "section", "INSTRUCTION",
     },
     "a stage, a verb, and what they do are called alike": {
         "calibrate", "train", "main",

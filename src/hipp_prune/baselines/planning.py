@@ -5,11 +5,13 @@ from pathlib import Path
 
 from hipp_prune.baselines.methods import Baseline, load_baseline
 from hipp_prune.baselines.setting import Planned, Setting
+from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.checkpoints.heads import HeadPlan, write_heads
 from hipp_prune.checkpoints.pruned import CheckpointReport, prune_checkpoint
 from hipp_prune.checkpoints.residual import Slicing, write_sliced
 from hipp_prune.errors import InputError
 from hipp_prune.files.progress import Progress
+from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.plan import Plan
 from hipp_prune.pruning.compensated import DownWeight, down_biases, fitted_downs, made_before, require_grams
 from hipp_prune.pruning.reconstruction import gates_and_ups
@@ -22,7 +24,9 @@ def plan_baseline(method: Baseline, setting: Setting) -> Planned:
     Raises:
         InputError: if there is no such method, or what it removes cannot be compensated for as the settings ask.
         BudgetError: if it cannot remove so much.
+        UnsupportedModelError: if the model has not what it removes.
     """
+    check_capable(method, setting.adapter, setting.settings)
     heuristic, asked = load_baseline(method), setting.settings.compensation
     whole = heuristic.whole_neurons(setting.settings)
     if asked not in ("auto", "none") and not whole:
@@ -41,6 +45,18 @@ def plan_baseline(method: Baseline, setting: Setting) -> Planned:
             )
         return replace(planned, neurons=neurons, notes=planned.notes | neurons.notes)
     return _compensated(setting, planned) if whole and isinstance(planned, Plan) else planned
+
+
+def check_capable(method: Baseline, adapter: Adapter, settings: BaselineSettings) -> None:
+    """Refuses a model where more than neurons would leave and cannot; cheap, so ask before anything is measured.
+
+    Raises:
+        InputError: if there is no such method.
+        UnsupportedModelError: saying what the model has instead.
+    """
+    heuristic = load_baseline(method)
+    if not heuristic.only_neurons(settings):
+        heuristic.refuse_model(adapter)
 
 
 def _compensated(setting: Setting, plan: Plan) -> Plan:

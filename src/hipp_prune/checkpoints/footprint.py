@@ -10,7 +10,7 @@ from hipp_prune.checkpoints.pruned import find_mlp
 from hipp_prune.checkpoints.shards import FLOATS, Entry
 from hipp_prune.errors import CheckpointError
 from hipp_prune.models.loading import read_config
-from hipp_prune.models.uneven import KEY_VALUE_HEADS, is_elastic_plan
+from hipp_prune.models.uneven import KEY_VALUE_HEADS, is_elastic_plan, weight_files
 from hipp_prune.plans.footprint import Footprint
 
 
@@ -52,7 +52,7 @@ def weight_bytes(folder: Path) -> int:
     """Size of a checkpoint's weight files on disk; of a plan of an elastic one, of what is loaded of them."""
     if is_elastic_plan(folder):
         return measure_plan(folder).loaded
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return sum(path.stat().st_size for path in weight_files(folder) if path.is_file())
 
 
 def _is_matrix(entry: Entry | None) -> bool:

@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from hipp_prune.checkpoints.finding import find_tensors
 from hipp_prune.checkpoints.folders import check_output, open_shards
 from hipp_prune.checkpoints.ledger import Savings
 from hipp_prune.checkpoints.pruned import CheckpointReport, pruned_config, write_beyond_neurons
 from hipp_prune.checkpoints.shards import Change, Cut, Fitted
+from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.space import Ledger, ModelShape
 from hipp_prune.pruning.masking import Mask
+
+_WHOLE = "so no head can leave; prune its neurons alone"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,33 @@ def count_heads(block: Block) -> int:
     """Key/value heads of a block."""
     attention: Any = block.attention
     return int(attention.k_proj.out_features // attention.head_dim)
+
+
+def check_heads(adapter: Adapter) -> None:
+    """Refuses a model whose heads are not those that can leave here.
+
+    Raises:
+        UnsupportedModelError: if a block has no queries, keys, values and outputs of its own, or has other heads than
+            the first.
+    """
+    name = type(adapter.model).__name__
+    if getattr(adapter.model.get_decoder().config, "num_kv_shared_layers", None) is not None:
+        raise UnsupportedModelError(f"{name}: some blocks read the keys and values of others, {_WHOLE}")
+    for block in adapter.blocks:
+        parts = [getattr(block.attention, part, None) for part in ("q_proj", "k_proj", "v_proj", "o_proj")]
+        linears = [part for part in parts if isinstance(part, nn.Linear)]
+        if len(linears) != len(parts):
+            raise UnsupportedModelError(
+                f"{name}: expected q_proj, k_proj, v_proj and o_proj in {block.name}, whose rows are heads, {_WHOLE}"
+            )
+        if linears[0].out_features != linears[-1].in_features:
+            raise UnsupportedModelError(
+                f"{name}: expected as many rows of q_proj as columns of o_proj in {block.name}, found "
+                f"{linears[0].out_features} and {linears[-1].in_features}: its queries carry something else too, "
+                f"{_WHOLE}"
+            )
+    if len({(count_heads(block), head_parameters(block)) for block in adapter.blocks}) > 1:
+        raise UnsupportedModelError(f"{name}: its blocks have heads of several sizes, {_WHOLE}")
 
 
 def head_parameters(block: Block) -> int:

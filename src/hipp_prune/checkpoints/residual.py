@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from PIL import Image
+from torch import Tensor, nn
 
 from hipp_prune.checkpoints.configs import nested_config
 from hipp_prune.checkpoints.finding import find_tensors
@@ -27,12 +28,14 @@ from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.files.progress import Progress
 from hipp_prune.models import uneven
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.fused import SplitMlp
 from hipp_prune.models.pruned_settings import auto_map
 from hipp_prune.plans.space import Ledger, ModelShape
 
 HEAD = "lm_head.weight"
 """An untied head's tensor, in the model and in a checkpoint."""
 TensorShape = tuple[int, ...]
+_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 _QUERY = "self_attn.q_proj.weight"
 _SHORTCUTS = ("attention_shortcut.weight", "mlp_shortcut.weight")
 
@@ -99,6 +102,30 @@ def touching(adapter: Adapter) -> dict[str, Touch]:
     return {name: touch for name, touch in found.items() if name in parameters}
 
 
+def check_image_writer(adapter: Adapter) -> None:
+    """Refuses a model whose image features are not what its projector's last linear writes; one picture is encoded.
+
+    Raises:
+        UnsupportedModelError: if something stands between (the residual connections of Idefics2's resampler).
+    """
+    written: list[Tensor] = []
+    name, projector = uneven.find_projector(adapter.model)
+    part, linear = uneven.last_linear(projector)
+    hook = linear.register_forward_hook(lambda _, __, output: written.append(output.detach()))
+    try:
+        with torch.no_grad():
+            (features,) = adapter.encode_images([Image.new("RGB", (64, 64))])
+    finally:
+        hook.remove()
+    rows = torch.cat([output.reshape(-1, output.shape[-1]) for output in written])
+    seen, known = (states.double().sum(dim=1).sort().values for states in (features.tokens, rows))
+    if seen.shape != known.shape or not torch.allclose(seen, known):
+        raise UnsupportedModelError(
+            f"{type(adapter.model).__name__}: its images are more than what {name}.{part} writes, which slicing does "
+            "not know; expected images that are the projector's output, as in LLaVA-1.5 or Qwen2.5-VL"
+        )
+
+
 def _check_blocks(adapter: Adapter) -> None:
     """Refuses what the sliced block does not compute: more norms than two, other norms, images behind later blocks.
 
@@ -123,6 +150,14 @@ def _check_blocks(adapter: Adapter) -> None:
                     f"{type(model).__name__}: expected norms that multiply by their weights, found "
                     f"{type(norm).__name__} in {block.name}, which slicing does not know"
                 )
+        lacking = [
+            name for name in _PROJECTIONS if not isinstance(getattr(layer.self_attn, name, None), nn.Linear)
+        ]
+        if lacking or isinstance(block.mlp, SplitMlp):
+            raise UnsupportedModelError(
+                f"{type(model).__name__}: expected queries, keys, values, gates and ups in matrices of their own, "
+                f"found several in one in {block.name}, which slicing does not know"
+            )
     if getattr(model.config.vision_config, "deepstack_visual_indexes", None):
         raise UnsupportedModelError(
             f"{type(model).__name__}: its images are added behind the first blocks too, where slicing has another basis"

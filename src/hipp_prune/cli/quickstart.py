@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,12 +126,13 @@ class Quickstart:
         from hipp_prune.stages.query import plan_name, query
         from hipp_prune.stages.settings import QuerySettings
 
-        labels = {}
+        labels, plans = {}, {}
         for sparsity in self.sparsity:
             settings = QuerySettings(sparsity=sparsity)
-            plan, name = query(pipeline.run.root, settings=settings), plan_name(None, settings)
-            pipeline.prune(plan, _folder(pipeline, name), name=name, compensation="sequential")
+            name = plan_name(None, settings)
+            plans[name] = query(pipeline.run.root, settings=settings)
             labels[name] = f"{sparsity:.0%} pruned"
+        pipeline.prune_together(plans, partial(_folder, pipeline))
         most = max(self.sparsity)
         pipeline.prune_uniformly(most, _folder(pipeline, "uniform"), name="uniform")
         return {**labels, "uniform": f"uniform {most:.0%}"}

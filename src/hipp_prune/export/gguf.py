@@ -22,7 +22,14 @@ from hipp_prune.checkpoints.ledger import trained_projector
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
 from hipp_prune.export.exported import Exported, check_widths
 from hipp_prune.export.formats import GgufPrecision
-from hipp_prune.export.k_quants import K_QUANTS, find_program, quantise_file
+from hipp_prune.export.k_quants import (
+    K_BLOCK,
+    K_QUANTS,
+    find_program,
+    quantise_file,
+    type_of,
+    wheel_quantiser,
+)
 from hipp_prune.export.vocabulary import Vocabulary, read_vocabulary
 from hipp_prune.files.packages import require_packages
 from hipp_prune.files.progress import Progress
@@ -34,8 +41,6 @@ from hipp_prune.models.structure import Block
 from hipp_prune.models.uneven import is_stock, residual_width
 
 _STORED = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
-_K_BLOCK = 256
-"""Numbers that a K-quant packs together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +82,7 @@ def write_gguf(
 
     Raises:
         OutputExistsError: if ``out`` exists and ``force`` is false.
-        InputError: if the package that writes the format is missing, or the program that makes K-quants.
+        InputError: if the package that writes the format is missing, or what makes K-quants.
         UnsupportedModelError: if llama.cpp has no graph or no tokenizer for such a model.
         CheckpointError: if the checkpoint is damaged, or has a width that the precision cannot take.
         RunError: if the disk is full, or that program fails.
@@ -90,15 +95,12 @@ def write_gguf(
     check_graph(adapter)
     vocabulary = read_vocabulary(adapter.processor.tokenizer, _vocabulary_size(adapter), token_ids=token_ids)
     parts = list(_parts(adapter))
-    written = "f16" if program is not None else precision
-    kind = package.GGMLQuantizationType[
-        _STORED[adapter.model.dtype] if written == "stored" else written.upper()
-    ]
-    _check_rows(parts, kind, package)
+    stored = _STORED[adapter.model.dtype].lower() if precision == "stored" else precision
+    typed = _typed(parts, "f16" if program is not None else stored, package, blocks=len(adapter.blocks))
     with atomic_path(out) as temporary:
         full = temporary if program is None else temporary_name(out)
         try:
-            _write_file(full, adapter, vocabulary, parts, kind, package, progress)
+            _write_file(full, adapter, vocabulary, typed, package, progress)
             if program is not None:
                 quantise_file(program, full, temporary, precision)
         finally:
@@ -116,27 +118,25 @@ def _write_file(
     path: Path,
     adapter: Adapter,
     vocabulary: Vocabulary,
-    parts: Sequence[_Part],
-    kind: Any,
+    typed: "_Typed",
     package: Any,
     progress: Progress | None,
 ) -> None:
-    """The whole file, its matrices of one type.
+    """The whole file.
 
     Args:
         path: file to write.
         adapter: the model.
         vocabulary: its tokenizer's.
-        parts: its tensors.
-        kind: type of the matrices.
+        typed: its tensors.
         package: ``gguf``.
         progress: told (tensors written, tensors).
     """
     writer = package.GGUFWriter(path, "llama" if _is_even(adapter) else "deci")
     try:
-        _describe(writer, adapter, package, kind)
+        _describe(writer, adapter, package, typed.precision)
         _add_tokenizer(writer, adapter, vocabulary)
-        _write(writer, parts, kind, package, progress)
+        _write(writer, typed, package, progress)
     finally:
         writer.close()
 
@@ -243,22 +243,44 @@ def _rotation_factors(decoder: Any) -> Tensor:
     return text.rope_parameters["rope_theta"] ** -exponents / frequencies
 
 
-def _check_rows(parts: Sequence[_Part], kind: Any, package: Any) -> None:
-    """Refuses matrices whose rows do not hold whole blocks of a quantised type.
+@dataclass(frozen=True, kw_only=True)
+class _Typed:
+    """The tensors of a file, and what each is stored as."""
+
+    precision: str
+    """Of the file: f32, f16, bf16, q8_0, q4_0, or one of ``K_QUANTS``."""
+    parts: Sequence[_Part]
+    kinds: Sequence[Any]
+    """``gguf``'s type of each."""
+
+
+def _typed(parts: Sequence[_Part], precision: str, package: Any, *, blocks: int) -> _Typed:
+    """Vectors in 32 bits, matrices in one type, or as a K-quant's recipe has them.
 
     Raises:
-        CheckpointError: naming the first one, and the alignment that helps.
+        CheckpointError: naming the first matrix whose rows do not hold whole blocks of the type, and the alignment
+            that helps.
     """
-    block = package.GGML_QUANT_SIZES[kind][0]
+    types, tied = package.GGMLQuantizationType, all(part.name != "output.weight" for part in parts)
+    kinds = []
     for part in parts:
-        if part.tensor.ndim > 1 and part.tensor.shape[-1] % block:
-            raise CheckpointError(
-                f"{kind.name} packs {block} numbers of a row together, {part.name} has rows of "
-                f"{part.tensor.shape[-1]}; query the plan with --align {block}, or write f16"
-            )
+        row = part.tensor.shape[-1]
+        if part.tensor.ndim < 2:
+            kinds.append(types.F32)
+        elif precision in K_QUANTS:
+            kinds.append(types[type_of(part.name, precision, row=row, blocks=blocks, tied=tied)])
+        else:
+            kinds.append(types[precision.upper()])
+            block = package.GGML_QUANT_SIZES[kinds[-1]][0]
+            if row % block:
+                raise CheckpointError(
+                    f"{kinds[-1].name} packs {block} numbers of a row together, {part.name} has rows of {row}; query "
+                    f"the plan with --align {block}, or write f16"
+                )
+    return _Typed(precision=precision, parts=parts, kinds=kinds)
 
 
-def _describe(writer: Any, adapter: Adapter, package: Any, kind: Any) -> None:
+def _describe(writer: Any, adapter: Adapter, package: Any, precision: str) -> None:
     """The file's hyperparameters; widths and heads are one number where blocks are alike."""
     text = adapter.model.get_decoder().config
     attention: Any = adapter.blocks[0].attention
@@ -267,7 +289,8 @@ def _describe(writer: Any, adapter: Adapter, package: Any, kind: Any) -> None:
     widths = list(adapter.shape.neurons)
     even = _is_even(adapter)
     writer.add_name(adapter.shape.family)
-    writer.add_file_type(package.LlamaFileType[{"F32": "ALL_F32"}.get(kind.name, f"MOSTLY_{kind.name}")])
+    most = "ALL_F32" if precision == "f32" else f"MOSTLY_{precision.upper()}"
+    writer.add_file_type(package.LlamaFileType[most])
     writer.add_quantization_version(package.GGML_QUANT_VERSION)
     writer.add_context_length(text.max_position_embeddings)
     writer.add_embedding_length(text.hidden_size)
@@ -298,30 +321,34 @@ def _add_tokenizer(writer: Any, adapter: Adapter, vocabulary: Vocabulary) -> Non
     writer.add_chat_template(adapter.processor.chat_template)
 
 
-def _write(writer: Any, parts: Sequence[_Part], kind: Any, package: Any, progress: Progress | None) -> None:
+def _write(writer: Any, typed: _Typed, package: Any, progress: Progress | None) -> None:
     """Header, hyperparameters and tensors, of which one at a time is converted."""
-    full = package.GGMLQuantizationType.F32
-    kinds = [kind if part.tensor.ndim > 1 else full for part in parts]
-    for part, each in zip(parts, kinds, strict=True):
-        shape = tuple(part.tensor.shape)
-        block, size = package.GGML_QUANT_SIZES[each]
-        writer.add_tensor_info(part.name, shape, np.float32, part.tensor.numel() // block * size, each)
+    tensors = []
+    for part, kind in zip(typed.parts, typed.kinds, strict=True):
+        block, size = package.GGML_QUANT_SIZES[kind]
+        tensors.append((part, kind, part.tensor.numel() // block * size))
+        writer.add_tensor_info(part.name, tuple(part.tensor.shape), np.float32, tensors[-1][-1], kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    for done, (part, each) in enumerate(zip(parts, kinds, strict=True), start=1):
-        writer.write_tensor_data(package.quantize(part.array(), each))
+    pack = wheel_quantiser() if typed.precision in K_QUANTS else None
+    for done, (part, kind, size) in enumerate(tensors, start=1):
+        array = part.array()
+        if pack is not None and kind.name.endswith("_K"):
+            writer.write_tensor_data(pack(array, kind, size))
+        else:
+            writer.write_tensor_data(package.quantize(array, kind))
         if progress is not None:
-            progress(done, len(parts))
+            progress(done, len(tensors))
 
 
 def _notes(source: Path, parts: Sequence[_Part], vocabulary: Vocabulary) -> Iterator[str]:
     """What to know before the file is used."""
     rows = {part.tensor.shape[-1] for part in parts if part.tensor.ndim > 1}
-    if odd := sorted(row for row in rows if row % _K_BLOCK):
+    if odd := sorted(row for row in rows if row % K_BLOCK):
         yield (
-            f"K-quants pack {_K_BLOCK} numbers together: llama-quantize stores rows of {', '.join(map(str, odd))} in "
-            f"larger types; query the plan with --align {_K_BLOCK} or --align-for gguf-k for widths they fit"
+            f"K-quants pack {K_BLOCK} numbers together: llama-quantize stores rows of {', '.join(map(str, odd))} in "
+            f"larger types; query the plan with --align {K_BLOCK} or --align-for gguf-k for widths they fit"
         )
     if not vocabulary.cuts_text:
         yield "llama.cpp cannot cut text as this model's tokenizer does: give token ids as the prompt, never text"

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from hipp_prune.checkpoints.folders import check_output, copy_companions, whole_or_not_at_all
+from hipp_prune.checkpoints.footprint import weight_bytes
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
 from hipp_prune.export.exported import Exported, check_widths
 from hipp_prune.export.onnx_graphs import AnySizeVision, Decoder, Embedding, FixedSizeVision
@@ -93,7 +94,7 @@ def write_onnx(source: Path, out: Path, *, force: bool = False, progress: Progre
     return Exported(
         path=out,
         num_bytes=sum(path.stat().st_size for path in out.glob("*.onnx*")),
-        bytes_before=sum(path.stat().st_size for path in source.glob("*.safetensors")),
+        bytes_before=weight_bytes(source),
         notes=(
             f"checked: {_STEPS} steps with a picture and {_STEPS} without, logits within {difference:.1e} of torch's",
             f'try it: python {out}/generate.py PICTURE "Is there a dog in the picture?"',

@@ -108,7 +108,8 @@ class VisionSettings:
     num_heads: Width | None = None
     mlp_ratio: Annotated[float, Gt(0), Le(1024)] | None = None
     num_channels: Annotated[int, Ge(1), Le(16)] | None = None
-    in_channels: Annotated[int, Ge(1), Le(16)] | None = None
+    in_channels: Annotated[int, Ge(1), Le(16)] | list[Width] | None = None
+    """Of the picture, or of every stage of a convolutional tower."""
     in_chans: Annotated[int, Ge(1), Le(16)] | None = None
     image_size: Edge | Annotated[list[Edge], Len(2, 2)] | None = None
     patch_size: Edge | Annotated[list[Edge], Len(2, 2)] | None = None

@@ -6,9 +6,11 @@ from typing import Literal, get_args
 
 from hipp_prune.models.adapter import Adapter
 
-Capability = Literal["packing", "llm-pruner", "slicegpt", "padded", "gguf", "onnx", "several pictures"]
+Capability = Literal[
+    "packing", "llm-pruner", "slicegpt", "padded", "gguf", "onnx", "quantising", "several pictures"
+]
 """What a family may lack: questions about one picture in one sequence; heads or residual coordinates that leave; what
-a checkpoint is exported to; and questions about several pictures."""
+a checkpoint is exported to (``quantising`` is for gptq, awq, fp8 and bnb4); and questions about several pictures."""
 CAPABILITIES: tuple[Capability, ...] = get_args(Capability)
 
 NO_VISION_GRAPH = "its vision tower has no ONNX graph here; serve it with transformers or vLLM"
@@ -19,6 +21,10 @@ NO_UNEVEN_GRAPH = (
 ONE_PICTURE = (
     "transformers' own processor lays out its prompt here, with one picture at a time; leave out questions about "
     "several"
+)
+NO_FUSED_BITS = (
+    "gate and up projection are one matrix in its files (gate_up_proj), and quantised formats are written here of "
+    "single ones; export an unquantised checkpoint, and quantise it as it is served"
 )
 NO_SLICING = "its blocks are more than two norms, attention and MLP, and slicing has no shortcut for the rest"
 

@@ -29,8 +29,10 @@ from hipp_prune.files.system import cause
 from hipp_prune.models import structure
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
 from hipp_prune.models.fused import split_fused
-from hipp_prune.models.refusals import NO_SAFETENSORS, refuse_early
+from hipp_prune.models.other_formats import NO_SAFETENSORS
+from hipp_prune.models.refusals import refuse_early
 from hipp_prune.models.uneven import PREFIXES, is_elastic_plan, is_stock, uneven, weight_files
+from hipp_prune.models.unpacking import stay_in_place
 
 TOYS = ("toy-llava", "toy-qwen2.5-vl")
 """Models that come with the package."""
@@ -113,8 +115,8 @@ def read_config(source: Path | str, *, trust_remote_code: bool = False) -> PreTr
         raise CheckpointError(f"{source}: its config.json is not valid ({_gist(error)})") from error
     except Exception as error:  # whatever transformers comes to over a config that is not its own
         raise UnsupportedModelError(
-            f"{source}: transformers cannot read its configuration ({_gist(error)}); a model with code of its "
-            f"own needs --trust-remote-code"
+            f"{source}: transformers cannot read its configuration ({_gist(error)}); `hipp-prune models` lists what "
+            f"can be pruned"
         ) from error
     if not local:
         check_from_hub(config.to_json_string(use_diff=False), ModelSettings, where=f"{source}, config.json")
@@ -171,6 +173,7 @@ def load_weights(
     if device is None:
         _check_split(source, model)
     loaded: PreTrainedModel = model if device is None else model.to(device)
+    stay_in_place(loaded)
     check_finite(source, loaded)
     return loaded
 
@@ -224,7 +227,7 @@ def find_class(source: Path | str, config: PreTrainedConfig, *, trust_remote_cod
             return AutoModelForImageTextToText
         raise UnsupportedModelError(
             f"{source}: expected a vision-language model, found model type {config.model_type!r}, which transformers "
-            f"does not list for image-text-to-text"
+            f"does not list for image-text-to-text; `hipp-prune models` lists what can be pruned"
         )
     structure.check_class(stock)
     try:

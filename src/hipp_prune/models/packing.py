@@ -3,7 +3,8 @@
 Most tokens of a prompt are its images'. A packed sequence holds what the prompts about the same images begin with (at
 least the images) once, and behind it the rest of every prompt, the answer that is forced on it included. A tree mask
 hides the other questions, and every token keeps the position it has in a prompt of its own, so that the last token of
-every prompt, and of every answer behind it, computes what it computes alone.
+every prompt, and of every answer behind it, computes what it computes alone. Questions without an image fill
+sequences of their own up to the width that others need.
 """
 
 from collections import defaultdict
@@ -83,20 +84,23 @@ def lay_out(
         input_ids: right-padded prompts and what is forced behind them, [B, length].
         predicts: True at each prompt's last token and at all that follow it up to the padding, [B, length].
         image_mask: True at image tokens, [B, length].
-        images: what tells the questions' images apart, false for none: such a question gets a sequence of its own.
+        images: what tells the questions' images apart, false for none: such questions share sequences that are no wider
+            than those about images are anyway.
     """
     input_ids, predicts, image_mask = input_ids.cpu(), predicts.cpu(), image_mask.cpu()
     prompts = predicts.long().argmax(1)
     lengths = prompts + predicts.sum(1)
     about = defaultdict(list)
     for index, image in enumerate(images):
-        about[image or (index,)].append(index)
-    shares = [
-        tuple(share)
-        for members in about.values()
-        for share in _split(members, _prefix(input_ids, prompts, members), lengths, image_mask)
-    ]
-    rows = [_sequence(members, _prefix(input_ids, prompts, members), lengths, prompts) for members in shares]
+        about[image].append(index)
+    rows: list[Tensor] = []
+    shares: list[tuple[int, ...]] = []
+    for image, members in sorted(about.items(), key=lambda item: not item[0]):
+        prefix = _prefix(input_ids, prompts, members)
+        widest = max((row.shape[1] for row in rows), default=0)
+        for share in _split(members, prefix, lengths, image_mask, _OWN_TOKENS if image else widest - prefix):
+            shares.append(tuple(share))
+            rows.append(_sequence(share, _prefix(input_ids, prompts, share), lengths, prompts))
     width = max(row.shape[1] for row in rows)
     padding = torch.tensor([[_PADDING], [0], [0], [0]])
     table = torch.stack([torch.cat([row, padding.expand(-1, width - row.shape[1])], dim=1) for row in rows])
@@ -127,8 +131,18 @@ def _prefix(input_ids: Tensor, prompts: Tensor, members: Sequence[int]) -> int:
     return min(int(shared), int(prompts[list(members)].min()))
 
 
-def _split(members: Sequence[int], prefix: int, lengths: Tensor, image_mask: Tensor) -> list[list[int]]:
-    """Cuts the questions about the same images into sequences; where a prompt puts an image last, nothing is shared."""
+def _split(
+    members: Sequence[int], prefix: int, lengths: Tensor, image_mask: Tensor, most: int
+) -> list[list[int]]:
+    """Cuts the questions about the same images into sequences; where a prompt puts an image last, nothing is shared.
+
+    Args:
+        members: the questions.
+        prefix: tokens they share.
+        lengths: of all, [B].
+        image_mask: True at image tokens, [B, length].
+        most: tokens behind a prefix, one question excepted.
+    """
     if image_mask[list(members), prefix:].any():
         return [[index] for index in members]
     shares: list[list[int]] = []
@@ -137,7 +151,7 @@ def _split(members: Sequence[int], prefix: int, lengths: Tensor, image_mask: Ten
         own = int(lengths[index]) - prefix
         if own > room:
             shares.append([])
-            room = _OWN_TOKENS
+            room = most
         shares[-1].append(index)
         room -= own
     return shares

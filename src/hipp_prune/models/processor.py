@@ -25,6 +25,8 @@ from hipp_prune.models.declared import PictureSettings, check_from_hub, check_pi
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tekken.json")
 _PICTURE_FILES = ("preprocessor_config.json", "processor_config.json")
 _TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
+_FAILURES = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+"""What comes of a template, which is a program."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +121,10 @@ class Processor:
             text = self.tokenizer.apply_chat_template(
                 conversation, chat_template=self.chat_template, add_generation_prompt=True, tokenize=False
             )
-        except TemplateError as error:
+        except _FAILURES as error:
             raise CheckpointError(
-                f"the chat template cannot write a question ({cause(error)}); get the checkpoint's "
-                "chat_template.jinja again"
+                f"the chat template cannot write a question ({cause(error)}); take "
+                "chat_template.jinja of the vision-language checkpoint that this one was made from"
             ) from error
         return str(text)
 
@@ -142,7 +144,7 @@ class Processor:
                     conversation, chat_template=self.chat_template, tokenize=False
                 )
             )
-        except (TemplateError, TypeError, ValueError):
+        except _FAILURES:
             return ""
         prompt = self.render("Is it so?", images=0)
         lead, found, _ = written.removeprefix(prompt).partition(marker)

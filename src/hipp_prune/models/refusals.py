@@ -4,8 +4,7 @@ Each reason is one sentence that says what to do instead. Read are ``config.json
 headers of the safetensors files, which name every tensor and its type.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatch
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,14 @@ from huggingface_hub import model_info
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
 from hipp_prune.files.packages import require_packages
 from hipp_prune.files.reading import read_document
 from hipp_prune.models.declared import INDEX, REMEDY, check_index, read_index
+from hipp_prune.models.other_formats import refuse_other_formats, refuse_pointers
+from hipp_prune.models.uneven import is_elastic_plan
 
 _QUANTISED = ("quantization_config", "compression_config")
 """Settings by which every quantiser marks its checkpoints, at the top or in a part of the model."""
@@ -35,16 +37,11 @@ _PATIENCE = 10
 """Seconds that the hub may take to say which files a model has."""
 _OWN_CODE = {
     "internvl_chat": "OpenGVLab/InternVL3-1B-hf",
-    "multi_modality": "deepseek-community/deepseek-vl-1.3b-chat",
+    "multi_modality": "deepseek-community/deepseek-vl-1.3b-chat or deepseek-community/Janus-Pro-1B",
 }
 """Families that come with code of their own, and converted checkpoints that transformers reads, by model type."""
-_PICKLED = ("*.bin", "*.pth", "*.pt", "*.ckpt")
-
-NO_SAFETENSORS = (
-    "expected safetensors weights; a pickle (.bin) can run code when it is opened, so convert a checkpoint you trust: "
-    "load it with transformers and call model.save_pretrained(NEW, safe_serialization=True)"
-)
-"""What to do with a checkpoint of pickled weights."""
+_LATER = {"minicpmv": "MiniCPM-V 4.6", "minicpmo": "MiniCPM-V 4.6"}
+"""Families of which later models are in transformers, by the model type of the earlier ones."""
 
 
 def refuse_early(source: Path | str, *, trust_remote_code: bool, quantised: bool = False) -> None:
@@ -57,9 +54,9 @@ def refuse_early(source: Path | str, *, trust_remote_code: bool, quantised: bool
 
     Raises:
         InputError: if the package is missing that reads a quantised checkpoint.
-        CheckpointError: if the checkpoint is quantised, in its authors' own layout, or has pickled weights alone, or if
-            its index is damaged or says something else than its files.
-        UnsupportedModelError: if it asks for attention code from the hub.
+        CheckpointError: if the checkpoint is quantised, in its authors' own layout, has weights in other formats alone
+            (``other_formats``), or if its index is damaged or says something else than its files.
+        UnsupportedModelError: if it asks for attention code from the hub, or is known to its own code alone.
     """
     config = _raw_config(source)
     readable = quantised and _is_readable(source, config)
@@ -68,7 +65,9 @@ def refuse_early(source: Path | str, *, trust_remote_code: bool, quantised: bool
     if not trust_remote_code:
         _refuse_kernels(source, config)
     if isinstance(source, Path):
-        _refuse_pickled(source, [path.name for path in source.iterdir()])
+        if not is_elastic_plan(source):
+            refuse_other_formats(source, [path.name for path in source.iterdir()])
+        refuse_pointers(source)
         headers = _headers(source)
         _refuse_other_places(source, headers)
         types = {name: kind for header in headers.values() for name, kind in header.items()}
@@ -78,6 +77,8 @@ def refuse_early(source: Path | str, *, trust_remote_code: bool, quantised: bool
         _refuse_listed(source)
         types = {}
     _refuse_authors_layout(source, config, types)
+    if not trust_remote_code:
+        _refuse_own_code(source, config)
 
 
 def _raw_config(source: Path | str) -> dict[str, Any]:
@@ -162,17 +163,7 @@ def _refuse_listed(name: str) -> None:
     files = [file.rfilename for file in told or ()]
     if found := [file for file in _QUANTISER_FILES if file in files]:
         raise _quantised(name, found[0])
-    _refuse_pickled(name, files)
-
-
-def _refuse_pickled(source: Path | str, files: Sequence[str]) -> None:
-    if any(fnmatch(file, "*.safetensors") for file in files):
-        return
-    pickled = sorted(file for file in files if any(fnmatch(file, pattern) for pattern in _PICKLED))
-    if pickled:
-        raise CheckpointError(
-            f"{source}: {NO_SAFETENSORS}, and copy the tokenizer's and processor's files there (found {pickled[0]})"
-        )
+    refuse_other_formats(name, files)
 
 
 def _headers(source: Path) -> dict[str, dict[str, str]]:
@@ -215,10 +206,25 @@ def _refuse_authors_layout(source: Path | str, config: Mapping[str, Any], types:
         )
 
 
+def _refuse_own_code(source: Path | str, config: Mapping[str, Any]) -> None:
+    """Refuses a model that transformers has no class of: nothing could open its blocks in widths of their own."""
+    kind = str(config.get("model_type"))
+    if "auto_map" not in config or kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return
+    later = f"; {_LATER[kind]} and later are" if kind in _LATER else ""
+    raise UnsupportedModelError(
+        f"{source}: expected a model that transformers has an image-text-to-text class of, found {kind!r}, which comes "
+        "with code of its own (auto_map in config.json); that code cannot open blocks of uneven width, so it is not "
+        f"supported{later}; `hipp-prune models` lists what is"
+    )
+
+
 def _converted(config: Mapping[str, Any]) -> str:
     """The hub's conversion of a checkpoint in the authors' layout."""
     large = config.get("hidden_size") == 5120
     kind = str(config.get("model_type"))
+    if "mobileclip" in str(config.get("mm_vision_tower")):
+        return "e.g. KamilaMila/FastVLM-7B"
     if "qwen" in kind:
         return "e.g. llava-hf/llava-onevision-qwen2-7b-ov-hf"
     if "mistral" in kind:

@@ -308,7 +308,7 @@ def is_elastic_plan(folder: str | Path) -> bool:
 def weight_files(folder: Path) -> list[Path]:
     """A checkpoint's own safetensors files."""
     if not (index := folder / "model.safetensors.index.json").is_file():
-        return sorted(folder.glob("*.safetensors"))
+        return sorted(folder.glob("model.safetensors")) or sorted(folder.glob("*.safetensors"))
     return [folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
 
 

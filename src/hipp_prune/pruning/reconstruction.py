@@ -9,9 +9,9 @@ pruned and fitted. It begins where least squares ended, draws tokens by their we
 time is over, and returns what served held-out tokens best: what least squares made, if nothing served them better.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 import torch
 from torch import Tensor
@@ -47,9 +47,10 @@ class PrunedMlp:
 
 
 def gates_and_ups(pruned: Sequence[PrunedMlp]) -> list[tuple[Tensor, Tensor]] | None:
-    """Gate and up of every block, for whoever writes a checkpoint; None where some are the dense model's."""
+    """Gate and up of every block, for whoever writes a checkpoint; None where nothing was reconstructed."""
     pairs = [(mlp.gate, mlp.up) for mlp in pruned if mlp.gate is not None and mlp.up is not None]
-    return pairs if len(pairs) == len(pruned) else None
+    assert len(pairs) in (0, len(pruned)), "a down projection that was fitted to another gate is of no use"
+    return pairs or None
 
 
 @dataclass(frozen=True)
@@ -87,21 +88,23 @@ def reconstruct(
 
     Args:
         block: the dense block.
-        keep: True where a neuron stays, bool [N], at least one.
+        keep: True where a neuron stays, bool [N]; where none does, nothing can be fitted.
         down: W'_P that least squares found.
         fit: tokens that steps are taken on.
         held: tokens that judge, at least one.
         seconds: how long it may take, > 0.
     """
+    start, look = perf_counter(), 1
     mlp = _Mlp(block, keep, down)
     best, least = mlp.weights(), mlp.error(held)
+    if not keep.any():
+        return best
     rates = [_RATE * float(weight.detach().square().mean().sqrt()) for weight in mlp.trained]
     optimizer = torch.optim.Adam(
         [{"params": [weight], "lr": rate} for weight, rate in zip(mlp.trained, rates, strict=True)]
     )
     generator = torch.Generator(fit.weights.device).manual_seed(0)
-    start, look = time.perf_counter(), 1
-    while (spent := (time.perf_counter() - start) / seconds) < 1:
+    while (spent := (perf_counter() - start) / seconds) < 1:
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * _cosine(spent)
         rows = torch.multinomial(fit.weights, _BATCH, replacement=True, generator=generator)
@@ -109,11 +112,11 @@ def reconstruct(
         loss = (fit.targets[rows].float() - mlp(fit.states[rows].float())).square().sum(1).mean()
         loss.backward()
         optimizer.step()
-        if (time.perf_counter() - start) / seconds > look / _LOOKS:
+        if (perf_counter() - start) / seconds > look / _LOOKS:
             look += 1
             if (error := mlp.error(held)) < least:
                 best, least = mlp.weights(), error
-    return best if mlp.error(held) >= least else mlp.weights()
+    return mlp.weights() if mlp.error(held) < least else best  # an error that is no number is not less
 
 
 def _cosine(spent: float) -> float:

@@ -35,24 +35,25 @@ Record = Mapping[str, str | int]
 
 
 def make_polls(
-    pictures: Sequence[AnnotatedPicture], *, count: int | None = None, seed: int = 0
+    pictures: Sequence[AnnotatedPicture], *, count: int | None = None, least: int = POSITIVES, seed: int = 0
 ) -> dict[str, list[Record]]:
-    """The records of the three subsets, six a picture, half of them yes.
+    """The records of the three subsets, six a picture with ``POSITIVES`` objects or more, half of them yes.
 
     Args:
         pictures: each with its objects.
-        count: pictures to draw of those with at least ``POSITIVES`` objects; all of them by default.
+        count: pictures to draw of those with enough objects; all of them by default.
+        least: how many are enough, ≥ 1; ``POSITIVES`` in the official program.
         seed: of the pictures' order and of all negatives that are drawn.
 
     Raises:
         QuestionError: there are fewer such pictures than ``count``, or none; or a picture shows so much of what the
             collection knows that three absent objects cannot be found.
     """
-    enough = [picture for picture in pictures if len(picture.objects) >= POSITIVES]
+    enough = [picture for picture in pictures if len(picture.objects) >= least]
     wanted = len(enough) if count is None else count
     if not enough or len(enough) < wanted:
         raise QuestionError(
-            f"expected {max(1, wanted)} pictures with at least {POSITIVES} objects, found {len(enough)} of "
+            f"expected {max(1, wanted)} pictures with at least {least} objects, found {len(enough)} of "
             f"{len(pictures)}; give more annotations or ask for fewer pictures"
         )
     rng = Random(seed)

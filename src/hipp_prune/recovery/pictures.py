@@ -17,6 +17,9 @@ from hipp_prune.questions.question import Question, pictures_of
 Show = Callable[[Sequence[Path]], Mapping[Path, ImageFeatures]]
 """Features of the pictures at these paths, as training needs them."""
 
+Shows = Callable[[Adapter], Show]
+"""Makes them for a model that is to learn from other features than its own."""
+
 
 def frozen_pictures(
     adapter: Adapter,

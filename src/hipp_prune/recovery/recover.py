@@ -18,7 +18,7 @@ from hipp_prune.questions.benchmarks import role_of
 from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.question import Question
 from hipp_prune.recovery.parts import Parts, unfreeze
-from hipp_prune.recovery.pictures import Show, frozen_pictures, projected_pictures
+from hipp_prune.recovery.pictures import Show, Shows, frozen_pictures, projected_pictures
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.recovery.state import StateFile
 from hipp_prune.recovery.training import Student, train
@@ -94,7 +94,7 @@ def recover_checkpoint(
     settings: RecoverySettings,
     *,
     teacher: Adapter | None = None,
-    features: Path | None = None,
+    features: Path | Shows | None = None,
     keep_adapter: bool = False,
     force: bool = False,
     record: Mapping[str, Any] | None = None,
@@ -112,7 +112,7 @@ def recover_checkpoint(
         out: folder to make.
         settings: settings.
         teacher: the dense model, if its answers are distilled.
-        features: where image features lie that memory does not hold.
+        features: where image features lie that memory does not hold, or what gives others than the model's own.
         keep_adapter: whether LoRA is kept apart too, in ``OUT/adapter``.
         force: replace a checkpoint that is already there, and start an interrupted recovery over.
         record: what else ``recovery.json`` is to say.
@@ -150,7 +150,7 @@ def recover_checkpoint(
     student = Student(adapter=adapter, show=shown_pictures(adapter, parts, questions, features, encoding))
     told = None
     if teacher is not None:
-        told = Student(adapter=teacher, show=frozen_pictures(teacher, questions, folder=features))
+        told = Student(adapter=teacher, show=shown_pictures(teacher, None, questions, features))
     losses = train(
         student,
         parts,
@@ -189,22 +189,24 @@ def recover_checkpoint(
 
 def shown_pictures(
     adapter: Adapter,
-    parts: Parts,
+    parts: Parts | None,
     questions: Sequence[Question],
-    folder: Path | None = None,
+    features: Path | Shows | None = None,
     progress: Progress | None = None,
 ) -> Show:
     """What a model in training sees of the pictures.
 
     Args:
         adapter: the model.
-        parts: what of it is trained.
+        parts: what of it is trained, if anything is.
         questions: whose pictures.
-        folder: where features lie that memory does not hold.
+        features: where they lie that memory does not hold, or what gives others than the model's own.
         progress: told (pictures encoded, pictures in all).
     """
-    if parts.projector is None:
-        return frozen_pictures(adapter, questions, folder=folder, progress=progress)
+    if not (features is None or isinstance(features, Path)):
+        return features(adapter)
+    if parts is None or parts.projector is None:
+        return frozen_pictures(adapter, questions, folder=features, progress=progress)
     return projected_pictures(adapter, questions, parts.projector, progress=progress)
 
 

@@ -63,6 +63,11 @@ class Contents:
     """Why a file that exists could not be read, by its path within the run."""
 
     @property
+    def model_name(self) -> str:
+        """The dense model's, short: a folder's with that of the folder around it, whose own is often but ``model``."""
+        return Path(*Path(self.provenance.model).parts[-2:]).as_posix()
+
+    @property
     def dense(self) -> Scorecard | None:
         """The unpruned model's evaluation."""
         return next((each for each in self.evaluations.values() if each.label == DENSE), None)

@@ -4,6 +4,7 @@
   const data = Policy.prepared(JSON.parse(document.getElementById("explorer-data").textContent));
   const { space, names } = data;
   const OBJECTIVES = ["robustness", "utility", "compression"];
+  const AXES = ["robustness R", "utility R", "sparsity"];
   const CORNERS = [[150, 26], [24, 232], [276, 232]];
   const unit = data.answer.kind === "grid" ? 100 / data.answer.steps : 1;
   const at = (id) => document.getElementById(id);
@@ -37,7 +38,7 @@
       flops: tables.flops && Policy.saved(tables.flops, ratios),
       speed: tables.latency && 1 / (1 - Policy.saved(tables.latency, ratios)),
       accuracies: Policy.forecast(data, ratios),
-      objectives: Policy.damage(data.surrogate, ratios).map((loss, k) => data.level[k] - loss),
+      objectives: [...Policy.damage(data.surrogate, ratios).map((loss, k) => data.level[k] - loss), data.compression === "parameters" ? shares.mlp : Policy.saved(tables[data.compression], ratios)],
       measured: data.measured.find((each) => each.kept && each.kept.every((count, u) => count === kept[u])),
     };
   }
@@ -135,34 +136,36 @@
     const width = widthOf("map"), left = 52, top = 44, tall = 280, saved = points.map((point) => point[2]);
     const shown = [now, ...pins.filter(Boolean), uniform(now)];
     const range = (k) => {
-      const values = shown.map((plan) => plan.objectives[k]);
+      const values = shown.map((plan) => plan.objectives[data.axes[k]]);
       return [Math.min(view[k][0], ...values), Math.max(view[k][1], ...values)];
     };
-    const [[down, up], [begin, end]] = [range(0), range(1)];
+    const [[down, up], [begin, end]] = [range(0), range(1)], [upwards, along] = data.axes;
+    const tick = (value, axis) => (axis === 2 ? percent(value, 0) : number(value, 2));
     const x = (value) => left + ((value - begin) / (end - begin)) * (width - left - 12), y = (value) => top + tall - ((value - down) / (up - down)) * tall;
     const least = Math.min(...saved), most = Math.max(...saved);
     const shade = (share) => Math.min(6, Math.max(0, Math.floor((7 * (share - least)) / Math.max(most - least, 0.01))));
-    let drawn = `<text class="axis" x="${left}" y="12">robustness R</text>`;
+    let drawn = `<text class="axis" x="${left}" y="12">${AXES[upwards]}</text>`;
     drawn += [["c1", "predicted"], ["c8", "one width"]].map(([color, name], i) =>
       `<circle class="${color}${i ? " hollow" : ""}" cx="${left + 7 + 96 * i}" cy="28" r="6"/><text class="tick" x="${left + 18 + 96 * i}" y="32">${name}</text>`).join("");
-    for (const value of ticks(down, up, 5)) drawn += `<line class="grid" x1="${left}" x2="${width - 12}" y1="${y(value)}" y2="${y(value)}"/><text class="tick" text-anchor="end" x="${left - 6}" y="${y(value) + 4}">${number(value, 2)}</text>`;
-    for (const value of ticks(begin, end, width > 500 ? 6 : 4)) drawn += `<text class="tick" text-anchor="middle" x="${x(value)}" y="${top + tall + 17}">${number(value, 2)}</text>`;
-    drawn += `<text class="axis" text-anchor="middle" x="${(left + width) / 2}" y="${top + tall + 34}">utility R</text>`;
+    for (const value of ticks(down, up, 5)) drawn += `<line class="grid" x1="${left}" x2="${width - 12}" y1="${y(value)}" y2="${y(value)}"/><text class="tick" text-anchor="end" x="${left - 6}" y="${y(value) + 4}">${tick(value, upwards)}</text>`;
+    for (const value of ticks(begin, end, width > 500 ? 6 : 4)) drawn += `<text class="tick" text-anchor="middle" x="${x(value)}" y="${top + tall + 17}">${tick(value, along)}</text>`;
+    drawn += `<text class="axis" text-anchor="middle" x="${(left + width) / 2}" y="${top + tall + 34}">${AXES[along]}</text>`;
     const inFront = new Set(front);
-    points.forEach(([robust, useful, share], i) => {
-      if (robust < down || useful < begin) return;
-      drawn += `<circle class="q${shade(share)} ${inFront.has(i) ? "front" : "dot"}" cx="${x(useful).toFixed(1)}" cy="${y(robust).toFixed(1)}" r="${inFront.has(i) ? 5 : 3}"/>`;
+    points.forEach((point, i) => {
+      if (point[upwards] < down || point[along] < begin) return;
+      drawn += `<circle class="q${shade(point[2])} ${inFront.has(i) ? "front" : "dot"}" cx="${x(point[along]).toFixed(1)}" cy="${y(point[upwards]).toFixed(1)}" r="${inFront.has(i) ? 5 : 3}"/>`;
     });
     const mark = (plan, color, text) => {
-      const [robust, useful] = plan.objectives;
-      return `<circle class="${color}" cx="${x(useful)}" cy="${y(robust)}" r="8"/>` + (text ? `<text text-anchor="middle" x="${x(useful)}" y="${y(robust) + 4}">${text}</text>` : "");
+      const [cx, cy] = [x(plan.objectives[along]), y(plan.objectives[upwards])];
+      return `<circle class="${color}" cx="${cx}" cy="${cy}" r="8"/>` + (text ? `<text text-anchor="middle" x="${cx}" y="${cy + 4}">${text}</text>` : "");
     };
     drawn += mark(uniform(now), "c8 hollow", "");
     pins.forEach((pin, i) => { if (pin) drawn += mark(pin, `c${i + 2} hollow`, PINS[i]); });
     frame("map", width, top + tall + 42, drawn + mark(now, "c1", ""));
-    const said = `Predicted for this plan: robustness ${number(now.objectives[0])}, utility ${number(now.objectives[1])}, sparsity ${percent(now.shares.mlp)}.`;
+    const returns = [0, 1].filter((k) => data.asks[k]);
+    const said = `Predicted for this plan: ${returns.map((k) => `${OBJECTIVES[k]} ${number(now.objectives[k])}`).join(", ")}, sparsity ${percent(now.shares.mlp)}.`;
     const tried = data.cloud.kept.findIndex((kept) => kept.every((count, u) => count === now.kept[u]));
-    const measured = tried < 0 ? "" : ` The search tried this very plan and measured ${number(points[tried][0])} and ${number(points[tried][1])}.`;
+    const measured = tried < 0 ? "" : ` The search tried this very plan and measured ${returns.map((k) => number(points[tried][k])).join(" and ")}.`;
     const key = `Colour is sparsity, from ${percent(least, 0)} to ${percent(most, 0)}; plans on the front are outlined.`;
     at("place").textContent = `${said}${measured} ${key} ${data.cloud.note}`;
     at("map").setAttribute("aria-label", `The plan among ${points.length} that the search tried. ${said}${measured}`);
@@ -311,7 +314,10 @@
   at("fix").addEventListener("change", fixed);
   at("sparsity").addEventListener("change", fixed);
   at("fixed").hidden = data.answer.kind === "grid";
-  at("wish").hidden = !data.forecast;
+  if (!data.forecast) {
+    at("asked").hidden = true;
+    at("found").textContent = `Nothing can be predicted: ${data.no_forecast}. Evaluate two or three plans, and choose by what is measured.`;
+  }
   at("find").addEventListener("click", find);
   PINS.forEach((_, i) => at(`pin-${i}`).addEventListener("click", () => { pins[i] = now; show(); }));
   at("unpin").addEventListener("click", () => { pins.fill(null); show(); });

@@ -25,8 +25,8 @@ from hipp_prune.plans.space import PlanSpace
 from hipp_prune.questions.benchmarks import BENCHMARKS, column_of
 from hipp_prune.report.assets import asset
 from hipp_prune.report.cloud import build_cloud, pareto_front
+from hipp_prune.report.cloud_chart import cloud_axes, cloud_view
 from hipp_prune.report.contents import DENSE, Contents, read_contents
-from hipp_prune.report.figures import cloud_view
 from hipp_prune.report.prose import preference_html
 from hipp_prune.search.archive import kept_matrix, objective_matrix
 from hipp_prune.search.query.forecast import Forecast, known_forecast, student
@@ -66,7 +66,7 @@ def write_explorer(run: RunDirectory, out: Path | None = None, *, force: bool = 
 def render_explorer(contents: Contents, planner: Planner) -> str:
     """The page's HTML."""
     return Template(asset("explorer.html")).substitute(
-        title=escape(f"Choosing a plan for {Path(contents.provenance.model).name}"),
+        title=escape(f"Choosing a plan for {contents.model_name}"),
         style=asset("page.css") + asset("explorer.css"),
         preference=preference_html(contents),
         explorer=explorer_html(contents, planner),
@@ -98,7 +98,8 @@ def explorer_data(contents: Contents, planner: Planner) -> dict[str, Any]:
     rows = [row for row in contents.archive if np.isfinite([row.robustness, row.utility]).all()]
     surrogate = fit_surrogate(rows, space)
     measured = measured_roles(rows)
-    forecast = _forecast(contents, space)
+    axes = cloud_axes(measured)
+    forecast, missing = _forecast(contents, space)
     shape = space.shape
     return {
         "run": shlex.quote(str(run.root)),
@@ -116,13 +117,16 @@ def explorer_data(contents: Contents, planner: Planner) -> dict[str, Any]:
         "surrogate": _tables(surrogate),
         "level": _level(rows, surrogate, space),
         "forecast": None if forecast is None else _forecast_data(forecast),
+        "no_forecast": missing,
+        "compression": planner.settings.compression,
+        "axes": axes,
         "footprint": _footprint(contents, space),
         "tables": {
             name: None if table is None else {"constant": table.constant, "units": table.units}
             for name, table in (("flops", space.tables.flops), ("latency", space.tables.latency))
         },
         "sensitivity": _sensitivity(contents, space),
-        "cloud": _cloud(contents, space),
+        "cloud": _cloud(contents, space, axes),
         **_measured(contents, space),
     }
 
@@ -194,12 +198,12 @@ def _level(rows: list[Any], surrogate: Surrogate, space: PlanSpace) -> list[floa
     return _list(levels.mean(axis=0))
 
 
-def _forecast(contents: Contents, space: PlanSpace) -> Forecast | None:
-    """The forecast of accuracies; none of an archive too small for one."""
+def _forecast(contents: Contents, space: PlanSpace) -> tuple[Forecast | None, str]:
+    """The forecast of accuracies; of an archive too small for one, none, and a sentence about what it needs."""
     try:
-        return known_forecast(contents.run.search.forecast, contents.archive, space)
-    except InputError:
-        return None
+        return known_forecast(contents.run.search.forecast, contents.archive, space), ""
+    except InputError as error:
+        return None, str(error)
 
 
 def _forecast_data(forecast: Forecast) -> dict[str, Any]:
@@ -240,7 +244,7 @@ def _sensitivity(contents: Contents, space: PlanSpace) -> list[float] | None:
     return _list(np.repeat(contents.sensitivity["max"], parts))
 
 
-def _cloud(contents: Contents, space: PlanSpace) -> dict[str, Any]:
+def _cloud(contents: Contents, space: PlanSpace, axes: tuple[int, int]) -> dict[str, Any]:
     cloud = build_cloud(contents.archive, space)
     front = pareto_front(cloud.points)
     noise = "Each plan of the cloud answered few questions, so a place on the front is partly luck."
@@ -249,7 +253,7 @@ def _cloud(contents: Contents, space: PlanSpace) -> dict[str, Any]:
         "points": np.round(cloud.points, 4).tolist(),
         "front": np.flatnonzero(front).tolist(),
         "kept": [list(plan) for plan in cloud.plans],
-        "view": cloud_view(cloud.points, front) if len(cloud.points) else [[-1, 0], [-1, 0]],
+        "view": cloud_view(cloud.points, front, axes) if len(cloud.points) else [[-1, 0], [-1, 0]],
         "note": level + noise,
     }
 

@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hipp_prune.plans.arrays import Floats, Ints
+from hipp_prune.questions.benchmark import ROLES, Role
 from hipp_prune.report.charts import Chart, Drawing
 from hipp_prune.report.grids import Rows
 from hipp_prune.report.svg import (
@@ -39,12 +37,14 @@ _PHASES = 32
 """Height of the strip with the names of phases."""
 _LINE, _LABEL = 28, 17
 """Height of a plan's row, and of its name where that stands above."""
-_VIEW = (0.03, 0.08)
-"""Share of plans that may fall off the lower end of an axis, and the margin around the others."""
 
 
 def learning_curve(
-    evaluations: Sequence[int], phases: Sequence[str], mean_return: Floats, objectives: Floats
+    evaluations: Sequence[int],
+    phases: Sequence[str],
+    mean_return: Floats,
+    objectives: Floats,
+    measured: Sequence[Role] = ROLES,
 ) -> Chart:
     """Mean return [N] and mean raw (R_rob, R_util, s) [N, 3] against evaluations paid for, phases shaded.
 
@@ -53,13 +53,15 @@ def learning_curve(
         phases: of each step, N.
         mean_return: of each step, [N].
         objectives: of each step, [N, 3].
+        measured: roles that questions asked about; the others' zeros are not shown.
     """
-    lines = [
-        _Line("mean return", mean_return, "c8", 0, ".2f"),
-        _Line("robustness", objectives[:, 0], "c1", 1, ".3f"),
-        _Line("utility", objectives[:, 1], "c2", 1, ".3f"),
-        _Line("sparsity", objectives[:, 2], "c3", 2, ".1%"),
+    lines = [_Line("mean return", mean_return, "c8", 0, ".2f")]
+    lines += [
+        _Line(role, objectives[:, column], f"c{column + 1}", 1, ".3f")
+        for column, role in enumerate(ROLES)
+        if role in measured
     ]
+    lines.append(_Line("sparsity", objectives[:, 2], "c3", 2, ".1%"))
     told = ", ".join(
         f"{line.name} from {number(line.values[0], line.digits)} to {number(line.values[-1], line.digits)}"
         for line in lines
@@ -292,82 +294,3 @@ def _map(plans: PlanRows, x: Scale, top: float, *, beside: bool) -> tuple[str, f
 def shade_of(value: float, largest: float) -> int:
     """The step of the scale for a value in [0, largest], from 0 to ``SHADES`` − 1."""
     return min(SHADES - 1, int(SHADES * max(value, 0.0) / largest))
-
-
-def plan_cloud(points: Floats, sources: Sequence[str], front: NDArray[np.bool_]) -> Chart:
-    """Robustness against utility of plans [N, 3], coloured by sparsity; plans on the front are larger."""
-    best = points[front] if front.any() else points
-    order = np.argsort(-best[:, 0], kind="stable")
-    view = cloud_view(points, front)
-    return Chart(
-        title="What can be had at once",
-        text=f"{len(points)} plans, {int(front.sum())} on the Pareto front. On the front robustness reaches from "
-        f"{number(best[:, 0].min(), '.3f')} to {number(best[:, 0].max(), '.3f')}, utility from "
-        f"{number(best[:, 1].min(), '.3f')} to {number(best[:, 1].max(), '.3f')}, sparsity from "
-        f"{best[:, 2].min():.1%} to {best[:, 2].max():.1%}.",
-        draw=partial(_draw_cloud, points, list(sources), front, view),
-        table=[
-            ("robustness R", "utility R", "sparsity"),
-            *((number(a, ".3f"), number(b, ".3f"), f"{s:.1%}") for a, b, s in best[order]),
-        ],
-    )
-
-
-def cloud_view(points: Floats, front: NDArray[np.bool_]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Ranges of robustness and utility that show the front and all but a few of the worst plans."""
-    return _view(points[:, 0], front), _view(points[:, 1], front)
-
-
-def _draw_cloud(
-    points: Floats,
-    sources: list[str],
-    front: NDArray[np.bool_],
-    view: tuple[tuple[float, float], tuple[float, float]],
-    width: int,
-) -> Drawing:
-    (down, up), (left, right) = view
-    names = list(dict.fromkeys(sources))
-    symbols = {name: SYMBOLS[index % len(SYMBOLS)] for index, name in enumerate(names)}
-    entries = [LegendLine(name=name, color="c8", symbol=symbols[name]) for name in names]
-    entries.append(LegendLine(name="on the front (outlined)", color="c8 front", symbol="circle"))
-    drawn, top = legend(entries, left=10, right=width - _RIGHT, top=0)
-    low, high = float(points[:, 2].min()), float(points[:, 2].max())
-    scale, tall = _shade_scale(low, high, left=10, top=top + 4)
-    top += tall + 30
-    height = 340 if width > 500 else 280
-    panel = Axes(
-        x=Scale(low=left, high=right, start=_LEFT, end=width - _RIGHT),
-        y=Scale(low=down, high=up, start=top + height, end=top),
-    )
-    drawn += scale + panel.frame(name="robustness R", digits=".2f")
-    seen = (points[:, 0] >= down) & (points[:, 1] >= left)
-    for index in [*np.flatnonzero(seen & ~front), *np.flatnonzero(seen & front)]:
-        robust, useful, saved = points[index]
-        said = f"{sources[index]}: robustness {robust:.3f}, utility {useful:.3f}, sparsity {saved:.1%}"
-        shade = shade_of(saved - low, max(high - low, 0.01))
-        drawn += mark(
-            symbols[sources[index]],
-            panel.x(useful),
-            panel.y(robust),
-            6.0 if front[index] else 3.5,
-            *([hint(said)] if width > 500 else []),
-            class_=f"q{shade} front" if front[index] else f"q{shade} dot",
-        )
-    ticks = [(value, number(value, ".2f")) for value in round_ticks(left, right, 6)]
-    return Drawing(elements=drawn + panel.below(ticks, name="utility R"), height=top + height + 42)
-
-
-def _shade_scale(low: float, high: float, *, left: float, top: float) -> tuple[str, float]:
-    """The scale of one colour with its ends' sparsities; returns it and its height."""
-    start = left + LETTER * 15
-    drawn = words(left, top + 11, f"sparsity {low:.0%}", class_="tick")
-    for shade in range(SHADES):
-        drawn += element("rect", x=start + 18 * shade, y=top, width=18, height=13, class_=f"q{shade}")
-    return drawn + words(start + 18 * SHADES + 6, top + 11, f"{high:.0%}", class_="tick"), 18.0
-
-
-def _view(values: Floats, front: NDArray[np.bool_]) -> tuple[float, float]:
-    """An axis range that shows the front and all but a few of the worst plans."""
-    low = min(np.quantile(values, _VIEW[0]), values[front].min(initial=np.inf))
-    margin = _VIEW[1] * max(float(values.max() - low), 1e-6)
-    return float(low - margin), float(values.max() + margin)

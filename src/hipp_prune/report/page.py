@@ -12,7 +12,7 @@ from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import check_own, write_text
 from hipp_prune.plans.arrays import Ints
 from hipp_prune.plans.plan import Plan
-from hipp_prune.report import commands, figures, prose
+from hipp_prune.report import cloud_chart, commands, figures, prose
 from hipp_prune.report.assets import asset
 from hipp_prune.report.charts import chart_html
 from hipp_prune.report.cloud import build_cloud, pareto_front
@@ -21,6 +21,7 @@ from hipp_prune.report.examples import choose_examples, count_changes, example_h
 from hipp_prune.report.explorer import explorer_html
 from hipp_prune.report.headline import headline
 from hipp_prune.report.tables import label_html, summary_html
+from hipp_prune.search.query.roles import measured_roles
 
 
 def write_report(run: RunDirectory, *, force: bool = False) -> Path:
@@ -42,7 +43,6 @@ def write_report(run: RunDirectory, *, force: bool = False) -> Path:
 
 def render_report(contents: Contents) -> str:
     """The page's HTML."""
-    provenance = contents.provenance
     sections: dict[str, Callable[[Contents], str]] = {
         "headline": _headline,
         "preference": prose.preference_html,
@@ -57,13 +57,14 @@ def render_report(contents: Contents) -> str:
         "explorer": _explorer,
         "blocks": _blocks,
         "curve": _curve,
+        "directions": prose.directions_html,
         "cloud": _cloud,
         "facts": _facts,
         "commands": _commands,
     }
     return Template(asset("page.html")).substitute(
         {name: section(contents) for name, section in sections.items()},
-        title=escape(f"Pruning {Path(provenance.model).name}"),
+        title=escape(f"Pruning {contents.model_name}"),
         style=asset("page.css") + asset("explorer.css"),
         printing=asset("printing.js"),
     )
@@ -222,6 +223,7 @@ def _curve(contents: Contents) -> str:
             [step.phase for step in steps],
             np.array([step.mean_return for step in steps]),
             np.array([step.objectives for step in steps]),
+            measured_roles(contents.archive),
         ),
     )
 
@@ -232,9 +234,10 @@ def _cloud(contents: Contents) -> str:
         command = commands.search_command(contents.run, contents.settings)
         return _missing("No plan has been tried", command)
     front = pareto_front(cloud.points)
-    chart = figures.plan_cloud(cloud.points, cloud.sources, front)
-    lows = [low for low, _ in figures.cloud_view(cloud.points, front)]
-    hidden = int((cloud.points[:, :2] < lows).any(axis=1).sum())
+    axes = cloud_chart.cloud_axes(measured_roles(contents.archive))
+    chart = cloud_chart.plan_cloud(cloud.points, cloud.sources, front, axes)
+    lows = [low for low, _ in cloud_chart.cloud_view(cloud.points, front, axes)]
+    hidden = int((cloud.points[:, axes] < lows).any(axis=1).sum())
     level = ""
     if cloud.levelled:
         level = (

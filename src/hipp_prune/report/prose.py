@@ -36,6 +36,14 @@ def one_role_html(contents: Contents) -> str:
     return f"<code>{weights}</code> is {role} alone"
 
 
+def directions_html(contents: Contents) -> str:
+    """Where what is good lies in the cloud of plans, by what its axes are."""
+    ends = {"robustness": "robust", "utility": "useful"}
+    up, *more = [ends[role] for role in measured_roles(contents.archive)]
+    along = f"the more {more[0]}" if more else "the more is removed"
+    return f"the higher, the more {up}; the further right, {along}"
+
+
 def explained_html(evaluations: Sequence[Scorecard]) -> str:
     """A paragraph for each benchmark that was asked, and for each number of their scores that wants one."""
     scores = {name: score for each in evaluations for name, score in each.results.scores.items()}

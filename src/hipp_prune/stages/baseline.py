@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hipp_prune.baselines.methods import Baseline, load_baseline
-from hipp_prune.baselines.planning import plan_baseline, write_baseline
+from hipp_prune.baselines.planning import check_capable, plan_baseline, write_baseline
 from hipp_prune.baselines.setting import Planned, Setting, mlp_fraction
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.calibration.measurement import calibrate as measure
@@ -95,6 +95,7 @@ def baseline(
         with source_folder(model) as source:
             _refuse(method, source, out, settings, loading, force=force)
             adapter = load(model, loading)
+            check_capable(method, adapter, settings)
             if load_baseline(method).only_neurons(settings):
                 fraction = mlp_fraction(adapter.shape, sparsity, settings)
                 PlanSpace(shape=adapter.shape, r_max=settings.r_max).check_budget(fraction)
@@ -136,8 +137,25 @@ def _refuse(
         force: as for ``baseline``.
     """
     check_output(source, out, force=force)
+    refuse_method(method, source, settings, loading)
+
+
+def refuse_method(
+    method: Baseline, model: str | Path, settings: BaselineSettings, loading: LoadSettings
+) -> None:
+    """Refuses a method that the family of a model declares it cannot do; only ``config.json`` is read.
+
+    Args:
+        method: as for ``baseline``.
+        model: a checkpoint folder or a name.
+        settings: as for ``baseline``.
+        loading: as for ``baseline``.
+
+    Raises:
+        UnsupportedModelError: with the family's reason.
+    """
     if method in CAPABILITIES and not load_baseline(method).only_neurons(settings):
-        refuse_incapable(source, method, trust_remote_code=loading.trust_remote_code)
+        refuse_incapable(model, method, trust_remote_code=loading.trust_remote_code)
 
 
 def prune_by(

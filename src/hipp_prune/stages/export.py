@@ -72,8 +72,9 @@ def export(
     """
     options = _options(format, settings)
     with _opened(checkpoint, format) as source, writing(out):
-        if format in get_args(Capability):
-            refuse_incapable(source, cast("Capability", format))
+        capability = "quantising" if format in get_args(QuantisedFormat) else format
+        if capability in get_args(Capability):
+            refuse_incapable(source, cast("Capability", capability))
         check_plan(source, masked=settings.masked)
         return WRITERS[format](source, out, force=force, progress=progress, **options)
 

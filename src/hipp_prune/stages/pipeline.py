@@ -1,6 +1,6 @@
 """The stages on one run directory, each done once: what an earlier start has finished is found, the rest is done."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.watching import Log, watching
 from hipp_prune.plans.modes import CompensationChoice
 from hipp_prune.plans.plan import Plan
+from hipp_prune.pruning.reconstruction import PrunedMlp
 from hipp_prune.questions.fingerprint import fingerprint_questions
 from hipp_prune.questions.records import SkipBad
 from hipp_prune.questions.sources import load_questions
@@ -31,7 +32,7 @@ from hipp_prune.stages.baseline import baseline
 from hipp_prune.stages.calibrate import calibrate
 from hipp_prune.stages.evaluate import evaluate, speedups, update_card
 from hipp_prune.stages.loading import read_labels
-from hipp_prune.stages.prune import checkpoint_plan, prune
+from hipp_prune.stages.prune import checkpoint_plan, fit_together, prune
 from hipp_prune.stages.recover import recover
 from hipp_prune.stages.search import read_search, search
 from hipp_prune.stages.settings import (
@@ -180,7 +181,15 @@ class Pipeline:
                 progress=progress,
             )
 
-    def prune(self, plan: Plan, out: Path, *, name: str, compensation: CompensationChoice = "auto") -> None:
+    def prune(
+        self,
+        plan: Plan,
+        out: Path,
+        *,
+        name: str,
+        compensation: CompensationChoice = "auto",
+        fitted: Sequence[PrunedMlp] | None = None,
+    ) -> None:
         """Writes the checkpoint of a plan, unless that is there.
 
         Args:
@@ -188,13 +197,9 @@ class Pipeline:
             out: checkpoint folder.
             name: of its results in the run, which a new checkpoint makes void.
             compensation: as for ``stages.prune``.
+            fitted: as there.
         """
-        mode = plan.compensation if compensation == "auto" else compensation
-        wanted = plan.with_compensation(mode, plan.image_weight)
-        finish_replacement(out)
-        written = checkpoint_plan(str(out)) if out.is_dir() else None
-        same = written is not None and written.to_json() == wanted.to_json()
-        if self.anew != "always" and same and not (out / RECOVERY_FILE).is_file():
+        if self._is_pruned(plan, out, compensation):
             return
         remove_file(self.results(name))
         with self.bars("prune") as (progress,):
@@ -204,10 +209,39 @@ class Pipeline:
                 out,
                 run=self.run.root,
                 compensation=compensation,
+                fitted=fitted,
                 loading=self.loading,
                 force=self.anew != "never",
                 progress=progress,
             )
+
+    def prune_together(self, plans: Mapping[str, Plan], place: Callable[[str], Path]) -> None:
+        """Writes the checkpoints of plans that are compensated block after block, unless they are there.
+
+        Args:
+            plans: what stays, by the names of their results.
+            place: gives the checkpoint folder of a name.
+        """
+        new = {
+            name: plan for name, plan in plans.items() if not self._is_pruned(plan, place(name), "sequential")
+        }
+        if not new:
+            return
+        with self.bars("fit pruned blocks") as (progress,):
+            fits = fit_together(
+                self.model, list(new.values()), self.run.root, loading=self.loading, progress=progress
+            )
+        for (name, plan), fitted in zip(new.items(), fits, strict=True):
+            self.prune(plan, place(name), name=name, compensation="sequential", fitted=fitted)
+
+    def _is_pruned(self, plan: Plan, out: Path, compensation: CompensationChoice) -> bool:
+        """Whether the checkpoint of a plan is there and is not to be made again."""
+        mode = plan.compensation if compensation == "auto" else compensation
+        wanted = plan.with_compensation(mode, plan.image_weight)
+        finish_replacement(out)
+        written = checkpoint_plan(str(out)) if out.is_dir() else None
+        same = written is not None and written.to_json() == wanted.to_json()
+        return self.anew != "always" and same and not (out / RECOVERY_FILE).is_file()
 
     def prune_uniformly(self, sparsity: float, out: Path, *, name: str) -> None:
         """Writes the checkpoint that loses the same share of every block, uncompensated, unless that is there.

@@ -6,6 +6,7 @@ from hipp_prune.evaluation.free_answers import ANSWER_TOKENS
 from hipp_prune.evaluation.speed import FEWEST, ROUND_SECONDS, count_within
 from hipp_prune.models.described import ModelSizes
 from hipp_prune.plans.modes import Compensation
+from hipp_prune.pruning.streams import HELD_BYTES
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.rates import READ, Amount, Lengths, Rates
@@ -17,8 +18,9 @@ _TRAINED_PASSES = 4
 """A step of recovery in plain passes: forward, back through the whole model to the projector, and the teacher's."""
 _STEP = 0.05
 """Seconds of losses, optimizer and schedule a step, however small the model."""
-_FITTED_PASSES = 4
-"""A question of ``sequential`` compensation in plain passes: one to enter, and both streams through every block."""
+_FITTED_PASSES = 2
+"""A question of ``sequential`` compensation in plain passes: the dense model's and the pruned one's. What memory does
+not hold of either is computed once more."""
 _RIDGES = 5
 """Ridges that every block chooses from."""
 _DOUBLE = 2
@@ -160,12 +162,28 @@ def prune_price(
     kept = (1 - sparsity) * sizes.neurons
     tokens = asked.questions * memory.length
     seconds += rates.load + asked.pictures * rates.picture
-    seconds += _FITTED_PASSES * asked.questions * rates.timed + _fit_seconds(rates, sizes, kept, tokens)
+    held = _held_while_fitting(sizes, kept, tokens)
+    passes = _FITTED_PASSES + sum(1 - min(1.0, HELD_BYTES / size) for size in held)
+    seconds += passes * asked.questions * rates.timed + _fit_seconds(rates, sizes, kept, tokens)
     sums = 8 * 4 * int(kept) * int(kept + sizes.hidden_size)
     streams = int(2 * tokens * sizes.hidden_size * sizes.number_bytes)
     downs = int(4 * sizes.num_blocks * kept * sizes.hidden_size)
     room = sums + streams + downs + memory.activations(CalibrateSettings().batch_size)
+    room += sum(min(HELD_BYTES, int(size)) for size in held)
     return memory.price("prune", seconds, room=room, disk=written, asked=asked)
+
+
+def _held_while_fitting(sizes: ModelSizes, kept: float, tokens: float) -> tuple[float, float]:
+    """Bytes of the dense stream behind all blocks, and of what one block has computed of the pruned one, at least 1.
+
+    Args:
+        sizes: of the model.
+        kept: neurons that a block keeps.
+        tokens: of the calibration sample.
+    """
+    stream = tokens * sizes.hidden_size
+    dense = stream * sizes.num_blocks * sizes.number_bytes
+    return max(1.0, dense), max(1.0, 4 * stream + tokens * kept * sizes.number_bytes)
 
 
 def _fit_seconds(rates: Rates, sizes: ModelSizes, kept: float, tokens: float) -> float:

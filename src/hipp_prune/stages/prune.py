@@ -1,5 +1,6 @@
 """From a plan to a smaller checkpoint."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +23,8 @@ from hipp_prune.plans.preference import Preference
 from hipp_prune.plans.space import ModelShape
 from hipp_prune.pruning.compensated import DownWeight, down_biases, fitted_downs, made_before, require_grams
 from hipp_prune.pruning.cutting import cut_neurons
-from hipp_prune.pruning.reconstruction import gates_and_ups
-from hipp_prune.pruning.sequential import fit_sequentially
+from hipp_prune.pruning.reconstruction import PrunedMlp, gates_and_ups
+from hipp_prune.pruning.sequential import fit_plans, fit_sequentially
 from hipp_prune.stages.dense_model import dense_model
 from hipp_prune.stages.loading import CalibratedRun, Model, QuestionsInMemory, load, writing
 from hipp_prune.stages.query import query
@@ -38,6 +39,7 @@ def prune(
     run: Path | None = None,
     compensation: CompensationChoice = "auto",
     reconstruct: float = 0.0,
+    fitted: Sequence[PrunedMlp] | None = None,
     shape: ModelShape | None = None,
     loading: LoadSettings = LoadSettings(),
     force: bool = False,
@@ -52,6 +54,7 @@ def prune(
         run: where the model was calibrated, for plans that are compensated.
         compensation: how neurons that stay answer for those that leave; auto: as the plan was evaluated.
         reconstruct: minutes, ≥ 0, that gate, up and down are fitted by gradient after ``sequential``.
+        fitted: what ``fit_together`` has made of the plan, for a checkpoint in files.
         shape: of the model, where it is known already; otherwise it is read from the checkpoint.
         loading: how the model is loaded, where it has to compute.
         force: replaces a checkpoint that is there.
@@ -80,7 +83,10 @@ def prune(
             return _report(model, smaller, carried_out, out)
     with writing(out):
         check_output(local_folder(model), out, force=force)
-        downs = find_downs(model, loaded, mode, run, reconstruct, loading, progress)
+        if fitted is None:
+            downs = find_downs(model, loaded, mode, run, reconstruct, loading, progress)
+        else:
+            downs = _of_fitted(fitted)
         return prune_checkpoint(
             local_folder(model),
             loaded.with_compensation(
@@ -206,14 +212,50 @@ def find_downs(
         if mode == "bias":
             return Downs(biases=down_biases(adapter, calibration, plan.keep_masks(), plan.image_weight))
         sample = calibrated.sample(calibration)
-        fitted = fit_sequentially(
-            adapter, sample, plan.keep_masks(), image_weight=plan.image_weight, minutes=reconstruct,
-            progress=progress,
+        return _of_fitted(
+            fit_sequentially(
+                adapter, sample, plan.keep_masks(), image_weight=plan.image_weight, minutes=reconstruct,
+                progress=progress,
+            )
         )  # fmt: skip
-        return Downs(weights=made_before([mlp.down for mlp in fitted]), gates_ups=gates_and_ups(fitted))
     calibrated.check_weights(plan.shape.fingerprint)
     grams = require_grams(calibrated.grams())
     return Downs(weights=fitted_downs(grams, plan.keep_masks(), plan.image_weight), ridge_factor=grams.factor)
+
+
+def _of_fitted(fitted: Sequence[PrunedMlp]) -> Downs:
+    return Downs(weights=made_before([mlp.down for mlp in fitted]), gates_ups=gates_and_ups(fitted))
+
+
+def fit_together(
+    model: str,
+    plans: Sequence[Plan],
+    run: Path,
+    *,
+    loading: LoadSettings = LoadSettings(),
+    progress: Progress | None = None,
+) -> list[list[PrunedMlp]]:
+    """What ``sequential`` makes of several plans, in less time than of one after the other.
+
+    Args:
+        model: the one the plans were made for, as in ``calibrate``.
+        plans: which neurons stay; all of one share of image tokens.
+        run: where the model was calibrated.
+        loading: how the model is loaded.
+        progress: told (blocks done, blocks in all).
+
+    Raises:
+        PlanError: if a plan was made for another model.
+        UnsupportedModelError: if a block cannot be compensated so.
+    """
+    (image_weight,) = {plan.image_weight for plan in plans}
+    calibrated = CalibratedRun.open(run)
+    adapter = load(model, loading)
+    for plan in plans:
+        plan.check_model(adapter.shape)
+    sample = calibrated.sample(calibrated.calibration(adapter))
+    masks = [plan.keep_masks() for plan in plans]
+    return fit_plans(adapter, sample, masks, image_weight=image_weight, progress=progress)
 
 
 def prune_searched(

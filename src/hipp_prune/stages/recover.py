@@ -10,6 +10,7 @@ from hipp_prune.files.progress import Progress
 from hipp_prune.files.run_directory import Provenance
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.records import SkipBad
+from hipp_prune.recovery.pictures import Shows
 from hipp_prune.recovery.recover import RecoveryReport, discard_finished, recover_checkpoint
 from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.stages.loading import (
@@ -121,7 +122,7 @@ def recover_on(
     teacher: Model | None = None,
     keep_adapter: bool = False,
     loading: LoadSettings = FULL_PRECISION,
-    features: Path | None = None,
+    features: Path | Shows | None = None,
     force: bool = False,
     encoding: Progress | None = None,
     progress: Progress | None = None,
@@ -137,7 +138,7 @@ def recover_on(
         teacher: the dense model, whose answers are distilled.
         keep_adapter: whether LoRA is kept apart too, in ``OUT/adapter``.
         loading: how the models are loaded.
-        features: folder for encoded pictures that memory does not hold.
+        features: folder for encoded pictures that memory does not hold, or what gives others than the model's own.
         force: replaces a checkpoint that is there, and starts an interrupted recovery over.
         encoding: told (pictures encoded, pictures in all), before the first step.
         progress: told (steps done, steps).

@@ -14,14 +14,14 @@ from hipp_prune.baselines.planning import plan_baseline, write_baseline
 from hipp_prune.baselines.setting import Setting
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.calibration.measurement import calibrate
-from hipp_prune.checkpoints.heads import HeadPlan, count_heads
+from hipp_prune.checkpoints.heads import HeadPlan, check_heads, count_heads
 from hipp_prune.checkpoints.ledger import checkpoint_ledger
 from hipp_prune.checkpoints.pruned import prune_checkpoint
-from hipp_prune.errors import BudgetError
+from hipp_prune.errors import BudgetError, UnsupportedModelError
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.recovery.recover import recover_checkpoint
-from tests.tiny import tiny_llava, tiny_qwen2_5_vl
+from tests.tiny import FAMILIES, tiny_llava, tiny_qwen2_5_vl
 from tests.tolerance import assert_agree
 from tests.unit.baselines.conftest import ask
 from tests.unit.checkpoints.tiny_plans import logits, make_plan, stock_inputs
@@ -136,3 +136,19 @@ def test_it_is_recovered_and_pruned_further(pruned: tuple[Setting, HeadPlan, Pat
 def test_more_than_the_inner_blocks_hold_is_refused(pruned: tuple[Setting, HeadPlan, Path]) -> None:
     with pytest.raises(BudgetError, match=r"outer blocks whole \(2 of 4\).*cannot remove 0\.6.*at most 0\.4"):
         plan_baseline("llm-pruner", replace(pruned[0], sparsity=0.6))
+
+
+@pytest.mark.parametrize(
+    ("family", "said"),
+    [
+        ("llava-phi3", "expected q_proj, k_proj, v_proj and o_proj"),
+        ("minicpmv4_6", "queries carry something else too"),
+        ("gemma4", "read the keys and values of others"),
+        ("qwen3_5", r"expected q_proj, k_proj, v_proj and o_proj in model\.language_model\.layers\.0"),
+    ],
+)
+def test_heads_that_are_not_those_of_queries_and_keys_cannot_leave(
+    family: str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UnsupportedModelError, match=f"{said}.*prune its neurons alone"):
+        check_heads(load_model(FAMILIES[family](tmp_path)))

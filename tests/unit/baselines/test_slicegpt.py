@@ -1,6 +1,7 @@
 """SliceGPT's arithmetic by hand, and the laws of a sliced residual stream."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from hipp_prune.checkpoints.residual import Rotation, touching
 from hipp_prune.errors import BudgetError, UnsupportedModelError
 from hipp_prune.models import load_model
 from hipp_prune.models.uneven import SlicedNorm
+from tests.strangers import tiny_stranger
 from tests.tiny import tiny_llava, tiny_llava_next
 
 
@@ -131,3 +133,15 @@ def test_images_that_a_linear_does_not_write_are_refused(tmp_path, llava: Settin
     with pytest.raises(UnsupportedModelError, match="image_newline"):
         slicegpt.plan(replace(llava, adapter=load_model(tiny_llava_next(tmp_path))))
     assert touching(load_model(tiny_llava(tmp_path)))
+
+
+@pytest.mark.filterwarnings("ignore:.*is not among the tested families")
+def test_images_that_a_resampler_writes_are_refused(tmp_path: Path, llava: Setting) -> None:
+    adapter = load_model(tiny_stranger(tmp_path, "idefics2"))
+    with pytest.raises(UnsupportedModelError, match=r"more than what model\.connector.* writes"):
+        slicegpt.plan(replace(llava, adapter=adapter))
+
+
+def test_queries_keys_and_values_in_one_matrix_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModelError, match=r"several in one in model\.language_model\.layers\.0"):
+        touching(load_model(tiny_llava(tmp_path, backbone="phi3")))

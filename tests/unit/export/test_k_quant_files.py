@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from hipp_prune.errors import InputError, RunError
+from hipp_prune.export import k_quants
 from hipp_prune.export.gguf import write_gguf
+from hipp_prune.export.k_quants import type_of
 from tests.tiny import tiny_llava
 
 pytest.importorskip("gguf")
@@ -42,10 +44,39 @@ def test_a_failure_says_what_the_program_said(tmp_path: Path, monkeypatch: pytes
     assert not list(out.parent.iterdir())
 
 
-def test_without_the_program_nothing_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_program_and_wheel_nothing_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match=r"q5_k_m needs llama-quantize.*--precision q8_0 or q4_0"):
+    monkeypatch.setattr(k_quants, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"q5_k_m needs llama-quantize.*xllamacpp.*--precision q8_0 or q4_0"):
         write_gguf(tmp_path / "nothing", tmp_path / "small.gguf", precision="q5_k_m")
+
+
+def test_recipes_are_those_of_llama_quantize() -> None:
+    """By hand: of 32 blocks the first and last four, and in between every third from the sixth, get more bits."""
+    finer = [0, 1, 2, 3, 6, 9, 12, 15, 18, 21, 24, 27, 28, 29, 30, 31]
+    for part in ("attn_v", "ffn_down"):
+        types = [
+            type_of(f"blk.{i}.{part}.weight", "q4_k_m", row=256, blocks=32, tied=False) for i in range(32)
+        ]
+        assert [index for index, kind in enumerate(types) if kind == "Q6_K"] == finer
+        assert set(types) == {"Q4_K", "Q6_K"}
+    for name, tied, kind in (
+        ("output.weight", False, "Q6_K"),
+        ("token_embd.weight", False, "Q5_K"),
+        ("token_embd.weight", True, "Q6_K"),
+        ("blk.0.ffn_up.weight", False, "Q5_K"),
+    ):
+        assert type_of(name, "q5_k_m", row=512, blocks=2, tied=tied) == kind
+    found = {
+        (precision, row): type_of("blk.0.ffn_up.weight", precision, row=row, blocks=2, tied=False)
+        for precision in ("q4_k_m", "q5_k_m", "q6_k")
+        for row in (256, 288, 300)
+    }
+    assert found == {
+        ("q4_k_m", 256): "Q4_K", ("q4_k_m", 288): "Q5_0", ("q4_k_m", 300): "F16",
+        ("q5_k_m", 256): "Q5_K", ("q5_k_m", 288): "Q5_1", ("q5_k_m", 300): "F16",
+        ("q6_k", 256): "Q6_K", ("q6_k", 288): "Q8_0", ("q6_k", 300): "F16",
+    }  # fmt: skip
 
 
 def test_four_bits_need_no_program(tmp_path: Path) -> None:

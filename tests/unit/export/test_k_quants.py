@@ -1,7 +1,6 @@
-"""What llama.cpp's own llama-quantize makes of our files, held against transformers with the same rounded weights."""
+"""K-quants of our files, run by llama.cpp and held against transformers with the same rounded weights."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import torch
 
 from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.export import gguf
+from hipp_prune.export.formats import GgufPrecision
 from hipp_prune.export.gguf import write_gguf
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
@@ -17,11 +17,15 @@ from tests.tolerance import assert_greedy
 from tests.unit.checkpoints.tiny_plans import make_plan
 from tests.unit.export.llama_cpp import answer, logprobs, serve, without_end
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("llama-quantize") is None,
-    reason="llama-quantize, a program of llama.cpp, is not on the PATH",
-)
-
+pytest.importorskip("xllamacpp", reason="pip install xllamacpp brings llama.cpp")
+MAKERS = {
+    "wheel": (),
+    "program": pytest.mark.skipif(
+        shutil.which("llama-quantize") is None,
+        reason="llama-quantize, a program of llama.cpp, is not on the PATH",
+    ),
+}
+"""Who makes them: ggml's functions in the wheel, or llama.cpp's own program."""
 WIDTHS = {"aligned": (512, 256), "even": (256, 256), "odd": (500, 300)}
 """Of both blocks, and what they are to a K-quant, which packs 256 numbers."""
 
@@ -40,15 +44,18 @@ def round_weights(adapter: Adapter, file: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("widths", WIDTHS)
-@pytest.mark.parametrize("kind", ["Q4_K_M", "Q6_K"])
-def test_llama_cpp_answers_as_the_rounded_weights_do(kind: str, widths: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["q4_k_m", "q6_k"])
+@pytest.mark.parametrize("maker", [pytest.param(name, marks=marks) for name, marks in MAKERS.items()])
+def test_llama_cpp_answers_as_the_rounded_weights_do(
+    maker: str, precision: GgufPrecision, widths: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Greedy tokens that are the likeliest; distributions differ by what llama.cpp rounds in its activations too."""
-    pytest.importorskip("xllamacpp", reason="pip install xllamacpp brings llama.cpp")
+    if maker == "wheel":
+        monkeypatch.setenv("PATH", str(tmp_path))
     source = tiny_llava(tmp_path, hidden=256, neurons=512)
     prune_checkpoint(source, make_plan(load_model(source), "coupled", WIDTHS[widths]), tmp_path / "pruned")
-    full, small = tmp_path / "f16.gguf", tmp_path / "small.gguf"
-    exported = write_gguf(tmp_path / "pruned", full, precision="f16")
-    subprocess.run(["llama-quantize", full, small, kind], check=True, capture_output=True)
+    small = tmp_path / "small.gguf"
+    exported = write_gguf(tmp_path / "pruned", small, precision=precision)
     adapter = load_model(tmp_path / "pruned")
     types = round_weights(adapter, small)
     ids = adapter.processor.token_ids("USER: Is there a red cup in the image? ASSISTANT:")

@@ -29,15 +29,22 @@ def laid_out(prompts=PROMPTS, about=ABOUT):
 
 def test_a_shared_prefix_stands_once_and_the_rest_behind_it():
     layout, ids = laid_out()
-    assert layout.members == ((0, 2, 4), (1,), (3,), (5,))
+    assert layout.members == ((0, 2, 4), (3,), (1, 5))
     assert layout.take(ids, -7).tolist() == [
         [1, 9, 9, 2, 3, 4, 7, 3],
-        [5, 6] + [-7] * 6,
         [1, 9, 8, 8] + [-7] * 4,
-        [5, 6, 7] + [-7] * 5,
+        [5, 6, 6, 7] + [-7] * 4,
     ]
     assert layout.segments[0].tolist() == [0, 0, 0, 0, 1, 1, 2, 3]
-    assert layout.segments[1].tolist() == [0, 1] + [-1] * 6
+    assert layout.segments[2].tolist() == [0, 1, 2, 2] + [-1] * 4
+
+
+def test_questions_without_an_image_fill_what_those_about_images_need_anyway():
+    texts = ([5, 6, 1, 1], [5, 7, 2, 2], [5, 8, 3, 3])
+    assert laid_out(texts, ("", "", ""))[0].members == ((0,), (1,), (2,))
+    layout, _ = laid_out(([1, 9, 9, 2, 3, 4, 5], *texts), ("a", "", "", ""))
+    assert layout.members == ((0,), (1, 2), (3,))
+    assert layout.segments.shape == (3, 7)
 
 
 def test_positions_restart_behind_the_prefix():

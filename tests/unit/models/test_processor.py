@@ -181,7 +181,15 @@ def test_picture_settings_out_of_range_are_named(
         load_model(folder)
 
 
-def test_a_damaged_chat_template_is_one_sentence(tmp_path: Path) -> None:
-    folder = tiny_llava(tmp_path, chat_template="{% for message in messages %}")
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for message in messages %}",
+        "{% for message in messages %}{{ message['role'] + message['content'] }}{% endfor %}",
+    ],
+)
+def test_a_chat_template_that_cannot_write_is_one_sentence(template: str, tmp_path: Path) -> None:
+    """A damaged one, and that of a model of text, whose messages are strings."""
+    folder = tiny_llava(tmp_path, chat_template=template)
     with pytest.raises(CheckpointError, match=r"chat template cannot write a question.*chat_template\.jinja"):
         load_model(folder)

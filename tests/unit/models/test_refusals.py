@@ -11,10 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedConfig
 
+from hipp_prune.checkpoints.pruned import prune_checkpoint
 from hipp_prune.errors import CheckpointError, UnsupportedModelError
 from hipp_prune.models import load_model, loading
 from hipp_prune.models.refusals import refuse_early
+from hipp_prune.models.uneven import weight_files
 from tests.tiny import tiny_llava
+from tests.unit.checkpoints.tiny_plans import make_plan
 
 
 @pytest.fixture(scope="module")
@@ -107,23 +110,39 @@ def test_attention_that_torch_has_is_no_code(folder: Path) -> None:
         ({"model_type": "llava_llama", "image_aspect_ratio": "anyres"}, "llava-hf/llava-v1.6-vicuna-7b-hf"),
         ({"model_type": "llava_mistral"}, "llava-hf/llava-v1.6-mistral-7b-hf"),
         ({"model_type": "llava_qwen"}, "llava-hf/llava-onevision-qwen2-7b-ov-hf"),
+        ({"model_type": "llava_qwen2", "mm_vision_tower": "mobileclip_l_1024"}, "KamilaMila/FastVLM-7B"),
     ],
 )
 def test_the_authors_layout_names_the_converted_checkpoint(
     folder: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, Any], converted: str
 ) -> None:
-    flat = {**told, "mm_projector_type": "mlp2x_gelu", "mm_vision_tower": "openai/clip-vit-large-patch14-336"}
+    flat = {"mm_projector_type": "mlp2x_gelu", "mm_vision_tower": "openai/clip-vit-large-patch14-336", **told}
     (folder / "config.json").write_text(json.dumps(flat))
     monkeypatch.setattr(loading, "load_weights", None)
     with pytest.raises(CheckpointError, match=f"LLaVA's authors.*{converted}"):
         load_model(folder)
 
 
+@pytest.mark.parametrize("kind", ["minicpmv", "molmo", "phi3_v", "deepseek_vl_v2", "kimi_vl"])
+def test_code_of_its_own_is_not_asked_to_be_trusted(folder: Path, kind: str) -> None:
+    edit_config(folder, model_type=kind, auto_map={"AutoConfig": "configuration.Config"})
+    unreadable(folder)
+    with pytest.raises(UnsupportedModelError, match=f"{kind}.*code of its own.*not supported") as refused:
+        load_model(folder)
+    assert "trust" not in str(refused.value)
+    assert ("MiniCPM-V 4.6 and later are;" in str(refused.value)) == (kind == "minicpmv")
+
+
+def test_code_beside_a_model_that_transformers_has_is_not_needed(folder: Path) -> None:
+    edit_config(folder, auto_map={"AutoModel": "modeling.Model"})
+    assert load_model(folder)
+
+
 @pytest.mark.parametrize(
     ("kind", "converted"),
     [
         ("internvl_chat", r"OpenGVLab/InternVL3-1B-hf"),
-        ("multi_modality", r"deepseek-community/deepseek-vl-1\.3b-chat"),
+        ("multi_modality", r"deepseek-community/deepseek-vl-1\.3b-chat or deepseek-community/Janus-Pro-1B"),
     ],
 )
 def test_authors_own_code_names_the_converted_checkpoint(kind: str, converted: str, tmp_path: Path) -> None:
@@ -181,6 +200,56 @@ def test_weights_that_are_no_numbers_are_refused_by_name(
         load_model(folder, dtype=dtype)
 
 
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("ggml-model-q4_k.gguf", r"a file of llama\.cpp \(ggml-model-q4_k\.gguf\); give the checkpoint"),
+        ("openvino_language_model.xml", "a model of OpenVINO"),
+        ("model.onnx", "graphs of ONNX"),
+        ("consolidated.safetensors", r"Mistral's own layout .*mistral-community/pixtral-12b"),
+        (
+            "model.fp16.safetensors",
+            r"expected model\.safetensors or .*, found model\.fp16\.safetensors under another",
+        ),
+    ],
+)
+def test_weights_in_another_format_are_named(folder: Path, file: str, said: str) -> None:
+    (folder / "model.safetensors").rename(folder / file)
+    (folder / "openvino_language_model.bin").write_bytes(b"no pickle")
+    with pytest.raises(CheckpointError, match=said):
+        load_model(folder)
+
+
+def test_other_formats_beside_safetensors_are_left_alone(folder: Path) -> None:
+    tensors = len(load_file(folder / "model.safetensors"))
+    save_file({"tok_embeddings.weight": torch.ones(2, 2)}, folder / "consolidated.safetensors")
+    for name in ("model.gguf", "model.onnx"):
+        (folder / name).write_bytes(b"something else")
+    adapter = load_model(folder)
+    assert weight_files(folder) == [folder / "model.safetensors"]
+    prune_checkpoint(folder, make_plan(adapter, "coupled", (20, 20)), folder.parent / "out")
+    assert len(load_file(folder.parent / "out" / "model.safetensors")) == tensors
+    assert [path.name for path in (folder.parent / "out").glob("*.safetensors")] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_adapter_is_to_be_merged_first(folder: Path, alone: bool) -> None:
+    if alone:
+        (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "llava-hf/llava-1.5-7b-hf"}')
+    with pytest.raises(
+        CheckpointError, match=r"an adapter of PEFT of llava-hf/llava-1\.5-7b-hf .*merge_and_unload"
+    ):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json"])
+def test_a_clone_without_lfs_is_recognised(folder: Path, file: str) -> None:
+    (folder / file).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4976698672\n")
+    with pytest.raises(CheckpointError, match=f"{file} is a pointer of Git LFS.*git lfs pull"):
+        load_model(folder)
+
+
 @pytest.mark.parametrize("content", ["[]", "{", "[" * 100_000, '"llava"'])
 def test_a_configuration_that_is_none_is_left_to_the_loader(folder: Path, content: str) -> None:
     (folder / "config.json").write_text(content)
@@ -192,6 +261,11 @@ def test_a_configuration_that_is_none_is_left_to_the_loader(folder: Path, conten
     [
         (["config.json", "pytorch_model-00001-of-00002.bin"], r"a pickle .*found pytorch_model-00001"),
         (["config.json", "original/consolidated.00.pth"], "a pickle"),
+        (
+            ["config.json", "adapter_config.json", "adapter_model.safetensors"],
+            r"an adapter of PEFT \(adapter",
+        ),
+        (["config.json", "consolidated.safetensors", "params.json"], "Mistral's own layout"),
         (["config.json", "model.safetensors", "quantize_config.json"], "prune first, then quantise"),
     ],
 )

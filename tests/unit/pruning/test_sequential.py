@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hipp_prune.calibration.measurement import batches
-from hipp_prune.errors import UnsupportedModelError
+from hipp_prune.errors import InputError, UnsupportedModelError
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.block_calls import BlockCall
 from hipp_prune.plans.arrays import Bools
-from hipp_prune.pruning import sequential
+from hipp_prune.pruning import sequential, streams
 from hipp_prune.pruning.compensation import correct, explained
 from hipp_prune.pruning.reconstruction import PrunedMlp
-from hipp_prune.pruning.sequential import fit_sequentially
+from hipp_prune.pruning.sequential import fit_plans, fit_sequentially
+from hipp_prune.pruning.streams import token_shares
 from hipp_prune.questions.question import Question
 from tests.tolerance import assert_agree
 
@@ -89,6 +91,38 @@ def test_the_batch_size_does_not_matter(folders: dict[str, Path], family: str) -
         assert_agree(first.down, second.down)
 
 
+def test_several_plans_at_once_are_fitted_as_one_after_the_other(
+    folders: dict[str, Path], family: str
+) -> None:
+    adapter = load_model(folders[family])
+    other = [~mask for mask in half(adapter)]
+    other[0] = np.ones_like(other[0])
+    together = fit_plans(adapter, QUESTIONS, [half(adapter), other], batch_size=7)
+    for masks, fitted in zip((half(adapter), other), together, strict=True):
+        for one, alone in zip(fitted, fit_sequentially(adapter, QUESTIONS, masks, batch_size=7), strict=True):
+            assert_agree(one.down, alone.down)
+
+
+def test_what_memory_does_not_hold_is_computed_again(
+    folders: dict[str, Path], family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter, ran = load_model(folders[family]), []
+    run = BlockCall.run
+    monkeypatch.setattr(BlockCall, "run", lambda call, states: ran.append(call) or run(call, states))
+    fits, counts = [], []
+    for held in (2**30, 0):
+        for module in (sequential, streams):
+            monkeypatch.setattr(module, "HELD_BYTES", held)
+        fits.append(fit_sequentially(adapter, QUESTIONS, half(adapter), batch_size=12))
+        counts.append(len(ran))
+        ran.clear()
+    for one, other in zip(*fits, strict=True):
+        assert_agree(one.down, other.down)
+    once = len(adapter.blocks) * len(list(sequential._apart(adapter, QUESTIONS, 12)))
+    checks = len(adapter.blocks)
+    assert counts == [once + checks, 3 * once + checks]
+
+
 def test_later_blocks_answer_for_earlier_ones(folders: dict[str, Path], family: str) -> None:
     """A block that loses nothing still changes where one before it lost something, and only there."""
     adapter = load_model(folders[family])
@@ -108,6 +142,14 @@ def test_a_block_with_a_norm_behind_its_mlp_is_refused(
     monkeypatch.setattr(mlp, "forward", lambda states: 2 * forward(states))
     with pytest.raises(UnsupportedModelError, match="does not add its MLP's output"):
         fit_sequentially(adapter, QUESTIONS, half(adapter))
+
+
+def test_too_few_questions_to_judge_a_reconstruction_are_refused(
+    folders: dict[str, Path], family: str
+) -> None:
+    adapter = load_model(folders[family])
+    with pytest.raises(InputError, match="held out, found 7 questions and none to spare; calibrate on more"):
+        fit_sequentially(adapter, QUESTIONS[:7], half(adapter), minutes=1.0)
 
 
 def test_what_no_fit_helps_stays_as_it_was() -> None:
@@ -157,7 +199,7 @@ def test_tokens_have_their_shares_whatever_the_batches(folders: dict[str, Path],
     adapter = load_model(folders[family])
     for size in (24, 7):
         asked = [batch for batch, _ in batches(adapter, QUESTIONS, size)]
-        shares = sequential._token_shares(asked, None, 0.5)
+        shares = token_shares(asked, None, 0.5)
         assert sum(float(weights.sum()) for weights in shares) == pytest.approx(1)
         for batch, weights in zip(asked, shares, strict=True):
             rows = torch.arange(len(batch.last))

@@ -82,6 +82,13 @@ def test_half_of_six_questions_a_picture_are_yes_and_true(objects: list[list[str
         assert set(each.values()) == {3}
 
 
+def test_of_a_picture_with_fewer_objects_each_is_asked_for() -> None:
+    for records in make_polls(annotated(KITCHEN_AND_STREET), least=2, seed=3).values():
+        last = [record for record in records if record["image"] == "5.jpg"]
+        assert asked(last, "yes") == ["dog", "cat"]
+        assert len(asked(last, "no")) == 2
+
+
 def test_refuses_what_cannot_be_asked() -> None:
     with pytest.raises(QuestionError, match="expected 7 pictures with at least 3 objects, found 6 of 7"):
         make_polls(annotated(KITCHEN_AND_STREET), count=7)

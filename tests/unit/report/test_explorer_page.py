@@ -3,11 +3,13 @@
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import write_text
 from hipp_prune.plans.preference import Preference
 from hipp_prune.report.explorer import render_explorer
@@ -160,6 +162,25 @@ def test_of_a_7b_and_a_long_search_it_is_below_one_and_a_half_megabytes(tmp_path
     page = render_explorer(explored(tmp_path, planner, count=2000), planner)
     assert page.count('"kept"') == 1
     assert 600_000 < len(page.encode()) < 1_500_000
+
+
+def test_one_measured_role_is_shown_against_sparsity_and_a_small_archive_says_what_it_lacks(
+    browser: Any, planner: Planner, tmp_path: Path
+) -> None:
+    contents = explored(tmp_path, planner)
+    few = [replace(row, minibatch=0, utility=0.0, accuracies={"pope": 0.9}) for row in contents.archive]
+    found = replace(contents, archive=few, run=RunDirectory(tmp_path / "without forecast"))
+    write_text(tmp_path / "explorer.html", render_explorer(found, planner))
+    opened = browser.new_page()
+    opened.goto((tmp_path / "explorer.html").as_uri())
+    drawn = opened.inner_html("#map")
+    assert "robustness R" in drawn
+    assert ">sparsity<" in drawn
+    assert "utility" not in drawn + opened.inner_text("#place")
+    assert len({each.get_attribute("cx") for each in opened.locator("#map circle.dot").all()}) > 5
+    assert opened.locator("#asked").is_hidden()
+    assert re.search(r"needs at least 24 evaluations on 4 minibatches", opened.inner_text("#found"))
+    opened.close()
 
 
 def test_commands_are_copied_a_line_each(page: Any) -> None:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from hipp_prune.report import comparisons, figures
+from hipp_prune.report import cloud_chart, comparisons, figures
 from hipp_prune.report.charts import WIDTHS, Chart, chart_html
 
 
@@ -100,22 +100,38 @@ def cloud() -> Chart:
     points = np.vstack([rng.normal(size=(100, 3)), [[-500.0, -400.0, 0.1], [-30.0, 9.0, 0.9]]])
     front = np.zeros(102, dtype=bool)
     front[-1] = True
-    low, high = figures.cloud_view(points, front)[0]
+    low, high = cloud_chart.cloud_view(points, front)[0]
     assert -500 < low < -30
     assert high > points[:, 0].max()
-    return figures.plan_cloud(points, ["warm-up"] * 101 + ["policy"], front)
+    return cloud_chart.plan_cloud(points, ["warm-up"] * 101 + ["policy"], front)
 
 
 def test_cloud_shows_the_front_and_all_but_the_worst() -> None:
     chart = cloud()
     outlined = [each for each in drawn(chart).iter() if re.match(r"q\d front", each.get("class", ""))]
     assert [each.find("title").text for each in outlined] == [
-        "policy: robustness -30.000, utility 9.000, sparsity 90.0%"
+        "policy: robustness −30.000, utility 9.000, sparsity 90.0%"
     ]
     assert len(hints(chart)) < 102
-    assert "warm-up: robustness -500.000" not in " ".join(hints(chart))
+    assert "warm-up: robustness −500.000" not in " ".join(hints(chart))
     assert chart.table == [("robustness R", "utility R", "sparsity"), ("−30.000", "9.000", "90.0%")]
     assert "102 plans, 1 on the Pareto front" in chart.text
+
+
+def test_what_no_question_measured_is_no_axis_and_no_line() -> None:
+    """One role against sparsity, and a curve without the zeros of the other."""
+    rng = np.random.default_rng(0)
+    points = np.stack([np.zeros(9), rng.normal(size=9), np.linspace(0.5, 0.7, 9)], axis=1)
+    axes = cloud_chart.cloud_axes(["utility"])
+    assert (axes, cloud_chart.cloud_axes(["robustness", "utility"])) == ((1, 2), (0, 1))
+    chart = cloud_chart.plan_cloud(points, ["policy"] * 9, np.arange(9) == 8, axes)
+    assert chart.table[0] == ("utility R", "sparsity")
+    assert "robustness" not in chart.text + " ".join(hints(chart))
+    assert {each.text for each in drawn(chart).iter("text")} >= {"utility R", "sparsity", "60%"}
+    assert len({each.get("cx") for each in drawn(chart).iter("circle") if "q" in each.get("class", "")}) == 9
+    assert inside(chart, WIDTHS["narrow"])
+    told = figures.learning_curve([10, 20], ["policy"] * 2, np.arange(2.0), np.ones((2, 3)), ["utility"])
+    assert told.table[0] == ("evaluations", "phase", "mean return", "utility", "sparsity")
 
 
 def searches() -> Chart:

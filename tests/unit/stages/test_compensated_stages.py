@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForImageTextToText
 
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.calibration.grams import Grams
@@ -19,6 +20,7 @@ from hipp_prune.evaluation.scorecard import Scorecard
 from hipp_prune.files.manifest import accept_files
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.models import load_model
+from hipp_prune.models.structure import find_blocks
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
 from hipp_prune.pruning.compensated import fitted_downs
@@ -205,6 +207,10 @@ def test_a_model_in_memory_and_a_baseline_are_reconstructed_too(plain: RunDirect
             )
         ]
         assert any(changed)
+    stock = AutoModelForImageTextToText.from_pretrained(tmp_path / "uniform")
+    assert type(stock).__module__.startswith("transformers.")
+    for block, ours in zip(find_blocks(stock), load_model(tmp_path / "uniform").blocks, strict=True):
+        assert torch.equal(block.gate.weight, ours.gate.weight)
     with pytest.raises(InputError, match="goes on from sequential compensation, found auto"):
         BaselineSettings(reconstruct=0.02)
 

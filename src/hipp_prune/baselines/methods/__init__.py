@@ -2,8 +2,8 @@
 
 Every module has ``plan(setting)``, which says what leaves. One that compensates for it by itself has ``COMPENSATION``,
 and its plans say so. One that may remove more than neurons has ``only_neurons(settings)``, whether it leaves all else
-alone, and one that may remove none whole has ``whole_neurons(settings)``, whether it does: others cannot be compensated
-for. Naming the methods imports none of them.
+alone, and ``refuse_model(adapter)``, which refuses a model where that cannot leave. One that may remove none whole has
+``whole_neurons(settings)``, whether it does: others cannot be compensated for. Naming the methods imports none of them.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from hipp_prune.plans.modes import Compensation
 
 if TYPE_CHECKING:
     from hipp_prune.baselines.setting import Planned, Setting
+    from hipp_prune.models.adapter import Adapter
 
 BASELINES = module_names(__name__)
 """What ``--method`` may name: the modules of this folder."""
@@ -35,6 +36,8 @@ class Heuristic:
     """Says what leaves a model at its budget."""
     only_neurons: Callable[[BaselineSettings], bool]
     """Whether all but the MLPs' neurons is left alone."""
+    refuse_model: "Callable[[Adapter], object]"
+    """Refuses a model where something else than neurons cannot leave; asked where it would."""
     whole_neurons: Callable[[BaselineSettings], bool]
     """Whether whole neurons leave, for which those that stay can answer."""
     compensation: Compensation
@@ -53,6 +56,7 @@ def load_baseline(method: Baseline) -> Heuristic:
     return Heuristic(
         plan=module.plan,
         only_neurons=getattr(module, "only_neurons", lambda _: True),
+        refuse_model=getattr(module, "refuse_model", lambda _: None),
         whole_neurons=getattr(module, "whole_neurons", lambda _: True),
         compensation=getattr(module, "COMPENSATION", "none"),
     )

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from hipp_prune.baselines.setting import Setting, by_score, make_plan
 from hipp_prune.baselines.settings import BaselineSettings, Element
 from hipp_prune.calibration.gradients import encode_alone, only_mlp_gradients
-from hipp_prune.checkpoints.heads import HeadPlan, count_heads, head_flops, head_parameters
+from hipp_prune.checkpoints.heads import HeadPlan, check_heads, count_heads, head_flops, head_parameters
 from hipp_prune.errors import BudgetError
 from hipp_prune.models.adapter import Adapter, Block
 from hipp_prune.plans.arrays import Floats, Ints
@@ -52,6 +52,11 @@ def plan(setting: Setting) -> Plan | HeadPlan:
 def only_neurons(settings: BaselineSettings) -> bool:
     """Unless heads leave too."""
     return not settings.attention
+
+
+def refuse_model(adapter: Adapter) -> None:
+    """Refuses a model whose heads cannot leave."""
+    check_heads(adapter)
 
 
 def _with_attention(setting: Setting, questions: Sequence[Question]) -> HeadPlan:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hipp_prune.baselines.setting import Setting
 from hipp_prune.baselines.settings import BaselineSettings
 from hipp_prune.calibration.measurement import batches
-from hipp_prune.checkpoints.residual import Slicing, TensorShape, sliced_shapes
+from hipp_prune.checkpoints.residual import Slicing, TensorShape, check_image_writer, sliced_shapes, touching
 from hipp_prune.errors import BudgetError, InputError
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.models.forward_cost import flops_table
@@ -34,11 +34,7 @@ def plan(setting: Setting) -> Slicing:
         InputError: if the model is split over several devices.
     """
     adapter, settings = setting.adapter, setting.settings
-    check_prunable(adapter.model)
-    if len({parameter.device for parameter in adapter.model.parameters()}) > 1:
-        raise InputError(
-            "slicegpt needs the whole model on one device, found it split; name one with --device"
-        )
+    refuse_model(adapter)
     width, ledger = choose_width(setting)
     return Slicing(
         shape=adapter.shape,
@@ -46,6 +42,17 @@ def plan(setting: Setting) -> Slicing:
         ledger=ledger,
         notes={"residual_width": width, "hidden_size": adapter.shape.hidden_size, "match": settings.match},
     )
+
+
+def refuse_model(adapter: Adapter) -> None:
+    """Refuses a model whose stream cannot be cut; see ``plan``."""
+    check_prunable(adapter.model)
+    touching(adapter)
+    check_image_writer(adapter)
+    if len({parameter.device for parameter in adapter.model.parameters()}) > 1:
+        raise InputError(
+            "slicegpt needs the whole model on one device, found it split; name one with --device"
+        )
 
 
 def only_neurons(settings: BaselineSettings) -> bool:  # noqa: ARG001

@@ -204,7 +204,8 @@ def comparison_facts(results: Sequence[CellResult], settings: CompareSettings) -
         f"{scores.num_utility:,}; of split {settings.split} ({', '.join(settings.questions)}); chance 50.0% and "
         f"{scores.chance:.1%}",
         f"budgets are shares of the {removed}; searches have {settings.evaluations:,} evaluations in "
-        f"[{settings.s_min:g}, {settings.s_max:g}], all methods {settings.calibration} calibration questions",
+        f"[{settings.s_min:g}, {settings.s_max:g}], all methods {settings.calibration} calibration questions"
+        + (f"; sequential ones {settings.reconstruct:g} minutes by gradient" if settings.reconstruct else ""),
         f"recovery: {recovery.steps} steps of {recovery.batch_size} questions, mixture {recovery.mixture}, rates "
         f"{recovery.rate:g} and {recovery.lora_rate:g} (LoRA, last {recovery.lora_blocks} blocks)",
         "percent, mean ± sample standard deviation over seeds (a search: of its mean over preferences); intervals: "

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hipp_prune.baselines.methods import BASELINES
 from hipp_prune.errors import IncompleteRunError, InputError, OutputExistsError
 from hipp_prune.experiments.compare.cell_results import CellResult
 from hipp_prune.experiments.compare.cells import CalibrationJob, Cell, Job, SearchJob, all_jobs, needs
@@ -27,6 +28,7 @@ from hipp_prune.questions.benchmarks import role_of
 from hipp_prune.questions.question import Question
 from hipp_prune.questions.survey import survey
 from hipp_prune.search.query.roles import check_preference
+from hipp_prune.stages.baseline import refuse_method
 from hipp_prune.stages.settings import LoadSettings
 
 
@@ -55,11 +57,12 @@ def run_cells(
     Raises:
         OutputExistsError: if the folder is something else.
         RunError: if it holds cells of other settings, or a worker dies; finished cells are kept.
-        InputError: for bad questions, models or settings; see ``errors``.
+        InputError: for bad questions, models or settings, or where a model's family cannot do a method; see ``errors``.
     """
     start = partial(Worker, root, settings, loading, keep)
     _check_names(cells)
     _check_budgets(cells, settings)
+    _check_families(cells, settings, loading)
     with taken_back(root, "compare.json", "questions.json"):
         claim(root, settings)
         judging = start().judging
@@ -191,6 +194,13 @@ def _check_budgets(cells: Sequence[Cell], settings: CompareSettings) -> None:
                     f"{cell.contender.label} searches sparsities in [{searched.s_min:g}, {searched.s_max:g}], which "
                     f"the budget {cell.budget:g} is not in; change --s-min or --s-max"
                 )
+
+
+def _check_families(cells: Sequence[Cell], settings: CompareSettings, loading: LoadSettings) -> None:
+    """Refuses a method that the family of a model declares it cannot do, before anything is measured."""
+    methods = {(cell.model, cell.contender) for cell in cells if cell.contender.method in BASELINES}
+    for model, contender in sorted(methods, key=str):
+        refuse_method(contender.method, model, settings.baseline_settings(contender, 0), loading)
 
 
 def _finished(job: Job, root: Path, settings: CompareSettings) -> float | None:

@@ -9,7 +9,7 @@ from hipp_prune.baselines.settings import BaselineSettings, Match
 from hipp_prune.errors import InputError
 from hipp_prune.experiments.compare.cells import DENSE, SEARCHES, Contender
 from hipp_prune.experiments.settings import HeldOut
-from hipp_prune.files.ranges import Count, Positive, Share
+from hipp_prune.files.ranges import Count, NotNegative, Positive, Share
 from hipp_prune.files.strict import check_settings
 from hipp_prune.plans.modes import Compensation, CompensationChoice, SearchCompensationChoice
 from hipp_prune.plans.space import ModelShape
@@ -40,6 +40,9 @@ class CompareSettings:
     """Calibration questions a seed, ≥ 1; every method gets the same."""
     gram_disk: Positive = 10.0
     """GB that the Gram matrices of a model and seed may take on the disk, where ridge compensation is asked for."""
+    reconstruct: NotNegative = 0.0
+    """With sequential compensation: minutes a checkpoint, ≥ 0, that gate, up and down of all blocks are fitted by
+    gradient afterwards."""
     match: Match = "mlp"
     """What a budget is a share of: MLP neurons, or parameters of the language blocks."""
     evaluations: Count = 500
@@ -87,12 +90,18 @@ class CompareSettings:
             InputError: if it changes what there is not.
         """
         mode = contender.compensation or "auto"
-        settings = BaselineSettings(seed=seed, match=self.match, r_max=self.r_max, compensation=mode)
+        settings = BaselineSettings(
+            seed=seed, match=self.match, r_max=self.r_max, compensation=mode, reconstruct=self.minutes(mode)
+        )
         if contender.method in BEYOND_NEURONS:
             settings = replace(
                 settings, match="block", round_to=1
             )  # as near to the others' budget as it comes
         return _changed(settings, contender)
+
+    def minutes(self, mode: CompensationChoice) -> float:
+        """Of reconstruction, of a checkpoint whose neurons answer for each other in this way."""
+        return self.reconstruct if mode == "sequential" else 0.0
 
     def in_modes(self, contender: Contender, choices: Collection[CompensationChoice]) -> list[Contender]:
         """A contender once for each way to compensate that it can be carried out in, in the order of ``choices``.

@@ -14,7 +14,7 @@ from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSet
 from hipp_prune.experiments.settings import CrewSettings, require_extra
 from hipp_prune.files.ranges import Count, Seed, Share
 from hipp_prune.files.strict import check_settings
-from hipp_prune.plans.modes import CompensationChoice
+from hipp_prune.plans.modes import CompensationChoice, check_reconstruction
 from hipp_prune.plans.preference import Preference
 from hipp_prune.stages.settings import LoadSettings
 
@@ -73,6 +73,8 @@ class Compare:
                 f"--models: {', '.join(sorted(twice))} is given twice, and models are told apart by that name; "
                 "give each once, and rename one of two folders of one name"
             )
+        if self.settings.reconstruct and "sequential" not in self.compensation:
+            check_reconstruction(self.settings.reconstruct, self.compensation[0])
 
     @property
     def cells(self) -> list[Cell]:

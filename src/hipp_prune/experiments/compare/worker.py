@@ -200,9 +200,13 @@ class Worker:
         shape, budget = planner.space.shape, cell.budget
         sparsity = None if budget is None else self.settings.share(budget, "mlp", shape)
         plan = planner.query(cell.preference, sparsity=sparsity)
-        setting = self._setting(cell, plan.ledger.mlp, BaselineSettings())
-        if cell.contender.mode == "sequential":
-            plan = plan.with_compensation("sequential", setting.settings.image_weight)
+        mode = cell.contender.mode
+        settings = BaselineSettings(compensation=mode, reconstruct=self.settings.minutes(mode))
+        setting = self._setting(cell, plan.ledger.mlp, settings)
+        if mode == "sequential":
+            plan = plan.with_compensation(
+                mode, settings.image_weight, reconstruct_minutes=settings.reconstruct
+            )
         write_baseline(setting, plan, local_folder(cell.model), out, force=True)
         return plan
 

@@ -13,7 +13,8 @@ from hipp_prune.models.adapter import Adapter, Batch, ImageFeatures
 from hipp_prune.plans.arrays import Bools
 from hipp_prune.pruning.compensated import fitted_downs
 from hipp_prune.pruning.reconstruction import PrunedMlp
-from hipp_prune.pruning.sequential import fit_batches, standing_in
+from hipp_prune.pruning.sequential import fit_batches
+from hipp_prune.pruning.streams import standing_in
 from hipp_prune.questions.question import Question
 
 FitBatches = list[tuple[Batch, Sequence[ImageFeatures], bool]]

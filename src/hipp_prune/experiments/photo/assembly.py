@@ -26,7 +26,7 @@ from hipp_prune.questions.toyworld.scenes import GRID, Scene
 
 IMAGE = "<image>"
 _RIDGE = 1e-3
-"""Of the projector, relative to the mean square of its hidden features."""
+"""Penalty of the projector, relative to the mean square of its hidden features."""
 _AT_ONCE = 64
 """Pictures the tower sees at a time."""
 
@@ -91,23 +91,28 @@ def fit_projector(
     nn.init.normal_(first.weight, std=first.in_features**-0.5 / float(seen.std()))
     hidden = projector.act(first(seen))
     words = _words(model, tokenizer, shown)
-    weight, bias = ridge(hidden, words)
+    weight, bias = ridge(hidden, words, penalty=_RIDGE)
     projector.linear_2.weight.copy_(weight)
     projector.linear_2.bias.copy_(bias)
     left = (projector(seen) - words).square().sum()
     return float(1 - left / (words - words.mean(0)).square().sum())
 
 
-def ridge(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def ridge(inputs: Tensor, targets: Tensor, *, penalty: float) -> tuple[Tensor, Tensor]:
     """Weight [targets, inputs] and bias [targets] of the linear map nearest to ``targets`` in squares.
 
-    Both are [samples, …]; computed in float64.
+    Computed in float64.
+
+    Args:
+        inputs: [samples, …].
+        targets: [samples, …].
+        penalty: of the weight's squares, relative to the mean square of an input.
     """
     x, y = inputs.double(), targets.double()
     centre, mean = x.mean(0), y.mean(0)
     x, y = x - centre, y - mean
     gram = x.T @ x
-    gram.diagonal().add_(_RIDGE * gram.diagonal().mean())
+    gram.diagonal().add_(penalty * gram.diagonal().mean())
     weight = torch.linalg.solve(gram, x.T @ y).T
     return weight.to(inputs.dtype), (mean - weight @ centre).to(inputs.dtype)
 
@@ -129,14 +134,20 @@ def see(model: LlavaForConditionalGeneration, shown: Sequence[Scene]) -> Tensor:
 def _words(
     model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, shown: Sequence[Scene]
 ) -> Tensor:
-    """The embedding of the word each patch stands for, the mean of its tokens', [scenes · patches, hidden]."""
-    embeddings: Any = model.get_input_embeddings().weight
+    """The embedding of the word each patch stands for, [scenes · patches, hidden]."""
     words = [word for scene in shown for word in scene.words]
-    of_word = {
-        word: embeddings[tokenizer(f" {word}", add_special_tokens=False)["input_ids"]].mean(0)
-        for word in sorted(set(words))
-    }
-    return torch.stack([of_word[word] for word in words])
+    known = sorted(set(words))
+    return word_embeddings(model, tokenizer, known)[[known.index(word) for word in words]]
+
+
+@torch.no_grad()
+def word_embeddings(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, words: Sequence[str]
+) -> Tensor:
+    """What the language model is given for each of some words, the mean of its tokens' embeddings, [words, hidden]."""
+    embeddings: Any = model.get_input_embeddings().weight
+    ids = [tokenizer(f" {word}", add_special_tokens=False)["input_ids"] for word in words]
+    return torch.stack([embeddings[each].mean(0) for each in ids])
 
 
 def save_assembled(

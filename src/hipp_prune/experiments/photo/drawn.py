@@ -1,23 +1,21 @@
 """The rung of drawn scenes: what is taught, and what is asked about pictures that nothing was taught about."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from hipp_prune.experiments.photo.rows import PICTURE_FOLDER, write_rows
 from hipp_prune.experiments.photo.settings import PhotoSettings, PhotoTask
-from hipp_prune.experiments.photo.tasks import IN_PICTURES, Make, facts, open_prompts
+from hipp_prune.experiments.photo.tasks import IN_PICTURES, OPEN, Make, facts, open_prompts
 from hipp_prune.questions.toyworld.drawing import draw
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for, scenes
 
 Collection = Literal["training", "questions"]
 """What is taught, and what is asked; also the folder that holds it."""
 
-OPEN = "open"
-"""The file of prompts without an answer; nothing like it is taught."""
-
-_TIMES_ASKED: Mapping[Collection, int] = {"training": 1, "questions": 6}
+_TIMES_ASKED: Mapping[Collection, int] = {"training": 6, "questions": 6}
 """How often a fact is asked in the wordings of a collection; stages divide ``questions`` further."""
 
 
@@ -46,7 +44,13 @@ def _write_task(
     if task == "facts":
         rng = rng_for(seed, name, task)
         return write_rows(path, facts(rng, taught=name == "training", times=_TIMES_ASKED[name]))
-    return _write_pictured(path, IN_PICTURES[task], f"{name}/{task}", pictures, seed)
+    make = IN_PICTURES[task] if name == "questions" else without_roles(IN_PICTURES[task])
+    return _write_pictured(path, make, f"{name}/{task}", pictures, seed)
+
+
+def without_roles(make: Make) -> Make:
+    """The same questions with the roles that their kind has: a recipe of teaching mixes kinds."""
+    return lambda scene, rng: (replace(row, role=None) for row in make(scene, rng))
 
 
 def _write_pictured(path: Path, make: Make, stream: str, pictures: Mapping[str, Scene], seed: int) -> int:

@@ -21,7 +21,9 @@ _TRIES = 60
 """Questions of the embedded world that are drawn to find those about attributes."""
 _ATTRIBUTES = ("color", "material", "action", "initial")
 _COUNTS = tuple(map(str, range(MOST + 1)))
-_OPEN = (
+OPEN = "open"
+"""The file of prompts without an answer; nothing like it is taught."""
+OPEN_PROMPTS = (
     "Describe the picture.",
     "What is shown in the picture, and where?",
     "Write a short story about what is in the picture.",
@@ -79,7 +81,7 @@ def relations(scene: Scene, rng: Random) -> Iterator[OwnRow]:
 def open_prompts(scene: Scene, rng: Random) -> Iterator[OwnRow]:
     """A prompt without an answer: how far a pruned model's words are from the dense one's is all that is asked."""
     del scene
-    yield OwnRow(question=rng.choice(_OPEN))
+    yield OwnRow(question=rng.choice(OPEN_PROMPTS))
 
 
 Make = Callable[[Scene, Random], Iterator[OwnRow]]

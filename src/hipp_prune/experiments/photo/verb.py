@@ -13,9 +13,10 @@ from hipp_prune.files.strict import check_settings
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
-    """Build a vision-language model on SmolLM2-135M, with question files that need what pruning removes.
+    """Build a vision-language model on SmolLM2-135M, with questions about pictures that it was not taught.
 
-    Example: hipp-prune photo build --out photo-vlm
+    Examples: hipp-prune photo build --out photo-vlm;
+    hipp-prune photo build --rung photographs --photos val2017 --objects instances_val2017.json --out photo-vlm
     """
 
     action: tyro.conf.Positional[Literal["build"]]
@@ -33,14 +34,11 @@ class Photo:
         Raises:
             InputError: if an optional package is not installed.
         """
-        from hipp_prune.experiments.photo.build import build_rung
-        from hipp_prune.experiments.smollm2 import require_smollm2
+        from hipp_prune.experiments.photo.build import asked_of, build_rung
         from hipp_prune.report.terminal import next_steps, progress_bar, remark
 
-        if not (self.out / "untrained").is_dir():
-            require_smollm2(self.out)
-        with progress_bar("learning") as progress:
-            model = build_rung(self.out, self.settings, say=remark, progress=progress)
-        questions = [str(self.out / "questions" / f"{task}.jsonl") for task in self.settings.tasks]
+        with progress_bar("looking") as encoding, progress_bar("learning") as progress:
+            model = build_rung(self.out, self.settings, say=remark, encoding=encoding, progress=progress)
+        questions = asked_of(self.out, self.settings)
         next_steps(shlex.join(["hipp-prune", "evaluate", "--model", str(model), "--questions", *questions]))
         return {"model": model, "questions": questions}

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from hipp_prune.errors import IncompleteRunError, InputError, OutputExistsError, RunError
+from hipp_prune.errors import (
+    IncompleteRunError,
+    InputError,
+    OutputExistsError,
+    RunError,
+    UnsupportedModelError,
+)
 from hipp_prune.experiments.compare import run
 from hipp_prune.experiments.compare.cells import CalibrationJob, Cell, Contender, SearchJob, schedule
 from hipp_prune.experiments.compare.run import claim, read_settings, run_cells
@@ -13,6 +19,7 @@ from hipp_prune.experiments.compare.settings import DEFAULT_SETTINGS, CompareSet
 from hipp_prune.experiments.compare.worker import finished_search, search_folder
 from hipp_prune.files.writing import write_json, write_text
 from hipp_prune.recovery.settings import RecoverySettings
+from tests.tiny import FAMILIES
 from tests.unit.experiments.compare.made import answers, cell_result
 
 SETTINGS = CompareSettings(limit=20, recovery=RecoverySettings(steps=3))
@@ -106,6 +113,16 @@ def test_a_budget_that_is_not_searched_is_refused_before_anything_is_made(tmp_pa
     with pytest.raises(
         InputError, match=r"searches sparsities in \[0\.1, 0\.5\], which the budget 0\.7 is not in"
     ):
+        run_cells(tmp_path / "out", cells, DEFAULT_SETTINGS, say=print)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_method_that_a_family_cannot_do_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    folder = FAMILIES["qwen3_vl"](tmp_path)
+    for path in folder.glob("*.safetensors"):
+        path.write_bytes(b"no weights")
+    cells = schedule([str(folder)], [Contender(method="flap"), Contender(method="slicegpt")], [0.2], [0])
+    with pytest.raises(UnsupportedModelError, match="Qwen3-VL cannot do slicegpt: "):
         run_cells(tmp_path / "out", cells, DEFAULT_SETTINGS, say=print)
     assert not (tmp_path / "out").exists()
 

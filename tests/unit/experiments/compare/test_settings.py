@@ -119,6 +119,15 @@ def test_a_contender_is_told_its_own_way_to_compensate() -> None:
         assert DEFAULT_SETTINGS.told(hybrid, 0)["compensation"] == told
 
 
+def test_only_what_is_fitted_in_sequence_is_reconstructed(tmp_path: Path) -> None:
+    settings = CompareSettings(reconstruct=2.0)
+    for compensation, minutes in (("sequential", 2.0), ("ridge", 0.0)):
+        owl = Contender(method="owl", compensation=compensation)
+        assert settings.told(owl, 0)["reconstruct"] == minutes
+    with pytest.raises(InputError, match="--reconstruct goes on from sequential compensation, found ridge"):
+        Compare(out=tmp_path, compensation=("ridge",), settings=settings)
+
+
 def test_the_verb_compares_in_every_way_that_is_asked_for(tmp_path: Path) -> None:
     verb = Compare(
         out=tmp_path, models=("m",), methods=("dense", "flap", "owl"), budgets=(0.3,), seeds=1,
