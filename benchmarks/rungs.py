@@ -222,6 +222,7 @@ def rows(name: ModelName, settings: Settings) -> Iterator[str]:
         minutes = settings.text_reconstruct if text else settings.reconstruct
         for sparsity in settings.text_sparsities if text else settings.sparsities:
             for rung in climb(subject, sparsity, minutes):
+                sys.stderr.write(f"{name}, seed {seed}, {sparsity:.1%}: {rung}\n")
                 found.setdefault((sparsity, rung.name), []).append(rung)
     for (sparsity, rung), climbed in found.items():
         gained = _gains(climbed, found[sparsity, climbed[0].below])
