@@ -4,9 +4,9 @@
     python benchmarks/outlook.py --shape qwen2.5-vl-3b    (a real shape with random weights, 16 GB of memory)
     python benchmarks/outlook.py --configurations         (`auto --dry-run` of public models without their weights)
 
-The outlook and the work are processes of their own. On a processor both are in processor seconds, so that other work on
-the machine hardly counts, and wall time stands beside them; on a GPU wall time is compared. A real shape is asked few
-questions and goes stage by stage, since `auto` always calibrates on 128.
+The outlook and the work are processes of their own. On a processor both are in processor seconds of one thread, so that
+other work on the machine hardly counts, and wall time stands beside them; on a GPU wall time is compared. A real shape
+is asked few questions and goes stage by stage, since `auto` always calibrates on 128.
 """
 
 import json
@@ -289,8 +289,13 @@ def do_step(settings: Settings) -> Any:
 
 def main(settings: Settings) -> None:
     """Compares each model."""
+    on_gpu = torch.cuda.is_available()
+    if not on_gpu:
+        os.environ["OMP_NUM_THREADS"] = (
+            "1"  # of the processes below: two threads' seconds are no time that passes
+        )
     _say(
-        f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, seed {settings.seed}, "
+        f"{platform.machine()}, {'a GPU' if on_gpu else '1 thread'}, torch {torch.__version__}, seed {settings.seed}, "
         f"load {os.getloadavg()[0]:.1f} at the start; {date.today()}"
     )
     with TemporaryDirectory() if settings.folder is None else nullcontext(settings.folder) as place:

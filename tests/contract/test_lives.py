@@ -39,7 +39,7 @@ from hipp_prune.stages.export import export
 from hipp_prune.stages.recover import recover
 from hipp_prune.stages.settings import ExportSettings
 from tests.strangers import tiny_stranger
-from tests.tiny import FAMILIES, tiny_image
+from tests.tiny import FAMILIES, tiny_image, tiny_llava
 from tests.tolerance import assert_agree
 from tests.unit.checkpoints.tiny_plans import make_plan
 from tests.unit.questions.made import pope
@@ -284,6 +284,16 @@ def test_several_pictures_are_refused_before_a_weight_is_read(
     with pytest.raises(UnsupportedModelError, match="Gemma 3 cannot do several pictures: "):
         work()
     assert not out.exists()
+
+
+def test_code_of_its_own_is_refused_as_everywhere(tmp_path: Path) -> None:
+    folder = tiny_llava(tmp_path)
+    path = folder / "config.json"
+    path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"model_type": "molmo", "auto_map": {"AutoConfig": "x.X"}})
+    )
+    with pytest.raises(UnsupportedModelError, match=r"'molmo', which comes with code of its own"):
+        export(str(folder), "gguf", tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ def test_the_doctor_finds_nothing_missing(llava: Path, capsys: pytest.CaptureFix
         assert word in said
     for package in ("gguf", "onnxruntime", "pymoo", "pyarrow", "datasets", "lmms_eval", "torchvision"):
         assert package in said
-    assert max(map(len, said.splitlines())) <= 80
+    table, _, _ = said.partition(" together ")  # a machine that is busy is called so below it
+    assert max(map(len, table.splitlines())) <= 80
     assert "nothing is missing" in said
 
 

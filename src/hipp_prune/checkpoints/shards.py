@@ -274,11 +274,12 @@ def write_shard(
     values = _whole(shard, values or {})
     kept = _kept(shard, values, dropped)
     header = _header(shard.metadata, kept, _shapes(kept, changes), values)
+    room = np.empty(max((e.num_bytes for e in kept if e.name in changes), default=0), dtype=np.uint8)
     with shard.path.open("rb") as source, target.open("wb") as file:
         file.write(header)
         for entry in kept:
             if entry.name in changes:
-                file.write(changes[entry.name].apply(_read(source, entry)).tobytes())
+                file.write(np.ascontiguousarray(changes[entry.name].apply(_read(source, entry, room))).data)
             else:
                 _copy(source, file, entry)
         for value in values.values():
@@ -369,11 +370,19 @@ def _scaled(entry: Entry, shape: tuple[int, ...]) -> int:
     return entry.num_bytes * prod(shape) // max(1, prod(entry.shape))
 
 
-def _read(source: BufferedReader, entry: Entry) -> NDArray[np.uint8]:
-    """The tensor as bytes, [*shape, bytes of an element]."""
+def _read(source: BufferedReader, entry: Entry, room: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The tensor as bytes, [*shape, bytes of an element], in memory that the next one takes again.
+
+    Args:
+        source: the file.
+        entry: the tensor.
+        room: at least as many bytes as it has: fresh memory for each would cost more than reading it.
+    """
     source.seek(entry.begin)
-    width = entry.num_bytes // max(1, prod(entry.shape))
-    return np.frombuffer(source.read(entry.num_bytes), dtype=np.uint8).reshape(*entry.shape, width)
+    found = room[: entry.num_bytes]
+    read = source.readinto(found.data)
+    assert read == entry.num_bytes, f"{source.name} became shorter while it was read"
+    return found.reshape(*entry.shape, entry.num_bytes // max(1, prod(entry.shape)))
 
 
 def _copy(source: BufferedReader, file: BufferedWriter, entry: Entry) -> None:

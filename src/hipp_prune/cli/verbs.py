@@ -138,7 +138,7 @@ VERBS: Mapping[str, Verb] = {
     "photo": Verb(
         "hipp_prune.experiments.photo.verb",
         "Photo",
-        "Build a vision-language model on SmolLM2-135M, with question files that need what pruning removes.",
+        "Build a vision-language model on SmolLM2-135M, with questions about pictures that it was not taught.",
     ),
     "damage": Verb(
         "hipp_prune.experiments.damage.verb",

@@ -6,6 +6,7 @@ from hipp_prune.errors import UnsupportedModelError
 from hipp_prune.models.families import family_of
 from hipp_prune.models.family import Capability
 from hipp_prune.models.loading import find_source, read_config
+from hipp_prune.models.refusals import refuse_own_code
 
 
 def refuse_incapable(model: str | Path, capability: Capability, *, trust_remote_code: bool = False) -> None:
@@ -14,10 +15,13 @@ def refuse_incapable(model: str | Path, capability: Capability, *, trust_remote_
     A family outside the table declares nothing: what it lacks shows as it is tried.
 
     Raises:
-        UnsupportedModelError: with the family's reason.
+        UnsupportedModelError: with the family's reason, or if the model is known to its own code alone.
         CheckpointError: if the configuration cannot be read.
     """
-    config = read_config(find_source(model), trust_remote_code=trust_remote_code)
+    source = find_source(model)
+    if not trust_remote_code:
+        refuse_own_code(source)
+    config = read_config(source, trust_remote_code=trust_remote_code)
     family = family_of(config)
     reason = None if family is None else family.cannot.get(capability)
     if family is not None and reason is not None:

@@ -32,6 +32,7 @@ from hipp_prune.models.fused import split_fused
 from hipp_prune.models.other_formats import NO_SAFETENSORS
 from hipp_prune.models.refusals import refuse_early
 from hipp_prune.models.uneven import PREFIXES, is_elastic_plan, is_stock, uneven, weight_files
+from hipp_prune.models.unpacking import stay_in_place
 
 TOYS = ("toy-llava", "toy-qwen2.5-vl")
 """Models that come with the package."""
@@ -172,6 +173,7 @@ def load_weights(
     if device is None:
         _check_split(source, model)
     loaded: PreTrainedModel = model if device is None else model.to(device)
+    stay_in_place(loaded)
     check_finite(source, loaded)
     return loaded
 

@@ -78,7 +78,7 @@ def refuse_early(source: Path | str, *, trust_remote_code: bool, quantised: bool
         types = {}
     _refuse_authors_layout(source, config, types)
     if not trust_remote_code:
-        _refuse_own_code(source, config)
+        refuse_own_code(source, config)
 
 
 def _raw_config(source: Path | str) -> dict[str, Any]:
@@ -189,13 +189,8 @@ def _refuse_other_places(source: Path, headers: Mapping[str, Mapping[str, str]])
 
 def _refuse_authors_layout(source: Path | str, config: Mapping[str, Any], types: Mapping[str, str]) -> None:
     """Refuses models as their authors' own programs store them; others have an ``mm_projector`` of right (Kimi)."""
-    kind = str(config.get("model_type"))
-    if kind in _OWN_CODE:
-        raise CheckpointError(
-            f"{source}: expected transformers' layout, found that of its authors' own code ({kind}); use the converted "
-            f"checkpoint, e.g. {_OWN_CODE[kind]}"
-        )
-    if not kind.startswith("llava"):
+    _refuse_converted(source, config)
+    if not str(config.get("model_type")).startswith("llava"):
         return
     named = [f"the tensor {name}" for name in types if "mm_projector" in name.split(".")]
     told = [f"{key} in config.json" for key in ("mm_projector_type", "mm_vision_tower") if key in config]
@@ -206,8 +201,24 @@ def _refuse_authors_layout(source: Path | str, config: Mapping[str, Any], types:
         )
 
 
-def _refuse_own_code(source: Path | str, config: Mapping[str, Any]) -> None:
-    """Refuses a model that transformers has no class of: nothing could open its blocks in widths of their own."""
+def _refuse_converted(source: Path | str, config: Mapping[str, Any]) -> None:
+    kind = str(config.get("model_type"))
+    if kind in _OWN_CODE:
+        raise CheckpointError(
+            f"{source}: expected transformers' layout, found that of its authors' own code ({kind}); use the converted "
+            f"checkpoint, e.g. {_OWN_CODE[kind]}"
+        )
+
+
+def refuse_own_code(source: Path | str, config: Mapping[str, Any] | None = None) -> None:
+    """Refuses a model that transformers has no class of: nothing could open its blocks in widths of their own.
+
+    Raises:
+        CheckpointError: if the authors' checkpoints have been converted, naming one.
+        UnsupportedModelError: if not.
+    """
+    config = _raw_config(source) if config is None else config
+    _refuse_converted(source, config)
     kind = str(config.get("model_type"))
     if "auto_map" not in config or kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         return

@@ -41,6 +41,7 @@ PHOTOS = "photos"
 OWN = ""
 """The source without a name: a table, whose rows are questions of several benchmarks."""
 
+_BEFORE_AN_OPTION = re.compile(r",(?=\w+=)")
 _WEIGHT = "weight"
 _COUNT = "count"
 _ROLE = "role"
@@ -69,12 +70,12 @@ class Source:
 
 
 def parse_source(text: str) -> Source:
-    """Reads one source. A path may contain colons but no comma.
+    """Reads one source. A path and a prompt may contain colons and commas, but no comma before ``WORD=``.
 
     Raises:
         QuestionError: unknown name, missing path, or an option the source does not have.
     """
-    place, *pairs = text.split(",")
+    place, *pairs = _BEFORE_AN_OPTION.split(text)
     name, colon, path = place.partition(":")
     if place == PHOTOS or name not in (TOYWORLD, PHOTOS, *BENCHMARKS):
         name, path = OWN, _own_place(text, place)

@@ -46,7 +46,8 @@ def _speed(ratio: float | None) -> Iterator[str]:
 def _scores(dense: Scorecard, pruned: Scorecard) -> Iterator[str]:
     """Points that each benchmark gained or lost, where both models were asked the same.
 
-    Of a benchmark without labels, the share of answers that are the dense model's.
+    Of a benchmark without labels, the share of answers that are the dense model's. Where the dense model only guesses,
+    nothing could be lost, and that is said.
     """
     origins = [each.origin.questions for each in (dense, pruned) if each.origin is not None]
     if len(set(origins)) > 1 or dense.results.rule != pruned.results.rule:
@@ -57,6 +58,9 @@ def _scores(dense: Scorecard, pruned: Scorecard) -> Iterator[str]:
             continue
         if BENCHMARKS[name].of_dense:
             yield f"{BENCHMARKS[name].title} {after.accuracy:.1%}"
+            continue
+        if before.accuracy <= before.chance:
+            yield f"{BENCHMARKS[name].title} no better than guessing before ({before.accuracy:.1%})"
             continue
         points = f"{100 * (after.accuracy - before.accuracy):+.1f}"
         change = "as before" if float(points) == 0 else f"{points.replace('-', '−')} points"

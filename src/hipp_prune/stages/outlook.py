@@ -162,7 +162,7 @@ def outlook(
         set_threads(opened.sizes.language_parameters)
         tried(refused, lambda: refuse_open(splits.questions.get("recovery", [])))
         lengths = splits.lengths(opened.folder)
-        machine = machine_speeds(opened.device, opened.dtype)
+        machine = machine_speeds(opened.device, opened.dtype, opened.sizes.bytes)
         rates, how = _rates(model, opened, splits, lengths, work, machine, loading, refused, measure=measure)
     memory = Memory(sizes=opened.sizes, lengths=lengths, on_gpu=opened.device.type != "cpu")
     prices = work.prices(rates, memory, splits)

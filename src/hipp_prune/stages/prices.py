@@ -36,7 +36,7 @@ _OPENED = 0.15
 _RANKED = 3.5
 """What a search does with each MLP weight before its first plan, in flows: ranks, sorts, describes."""
 _SLICED = 1 / 4
-"""What cutting a tensor costs a weight, in flows."""
+"""What cutting it costs a byte of an MLP, in bytes that are read for their checksum."""
 _CUT = 4
 """Matrices of an MLP that are in memory while one is cut."""
 _PROCESS = 3.5e8
@@ -151,8 +151,8 @@ def prune_price(
     """
     sizes = memory.sizes
     written = sizes.bytes_without(sparsity)
-    seconds = _OPENED + rates.load + rates.byte * (written + READ * sizes.bytes)
-    seconds += _SLICED * sizes.mlp_weights * rates.weighed
+    seconds = _OPENED + rates.load + rates.byte * written + READ * rates.read * sizes.bytes
+    seconds += _SLICED * rates.read * sizes.mlp_weights * sizes.number_bytes
     if compensation != "sequential":
         cpu = int(_PROCESS) + _CUT * sizes.hidden_size * sizes.neurons * sizes.number_bytes
         return Price(

@@ -1,11 +1,13 @@
 """What stages take here, found in seconds: on a few questions with the model itself, or by one product of matrices."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from hashlib import file_digest
 from pathlib import Path
+from tempfile import gettempdir
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from hipp_prune.evaluation.evaluator import Evaluator
 from hipp_prune.evaluation.free_answers import FreeAnswer, answer_freely, label
 from hipp_prune.evaluation.labels import Labels
 from hipp_prune.evaluation.scorecard import evaluate_model
-from hipp_prune.files.writing import atomic_path
+from hipp_prune.files.machine import free_disk
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.images import read_image
 from hipp_prune.questions.minibatches import Minibatches, draw_minibatch
@@ -41,8 +43,10 @@ _WIDE = 16384
 """Columns of a matrix that fills no cache, and is multiplied by few rows as when answers are written."""
 _PATIENCE = 1.5
 """Seconds that timing a product may take."""
-_WRITTEN, _TIMES = 2**24, 8
-"""Bytes that are written to find out how fast that is, and how often, into one file."""
+_WRITTEN, _LEAST, _MOST = 2**24, 4, 32
+"""Bytes that are written to find out how fast that is, and how often at least and at most, into one file."""
+_PART, _ROUNDS = 16, 2
+"""What part of the bytes that will be written is tried at once, and how often."""
 _STEPS = 5
 """Steps of recovery that are done: the first one warms up, and the last one ends with writing the state."""
 _BATCHES = 2
@@ -55,19 +59,27 @@ _PICTURES = 8
 """Pictures whose encoding is timed."""
 
 
-def machine_speeds(device: torch.device, dtype: torch.dtype) -> Machine:
-    """Speeds of this machine, found in about a second."""
+def machine_speeds(device: torch.device, dtype: torch.dtype, size: int) -> Machine:
+    """Speeds of this machine, found in seconds.
+
+    Args:
+        device: that the work is done on.
+        dtype: of the model.
+        size: bytes that will be written.
+    """
     start, worked = time.perf_counter(), time.process_time()
     speed = product_speed(device, dtype)
     full = speed if dtype == torch.float32 else product_speed(device, torch.float32)
     thin = product_speed(device, dtype, rows=ROWS, columns=_WIDE)
     share = (time.process_time() - worked) / (time.perf_counter() - start) / torch.get_num_threads()
     on_gpu = device.type != "cpu"
+    byte, read = byte_seconds(size)
     return Machine(
         speed=speed,
         full_speed=full,
         thin_speed=thin,
-        byte=byte_seconds(),
+        byte=byte,
+        read=read,
         weighed=weight_seconds(device, dtype),
         on_gpu=on_gpu,
         share=1.0 if on_gpu else min(1.0, share),
@@ -77,7 +89,9 @@ def machine_speeds(device: torch.device, dtype: torch.dtype) -> Machine:
 def product_speed(
     device: torch.device, dtype: torch.dtype, *, rows: int = _PRODUCT // 4, columns: int = _PRODUCT
 ) -> float:
-    """Operations a second of a product of matrices on a device, as a layer does it, found in about a second.
+    """Operations a second of a product of matrices on a device, as a layer does it, one after the other for a second.
+
+    They are as slow as other programs make them, as whatever is going to be computed here.
 
     Args:
         device: that it is done on.
@@ -87,25 +101,47 @@ def product_speed(
     """
     left = torch.ones(rows, _PRODUCT, device=device, dtype=dtype)
     right = torch.ones(columns, _PRODUCT, device=device, dtype=dtype)
-    fastest, start = float("inf"), time.perf_counter()
-    while time.perf_counter() - start < _PATIENCE / 2:
-        fastest = min(fastest, clocked(lambda: linear(left, right)[0, 0].item()))
-    return 2 * left.numel() * columns / fastest
+    linear(left, right)[0, 0].item()  # the first one warms up
+    seconds = [clocked(lambda: linear(left, right)[0, 0].item())]
+    while sum(seconds) < _PATIENCE / 2:
+        seconds.append(clocked(lambda: linear(left, right)[0, 0].item()))
+    return 2 * left.numel() * columns * len(seconds) / sum(seconds)
 
 
-def byte_seconds() -> float:
-    """Seconds to write a byte, and to read it again for its checksum."""
+def byte_seconds(size: int) -> tuple[float, float]:
+    """Seconds to write a byte and to read it again for its checksum, and of these the seconds to read it.
+
+    A file is written, removed and written again: the first one may take memory that nothing has used for long, which
+    costs a virtual machine ten times what the memory costs that the first one gave back.
+
+    Args:
+        size: bytes that will be written: of so many each costs more than of a few.
+    """
+    times = min(
+        max(_LEAST, size // (_PART * _WRITTEN)), _MOST, free_disk(Path(gettempdir())) // (2 * _WRITTEN)
+    )
     content = np.random.default_rng(0).bytes(_WRITTEN)
 
     def write(path: Path) -> None:
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            for _ in range(_TIMES):
+        with path.open("wb") as file:
+            for _ in range(times):
                 file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read(path: Path) -> None:
         with path.open("rb") as file:
             file_digest(file, "sha256")
 
+    writing = reading = 0.0
     with cache_folder(None) as place:
-        return clocked(lambda: write(place / "probe")) / (_TIMES * _WRITTEN)
+        path = place / "probe"
+        for _ in range(_ROUNDS):
+            path.unlink(missing_ok=True)
+            writing += clocked(lambda: write(path))
+            reading += clocked(lambda: read(path))
+    each = _ROUNDS * max(1, times) * _WRITTEN
+    return (writing + reading) / each, reading / each
 
 
 def weight_seconds(device: torch.device, dtype: torch.dtype) -> float:
@@ -167,6 +203,7 @@ def measured_rates(
         step=step,
         shown=shown,
         byte=machine.byte,
+        read=machine.read,
         weighed=machine.weighed,
         product=1 / machine.full_speed,
         products=min(1.0, pass_seconds / searched),

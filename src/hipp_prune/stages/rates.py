@@ -14,10 +14,10 @@ _TRIED = 16
 """Questions' worth of passes that trying a model takes."""
 _LEARNT = 0.012
 """Seconds of surrogate and policy an evaluation, on one processor."""
-_EFFICIENCY = 0.85
+_EFFICIENCY = 0.75
 """Share of a large product's speed that a whole forward pass reaches (``benchmarks/outlook.py --shape``)."""
 READ = 1 / 3
-"""What a byte of weights costs that is read and looked at, in bytes that are written and read again."""
+"""What a byte of weights costs that is read and looked at, in bytes that are read for their checksum."""
 _CALL = 1e-3
 """Seconds that a pass through one block takes on a processor however small it is, and a picture's through the tower."""
 ROWS = 16
@@ -86,6 +86,8 @@ class Rates:
     """A picture before recovery, to the model that learns and to the one that teaches; None as above."""
     byte: float
     """A byte written, and read again for its checksum."""
+    read: float
+    """A byte read for its checksum."""
     weighed: float
     """A weight whose flow is summed up."""
     product: float
@@ -115,13 +117,15 @@ class Machine:
     """Speeds of a machine."""
 
     speed: float
-    """Operations a second of a large product of matrices in the model's precision."""
+    """Operations a second of a large product of matrices in the model's precision, beside whatever else runs."""
     full_speed: float
     """The same in float32."""
     thin_speed: float
     """The same of a product with few rows, one a sequence that is being written."""
     byte: float
-    """Seconds to write one, and to read it again for its checksum."""
+    """Seconds to write one, and to read it again for its checksum; of a file of a size as will be written."""
+    read: float
+    """Seconds to read one for its checksum."""
     weighed: float
     """Seconds to sum a weight up in float64."""
     on_gpu: bool = False
@@ -134,8 +138,8 @@ class Machine:
 
     @property
     def passing(self) -> float:
-        """Operations a second of a whole pass, beside what else the machine does."""
-        return self.speed * _EFFICIENCY * self.share
+        """Operations a second of a whole pass."""
+        return self.speed * _EFFICIENCY
 
 
 def computed_rates(
@@ -164,9 +168,9 @@ def computed_rates(
     patches = lengths.picture * sizes.patches_a_token
     picture = 2 * patches * sizes.vision_weights / machine.passing + call
     shared = lengths.shown / per_image + lengths.text
-    written = question_flops(sizes, 1) / (machine.thin_speed * machine.share) + call * sizes.num_blocks / ROWS
+    written = question_flops(sizes, 1) / machine.thin_speed + call * sizes.num_blocks / ROWS
     return Rates(
-        load=READ * machine.byte * sizes.bytes,
+        load=READ * machine.read * sizes.bytes,
         trial=_TRIED * passed(whole) + machine.byte * sizes.bytes * 2 / sizes.num_blocks,
         picture=picture,
         observed=_OBSERVED * passed(whole, 1 / 16),
@@ -180,6 +184,7 @@ def computed_rates(
         step=None,
         shown=None,
         byte=machine.byte,
+        read=machine.read,
         weighed=machine.weighed,
         product=1 / machine.full_speed,
         products=machine.pass_seconds(sizes, shared) / passed(shared, 1 / 32),

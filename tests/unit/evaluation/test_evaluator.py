@@ -147,7 +147,7 @@ def test_questions_about_one_image_share_a_sequence(adapter, questions, monkeypa
     (unpacked,) = Evaluator(adapter, questions, packed=False).prepare()
     (packed,) = Evaluator(adapter, questions).prepare()
     assert len(unpacked.batch.input_ids) == 7
-    assert len(packed.batch.input_ids) == 4
+    assert len(packed.batch.input_ids) == 3
     assert sorted(packed.rows) == list(range(7))
 
 

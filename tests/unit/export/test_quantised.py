@@ -101,7 +101,8 @@ def test_transformers_alone_computes_what_we_do(
     [
         pytest.param(family, format, marks=needs("llmcompressor", "compressed_tensors"), id=f"{family}-{format}")
         for family, formats in {
-            "aya_vision": ("gptq", "awq"), "gemma3": ("awq",), "gemma4": ("gptq", "awq", "fp8"), "qwen3_5": ("awq",)
+            "aya_vision": ("gptq", "awq"), "gemma3": ("awq",), "gemma4": ("gptq", "awq", "fp8"), "qwen3_5": ("awq",),
+            "llava_next": ("gptq", "fp8"), "minicpmv4_6": ("awq",),
         }.items()
         for format in formats
     ],
@@ -109,7 +110,9 @@ def test_transformers_alone_computes_what_we_do(
 def test_blocks_of_other_kinds_are_quantised_too(
     family: str, format: QuantisedFormat, tmp_path: Path
 ) -> None:
-    """One norm for attention and MLP, norms behind attention, linear attention, small matrices beside both."""
+    """One norm for attention and MLP, norms behind attention, linear attention, small matrices beside both; a tensor of
+    the whole model's own, queries with gates.
+    """
     source, picture = FAMILIES[family](tmp_path), Path("picture")
     prune_checkpoint(source, make_plan(load_model(source), "coupled", (40, 32)), tmp_path / "pruned")
 

@@ -62,6 +62,16 @@ def write_scienceqa(folder: Path) -> Path:
             "scienceqa:sqa,images=i,split=val",
             Source(name="scienceqa", path=Path("sqa"), options={"images": "i", "split": "val"}),
         ),
+        (
+            "photos:my photos, 2024,prompt=What is it, please?,count=3",
+            Source(
+                name="photos",
+                path=Path("my photos, 2024"),
+                options={"prompt": "What is it, please?"},
+                count=3,
+            ),
+        ),
+        ("a,b.csv,weight=2", Source(name="", path=Path("a,b.csv"), options={}, weight=2.0)),
     ],
 )
 def test_a_source_is_parsed(text: str, source: Source) -> None:
@@ -78,7 +88,7 @@ def test_a_source_is_parsed(text: str, source: Source) -> None:
         ("toyworld:", "expected a path after 'toyworld:', found none"),
         ("pope:x,split=test", "expected images=… or weight=… or count=…, each once, found 'split=test'"),
         ("pope:x,images=", "found 'images='"),
-        ("pope:x,y", "found 'y'"),
+        ("pope:x,y=", "found 'y='"),
         ("pope:x,weight=0", "expected weight= to be a number from 1e-9 to 1e9, found '0'"),
         ("pope:x,weight=1e300", "found '1e300'"),
         ("pope:x,weight=nan", "found 'nan'"),

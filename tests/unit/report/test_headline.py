@@ -67,6 +67,17 @@ def test_a_persons_own_questions_are_called_what_they_are(tmp_path: Path) -> Non
     assert headline(before, after) == "as large, Yes/no questions −25.0 points"
 
 
+def test_where_the_dense_model_guesses_nothing_is_as_before(tmp_path: Path) -> None:
+    asked = make_own_questions(tmp_path, "yes-no")
+    guessing = make_evaluation(asked, "dense", errors=list(range(0, len(asked), 2)))
+    wrong = make_evaluation(asked, "dense", errors=list(range(len(asked))))
+    for before in (guessing, wrong):
+        assert before.results.scores["yes-no"].accuracy <= 0.5
+        assert headline(before, before).startswith(
+            "as large, Yes/no questions no better than guessing before ("
+        )
+
+
 def test_what_is_not_known_is_not_said(
     dense: Scorecard, pruned: Scorecard, questions: list[Question]
 ) -> None:

@@ -27,7 +27,7 @@ SEQUENTIAL = Work(whole=True, compensation="sequential", recover=RecoverySetting
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes that take no time."""
-    machine = Machine(speed=1e12, full_speed=1e11, thin_speed=1e11, byte=1e-9, weighed=1e-9)
+    machine = Machine(speed=1e12, full_speed=1e11, thin_speed=1e11, byte=1e-9, read=1e-9, weighed=1e-9)
     monkeypatch.setattr(module, "machine_speeds", lambda *_: machine)
 
 
@@ -47,7 +47,9 @@ def test_a_configuration_is_enough(tmp_path: Path) -> None:
 def test_a_busy_machine_is_called_busy(
     share: float, said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine = Machine(speed=1e12, full_speed=1e11, thin_speed=1e11, byte=1e-9, weighed=1e-9, share=share)
+    machine = Machine(
+        speed=1e12, full_speed=1e11, thin_speed=1e11, byte=1e-9, read=1e-9, weighed=1e-9, share=share
+    )
     monkeypatch.setattr(module, "machine_speeds", lambda *_: machine)
     found = outlook(str(llava_7b(tmp_path)))
     assert any(f"got {share:.0%} of the processor time" in remark for remark in found.remarks) is said

@@ -44,6 +44,7 @@ RATES = Rates(
     step=None,
     shown=None,
     byte=1e-9,
+    read=1e-9,
     weighed=1e-9,
     product=1e-10,
     products=0.5,
@@ -92,7 +93,7 @@ def test_a_faster_machine_is_faster() -> None:
         computed_rates(
             SIZES,
             LENGTHS,
-            Machine(speed=speed, full_speed=speed, thin_speed=speed / 10, byte=1e-9, weighed=1e-9),
+            Machine(speed=speed, full_speed=speed, thin_speed=speed / 10, byte=1e-9, read=1e-9, weighed=1e-9),
             per_image=6,
             per_picture=6.0,
         )
@@ -104,7 +105,7 @@ def test_a_faster_machine_is_faster() -> None:
 
 def test_every_picture_of_a_question_counts() -> None:
     one, two = (replace(LENGTHS, pictures=number) for number in (1.0, 2.0))
-    machine = Machine(speed=1e9, full_speed=1e9, thin_speed=1e9, byte=1e-9, weighed=1e-9)
+    machine = Machine(speed=1e9, full_speed=1e9, thin_speed=1e9, byte=1e-9, read=1e-9, weighed=1e-9)
     rates = [computed_rates(SIZES, each, machine, per_image=6, per_picture=1.0) for each in (one, two)]
     for name in ("observed", "taylor", "searched", "evaluated", "timed"):
         assert getattr(rates[1], name) > getattr(rates[0], name)

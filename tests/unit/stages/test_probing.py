@@ -1,5 +1,6 @@
 """What is tried is like what will be done: of every benchmark its share; the first opening of a model apart."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -30,3 +31,15 @@ def test_the_first_opening_is_told_from_later_ones(
     times = iter(clock)
     monkeypatch.setattr(probing.time, "perf_counter", lambda: next(times))
     assert probing.opening(lambda: None) == (usual, first)
+
+
+def test_reading_is_a_part_of_what_a_byte_takes_and_a_full_disk_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room = 2**26
+    monkeypatch.setattr(probing, "free_disk", lambda _: room)
+    taken = list[int]()
+    monkeypatch.setattr(probing.os, "fsync", lambda file: taken.append(os.fstat(file).st_size))
+    byte, read = probing.byte_seconds(10**12)
+    assert 0 < read < byte
+    assert taken == [room // 2] * 2

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from hipp_prune.files.faults import shown
 from hipp_prune.questions.own.rows import AskedRow
-from hipp_prune.questions.own.table import QuestionTable
+from hipp_prune.questions.own.table import SEPARATOR, QuestionTable
 from hipp_prune.questions.records import warn
 
 _LONG_ANSWER = 8
 """Words of a free answer beyond which no other model says just these."""
+_MANY = 10
+"""Short answers of which two different ones alone are no accident."""
 _FEW = 0.1
 """Share of a table's answers that may be there by mistake."""
 
@@ -49,6 +51,12 @@ def warn_of_sentences(table: QuestionTable, asked: Sequence[AskedRow], *, free: 
         warn(
             f"{table.place}: {len(begun)} answers begin with yes or no and are taken for short answers, such as "
             f"{shown(begun[0].row.answer)}; write Yes or No alone where that is meant"
+        )
+    two = sorted({each.row.said for each in own})
+    if len(two) == 2 and len(own) >= _MANY and not free:
+        warn(
+            f"{table.place}: all {len(own)} short answers are {shown(two[0])} or {shown(two[1])}; write Yes and No if "
+            f"they mean that, or give both as choices, {SEPARATOR.join(two)}"
         )
     long = [each for each in own if len(str(each.row.answer).split()) > _LONG_ANSWER]
     if long:

@@ -262,6 +262,14 @@ def test_the_one_row_without_a_picture_is_named(home: Path, caplog: pytest.LogCa
     assert not caplog.text
 
 
+def test_yes_and_no_of_another_language_are_asked_about(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{"question": f"Is it {n}?", "answer": ("Ja", "nein.")[n % 2]} for n in range(12)]
+    with caplog.at_level(logging.WARNING, "hipp_prune"):
+        read(home, rows)
+    assert "all 12 short answers are 'ja' or 'nein'; write Yes and No" in caplog.text
+    assert "ja|nein" in caplog.text
+
+
 def test_pictures_come_as_text_and_as_addresses_of_files(home: Path) -> None:
     noise = io.BytesIO()
     Image.effect_noise((16, 16), 60).save(noise, "jpeg")
