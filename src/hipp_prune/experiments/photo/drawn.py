@@ -15,8 +15,8 @@ from hipp_prune.questions.toyworld.scenes import Scene, rng_for, scenes
 Collection = Literal["training", "questions"]
 """What is taught, and what is asked; also the folder that holds it."""
 
-_TIMES_ASKED: Mapping[Collection, int] = {"training": 6, "questions": 6}
-"""How often a fact is asked in the wordings of a collection; stages divide ``questions`` further."""
+_TIMES_ASKED = 6
+"""How often each wording of a fact is asked, the options drawn anew each time."""
 
 
 def write_collection(folder: Path, name: Collection, settings: PhotoSettings) -> dict[str, int]:
@@ -43,12 +43,12 @@ def _write_task(
 ) -> int:
     if task == "facts":
         rng = rng_for(seed, name, task)
-        return write_rows(path, facts(rng, taught=name == "training", times=_TIMES_ASKED[name]))
-    make = IN_PICTURES[task] if name == "questions" else without_roles(IN_PICTURES[task])
+        return write_rows(path, facts(rng, taught=name == "training", times=_TIMES_ASKED))
+    make = IN_PICTURES[task] if name == "questions" else _without_roles(IN_PICTURES[task])
     return _write_pictured(path, make, f"{name}/{task}", pictures, seed)
 
 
-def without_roles(make: Make) -> Make:
+def _without_roles(make: Make) -> Make:
     """The same questions with the roles that their kind has: a recipe of teaching mixes kinds."""
     return lambda scene, rng: (replace(row, role=None) for row in make(scene, rng))
 

@@ -26,6 +26,7 @@ from hipp_prune.experiments.photo.rung import Rung
 from hipp_prune.experiments.photo.tower import load_lite2, require_lite2
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.questions.benchmarks.pope import BENCHMARK
 from hipp_prune.recovery.pictures import Show, Shows
 
 _MAPS = "maps"
@@ -74,12 +75,12 @@ class PhotographRung(Rung):
     @property
     def taught(self) -> list[str]:
         """POPE's files of the photographs that are taught."""
-        return [f"pope:{self.out / 'training'}"]
+        return [f"{BENCHMARK.name}:{self.out / 'training'}"]
 
     @property
     def asked(self) -> list[str]:
         """POPE's files of the others."""
-        return [f"pope:{self.out / 'questions'}"]
+        return [f"{BENCHMARK.name}:{self.out / 'questions'}"]
 
     @property
     def features(self) -> Shows:

