@@ -104,7 +104,7 @@ def check_that_it_grows(words: list[str], run: Path, monkeypatch: pytest.MonkeyP
     [
         ([], "auto needs a target"),
         (["--sparsity", "0.9"], r"must lie in \[0, 0.8\]"),
-        (["--sparsity", "0.3", "--align", "64"], "the 4 neurons .* its 16; give --align 8,"),
+        (["--sparsity", "0.3", "--align-for", "marlin"], "needs multiples of 128 .* lose down to and its 16"),
         (["--fit", "1MB"], r"attains --fit [\d.]+MB"),
         (["--fit", "3MB"], "needs no pruning"),
         (["--fit", "8gb"], "did you mean 8GB?"),

@@ -7,6 +7,7 @@ import pytest
 
 from hipp_prune.cli import main
 from hipp_prune.evaluation.scorecard import Scorecard
+from hipp_prune.plans.plan import Plan
 from hipp_prune.questions.question import Question
 from hipp_prune.stages import evaluate as stage
 from tests.e2e.conftest import SEARCH, Benchmarks, Finished, Refused
@@ -43,6 +44,19 @@ def test_query_and_prune_print_what_was_asked_and_what_was_got(
     assert main(["report", run]) == 0
     page = (Path(run) / "report.html").read_text(encoding="utf-8")
     assert "asked for 30.00% of MLP parameters, got " in page
+
+
+def test_blocks_narrower_than_the_alignment_keep_what_divides_it_and_that_is_said(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(shutil.copytree(finished.run, tmp_path / "run"))
+    words = ["query", run, "--preference", "1,1,1", "--sparsity", "0.3", "--align", "64"]
+    assert main([*words, "--out", str(tmp_path / "plan.json")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "widths in multiples of 16, since a block is narrower than 64" in said
+    plan = Plan.from_json((tmp_path / "plan.json").read_text(encoding="utf-8"))
+    assert {kept % 16 for kept in plan.kept} == {0}
+    assert plan.notes["align"] == 16
 
 
 def test_a_pruned_checkpoint_without_its_plan_is_not_called_dense(

@@ -54,7 +54,6 @@ SMALLER: dict[str, dict[str, str]] = {
 }
 """What each verb is told beside what is printed."""
 INSTEAD = {
-    "--align": "8",
     "--align-for": "tp2",
     "--context": "4",
     "--fit": "1830000",

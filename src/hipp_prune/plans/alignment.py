@@ -101,6 +101,32 @@ def aligned_neurons(align: int, runtimes: Sequence[Runtime] = ()) -> int:
     return lcm(align, lcm(*(each.neurons for each in named)) * prod(each.gpus for each in named))
 
 
+def fitting_alignment(align: int, runtimes: Sequence[Runtime], *, widths: Sequence[int], r_max: float) -> int:
+    """What the widths of these blocks are multiples of: all that was asked for, wherever blocks are that wide.
+
+    ``align`` says what kernels like. Where a block has fewer neurons than that, the largest divisor of it takes its
+    place that leaves every block several widths. What runtimes need is never given up.
+
+    Args:
+        align: what widths are to be multiples of, ≥ 1.
+        runtimes: what they are aligned for.
+        widths: neurons of each block.
+        r_max: largest fraction that a block may lose, in (0, 1).
+
+    >>> fitting_alignment(64, [], widths=[16, 16], r_max=0.75), fitting_alignment(64, [], widths=[11008], r_max=0.75)
+    (8, 64)
+    """
+    if align <= min(widths):
+        return aligned_neurons(align, runtimes)
+    divisors = [each for each in range(min(widths), 0, -1) if align % each == 0]
+    several = (
+        each
+        for each in divisors
+        if all(_between(each, _fewest(width, r_max), width - each) for width in widths)
+    )
+    return aligned_neurons(next(several, 1), runtimes)
+
+
 def check_runtimes(align: int, runtimes: Sequence[Runtime], *, widths: Sequence[int], r_max: float) -> None:
     """Refuses runtimes that a block has no width for, saying what is attainable.
 
@@ -114,7 +140,7 @@ def check_runtimes(align: int, runtimes: Sequence[Runtime], *, widths: Sequence[
         BudgetError: naming the first such block.
     """
     neurons = aligned_neurons(align, runtimes)
-    bounds = [(width - int(r_max * width + _ROUNDING), width) for width in widths]
+    bounds = [(_fewest(width, r_max), width) for width in widths]
     short = [block for block, (fewest, most) in enumerate(bounds) if not _between(neurons, fewest, most)]
     if not (runtimes and short):
         return
@@ -133,6 +159,10 @@ def check_runtimes(align: int, runtimes: Sequence[Runtime], *, widths: Sequence[
 
 def _beside(align: int) -> str:
     return f" (with --align {align})" if align > 1 else ""
+
+
+def _fewest(width: int, r_max: float) -> int:
+    return width - int(r_max * width + _ROUNDING)
 
 
 def _between(neurons: int, fewest: int, most: int) -> bool:

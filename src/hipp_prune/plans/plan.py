@@ -295,8 +295,10 @@ def asked_and_got(notes: Mapping[str, Any], ledger: Ledger) -> str | None:
     if not asked:
         return None
     align = notes.get("align", 1)
+    wanted = notes.get("asked_align", align)
     how = ["all blocks equally wide"] if notes.get("uniform") else []
     how += [f"widths in multiples of {align}"] if align > 1 else []
+    how += [f"since a block is narrower than {wanted}"] if wanted != align else []
     return ", ".join([*asked, *how])
 
 

@@ -10,10 +10,11 @@ from hipp_prune.files.reading import read_document
 from hipp_prune.files.run_directory import RunDirectory, SearchFolder
 from hipp_prune.files.sizes import parse_size
 from hipp_prune.files.writing import write_output
-from hipp_prune.plans.alignment import check_runtimes
+from hipp_prune.plans.alignment import check_runtimes, fitting_alignment
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.plan import Plan
 from hipp_prune.plans.preference import Preference
+from hipp_prune.plans.space import PlanSpace
 from hipp_prune.search.archive import Archive
 from hipp_prune.search.query.forecast import known_forecast
 from hipp_prune.search.query.planner import Planner
@@ -63,7 +64,8 @@ def query(
     planner = Planner.load(path)
     targets = _targets(directory, planner, settings)
     plan = _answer(planner, directory.search, preference, settings, requirements, targets)
-    plan = replace(plan, notes={**plan.notes, "model": begun.model, "sources": list(begun.questions)})
+    origin = {"model": begun.model, "sources": list(begun.questions), "asked_align": settings.neurons}
+    plan = replace(plan, notes={**plan.notes, **origin})
     written = out or plan_path(directory, preference, settings, requirements)
     write_output(written, plan.to_json(), force=force)
     list_output(directory, "plan", written)
@@ -95,9 +97,7 @@ def _answer(
     requirements: Sequence[Requirement],
     targets: Sequence[Target],
 ) -> Plan:
-    sparsity, align = settings.sparsity, settings.neurons
-    space = planner.space
-    check_runtimes(settings.align, settings.align_for, widths=space.widths.tolist(), r_max=space.r_max)
+    sparsity, align = settings.sparsity, _alignment(planner.space, settings)
     archive = Archive(search.archive)
     archive.check_compensation(planner.settings.mode(has_grams=False))
     if preference is not None:
@@ -133,6 +133,13 @@ def _answer(
         kept = largest_plans(planner, targets, preference.vector[None], align=align)[0]
         return planner.plan(kept, preference=preference, align=align, **target_notes(targets, kept))
     return planner.query(preference, sparsity=sparsity, align=align)
+
+
+def _alignment(space: PlanSpace, settings: QuerySettings) -> int:
+    """What widths are multiples of, a divisor of ``--align`` where blocks are narrower than that."""
+    widths = space.widths.tolist()
+    check_runtimes(settings.align, settings.align_for, widths=widths, r_max=space.r_max)
+    return fitting_alignment(settings.align, settings.align_for, widths=widths, r_max=space.r_max)
 
 
 def _targets(directory: RunDirectory, planner: Planner, settings: QuerySettings) -> list[Target]:

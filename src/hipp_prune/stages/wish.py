@@ -10,7 +10,7 @@ from hipp_prune.checkpoints.folders import check_output
 from hipp_prune.errors import InputError, OutputExistsError
 from hipp_prune.files.recipes import parse_recipe, read_recipe, recipe_text
 from hipp_prune.files.run_directory import RunDirectory
-from hipp_prune.plans.alignment import check_runtimes
+from hipp_prune.plans.alignment import check_runtimes, fitting_alignment
 from hipp_prune.plans.allocation import check_alignment, fewest_neurons
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.preference import Preference
@@ -188,7 +188,8 @@ def check_attainable(wish: Wish, footprint: Footprint) -> None:
     r_max, widths = SearchSettings().r_max, np.array(footprint.neurons)
     check_sparsity(wish.target.sparsity, r_max)
     check_runtimes(wish.target.align, wish.target.align_for, widths=footprint.neurons, r_max=r_max)
-    fewest, align = fewest_neurons(widths, r_max), wish.target.neurons
+    align = fitting_alignment(wish.target.align, wish.target.align_for, widths=footprint.neurons, r_max=r_max)
+    fewest = fewest_neurons(widths, r_max)
     check_alignment(fewest, widths, align)
     if wish.target.fit is not None:
         target = fit_of(footprint, wish.target)

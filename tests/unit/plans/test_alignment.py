@@ -3,12 +3,14 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hipp_prune.errors import BudgetError
-from hipp_prune.plans.alignment import ALIGNMENTS, Runtime, aligned_neurons, check_runtimes
+from hipp_prune.plans.alignment import ALIGNMENTS, Runtime, aligned_neurons, check_runtimes, fitting_alignment
+from hipp_prune.plans.allocation import check_alignment, fewest_neurons
 from hipp_prune.stages.settings import QuerySettings
 
 RUNTIMES = st.lists(st.sampled_from(list(ALIGNMENTS)), max_size=4)
@@ -81,3 +83,20 @@ def test_the_page_has_the_table() -> None:
     assert rows == [
         (name, str(each.neurons * each.gpus), each.why, each.source) for name, each in ALIGNMENTS.items()
     ]
+
+
+@given(st.integers(1, 128), st.lists(st.integers(1, 300), min_size=1, max_size=4), st.floats(0.1, 0.9))
+def test_blocks_too_narrow_get_the_largest_divisor_they_have_widths_of(
+    align: int, widths: list[int], r_max: float
+) -> None:
+    fitted = fitting_alignment(align, (), widths=widths, r_max=r_max)
+    if align <= min(widths):
+        assert fitted == align
+        return
+    assert align % fitted == 0
+    wide = np.array(widths)
+    check_alignment(fewest_neurons(wide, r_max), wide, fitted)
+    larger = np.array([each for each in range(fitted + 1, align + 1) if align % each == 0])[:, None]
+    assert np.all((wide // larger <= -(-fewest_neurons(wide, r_max) // larger)).any(axis=1)), (
+        "a larger one would do"
+    )
