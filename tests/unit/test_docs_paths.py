@@ -78,3 +78,12 @@ def test_what_the_pages_name_is_found() -> None:
     }
     text = "```\nhipp-prune query run \\\n  --align 8  # --not\n```\n`hipp-prune models --check M`, `python -m x`\n"
     assert list(commands(text)) == [("query", {"--align"}), ("models", {"--check"})]
+
+
+def test_every_page_has_a_place_in_the_site() -> None:
+    """``make docs`` refuses a page that the menu leaves out, and nobody builds the site at every change."""
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    menu = set(re.findall(r"(?<=: )[\w/.-]+\.(?:md|ipynb)$", site, flags=re.MULTILINE))
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}
+    assert {page for page in pages - menu if not page.startswith("results/paper/")} == set()
+    assert menu - pages == {"index.md", "contributing.md", "changelog.md", "notebook.ipynb"}

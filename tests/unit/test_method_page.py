@@ -1,11 +1,15 @@
 """Every function and test that ``docs/method.md`` names exists."""
 
 import re
+from dataclasses import fields
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from hipp_prune.recovery.settings import RecoverySettings
+from hipp_prune.search.settings import SearchSettings
 
 ROOT = Path(__file__).parents[2]
 TESTS = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
@@ -20,7 +24,7 @@ def rows() -> list[list[str]]:
 def resolve(name: str, module: str) -> str:
     """The module in which a dotted name was found; a bare name is looked for in ``module``."""
     parts = name.split(".")
-    for end in range(len(parts) - 1, 0, -1):
+    for end in range(len(parts), 0, -1):
         try:
             found = import_module(".".join(["hipp_prune", *parts[:end]]))
         except ModuleNotFoundError:
@@ -41,3 +45,29 @@ def test_a_row_names_what_there_is(row: list[str]) -> None:
     for test in named:
         exists = (ROOT / test).is_file() if "/" in test else test in TESTS
         assert exists, test
+
+
+@pytest.mark.parametrize(
+    ("heading", "settings"), [("Recovery", RecoverySettings), ("Defaults", SearchSettings)]
+)
+def test_settings_are_called_what_they_are(heading: str, settings: type) -> None:
+    page = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    named = {
+        name
+        for row in re.findall(r"^\| (`[^|]+)", section, flags=re.M)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    assert len(named) > 5
+    assert named <= {field.name for field in fields(settings)}
+
+
+def test_modules_that_the_text_names_are_there() -> None:
+    page = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    text = page[page.index("## Pruning unit") :]
+    rooms = {folder.name for folder in (ROOT / "src" / "hipp_prune").iterdir() if folder.is_dir()}
+    named = [name for name in re.findall(r"`((?:[a-z_]+\.)+\w+)`", text) if name.split(".")[0] in rooms]
+    assert named
+    for name in named:
+        if name != "recovery.json":
+            resolve(name, "hipp_prune")
