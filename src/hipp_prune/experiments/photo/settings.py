@@ -80,8 +80,8 @@ class PhotoSettings:
     def recovery(self, blocks: int) -> RecoverySettings:
         """The recipe as our own fine-tuning takes it: LoRA on all ``blocks``, merged; nothing else is trained.
 
-        Every task has about the same share of a batch: what is answered Yes or No has one, and letters the other.
-        (POPE's questions are alone.)
+        What is answered Yes or No has its share of a batch by the number of tasks; the tasks that letters answer share
+        the rest by how many letters each has. (POPE's questions are alone.)
         """
         yes_no = [task for task in self.tasks if task in ANSWERED_YES_NO]
         return RecoverySettings(
