@@ -104,31 +104,35 @@ def aligned_neurons(align: int, runtimes: Sequence[Runtime] = ()) -> int:
 def fitting_alignment(align: int, runtimes: Sequence[Runtime], *, widths: Sequence[int], r_max: float) -> int:
     """What the widths of these blocks are multiples of: all that was asked for, wherever blocks are that wide.
 
-    ``align`` says what kernels like. Where a block has fewer neurons than that, the largest divisor of it takes its
-    place that leaves every block several widths. What runtimes need is never given up.
+    ``align`` says what kernels like. Where a block has fewer neurons than that takes, with what runtimes need, the
+    largest divisor of ``align`` stands for it that leaves every block several widths. What runtimes need is never
+    given up.
 
     Args:
         align: what widths are to be multiples of, ≥ 1.
-        runtimes: what they are aligned for.
+        runtimes: what they are aligned for; ``check_runtimes`` has let them pass.
         widths: neurons of each block.
         r_max: largest fraction that a block may lose, in (0, 1).
 
     >>> fitting_alignment(64, [], widths=[16, 16], r_max=0.75), fitting_alignment(64, [], widths=[11008], r_max=0.75)
     (8, 64)
     """
-    if align <= min(widths):
-        return aligned_neurons(align, runtimes)
-    divisors = [each for each in range(min(widths), 0, -1) if align % each == 0]
+    wanted = aligned_neurons(align, runtimes)
+    if wanted <= min(widths):
+        return wanted
+    divisors = (each for each in range(min(align, min(widths)), 0, -1) if align % each == 0)
     several = (
-        each
-        for each in divisors
-        if all(_between(each, _fewest(width, r_max), width - each) for width in widths)
+        neurons
+        for neurons in (aligned_neurons(each, runtimes) for each in divisors)
+        if all(_between(neurons, _fewest(width, r_max), width - neurons) for width in widths)
     )
-    return aligned_neurons(next(several, 1), runtimes)
+    return next(several, aligned_neurons(1, runtimes))
 
 
 def check_runtimes(align: int, runtimes: Sequence[Runtime], *, widths: Sequence[int], r_max: float) -> None:
     """Refuses runtimes that a block has no width for, saying what is attainable.
+
+    An ``align`` that is too wide for these blocks is no reason: ``fitting_alignment`` has another.
 
     Args:
         align: what else widths are multiples of, ≥ 1.
@@ -139,7 +143,8 @@ def check_runtimes(align: int, runtimes: Sequence[Runtime], *, widths: Sequence[
     Raises:
         BudgetError: naming the first such block.
     """
-    neurons = aligned_neurons(align, runtimes)
+    kept = align if aligned_neurons(align, runtimes) <= min(widths) else 1
+    neurons = aligned_neurons(kept, runtimes)
     bounds = [(_fewest(width, r_max), width) for width in widths]
     short = [block for block, (fewest, most) in enumerate(bounds) if not _between(neurons, fewest, most)]
     if not (runtimes and short):
@@ -151,14 +156,11 @@ def check_runtimes(align: int, runtimes: Sequence[Runtime], *, widths: Sequence[
         f"what can be had here is {' or '.join(fitting)}" if fitting else "no other name can be had here"
     )
     fewest, most = bounds[short[0]]
+    beside, smaller = (f" (with --align {kept})", ", or a smaller --align") if kept > 1 else ("", "")
     raise BudgetError(
-        f"--align-for {' '.join(runtimes)} needs multiples of {neurons} neurons{_beside(align)}, and none lies between "
-        f"the {fewest} that r_max lets block {short[0]} lose down to and its {most}; {attainable}, or a smaller --align"
+        f"--align-for {' '.join(runtimes)} needs multiples of {neurons} neurons{beside}, and none lies between the "
+        f"{fewest} that r_max lets block {short[0]} lose down to and its {most}; {attainable}{smaller}"
     )
-
-
-def _beside(align: int) -> str:
-    return f" (with --align {align})" if align > 1 else ""
 
 
 def _fewest(width: int, r_max: float) -> int:

@@ -24,7 +24,7 @@ from hipp_prune.questions.sources import load_questions
 from hipp_prune.questions.splits import Split
 from hipp_prune.questions.survey import Survey, survey
 from hipp_prune.report.contents import DENSE
-from hipp_prune.search.query.targets import shown_speed
+from hipp_prune.search.query.targets import SpeedTarget, shown_speed
 from hipp_prune.search.settings import SearchSettings
 from hipp_prune.stages.ahead import expect
 from hipp_prune.stages.loading import check_model, refuse_several, writing
@@ -37,6 +37,7 @@ from hipp_prune.stages.settings import AskSettings
 from hipp_prune.stages.summary import summarise
 from hipp_prune.stages.wish import (
     Wish,
+    bounds_of,
     check_asked,
     check_attainable,
     check_wish,
@@ -188,11 +189,19 @@ def _search_settings(wish: Wish, run: RunDirectory, footprint: Footprint) -> Sea
     most = SearchSettings().r_max
     if wish.target.speed is None:
         return search_settings(wish, run, wanted=wanted_share(wish, footprint), most=most)
-    return search_settings(wish, run, wanted=1 - 1 / wish.target.speed, most=_fastest(wish, run, most))
+    return search_settings(
+        wish, run, wanted=1 - 1 / wish.target.speed, most=_fastest(wish, run, footprint, most)
+    )
 
 
-def _fastest(wish: Wish, run: RunDirectory, r_max: float) -> float:
+def _fastest(wish: Wish, run: RunDirectory, footprint: Footprint, r_max: float) -> float:
     """The largest fraction of the language model's seconds that plans save, measured once.
+
+    Args:
+        wish: with a speed.
+        run: its run directory.
+        footprint: of the dense model.
+        r_max: the largest share that a block may lose.
 
     Raises:
         BudgetError: if that is less than was asked for.
@@ -200,16 +209,17 @@ def _fastest(wish: Wish, run: RunDirectory, r_max: float) -> float:
     asking = AskSettings()
     asking = replace(asking, batch_size=wish.settings.batch_size or asking.batch_size)
     table = measure_latency(run.root, asking=asking, loading=wish.loading)
-    most = float(table.saved(np.full(len(table.units), r_max)))
     assert wish.target.speed is not None
-    if 1 - 1 / wish.target.speed > most:
-        reached = shown_speed(1 / (1 - most))
+    widths, (narrowest, _) = np.array(footprint.neurons), bounds_of(wish, footprint)
+    target = SpeedTarget(table=table, widths=widths, factor=wish.target.speed)
+    if not target.meets(narrowest[None])[0]:
+        reached = shown_speed(float(target.reached(narrowest)))
         remedy = "ask for no more than that" if float(reached) > 1 else "give --sparsity or --fit instead"
         raise BudgetError(
-            f"--speed {wish.target.speed:.12g} is out of reach: with {r_max:.0%} of every block's neurons gone the "
-            f"language model is {reached} × as fast here; {remedy}"
+            f"{target.flag} is out of reach: with {1 - narrowest.sum() / widths.sum():.0%} of the neurons gone, the "
+            f"most that a plan may remove, the language model is {reached} × as fast here; {remedy}"
         )
-    return most
+    return float(table.saved(np.full(len(table.units), r_max)))
 
 
 def _carry_out(wish: Wish, pipeline: Pipeline, *, force: bool) -> Outcome:

@@ -12,6 +12,7 @@ from hipp_prune.files.recipes import parse_recipe, read_recipe, recipe_text
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.plans.alignment import check_runtimes, fitting_alignment
 from hipp_prune.plans.allocation import check_alignment, fewest_neurons
+from hipp_prune.plans.arrays import Ints
 from hipp_prune.plans.footprint import Footprint
 from hipp_prune.plans.preference import Preference
 from hipp_prune.questions.benchmark import ROLES
@@ -185,17 +186,26 @@ def check_attainable(wish: Wish, footprint: Footprint) -> None:
     Raises:
         BudgetError: saying what is attainable.
     """
-    r_max, widths = SearchSettings().r_max, np.array(footprint.neurons)
+    r_max = SearchSettings().r_max
     check_sparsity(wish.target.sparsity, r_max)
     check_runtimes(wish.target.align, wish.target.align_for, widths=footprint.neurons, r_max=r_max)
+    narrowest, widest = bounds_of(wish, footprint)
+    if wish.target.fit is not None:
+        target = fit_of(footprint, wish.target)
+        check_targets([target], narrowest=narrowest, widest=widest, r_max=r_max)
+
+
+def bounds_of(wish: Wish, footprint: Footprint) -> tuple[Ints, Ints]:
+    """Neurons of each block in the smallest and in the largest plan of a wish, [U].
+
+    Raises:
+        BudgetError: if its alignment leaves a block no width.
+    """
+    r_max, widths = SearchSettings().r_max, np.array(footprint.neurons)
     align = fitting_alignment(wish.target.align, wish.target.align_for, widths=footprint.neurons, r_max=r_max)
     fewest = fewest_neurons(widths, r_max)
     check_alignment(fewest, widths, align)
-    if wish.target.fit is not None:
-        target = fit_of(footprint, wish.target)
-        check_targets(
-            [target], narrowest=-(-fewest // align) * align, widest=widths // align * align, r_max=r_max
-        )
+    return -(-fewest // align) * align, widths // align * align
 
 
 def wanted_share(wish: Wish, footprint: Footprint) -> float:

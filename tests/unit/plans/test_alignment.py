@@ -53,7 +53,8 @@ def test_every_gpu_gets_what_every_kernel_takes(align: int, runtimes: list[Runti
 def test_refused_if_and_only_if_a_block_has_no_such_width(
     align: int, runtimes: list[Runtime], widths: list[int], r_max: float
 ) -> None:
-    neurons = aligned_neurons(align, runtimes)
+    wanted = aligned_neurons(align, runtimes)
+    neurons = wanted if wanted <= min(widths) else aligned_neurons(1, runtimes)
     fits = all(
         any(kept % neurons == 0 for kept in range(width - int(r_max * width + 1e-9), width + 1))
         for width in widths
@@ -85,18 +86,40 @@ def test_the_page_has_the_table() -> None:
     ]
 
 
-@given(st.integers(1, 128), st.lists(st.integers(1, 300), min_size=1, max_size=4), st.floats(0.1, 0.9))
+@given(
+    st.integers(1, 128),
+    RUNTIMES,
+    st.lists(st.integers(1, 300), min_size=1, max_size=4),
+    st.floats(0.1, 0.9),
+)
 def test_blocks_too_narrow_get_the_largest_divisor_they_have_widths_of(
-    align: int, widths: list[int], r_max: float
+    align: int, runtimes: list[Runtime], widths: list[int], r_max: float
 ) -> None:
-    fitted = fitting_alignment(align, (), widths=widths, r_max=r_max)
-    if align <= min(widths):
-        assert fitted == align
+    try:
+        check_runtimes(align, runtimes, widths=widths, r_max=r_max)
+    except BudgetError:
         return
-    assert align % fitted == 0
+    fitted, wanted = (
+        fitting_alignment(align, runtimes, widths=widths, r_max=r_max),
+        aligned_neurons(align, runtimes),
+    )
+    if wanted <= min(widths):
+        assert fitted == wanted
+        return
+    assert wanted % fitted == 0
+    assert fitted % aligned_neurons(1, runtimes) == 0
     wide = np.array(widths)
     check_alignment(fewest_neurons(wide, r_max), wide, fitted)
-    larger = np.array([each for each in range(fitted + 1, align + 1) if align % each == 0])[:, None]
+    known = [aligned_neurons(each, runtimes) for each in range(1, align + 1) if align % each == 0]
+    larger = np.array([each for each in known if each > fitted])[:, None]
     assert np.all((wide // larger <= -(-fewest_neurons(wide, r_max) // larger)).any(axis=1)), (
         "a larger one would do"
     )
+
+
+def test_a_runtime_that_fits_is_not_refused_for_an_alignment_that_gives_way() -> None:
+    check_runtimes(64, ["tp2"], widths=[16, 16], r_max=0.8)
+    assert fitting_alignment(64, ["tp2"], widths=[16, 16], r_max=0.8) == 8
+    assert fitting_alignment(9, ["fp8"], widths=[40, 40], r_max=0.8) == 16
+    with pytest.raises(BudgetError, match=r"needs multiples of 128 neurons, and none .* or tp8$"):
+        check_runtimes(64, ["marlin"], widths=[16, 16], r_max=0.8)
