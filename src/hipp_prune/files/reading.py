@@ -35,9 +35,9 @@ def read_text(path: Path, *, remedy: str, error: type[HippPruneError]) -> str:
     except FileNotFoundError as missing:
         raise error(f"{path} does not exist; {remedy}") from missing
     except UnicodeDecodeError as foreign:
-        raise error(
-            f"{path}: expected UTF-8 text, found byte {foreign.start} that is none; {remedy}"
-        ) from foreign
+        wide = foreign.object.startswith((b"\xff\xfe", b"\xfe\xff"))
+        found = "UTF-16, as its first bytes say" if wide else f"byte {foreign.start} that is none"
+        raise error(f"{path}: expected UTF-8 text, found {found}; {remedy}") from foreign
     except OSError as unreadable:
         raise error(f"{path}: expected a readable file, found: {cause(unreadable)}; {remedy}") from unreadable
 

@@ -120,6 +120,10 @@ def _parse(given: str, table: QuestionTable) -> dict[str, str]:
                 f"{table.place}: expected columns= to map {', '.join(COLUMNS)}, each once, as in {FORM}, found "
                 f"{name(part)}; correct it"
             )
+        if theirs in names.values():
+            raise QuestionError(
+                f"{table.place}: expected every column once in columns=, found {name(theirs)} again; correct it"
+            )
         if theirs not in table.columns:
             raise QuestionError(
                 f"{table.place}: expected a column {name(theirs)}, as columns= says, found {_listed(table.columns)}; "

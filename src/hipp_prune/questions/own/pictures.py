@@ -115,11 +115,15 @@ class PictureCells:
                     f"its pictures lie with images=DIR, or {CORRECT_OR_SKIP}"
                 )
             path = self.home / path
+            if not _is_file(path) and _is_file(self.home / text.strip()):  # a space behind the comma
+                path = self.home / text.strip()
             if "\\" in text and not _is_file(path):  # written on Windows
                 path = self.home / PureWindowsPath(text).as_posix()
         if self.need_images and not _is_file(path):
+            meant = _meant(path)
+            found = "none" if meant is None else f"{shown_place(meant)} instead"
             raise ImageError(
-                f"{where}: expected a picture at {shown_place(path)}, found none; {CORRECT_OR_SKIP}, or say where "
+                f"{where}: expected a picture at {shown_place(path)}, found {found}; {CORRECT_OR_SKIP}, or say where "
                 "pictures lie with images=DIR"
             )
         return path
@@ -156,6 +160,22 @@ def _encoded(picture: "Image", where: str) -> bytes:
     file = BytesIO()
     in_rgb(picture, where).save(file, "png", compress_level=1)
     return file.getvalue()
+
+
+def _meant(path: Path) -> Path | None:
+    """The picture whose name is this one but for capitals or an ending; None where there is none."""
+    try:
+        beside = sorted(path.parent.iterdir())
+    except OSError:  # no such folder
+        return None
+    wanted = path.name.casefold()
+    alike = [
+        each
+        for each in beside
+        if each.name.casefold() == wanted
+        or (each.stem.casefold() == wanted and each.suffix.lower() in PICTURE_ENDINGS)
+    ]
+    return next(iter(alike), None)
 
 
 def _is_file(path: Path) -> bool:

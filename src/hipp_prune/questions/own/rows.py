@@ -143,7 +143,7 @@ def read_row(cells: Cells, columns: Columns, where: str) -> QuestionRow:
         raise row_error(
             where, f"a cell in column {columns.names.get('question', 'question')}", "an empty one"
         )
-    return check_value(
+    row = check_value(
         _plain(said, where),
         QuestionRow,
         where=where,
@@ -151,6 +151,9 @@ def read_row(cells: Cells, columns: Columns, where: str) -> QuestionRow:
         error=QuestionError,
         foreign=True,
     )
+    if not all(row.texts):
+        raise row_error(where, "a text in every choice", "an empty one")
+    return row
 
 
 def _at_an_end(text: str, mark: str) -> bool:

@@ -15,6 +15,8 @@ from hipp_prune.questions.records import CORRECT_OR_SKIP, OR_SKIP, SkipBad, read
 
 SEPARATOR = "|"
 """What stands between several things in one cell."""
+TAB = "\t"
+"""What stands between the cells of a file that ends in .tsv."""
 _SEPARATOR_LINE = re.compile("sep=(.)", re.IGNORECASE)
 """What Excel begins a file with to say what separates its cells."""
 
@@ -60,10 +62,10 @@ def read_csv(path: Path, skip_bad: SkipBad | None = None) -> QuestionTable:
         raise QuestionError(
             f"{path}: expected a first line with the names of the columns, found none; add it"
         )
-    if len(columns) == 1 and (other := next((sign for sign in "\t|" if sign in columns[0]), None)):
+    if len(columns) == 1 and (other := next((sign for sign in TAB + SEPARATOR if sign in columns[0]), None)):
         raise QuestionError(
-            f"{path}: expected columns between commas or semicolons (tabs in .tsv), found {other!r} between them; save "
-            "it as CSV"
+            f"{path}: expected columns between commas or semicolons (tabs in .tsv), found {other!r} between them; "
+            f"{'call it ' + path.with_suffix('.tsv').name if other == TAB else 'save it with commas'}"
         )
     if twice := next((column for column in columns if columns.count(column) > 1), None):
         raise QuestionError(

@@ -309,7 +309,10 @@ def test_bad_rows_are_left_out_and_counted(photos: Path, tmp_path: Path) -> None
 def test_other_separators_are_said_to_be_others(tmp_path: Path, sign: str) -> None:
     path = tmp_path / "own.csv"
     path.write_text(f"image{sign}question{sign}answer\n{sign}Is it?{sign}yes\n")
-    with pytest.raises(QuestionError, match=r"own\.csv: expected columns between commas .*; save it as CSV"):
+    with pytest.raises(
+        QuestionError,
+        match=r"own\.csv: expected columns between commas .*; (call it own\.tsv|save it with commas)",
+    ):
         load(path, tmp_path)
 
 
@@ -333,3 +336,35 @@ def test_an_answer_that_may_be_misspelt_is_named(tmp_path: Path, caplog: pytest.
     write_lines(path, [*rows[:3], {"question": "What is it?", "answer": "a dog"}])
     load(path, tmp_path)
     assert "neither" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "sentence"),
+    [
+        ("image\tquestion\tanswer\n", "", "call it mine.tsv"),
+        ("image,question,answer\nphotos/0.PNG,Is it?,Yes\n", "", r"found .*photos/0\.png instead"),
+        ("image,question,answer\nphotos/0,Is it?,Yes\n", "", r"found .*photos/0\.png instead"),
+        ("image,question,answer\nphotos/9.png,Is it?,Yes\n", "", r"photos/9\.png, found none"),
+        ("p,q,a\n", ",columns=image:p+question:p", "every column once in columns=, found p again"),
+        ("question,answer,choices\nWhat?,A,cup|\n", "", "a text in every choice, found an empty one"),
+    ],
+)
+def test_what_is_nearly_right_is_told_what_it_lacks(
+    text: str, options: str, sentence: str, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.csv").write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        load(f"{tmp_path / 'mine.csv'}{options}", tmp_path)
+    assert photos.is_dir()
+
+
+def test_utf_16_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_bytes("image,question,answer\n".encode("utf-16"))
+    with pytest.raises(QuestionError, match=r"found UTF-16, .*CSV UTF-8"):
+        load(tmp_path / "mine.csv", tmp_path)
+
+
+def test_a_space_behind_the_comma_hides_no_picture(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("image, question, answer\n photos/0.png , Is it?, Yes\n")
+    (question,) = load(tmp_path / "mine.csv", tmp_path)
+    assert question.images == (photos / "0.png",)
