@@ -97,10 +97,11 @@ def load_splits(
     shares = _divided(sources, SPLITS, cache, seed, skip_bad, need_images=False)
     for text, source, share in zip(specs, sources, shares, strict=True):
         if empty := [split for split in SPLITS if not share[split]]:
+            pictures = len({question.group for members in share.values() for question in members})
             raise QuestionError(
                 f"questions {text!r}: expected some in every split, found none for {', '.join(empty)}: they are about "
-                f"fewer than {len(SPLITS)} pictures (or groups), and no two splits share one; give at least "
-                f"{len(SPLITS)}"
+                f"{pictures} pictures (or groups), fewer than {len(SPLITS)}, and no two splits share one; add "
+                f"questions about {max(1, len(SPLITS) - pictures)} more"
             )
         for split, members in share.items():
             found[split] += _taken(members, source, seed)
