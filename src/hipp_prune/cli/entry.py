@@ -198,7 +198,10 @@ def parse(words: Sequence[str]) -> Command:
 
 def _gist(said: str) -> str:
     """What the parser says in its box, as one clause."""
-    words = " ".join(re.sub("[\u2500-\u257f]", " ", said).split())
+    words = " ".join(re.sub("[\u2500-\u257f]|-{9,}", " ", said).split())
+    words = re.sub(r"^Required options Missing from (hipp-prune[\w -]*):", r"\1 needs", words).replace(
+        " (required)", ""
+    )
     return words.removeprefix("Parsing error ").partition(" For full helptext")[0].rstrip(". ")
 
 

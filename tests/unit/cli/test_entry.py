@@ -211,3 +211,8 @@ def test_a_terminal_of_another_alphabet_is_no_reason_to_stop() -> None:
         check=True,
     )
     assert ended.stdout.isascii()
+
+
+def test_what_is_missing_is_named_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["toy", "make"]) == 2
+    assert "hipp-prune toy make needs --out" in capsys.readouterr().err
