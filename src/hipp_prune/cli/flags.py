@@ -121,7 +121,8 @@ def misplaced(verb: str, command: Any, words: Sequence[str]) -> str | None:
         return f"{verb} takes flags alone, found {words[0]!r} before them; {example}"
     missing = [f"--{name}" for name, flag in options.items() if flag.needed and name not in given]
     if first is not None and flags[first].needed and not bare:
-        missing.insert(0, f"a {first.replace('-', ' ')} before its flags")
+        article = "an" if first[0] in "aeiou" else "a"
+        missing.insert(0, f"{article} {first.replace('-', ' ')} before its flags")
     if missing:
         return f"{verb} needs {', '.join(missing)}; {example}"
     return None

@@ -50,3 +50,14 @@ def test_seconds_by_width_make_a_table(tmp_path: Path) -> None:
     assert all(low <= high for low, high in zip(table.units[0], table.units[0][1:], strict=False))
     assert table.constant > 0
     assert "float32, 4 questions of 16 tokens" in table.conditions
+
+
+def test_what_other_programs_take_from_a_processor_is_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worked = iter(range(10_000))
+    passed = iter(range(0, 100_000, 10))
+    monkeypatch.setattr("hipp_prune.models.forward_cost.time.process_time", lambda: next(worked))
+    monkeypatch.setattr("hipp_prune.models.forward_cost.time.perf_counter", lambda: next(passed))
+    table = latency_table(load_model(tiny_llava(tmp_path, blocks=1)), tokens=4, batch=1)
+    assert table.dense == 1, "the second that it worked, of ten that passed"
