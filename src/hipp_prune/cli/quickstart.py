@@ -148,7 +148,7 @@ class Quickstart:
         return list(dict.fromkeys(measured_part(Preference.parse(text), measured) for text in texts))
 
     def _next_query(self, run: "RunDirectory") -> str:
-        """A query that this run answers, of no sparsity that has been seen."""
+        """A query that this run answers, of the mean of the sparsities that were asked for."""
         preference = str(self._preferences(run, ["2,1,1"])[0])
         sparsity = sum(self.sparsity) / len(self.sparsity) if self.sparsity else 0.3
         asked = ["--preference", preference, "--sparsity", f"{sparsity:g}"]

@@ -100,7 +100,7 @@ def load_splits(
             pictures = len({question.group for members in share.values() for question in members})
             raise QuestionError(
                 f"questions {text!r}: expected some in every split, found none for {', '.join(empty)}: they are about "
-                f"{pictures} pictures (or groups), fewer than {len(SPLITS)}, and no two splits share one; add "
+                f"{pictures} pictures (or groups), every split needs some of its own, and no two share one; add "
                 f"questions about {max(1, len(SPLITS) - pictures)} more"
             )
         for split, members in share.items():

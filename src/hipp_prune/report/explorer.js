@@ -316,9 +316,7 @@
   at("fixed").hidden = data.answer.kind === "grid";
   if (!data.forecast) {
     at("asked").hidden = true;
-    const { s_min, s_max, r_max } = data.space;
-    const again = `hipp-prune search ${data.run} --evaluations 24 --compression ${data.compression} --s-min ${s_min} --s-max ${s_max} --r-max ${r_max} --force`;
-    at("found").textContent = `Nothing can be predicted: ${data.no_forecast}. This search can: ${again}. Or evaluate two or three plans, and choose by what is measured.`;
+    at("found").textContent = `Nothing can be predicted: ${data.no_forecast}. Evaluate two or three plans, and choose by what is measured.`;
   }
   at("find").addEventListener("click", find);
   PINS.forEach((_, i) => at(`pin-${i}`).addEventListener("click", () => { pins[i] = now; show(); }));

@@ -1,7 +1,6 @@
 """The explorer in a real browser: drag, press, type and read; what it shows is what ``query`` answers."""
 
 import re
-import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from hipp_prune.cli.entry import parse
 from hipp_prune.files.run_directory import RunDirectory
 from hipp_prune.files.writing import write_text
 from hipp_prune.plans.preference import Preference
@@ -181,10 +179,7 @@ def test_one_measured_role_is_shown_against_sparsity_and_a_small_archive_says_wh
     assert "utility" not in drawn + opened.inner_text("#place")
     assert len({each.get_attribute("cx") for each in opened.locator("#map circle.dot").all()}) > 5
     assert opened.locator("#asked").is_hidden()
-    said = opened.inner_text("#found")
-    assert "needs at least 24 evaluations on 4 minibatches" in said
-    remedy = parse(shlex.split(re.search(r"hipp-prune (search .* --force)\. Or", said)[1]))
-    assert (remedy.settings.s_min, remedy.settings.s_max) == (planner.settings.s_min, planner.settings.s_max)
+    assert re.search(r"needs at least 24 evaluations on 4 minibatches", opened.inner_text("#found"))
     opened.close()
 
 
