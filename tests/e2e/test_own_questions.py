@@ -67,5 +67,7 @@ def test_fifty_photos_and_a_table(table: Path, tmp_path: Path, capsys: pytest.Ca
 def test_too_few_pictures_are_refused_before_a_model_is_loaded(table: Path, tmp_path: Path) -> None:
     few = table.with_name("few.csv")
     few.write_text("".join(table.read_text().splitlines(keepends=True)[:7]))
-    with pytest.raises(QuestionError, match=r"none for .*about [1-4] pictures .*; add questions about [1-4] more"):
+    with pytest.raises(
+        QuestionError, match=r"none for .*about [1-4] pictures .*; add questions about [1-4] more"
+    ):
         calibrate("no model at all", [f"{few},columns=image:photo"], tmp_path / "run")
