@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test fuzz torture test-docs test-notebook test-isa test-real-shape test-lmms-eval test-quantize test-timm test-transformers-4 test-vllm check fix results bench bench-outlook bench-search paper docs release clean
+.PHONY: help demo test fuzz torture test-docs test-notebook test-isa test-real-shape test-lmms-eval test-quantize test-timm test-wandb test-transformers-4 test-vllm check fix results bench bench-outlook bench-search paper docs release clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -73,6 +73,14 @@ test-quantize: $(READY)  ## llm-compressor and bitsandbytes with our checkpoints
 	$(QUANTIZE)/bin/pip install --quiet --disable-pip-version-check --no-deps llmcompressor==0.14.0.1 compressed-tensors==0.20.1 \
 		bitsandbytes==0.50.2 auto-round==0.16.1 loguru==0.7.3 nvidia-ml-py==13.615.71 py-cpuinfo==9.0.0 --editable .
 	OMP_NUM_THREADS=1 $(QUANTIZE)/bin/python -m pytest --numprocesses 0 tests/unit/export/test_quantised.py tests/e2e/test_quantise.py
+
+WANDB := build/wandb
+test-wandb: $(READY)  ## curves through the package wandb itself, offline, in an environment of its own (80 MB)
+	$(PYTHON) -m venv $(WANDB)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(WANDB)/lib/python*/site-packages)/shared.pth
+	$(WANDB)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt wandb==0.31.0
+	$(WANDB)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	OMP_NUM_THREADS=1 $(WANDB)/bin/python -m pytest --numprocesses 0 tests/e2e/test_wandb.py
 
 TIMM := build/timm
 test-timm: $(READY)  ## the contracts of families whose towers are timm's (Gemma 3n, PerceptionLM), in an environment of its own (20 MB)

@@ -114,7 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from hipp_prune.report.terminal import steps_kept
 
         with stdout_kept(), steps_kept() as steps:
-            result, status = _perform(words, debug=DEBUG in given)
+            try:
+                result, status = _perform(words, debug=DEBUG in given)
+            except SystemExit:  # after help
+                result, status = {"verbs": _summaries(words[0])}, 0
         if distributed.speaks():
             print_document(result, steps)
             sys.stdout.flush()
@@ -224,6 +227,11 @@ def _print_help() -> None:
     ]
     every: Any = Union[tuple(verbs)]  # noqa: UP007 (made of values)
     tyro.cli(every, prog="hipp-prune", description=DESCRIPTION, args=["--help"])
+
+
+def _summaries(word: str) -> dict[str, str]:
+    """What the verb of that name is for; what every verb is for, if it is none."""
+    return {name: VERBS[name].summary for name in ([word] if word in VERBS else VERBS)}
 
 
 def _print_version() -> dict[str, str]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from hipp_prune.cli import main
+from hipp_prune.cli.verbs import VERBS
 from hipp_prune.cli.documents import document
 from hipp_prune.cli.verbs import VERBS
 from hipp_prune.errors import InputError
@@ -111,3 +112,15 @@ def test_without_the_flag_nothing_changes(capfd: pytest.CaptureFixture[str]) -> 
     plain = capfd.readouterr().out
     assert main(["--version", "--json"]) == 0
     assert plain == f"hipp-prune {json.loads(capfd.readouterr().out)['version']}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "verbs"), [([], list(VERBS)), (["-h"], list(VERBS)), (["query", "-h"], ["query"])]
+)
+def test_help_goes_beside_a_document_of_what_verbs_are_for(
+    words: list[str], verbs: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--json"]) == 0
+    printed, beside = capfd.readouterr()
+    assert json.loads(printed) == {"verbs": {name: VERBS[name].summary for name in verbs}}
+    assert "usage: hipp-prune" in beside
