@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from hipp_prune.cli import main
-from hipp_prune.cli.verbs import VERBS
 from hipp_prune.cli.documents import document
 from hipp_prune.cli.verbs import VERBS
 from hipp_prune.errors import InputError
