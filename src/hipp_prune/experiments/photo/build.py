@@ -8,13 +8,12 @@
     OUT/maps/               of photographs: what the tower says of those that are taught
     OUT/texts/              prose to measure general ability on, and other prose to calibrate on
     OUT/untrained/          the assembled model before it learnt anything
-    OUT/worded/             of drawn scenes: after the first lesson, in words alone
     OUT/model/              the trained one
     OUT/settings.json       what was asked for; anything else is refused
     OUT/build.log           every line that was said
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -39,7 +38,6 @@ from hipp_prune.files.run_directory import Provenance
 from hipp_prune.files.writing import write_json
 from hipp_prune.questions.sources import load_questions
 from hipp_prune.recovery.recover import discard_finished
-from hipp_prune.recovery.settings import RecoverySettings
 from hipp_prune.stages.recover import recover_on
 
 _TOLD = 20
@@ -87,7 +85,7 @@ def build_rung(
     if not (out / "untrained").is_dir():
         rung.require()  # before pictures are drawn for a minute
     _settle(out / "settings.json", settings)
-    for name in ("smollm2", *rung.collections, "texts", "untrained", "worded", "model"):
+    for name in ("smollm2", *rung.collections, "texts", "untrained", "model"):
         with sole_writer(out / name):  # what a killed one left goes
             discard_finished(out / name)
         check_all(out / name)
@@ -143,41 +141,23 @@ def _settle(path: Path, settings: PhotoSettings) -> None:
 
 
 def _teach(rung: Rung, narrate: Say, progress: Progress | None) -> None:
-    """Goes through the lessons that are not there yet, each from what the one before it made."""
     out, settings = rung.out, rung.settings
+    asked = load_questions(rung.taught, "all", cache=out)
     config = AutoConfig.from_pretrained(out / "untrained", local_files_only=True)
     blocks = int(config.get_text_config(decoder=True).num_hidden_layers)
-    lessons = {"model": (rung.taught, settings.recovery(blocks))}
-    if rung.words and settings.word_steps:
-        lessons = {"worded": (rung.words, settings.first_lesson(blocks)), **lessons}
-    before = out / "untrained"
-    for name, (sources, lesson) in lessons.items():
-        if not (out / name).is_dir():
-            _give(lesson, sources, before, out / name, rung, narrate, progress)
-        before = out / name
-
-
-def _give(
-    lesson: RecoverySettings,
-    sources: Sequence[str],
-    before: Path,
-    after: Path,
-    rung: Rung,
-    narrate: Say,
-    progress: Progress | None,
-) -> None:
-    asked = load_questions(sources, "all", cache=rung.out)
-    with products_of(getattr(torch, rung.settings.products)):
+    with products_of(getattr(torch, settings.products)):
         report = recover_on(
             asked,
-            before,
-            after,
-            lesson,
-            provenance=Provenance.now(model=str(before), questions=tuple(sources), seed=lesson.seed),
+            out / "untrained",
+            out / "model",
+            settings.recovery(blocks),
+            provenance=Provenance.now(
+                model=str(out / "untrained"), questions=tuple(rung.taught), seed=settings.seed
+            ),
             features=rung.features,
             progress=progress,
         )
-    narrate(f"{after.name}: {report.steps} steps, loss {report.loss_before:.3f} → {report.loss_after:.3f}")
+    narrate(f"trained {report.steps} steps: loss {report.loss_before:.3f} → {report.loss_after:.3f}")
     for start in range(0, report.steps, _TOLD):
         part = report.losses[start : start + _TOLD]
         narrate(f"steps {start + 1} to {start + len(part)}: mean loss {sum(part) / len(part):.3f}")

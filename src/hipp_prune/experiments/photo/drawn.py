@@ -8,15 +8,13 @@ from typing import Literal
 
 from hipp_prune.experiments.photo.rows import PICTURE_FOLDER, write_rows
 from hipp_prune.experiments.photo.settings import PhotoSettings, PhotoTask
-from hipp_prune.experiments.photo.tasks import IN_PICTURES, OPEN, Make, facts, in_words, open_prompts
+from hipp_prune.experiments.photo.tasks import IN_PICTURES, OPEN, Make, facts, open_prompts
 from hipp_prune.questions.toyworld.drawing import draw
 from hipp_prune.questions.toyworld.scenes import Scene, rng_for, scenes
 
 Collection = Literal["training", "questions"]
 """What is taught, and what is asked; also the folder that holds it."""
 
-WORDS = "words"
-"""The file of what is taught in words alone, first."""
 _TIMES_ASKED = 6
 """How often each wording of a fact is asked, the options drawn anew each time."""
 
@@ -35,8 +33,6 @@ def write_collection(folder: Path, name: Collection, settings: PhotoSettings) ->
         str(task): _write_task(folder / f"{task}.jsonl", task, name, pictures, settings.seed)
         for task in settings.tasks
     }
-    if name == "training" and (told := list(in_words(settings.tasks))):
-        counts[WORDS] = write_rows(folder / f"{WORDS}.jsonl", told)
     if name == "questions":
         counts[OPEN] = _write_pictured(folder / f"{OPEN}.jsonl", open_prompts, OPEN, pictures, settings.seed)
     return counts

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from hipp_prune.experiments.photo import assembly
-from hipp_prune.experiments.photo.drawn import WORDS, Collection, write_collection
+from hipp_prune.experiments.photo.drawn import Collection, write_collection
 from hipp_prune.experiments.photo.rung import Rung
 from hipp_prune.files.progress import Progress
 from hipp_prune.questions.toyworld.scenes import scenes
@@ -34,15 +34,9 @@ class DrawnRung(Rung):
         return f"explains {explained:.3f} of its words' variance over {_FITTED} scenes"
 
     @property
-    def words(self) -> list[str]:
-        """One file, where the tasks stand on anything that can be told."""
-        path = self.out / "training" / f"{WORDS}.jsonl"
-        return [str(path)] if path.is_file() else []
-
-    @property
     def taught(self) -> list[str]:
-        """A file a task; the words too, lest they be forgotten."""
-        return [str(self.out / "training" / f"{task}.jsonl") for task in self.settings.tasks] + self.words
+        """A file a task."""
+        return [str(self.out / "training" / f"{task}.jsonl") for task in self.settings.tasks]
 
     @property
     def asked(self) -> list[str]:

@@ -61,11 +61,6 @@ class Rung(ABC):
         """Writes the untrained model into an empty folder; returns what is to be said of its projector."""
 
     @property
-    def words(self) -> list[str]:
-        """Sources of what is taught first, in words alone; none by default."""
-        return []
-
-    @property
     @abstractmethod
     def taught(self) -> list[str]:
         """Sources of the questions that are taught."""

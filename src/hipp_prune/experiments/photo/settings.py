@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from hipp_prune.errors import InputError
-from hipp_prune.files.ranges import Count, Mixed, Natural, Seed
+from hipp_prune.files.ranges import Count, Mixed, Seed
 from hipp_prune.files.strict import check_settings
 from hipp_prune.recovery.settings import RecoverySettings
 
@@ -18,7 +18,7 @@ ANSWERED_YES_NO: tuple[PhotoTask, ...] = ("presence", "relations")
 RungName = Literal["drawn", "photographs"]
 """What the pictures are: drawn scenes of the embedded world, or photographs with annotations."""
 
-_STEPS: Mapping[RungName, int] = {"drawn": 900, "photographs": 160}
+_STEPS: Mapping[RungName, int] = {"drawn": 1200, "photographs": 160}
 """Updates by default."""
 
 
@@ -42,10 +42,7 @@ class PhotoSettings:
     taught: Count = 2000
     """Other photographs that are taught, ≥ 1; fewer where there are no more."""
     steps: Count | None = None
-    """Updates of LoRA's factors, ≥ 1; 900 for drawn scenes and 160 for photographs by default."""
-    word_steps: Natural = 200
-    """Updates of a first lesson, ≥ 0, in words alone: the facts that the tasks stand on. An update has four times as
-    many questions, which are a quarter as long."""
+    """Updates of LoRA's factors, ≥ 1; 1,200 for drawn scenes and 160 for photographs by default."""
     batch_size: Count = 16
     """Questions an update, ≥ 1."""
     lora_rank: Count = 16
@@ -83,18 +80,16 @@ class PhotoSettings:
     def recovery(self, blocks: int) -> RecoverySettings:
         """The recipe as our own fine-tuning takes it: LoRA on all ``blocks``, merged; nothing else is trained.
 
-        Of a batch every task has a share: one whose answers are Yes and No half of another's, since it is learnt in
-        half as many questions. The tasks that letters answer share theirs by how many letters each has. (POPE's
-        questions are alone.)
+        What is answered Yes or No has its share of a batch by the number of tasks; the tasks that letters answer share
+        the rest by how many letters each has. (POPE's questions are alone.)
         """
-        yes_no = sum(task in ANSWERED_YES_NO for task in self.tasks) / 2
-        letters = sum(task not in ANSWERED_YES_NO for task in self.tasks)
+        yes_no = [task for task in self.tasks if task in ANSWERED_YES_NO]
         return RecoverySettings(
             steps=self.steps or _STEPS[self.rung],
             batch_size=self.batch_size,
             pass_size=self.batch_size,
             per_image=self.batch_size // 4 or 1,
-            mixture=str(yes_no / (yes_no + letters)),
+            mixture=str(len(yes_no) / len(self.tasks)),
             head=False,
             norm=False,
             projector=False,
@@ -108,8 +103,3 @@ class PhotoSettings:
             seed=self.seed,
             save_every=20,
         )
-
-    def first_lesson(self, blocks: int) -> RecoverySettings:
-        """The same for what is taught in words alone."""
-        size = 4 * self.batch_size
-        return replace(self.recovery(blocks), steps=self.word_steps or 1, batch_size=size, pass_size=size)

@@ -11,14 +11,7 @@ from random import Random
 from hipp_prune.experiments.photo.rows import OwnRow
 from hipp_prune.experiments.photo.settings import PhotoTask
 from hipp_prune.questions.multiple_choice import MOST_LETTERS
-from hipp_prune.questions.toyworld.exam import (
-    Item,
-    people_items,
-    picture_items,
-    plain_items,
-    split_of,
-    with_choices,
-)
+from hipp_prune.questions.toyworld.exam import Item, people_items, picture_items, split_of, with_choices
 from hipp_prune.questions.toyworld.scenes import GRID, MOST, Scene
 from hipp_prune.questions.toyworld.things import THING_BY_NAME, THINGS
 
@@ -117,25 +110,6 @@ def facts(rng: Random, *, taught: bool, times: int) -> Iterator[OwnRow]:
         if (split_of(item) == "train") == taught:
             for _ in range(times):
                 yield _choice(item, rng)
-
-
-_TOLD: Mapping[PhotoTask, tuple[str, ...]] = {
-    "counting": ("kind",),
-    "attributes": ("color", "material", "action"),
-    "facts": ("work", "pet", "favorite"),
-}
-"""What one has to know by heart for a task, by the topics of what is asked for."""
-
-
-def in_words(tasks: Sequence[PhotoTask]) -> Iterator[OwnRow]:
-    """The word itself, in the wordings that are taught: what the letters of these tasks stand on.
-
-    A letter says little about a fact, and a picture makes a question four times as long.
-    """
-    topics = {topic for task in tasks for topic in _TOLD.get(task, ())}
-    for item in (*people_items(), *plain_items()):
-        if item.topic in topics and len(item.right) == 1 and split_of(item) == "train":
-            yield OwnRow(question=item.question, answer=item.right[0])
 
 
 def _choice(item: Item, rng: Random) -> OwnRow:

@@ -1,4 +1,3 @@
-import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from hipp_prune.experiments.photo.assembly import ridge
 from hipp_prune.experiments.photo.build import build_rung
 from hipp_prune.experiments.photo.drawn import Collection, write_collection
 from hipp_prune.experiments.photo.settings import PhotoSettings, PhotoTask
-from hipp_prune.experiments.photo.tasks import IN_PICTURES, facts, in_words
+from hipp_prune.experiments.photo.tasks import IN_PICTURES, facts
 from hipp_prune.experiments.photo.texts import GENERAL, HELD_OUT, prose, write_texts
 from hipp_prune.models import load_model
 from hipp_prune.questions.sources import load_questions
@@ -43,29 +42,6 @@ def test_facts_are_asked_in_other_words_than_they_are_taught() -> None:
     assert taught
     assert asked
     assert not taught & asked
-
-
-def test_what_is_told_in_words_is_what_the_tasks_stand_on() -> None:
-    assert not list(in_words(["presence", "relations"]))
-    assert all(row.answer and row.choices is None and row.image is None for row in in_words(["facts"]))
-    people = {row.question for row in in_words(["facts"])}
-    assert people == {row.question for row in facts(rng_for(0), taught=True, times=1)}
-    things = {row.question: row.answer for row in in_words(["counting", "attributes"])}
-    assert things["What color is a banana?"] == "yellow"
-    assert not people & set(things)
-
-
-def test_the_first_lesson_is_in_words_and_the_next_one_goes_on_from_it(tmp_path: Path) -> None:
-    rung = tmp_path / "rung"
-    settings = PhotoSettings(tasks=("facts",), scenes=2, steps=2, word_steps=1, batch_size=4, lora_rank=2)
-    build_rung(rung, settings, language=tiny_language)
-    lessons = {name: json.loads((rung / name / "recovery.json").read_text()) for name in ("worded", "model")}
-    assert [lessons[name]["model"] for name in lessons] == [str(rung / "untrained"), str(rung / "worded")]
-    assert [len(lessons[name]["losses"]) for name in lessons] == [1, 2]
-    assert lessons["worded"]["settings"]["batch_size"] == 16
-    straight = replace(settings, word_steps=0)
-    build_rung(tmp_path / "straight", straight, language=tiny_language)
-    assert not (tmp_path / "straight" / "worded").exists()
 
 
 def test_a_rung_is_built_once_and_loads_like_any_model(tmp_path: Path) -> None:
