@@ -124,6 +124,8 @@ class Evaluate:
 
         if self.card:
             check_card(local_folder(model))
+        if self.recorded is None and (aside := _reaches_no_report(model, out)) is not None:
+            remark(aside)
         if (lost := lost_savings(local_folder(model, weights=False))) is not None:
             remark(lost)
         with skipping(self.skip_bad) as skip_bad, progress_bar("evaluating") as progress:
@@ -167,6 +169,30 @@ class Evaluate:
             write_text(self.out, results.to_json())
             say(f"results: {self.out}")
         return results
+
+
+def _reaches_no_report(model: str, out: Path | None) -> str | None:
+    """What is missing for a run's report to show the results; None where one will, or nobody can have meant one to.
+
+    Args:
+        model: who is asked.
+        out: where its results are written.
+    """
+    from hipp_prune.checkpoints.ledger import read_savings
+    from hipp_prune.files.outputs import run_of, run_of_model
+    from hipp_prune.models.loading import local_folder
+
+    if out is not None and run_of("result", out) is not None:
+        return None
+    folder = local_folder(model, weights=False)
+    savings = read_savings(folder)
+    origin = model if savings is None else str(savings.notes.get("model"))
+    run = run_of_model(origin, out or folder)
+    if run is None and savings is None and out is None:
+        return None
+    name = "RUN" if run is None else shlex.quote(str(run.root))
+    where = "the run directory RUN" if run is None else name
+    return f"without --run, no run's report shows these results; add --run {name} for the report of {where}"
 
 
 def _print_results(results: "Results") -> None:

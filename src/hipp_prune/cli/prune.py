@@ -73,8 +73,17 @@ class Prune:
         print_asked(savings.notes, savings.ledger)
         if sources := savings.notes.get("sources"):
             words = ["evaluate", "--model", str(self.out), "--questions", *sources]
-            next_steps(shlex.join(["hipp-prune", *words, *into_report(self.searched)]))
+            next_steps(shlex.join(["hipp-prune", *words, *into_report(self._run_of_plan())]))
         return {"checkpoint": report, "ledger": savings.ledger}
+
+    def _run_of_plan(self) -> Path | None:
+        """The run that is named, or else the one that the plan is of, as far as it lies nearby."""
+        from hipp_prune.files.outputs import run_of
+
+        if self.searched is not None or not self.plan:
+            return self.searched
+        found = run_of("plan", self.plan[0])
+        return None if found is None else found.root
 
     def _prune_elastic(self) -> object:
         """By all plans at once."""

@@ -6,11 +6,13 @@ A line an output, appended, in ``RUN/outputs.jsonl``: ``{"kind": "plan", "path":
 import json
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from hipp_prune.errors import IncompleteRunError, RunError
+from hipp_prune.errors import HippPruneError, IncompleteRunError, RunError
 from hipp_prune.files.manifest import note_growing, start_growing
 from hipp_prune.files.reading import read_text
 from hipp_prune.files.run_directory import RunDirectory
@@ -72,3 +74,46 @@ def read_outputs(run: RunDirectory) -> list[Output]:
         )
         for number, line in enumerate(lines, start=1)
     ]
+
+
+def run_of(kind: OutputKind, path: Path) -> RunDirectory | None:
+    """The run whose report finds a file: it lies in the run's own folder, or stands on the list of a run nearby.
+
+    Args:
+        kind: what the file is.
+        path: where it lies, or is going to.
+    """
+    around = RunDirectory((path if path.parent.name else path.absolute()).parent.parent)
+    own = around.plans if kind == "plan" else around.results
+    if path.absolute().parent == own.absolute() and around.manifest.is_file():
+        return around
+    output = Output(kind=kind, path=str(path.resolve()))
+    for run in _runs_near(path):
+        with suppress(HippPruneError):  # a damaged list is whoever's that reads the run
+            if output in read_outputs(run):
+                return run
+    return None
+
+
+def run_of_model(model: str, path: Path) -> RunDirectory | None:
+    """The one run that was made of a model, in the current folder or beside a file; None where several are.
+
+    Args:
+        model: as ``calibrate --model`` named it.
+        path: the file or folder.
+    """
+    found = []
+    for run in _runs_near(path):
+        with suppress(HippPruneError):
+            found += [run] if run.provenance().model == model else []
+    return found[0] if len(found) == 1 else None
+
+
+def _runs_near(path: Path) -> Iterator[RunDirectory]:
+    """Every run directory in the current folder, and then beside a path."""
+    seen = set[Path]()
+    for folder in (Path(), path.parent):
+        for manifest in sorted(folder.glob("*/run.json")):
+            if manifest.resolve() not in seen:
+                seen.add(manifest.resolve())
+                yield RunDirectory(manifest.parent)

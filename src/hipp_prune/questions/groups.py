@@ -3,7 +3,8 @@
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.copies import first_of_copies
+from hipp_prune.questions.question import Question, pictures_of
 
 
 def connected(names: Iterable[Iterable[Hashable]]) -> list[int]:
@@ -31,10 +32,13 @@ def connected(names: Iterable[Iterable[Hashable]]) -> list[int]:
 def merge_groups(questions: Sequence[Question]) -> list[Question]:
     """The questions, those that share a picture all of one group, which is called as the first one's was.
 
-    Intervals draw whole groups, and a held-out part is made of whole groups, so no picture may be in two. Pictures are
-    told apart by their paths: nothing is read.
+    Intervals draw whole groups, and a held-out part is made of whole groups, so no picture may be in two. Copies of
+    one file are one picture.
     """
-    firsts = connected((question.group, *question.images) for question in questions)
+    same = first_of_copies(pictures_of(questions))
+    firsts = connected(
+        (question.group, *(same[image] for image in question.images)) for question in questions
+    )
     return [
         question
         if question.group == questions[first].group

@@ -76,7 +76,12 @@ Identifier = Annotated[str, Len(1, LONGEST_NAME), Predicate(on_one_line)] | int
 
 
 def read_records(
-    path: Path, kind: type[Kind], skip_bad: SkipBad | None = None, *, remedy: str = CORRECT_OR_SKIP
+    path: Path,
+    kind: type[Kind],
+    skip_bad: SkipBad | None = None,
+    *,
+    remedy: str = CORRECT_OR_SKIP,
+    whole: str = "restore the official file",
 ) -> Iterator[tuple[str, Kind]]:
     """Every record of a file of JSON lines or of one JSON array, told apart by the first character, after its place.
 
@@ -87,6 +92,7 @@ def read_records(
         kind: what each record must be; keys that it does not declare are passed over.
         skip_bad: counts records that are none and leaves them out; None makes them errors.
         remedy: what to do about a bad record; another where none is ever left out.
+        whole: what to do about a bad file, of an array that ends or begins wrongly.
 
     Yields:
         ``{file}:{line}``, where the record begins, and the record.
@@ -98,7 +104,7 @@ def read_records(
     text = read_text(path, remedy="check the path and give the official file", error=QuestionError)
     if not text.strip():
         raise QuestionError(f"{path}: expected JSON lines or a JSON array, found an empty file; restore it")
-    values = _array_values(path, text) if text.lstrip()[0] == "[" else _line_values(text)
+    values = _array_values(path, text, whole) if text.lstrip()[0] == "[" else _line_values(text)
     for line, value in values:
         where = f"{path}:{line}"
         try:
@@ -125,7 +131,7 @@ def _line_values(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def _array_values(path: Path, text: str) -> Iterator[tuple[int, str]]:
+def _array_values(path: Path, text: str, remedy: str) -> Iterator[tuple[int, str]]:
     """Decode element by element, because only so is each one's line known."""
     decoder = json.JSONDecoder()
     line, counted = 1, 0
@@ -145,15 +151,15 @@ def _array_values(path: Path, text: str) -> Iterator[tuple[int, str]]:
         if text[position + 1 :].strip():
             raise json.JSONDecodeError("Extra data after the array", text, position)
     except json.JSONDecodeError as error:
-        raise _broken_array(path, error.lineno, error.msg) from error
+        raise _broken_array(path, error.lineno, error.msg, remedy) from error
     except (RecursionError, ValueError) as error:
-        raise _broken_array(path, line, "an element nested too deeply, or a number too long") from error
+        wrong = "an element nested too deeply, or a number too long"
+        raise _broken_array(path, line, wrong, remedy) from error
 
 
-def _broken_array(path: Path, line: int, what: str) -> QuestionError:
+def _broken_array(path: Path, line: int, what: str, remedy: str) -> QuestionError:
     return QuestionError(
-        f"{path}:{line}: expected a JSON array, found an error: {what}; restore the official file (what follows it "
-        "cannot be skipped)"
+        f"{path}:{line}: expected a JSON array, found an error: {what}; {remedy} (what follows it cannot be skipped)"
     )
 
 

@@ -97,7 +97,8 @@ def load_splits(
     shares = _divided(sources, SPLITS, cache, seed, skip_bad, need_images=False)
     for text, source, share in zip(specs, sources, shares, strict=True):
         if empty := [split for split in SPLITS if not share[split]]:
-            pictures = len({question.group for members in share.values() for question in members})
+            together = merge_groups([question for members in share.values() for question in members])
+            pictures = len({question.group for question in together})
             raise QuestionError(
                 f"questions {text!r}: expected some in every split, found none for {', '.join(empty)}: they are about "
                 f"{pictures} pictures (or groups), every split needs some of its own, and no two share one; add "

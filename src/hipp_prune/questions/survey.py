@@ -7,6 +7,7 @@ from typing import Any
 
 from hipp_prune.questions.benchmark import ROLES
 from hipp_prune.questions.benchmarks import asked, asked_at_last
+from hipp_prune.questions.copies import first_of_copies
 from hipp_prune.questions.intervals import expected_half_width
 from hipp_prune.questions.question import Question, pictures_of
 
@@ -96,7 +97,7 @@ def _count(split: str, benchmark: str, questions: Sequence[Question]) -> Counted
         split=split,
         benchmark=benchmark,
         questions=len(questions),
-        pictures=len(pictures_of(questions)),
+        pictures=len({*first_of_copies(pictures_of(questions)).values()}),
         answers=tuple(answers.most_common()),
         half_width=expected_half_width(worth, len({question.group for question in questions})),
     )

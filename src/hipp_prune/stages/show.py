@@ -21,6 +21,7 @@ from hipp_prune.checkpoints.ledger import (
 from hipp_prune.errors import CheckpointError, HippPruneError, InputError
 from hipp_prune.evaluation.results import Results
 from hipp_prune.evaluation.scorecard import Scorecard
+from hipp_prune.files.outputs import run_of
 from hipp_prune.files.places import described, found_instead, unused_name
 from hipp_prune.files.recipes import read_recipe
 from hipp_prune.files.replacing import beside
@@ -193,11 +194,10 @@ def _show_plan(path: Path) -> Shown:
 
 
 def _next_of_plan(plan: Plan, path: Path) -> Iterator[str]:
-    """How the plan is carried out: from its run, if it lies in it, else from the model, which compensates nothing."""
+    """How the plan is carried out: from its run, if that is found, else from the model, which compensates nothing."""
     written = ["--plan", str(path), "--out", unused_name("smaller")]
-    run = path.absolute().parent.parent
-    if path.absolute().parent == RunDirectory(run).plans and RunDirectory(run).manifest.is_file():
-        yield _command("prune", "--run", str(path.parent.parent), *written)
+    if (run := run_of("plan", path)) is not None:
+        yield _command("prune", "--run", str(run.root), *written)
     elif (model := plan.notes.get("model")) is not None:
         alone = [] if plan.compensation == "none" else ["--compensation", "none"]
         yield _command("prune", "--model", str(model), *written, *alone)
@@ -292,10 +292,9 @@ def _show_results(path: Path) -> Shown:
 
 
 def _next_of_results(card: Scorecard, path: Path) -> str:
-    """The page of the run it lies in; else its answers scored again, which takes those to all questions of a source."""
-    run = path.absolute().parent.parent
-    if path.absolute().parent == RunDirectory(run).results and RunDirectory(run).manifest.is_file():
-        return _command("report", str(path.parent.parent))
+    """The page of the run that has it; else its answers scored again, which takes those to all of a source."""
+    if (run := run_of("result", path)) is not None:
+        return _command("report", str(run.root))
     if card.split == "all":
         return _command("evaluate", "--answers", str(path), "--questions", *card.questions)
     return _command("evaluate", "--model", card.model, "--questions", *card.questions, "--split", card.split)

@@ -25,6 +25,11 @@ _STATE, _SPLITS = "state.json", "dataset_dict.json"
 _EXTRA = "datasets"
 _MOST_SHOWN = 300
 
+_CHECK_NAME = "check the name, and split= or config= where it has several"
+_FETCH_AGAIN = "remove it from Hugging Face's cache, so that it is fetched again"
+_SAVE_AGAIN = "copy it again, or save it again with its save_to_disk"
+_WRITE_AGAIN = "copy it again, or write it again with pandas' to_parquet or datasets"
+
 
 @dataclass(frozen=True)
 class _Rows(Iterable[tuple[str, Cells]]):
@@ -34,12 +39,14 @@ class _Rows(Iterable[tuple[str, Cells]]):
     data: "Dataset"
     named: Mapping[str, Any]
     """Columns of numbers that stand for names (``datasets.ClassLabel``)."""
+    remedy: str
+    """What to do where a row cannot be read."""
 
     def __iter__(self) -> Iterator[tuple[str, Cells]]:
         rows = iter(self.data)
         for number in count(start=1):
             where = f"{self.place}, row {number}"
-            with _telling(where):
+            with _telling(where, what="a row", remedy=self.remedy):
                 row = next(rows, None)
             if row is None:
                 return
@@ -64,29 +71,41 @@ def read_hub(place: str, *, split: str | None, config: str | None) -> QuestionTa
     """
     require_packages(place, [_EXTRA], extra=_EXTRA)
     repository = place.removeprefix(HUB)
-    with hub_or_its_cache(), _telling(place, of_hub=True):
+    with hub_or_its_cache(), _telling(place, remedy=_CHECK_NAME, of_hub=True):
         found = load_from_hub(repository, config, split)
     return _table(place, repository.rpartition("/")[2], _one_split(place, found, split))
 
 
-def read_saved(folder: Path, *, split: str | None) -> QuestionTable:
+def read_saved(folder: Path, *, split: str | None, config: str | None) -> QuestionTable:
     """A data set that ``datasets`` saved to disk.
 
     Args:
         folder: what ``save_to_disk`` wrote.
         split: which one; may be None where there is one only.
+        config: None, since what is saved is of one configuration.
 
     Raises:
         InputError: ``datasets`` is not installed.
-        QuestionError: it is damaged, or there is no such split.
+        QuestionError: it is damaged, there is no such split, or a configuration is named.
     """
+    if config is not None:
+        raise QuestionError(
+            f"{folder}: expected no config=, since a saved data set is of one configuration, found {name(config)}; "
+            "leave it out"
+        )
     require_packages(f"a saved data set ({folder})", [_EXTRA], extra=_EXTRA)
     import datasets
 
     place = str(folder)
-    with _telling(place):
+    with _telling(place, remedy=_SAVE_AGAIN):
         found = datasets.load_from_disk(place)
-    return _table(place, folder.name, _one_split(place, found, split), folder.absolute())
+    if split is not None and isinstance(found, datasets.Dataset) and str(found.split) != split:
+        raise QuestionError(
+            f"{folder}: expected no split={split}, since one data set alone is saved here"
+            f"{'' if found.split is None else f' (the split {found.split})'}; leave it out, or save all splits as "
+            "a DatasetDict"
+        )
+    return _table(place, folder.name, _one_split(place, found, split), folder.absolute(), remedy=_SAVE_AGAIN)
 
 
 def read_parquet(path: Path, skip_bad: SkipBad | None = None) -> QuestionTable:  # noqa: ARG001
@@ -100,9 +119,9 @@ def read_parquet(path: Path, skip_bad: SkipBad | None = None) -> QuestionTable: 
     import datasets
     import pyarrow.parquet
 
-    with _telling(str(path)):
+    with _telling(str(path), what="a parquet file", remedy=_WRITE_AGAIN):
         data = datasets.Dataset(datasets.table.InMemoryTable(pyarrow.parquet.read_table(path)))
-    return _table(str(path), path.stem, data, path.absolute().parent)
+    return _table(str(path), path.stem, data, path.absolute().parent, remedy=_WRITE_AGAIN)
 
 
 def is_saved(folder: Path) -> bool:
@@ -118,8 +137,15 @@ def load_from_hub(repository: str, config: str | None, split: str | None) -> Any
 
 
 @contextmanager
-def _telling(place: str, *, of_hub: bool = False) -> Iterator[None]:
-    """Says in a sentence of ours what ``datasets`` objects to."""
+def _telling(place: str, *, what: str = "a data set", remedy: str, of_hub: bool = False) -> Iterator[None]:
+    """Says in a sentence of ours what ``datasets`` objects to.
+
+    Args:
+        place: what is read.
+        what: it should be.
+        remedy: what to do if it is not.
+        of_hub: whether it comes from the hub, which may be out of reach.
+    """
     from datasets.exceptions import DatasetsError
     from pyarrow import ArrowException
 
@@ -134,8 +160,7 @@ def _telling(place: str, *, of_hub: bool = False) -> Iterator[None]:
                 "the network, or give a folder that datasets saved"
             ) from error
         raise QuestionError(
-            f"{place}: expected a data set, found none that can be read: {reason}; check the name, and split= or "
-            "config= where it has several"
+            f"{place}: expected {what}, found none that can be read: {reason}; {remedy}"
         ) from error
 
 
@@ -159,7 +184,9 @@ def _one_split(place: str, found: Any, split: str | None) -> "Dataset":
     )
 
 
-def _table(place: str, title: str, data: "Dataset", home: Path | None = None) -> QuestionTable:
+def _table(
+    place: str, title: str, data: "Dataset", home: Path | None = None, *, remedy: str = _FETCH_AGAIN
+) -> QuestionTable:
     """Pictures stay the bytes that they are, and labels that have names become these."""
     import datasets
 
@@ -172,5 +199,9 @@ def _table(place: str, title: str, data: "Dataset", home: Path | None = None) ->
         elif isinstance(feature, datasets.ClassLabel):
             named[column] = feature
     return QuestionTable(
-        place=place, name=title, columns=tuple(data.column_names), rows=_Rows(place, data, named), home=home
+        place=place,
+        name=title,
+        columns=tuple(data.column_names),
+        rows=_Rows(place, data, named, remedy),
+        home=home,
     )

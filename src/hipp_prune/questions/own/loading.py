@@ -7,6 +7,7 @@ from pathlib import Path
 from hipp_prune.errors import InputError, QuestionError
 from hipp_prune.files.faults import name, shown
 from hipp_prune.questions.benchmark import Loading, Role
+from hipp_prune.questions.copies import warn_of_copies
 from hipp_prune.questions.own.choice_cells import choices_in_text
 from hipp_prune.questions.own.columns import PICTURES_ONLY, Columns, match_columns, with_columns
 from hipp_prune.questions.own.conversations import unfold
@@ -30,7 +31,7 @@ from hipp_prune.questions.own.rows import (
 )
 from hipp_prune.questions.own.short_answers import normalised
 from hipp_prune.questions.own.table import QuestionTable, empty, row_error
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, pictures_of
 from hipp_prune.questions.records import SkipBad, skip_or_raise, warn
 
 
@@ -85,6 +86,7 @@ def load_table(
     questions = _make(table, asked, how.skip_bad, kind, role)
     if not questions:
         raise QuestionError(f"{table.place}: expected a row for each question, found none; add some")
+    warn_of_copies(pictures_of(questions), table.place)
     return questions
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from hipp_prune.errors import QuestionError
 from hipp_prune.files.faults import shown
 from hipp_prune.questions.benchmark import Loading
+from hipp_prune.questions.copies import warn_of_copies
 from hipp_prune.questions.images import UNREAD_ENDINGS
 from hipp_prune.questions.own.columns import PICTURE_ENDINGS
-from hipp_prune.questions.question import Question
+from hipp_prune.questions.question import Question, pictures_of
 from hipp_prune.questions.records import LONGEST_NAME, OR_SKIP, on_one_line, skip_or_raise, warn
 from hipp_prune.questions.unlabelled import unlabelled
 
@@ -45,6 +46,7 @@ def load_photos(folder: Path, how: Loading) -> list[Question]:
     if unread:
         found, remedy = _found(unread)
         warn(f"{folder}: leaves out {found}; {remedy}")
+    warn_of_copies(pictures_of(questions), str(folder))
     return questions
 
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import TYPE_CHECKING
@@ -42,6 +42,8 @@ class PictureCells:
     """Bytes become files in a folder of it, called after their content."""
     need_images: bool
     """False where no picture is opened; nothing is looked for or written then."""
+    _listed_folders: dict[Path, dict[str, Path]] = field(default_factory=dict, repr=False, compare=False)
+    """By folder: what ``_pictures_by_name`` found; each is listed once, however many of its pictures are missing."""
 
     def find(self, cell: object, where: str) -> tuple[Path, ...]:
         """The files of the pictures that a cell shows, in their order; none of an empty one.
@@ -120,13 +122,20 @@ class PictureCells:
             if "\\" in text and not _is_file(path):  # written on Windows
                 path = self.home / PureWindowsPath(text).as_posix()
         if self.need_images and not _is_file(path):
-            meant = _meant(path)
+            meant = self._meant(path)
             found = "none" if meant is None else f"{shown_place(meant)} instead"
             raise ImageError(
                 f"{where}: expected a picture at {shown_place(path)}, found {found}; {CORRECT_OR_SKIP}, or say where "
                 "pictures lie with images=DIR"
             )
         return path
+
+    def _meant(self, path: Path) -> Path | None:
+        """The picture whose name is this one but for capitals or an ending; None where there is none."""
+        folder = path.parent
+        if folder not in self._listed_folders:
+            self._listed_folders[folder] = _pictures_by_name(folder)
+        return self._listed_folders[folder].get(path.name.casefold())
 
     def _kept(self, content: bytes, name: str) -> Path:
         """The file that holds these bytes: written whole, once, under their hash."""
@@ -162,20 +171,18 @@ def _encoded(picture: "Image", where: str) -> bytes:
     return file.getvalue()
 
 
-def _meant(path: Path) -> Path | None:
-    """The picture whose name is this one but for capitals or an ending; None where there is none."""
+def _pictures_by_name(folder: Path) -> dict[str, Path]:
+    """What lies in a folder, by its name without regard to capitals, pictures also by that without the ending."""
     try:
-        beside = sorted(path.parent.iterdir())
+        entries = sorted(folder.iterdir())
     except OSError:  # no such folder
-        return None
-    wanted = path.name.casefold()
-    alike = [
-        each
-        for each in beside
-        if each.name.casefold() == wanted
-        or (each.stem.casefold() == wanted and each.suffix.lower() in PICTURE_ENDINGS)
-    ]
-    return next(iter(alike), None)
+        return {}
+    found: dict[str, Path] = {}
+    for each in entries:
+        found.setdefault(each.name.casefold(), each)
+        if each.suffix.lower() in PICTURE_ENDINGS:
+            found.setdefault(each.stem.casefold(), each)
+    return found
 
 
 def _is_file(path: Path) -> bool:

@@ -47,7 +47,7 @@ def find_table(place: str, options: Mapping[str, str], skip_bad: SkipBad | None 
         return read_hub(place, split=options.get("split"), config=options.get("config"))
     path = Path(place)
     if is_saved(path):
-        return read_saved(path, split=options.get("split"))
+        return read_saved(path, split=options.get("split"), config=options.get("config"))
     file = path if path.is_file() else _inside(path)
     if given := next((option for option in ("split", "config") if option in options), None):
         raise QuestionError(f"{place}: expected no {given}=, which is of data sets, found it; leave it out")

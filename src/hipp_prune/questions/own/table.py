@@ -1,6 +1,7 @@
 """A table: rows of named cells, read from CSV or JSON."""
 
 import csv
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from hipp_prune.questions.records import CORRECT_OR_SKIP, OR_SKIP, SkipBad, read
 
 SEPARATOR = "|"
 """What stands between several things in one cell."""
+_SPLIT = {"columns", "index", "data"}
+"""The keys of a table that pandas writes with ``orient="split"``."""
+_AS_JSON = "save it as JSON lines in UTF-8"
 TAB = "\t"
 """What stands between the cells of a file that ends in .tsv."""
 _SEPARATOR_LINE = re.compile("sep=(.)", re.IGNORECASE)
@@ -50,11 +54,7 @@ def read_csv(path: Path, skip_bad: SkipBad | None = None) -> QuestionTable:
     """
     remedy = "check the path, and save it as UTF-8 text (in Excel: CSV UTF-8)"
     text = read_text(path, remedy=remedy, error=QuestionError)
-    if "\0" in text.partition("\n")[0]:
-        raise QuestionError(
-            f"{path}: expected UTF-8 text, found NUL bytes, as UTF-16 and spreadsheets' own files have them; save it "
-            "as CSV in UTF-8"
-        )
+    _refuse_nul(path, text, remedy="save it as CSV in UTF-8")
     lines = _csv_lines(path, text)
     _, columns = next(lines, (1, []))
     columns = [column.strip() for column in columns]
@@ -116,14 +116,66 @@ def read_json(path: Path, skip_bad: SkipBad | None = None) -> QuestionTable:
     """A file of JSON lines or of one JSON array, an object a row.
 
     Raises:
-        QuestionError: see ``read_records``.
+        QuestionError: see ``read_records``; or all rows are one object, by column, or under one of its names.
     """
-    rows: list[tuple[str, Cells]] = list(read_records(path, dict[str, Any], skip_bad))
+    text = read_text(path, remedy=f"check the path, and {_AS_JSON}", error=QuestionError)
+    _refuse_nul(path, text, remedy=_AS_JSON)
+    _refuse_one_object(path, text)
+    rows: list[tuple[str, Cells]] = list(
+        read_records(path, dict[str, Any], skip_bad, whole="correct it, or write it again")
+    )
     _refuse_wrapped(path, rows)
     columns = tuple(dict.fromkeys(column for _, cells in rows for column in cells))
     return QuestionTable(
         place=str(path), name=path.stem, columns=columns, rows=rows, home=path.absolute().parent
     )
+
+
+def _refuse_nul(path: Path, text: str, *, remedy: str) -> None:
+    """Refuses text of two bytes a character, without the mark in front that would tell it.
+
+    Args:
+        path: the file.
+        text: what it holds, read as UTF-8.
+        remedy: the end of the sentence.
+
+    Raises:
+        QuestionError: it has NUL bytes in its first line.
+    """
+    if "\0" in text.partition("\n")[0]:
+        raise QuestionError(
+            f"{path}: expected UTF-8 text, found NUL bytes, as UTF-16 and spreadsheets' own files have them; {remedy}"
+        )
+
+
+def _refuse_one_object(path: Path, text: str) -> None:
+    """Refuses a file that is one JSON object of whole columns, as pandas writes it unasked, or over several lines.
+
+    Raises:
+        QuestionError: saying how to write it.
+    """
+    if not text.lstrip().startswith("{"):
+        return
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):  # several lines, an object each, or what read_records tells better
+        return
+    if found and (all(isinstance(cell, Mapping) for cell in found.values()) or found.keys() == _SPLIT):
+        raise QuestionError(
+            f"{path}: expected JSON lines or an array, an object a row, found one object of {_named(found)}, as "
+            f'pandas\' to_json writes a whole table; write it with to_json(path, orient="records")'
+        )
+    if "\n" in text.strip():
+        _refuse_wrapped(path, [(str(path), found)])
+        raise QuestionError(
+            f"{path}: expected JSON lines or an array, an object a row, found one object over several lines; put "
+            "square brackets around it, or each object on a line of its own"
+        )
+
+
+def _named(found: Mapping[str, Any]) -> str:
+    """The first keys of an object."""
+    return ", ".join(map(name, list(found)[:3])) + (", …" if len(found) > 3 else "")
 
 
 def _refuse_wrapped(path: Path, rows: Sequence[tuple[str, Cells]]) -> None:

@@ -210,7 +210,7 @@ def test_a_data_set_says_what_package_it_needs(
 
 def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(QuestionError, match="expected a data set, found none that can be read"):
+    with pytest.raises(QuestionError, match="expected a parquet file, found none that can be read"):
         load(tmp_path / "mine.parquet", tmp_path)
 
 
@@ -368,3 +368,54 @@ def test_a_space_behind_the_comma_hides_no_picture(photos: Path, tmp_path: Path)
     (tmp_path / "mine.csv").write_text("image, question, answer\n photos/0.png , Is it?, Yes\n")
     (question,) = load(tmp_path / "mine.csv", tmp_path)
     assert question.images == (photos / "0.png",)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("utf16.jsonl", '{"question": "Is it?"}'.encode("utf-16"), r"found UTF-16, .*save it as JSON lines in UTF-8$"),
+        ("bare.jsonl", '{"question": "Is it?"}'.encode("utf-16-le"), r"NUL bytes, .*save it as JSON lines in UTF-8$"),
+        (
+            "columns.json",
+            b'{"image": {"0": "a.png"}, "question": {"0": "Is it?"}, "answer": {"0": "yes"}}',
+            r"one object of image, question, answer, .*write it with to_json\(path, orient=\"records\"\)$",
+        ),
+        (
+            "split.json",
+            b'{"columns": ["question"], "index": [0], "data": [["Is it?"]]}',
+            r"one object of columns, index, data, .*orient=\"records\"\)$",
+        ),
+        (
+            "indented.json",
+            b'{\n "image": {\n  "0": "a.png"\n },\n "question": {\n  "0": "Is it?"\n }\n}\n',
+            r"one object of image, question, .*orient=\"records\"\)$",
+        ),
+        ("lines.json", b'{\n "question": "Is it?"\n}', r"one object over several lines; put square brackets"),
+        ("open.json", b'[{"question": "Is it?"}', r"correct it, or write it again \(what follows"),
+        ("cut.parquet", b"PAR1" + 80 * b"x", r"a parquet file, .*; copy it again, or write it again with pandas"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_form_is_refused_with_what_makes_it_one(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(QuestionError, match=said) as refusal:
+        load(tmp_path / name, tmp_path)
+    assert "official" not in str(refusal.value)
+    assert "split=" not in str(refusal.value)
+
+
+def test_what_a_saved_data_set_does_not_have_is_refused(tmp_path: Path) -> None:
+    data = saved(tmp_path)
+    data.save_to_disk(tmp_path / "alone")
+    datasets.DatasetDict({"train": data}).save_to_disk(tmp_path / "several")
+    named = datasets.Dataset.from_dict(data[:], features=data.features, split="train")
+    named.save_to_disk(tmp_path / "named")
+    for place in ("alone", "several"):
+        with pytest.raises(QuestionError, match=r"expected no config=, .*; leave it out"):
+            load(f"{tmp_path / place},config=en", tmp_path)
+    with pytest.raises(QuestionError, match=r"alone: expected no split=test, since one data set alone is"):
+        load(f"{tmp_path / 'alone'},split=test", tmp_path)
+    with pytest.raises(QuestionError, match=r"is saved here \(the split train\); leave it out"):
+        load(f"{tmp_path / 'named'},split=test", tmp_path)
+    assert said(load(f"{tmp_path / 'named'},split=train", tmp_path)) == EXPECTED

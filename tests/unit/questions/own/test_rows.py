@@ -158,8 +158,8 @@ def test_ids_are_unique_and_a_picture_has_one_group(tmp_path: Path) -> None:
 def test_rows_that_repeat_a_question_are_counted(
     rows: list[dict[str, Any]], counted: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in ("a.png", "b.png"):
-        Image.new("RGB", (2, 2)).save(tmp_path / name)
+    for width, name in enumerate(("a.png", "b.png"), start=2):
+        Image.new("RGB", (width, 2)).save(tmp_path / name)
     assert len(load([{"question": "What?", "image": "a.png", **row} for row in rows], tmp_path)) == len(rows)
     assert [f"mine.jsonl: {counted} what an earlier one asks" in said for said in caplog.messages] == (
         [] if counted is None else [True]
