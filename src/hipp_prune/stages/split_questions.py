@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from hipp_prune.errors import HippPruneError
+from hipp_prune.errors import HippPruneError, QuestionError
 from hipp_prune.evaluation.asserted_objects import OBJECTS_ASKED
 from hipp_prune.evaluation.scorecard import limit_questions
 from hipp_prune.models.described import picture_tokens, prompt_tokens
@@ -61,6 +61,7 @@ class SplitQuestions:
     ) -> None:
         self.questions: dict[str, list[Question]] = {}
         self.seconds: dict[str, float] = {}
+        self._counted = True
         wanted: dict[str, Any] = {"calibration": "calibration", "search": "search", "test": evaluate.split}
         wanted |= {"recovery": "recovery"} if recovers else {}
         how: dict[str, Any] = {
@@ -89,15 +90,27 @@ class SplitQuestions:
     def _survey(self, refused: list[str], draws: bool, count: Callable[[], object]) -> None:
         """Times the counting of every split, and apart from it the drawing of the embedded world before."""
         first = tried(refused, lambda: clocked(count))
+        self._counted = first is not None
         if first is not None:
             again = clocked(count) if draws else first
             self.seconds |= {"survey": again, "drawing": max(0.0, first - again)}
 
     def _read(self, refused: list[str], name: str, read: Callable[[], list[Question]]) -> None:
-        """Keeps the questions of a name, and how long reading them took."""
+        """Keeps the questions of a name, and how long reading them took.
+
+        What the survey has refused is not refused once more for every split.
+        """
         found: list[Question] = []
-        seconds = tried(refused, lambda: clocked(lambda: found.extend(read())))
-        if seconds is not None:
+
+        def clock() -> float | None:
+            try:
+                return clocked(lambda: found.extend(read()))
+            except QuestionError:
+                if self._counted:
+                    raise
+                return None
+
+        if (seconds := tried(refused, clock)) is not None:
             self.questions[name], self.seconds[name] = found, seconds
 
     def asked(self, name: str) -> Amount:
