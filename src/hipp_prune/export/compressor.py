@@ -90,16 +90,19 @@ def _smoothed(adapter: Adapter) -> list[tuple[str, list[str]]]:
     for block in adapter.blocks:
         layer = adapter.model.get_submodule(block.name)
         name = f"re:.*{re.escape(block.name)}"
-        attention = (
-            [f"{name}.self_attn.{each}_proj$" for each in "qkv"] if hasattr(block.attention, "q_proj") else []
-        )
+        attention = [
+            f"{name}.self_attn.{each}_proj$"
+            for each in ("q", "k", "v", "qkv")
+            if hasattr(block.attention, f"{each}_proj")
+        ]
         mlp = [f"{name}.mlp.gate_proj$", f"{name}.mlp.up_proj$"]
         norms = [
             each for each in ("pre_feedforward_layernorm", "post_attention_layernorm") if hasattr(layer, each)
         ]
         before = attention if norms else [*attention, *mlp]
         pairs += [(f"{name}.input_layernorm$", before)] if attention else []
-        pairs += [(f"{name}.self_attn.v_proj$", [f"{name}.self_attn.o_proj$"])] if attention else []
+        if hasattr(block.attention, "v_proj"):
+            pairs.append((f"{name}.self_attn.v_proj$", [f"{name}.self_attn.o_proj$"]))
         pairs += [(f"{name}.{norms[0]}$", mlp)] if norms else []
         pairs.append((f"{name}.mlp.up_proj$", [f"{name}.mlp.down_proj$"]))
     return pairs

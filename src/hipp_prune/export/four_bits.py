@@ -2,12 +2,14 @@
 
 from importlib import import_module
 
+import torch
 from torch import Tensor
 from transformers import BitsAndBytesConfig
 
 from hipp_prune.export.quantised import Quantised, matrices
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
+from hipp_prune.models.fused import SplitMlp
 
 BLOCK = 64
 """Weights that share a scale."""
@@ -22,13 +24,16 @@ def pack(adapter: Adapter, *, progress: Progress | None = None) -> Quantised:
     """
     functional = import_module("bitsandbytes.functional")
     tensors: dict[str, dict[str, Tensor]] = {}
-    found = matrices(adapter)
-    for done, (name, linear) in enumerate(found.items(), start=1):
+    found = _weights(adapter)
+    for done, (name, weight) in enumerate(found.items(), start=1):
+        if weight is None:
+            tensors[name] = {}
+            continue
         packed, state = functional.quantize_4bit(
-            linear.weight.data, blocksize=BLOCK, compress_statistics=True, quant_type="nf4"
+            weight, blocksize=BLOCK, compress_statistics=True, quant_type="nf4"
         )
         about = {f"weight.{key}": tensor for key, tensor in state.as_dict(packed=True).items()}
-        tensors[f"{name}.weight"] = {"weight": packed, **about}
+        tensors[name] = {"weight": packed, **about}
         if progress is not None:
             progress(done, len(found))
     config = BitsAndBytesConfig(
@@ -39,6 +44,17 @@ def pack(adapter: Adapter, *, progress: Progress | None = None) -> Quantised:
         llm_int8_skip_modules=_outside(adapter),
     )
     return Quantised(tensors=tensors, config=config.to_dict())
+
+
+def _weights(adapter: Adapter) -> dict[str, Tensor | None]:
+    """The matrices, by name: fused projections whole in place of their gates, since all scales are scaled together."""
+    weights: dict[str, Tensor | None] = {
+        f"{name}.weight": linear.weight.data for name, linear in matrices(adapter).items()
+    }
+    for block in (block for block in adapter.blocks if isinstance(block.mlp, SplitMlp)):
+        gate, up = (f"{block.name}.mlp.{half}.weight" for half in ("gate_proj", "up_proj"))
+        weights |= {gate: torch.cat([block.gate.weight.data, block.up.weight.data]), up: None}
+    return weights
 
 
 def _outside(adapter: Adapter) -> list[str]:

@@ -25,7 +25,6 @@ from hipp_prune.export.exported import Exported, check_widths
 from hipp_prune.export.formats import QuantisedFormat
 from hipp_prune.models import load_model
 from hipp_prune.models.adapter import Adapter
-from hipp_prune.models.fused import SplitMlp
 from hipp_prune.models.uneven import residual_width
 from hipp_prune.plans.alignment import ALIGNMENTS
 
@@ -77,7 +76,7 @@ def write_quantised(
     Raises:
         OutputExistsError: if ``out`` exists and ``force`` is false, or it is no checkpoint.
         CheckpointError: if a width does not fit the format, the source is damaged, or the disk is full.
-        UnsupportedModelError: if the residual stream is sliced, or gate and up are one matrix.
+        UnsupportedModelError: if the residual stream is sliced.
     """
     check_output(source, out, force=force)
     adapter, shards = load_model(source), open_shards(source)
@@ -85,11 +84,12 @@ def write_quantised(
     check_matrices(adapter, format, group_size)
     places = find_tensors(shards, changed_tensors(adapter))
     made = quantise(adapter)
-    values: dict[Path, dict[str, Values]] = {shard.path: {} for shard in shards}
+    stored: dict[Path, dict[str, Tensor]] = {shard.path: {} for shard in shards}
     for name, tensors in made.tensors.items():
         shard, entry = places[name]
         module = entry.stored.rpartition(".")[0]
-        values[shard.path] |= {f"{module}.{key}": _values(tensor) for key, tensor in tensors.items()}
+        for key, tensor in tensors.items():
+            _put(stored[shard.path], f"{module}.{key}", tensor)
     record = {"format": format, "group_size": _group(format, group_size)}
     records = {QUANTISATION_FILE: json.dumps(record, indent=1) + "\n"}
     records |= {
@@ -102,13 +102,29 @@ def write_quantised(
         out,
         shards,
         changes={},
-        values=values,
+        values={
+            path: {name: _values(tensor) for name, tensor in held.items()} for path, held in stored.items()
+        },
         config={**read_config_file(source / "config.json"), "quantization_config": dict(made.config)},
         records=records,
         dropped={places[name][1].name for name in made.tensors},
         check=check,
     )
     return Exported(path=out, num_bytes=after, bytes_before=before, notes=tuple(_notes(adapter, format)))
+
+
+def _put(stored: dict[str, Tensor], name: str, tensor: Tensor) -> None:
+    """Adds a tensor: an up projection's below its gate's, where a file holds both in one (GLM-4.1V, Phi-3).
+
+    Rows are packed and scaled by themselves; the shape that goes with them is their numbers, [rows, columns].
+    """
+    gate = stored.get(name)
+    if gate is None:
+        stored[name] = tensor
+    elif name.endswith("weight_shape"):
+        stored[name] = torch.stack([gate[0] + tensor[0], gate[1]])
+    else:
+        stored[name] = torch.cat([gate, tensor])
 
 
 def matrices(adapter: Adapter) -> dict[str, nn.Linear]:
@@ -135,13 +151,8 @@ def check_matrices(adapter: Adapter, format: QuantisedFormat, group_size: int) -
 
     Raises:
         CheckpointError: naming the first matrix that does not fit, and the alignment that helps.
-        UnsupportedModelError: if the residual stream is sliced, or gate and up are one matrix.
+        UnsupportedModelError: if the residual stream is sliced.
     """
-    if fused := next((block for block in adapter.blocks if isinstance(block.mlp, SplitMlp)), None):
-        raise UnsupportedModelError(
-            f"gate and up projection of {fused.name} are one matrix in its files (gate_up_proj), and quantised formats "
-            "are written here of single ones; export an unquantised checkpoint, and quantise it as it is served"
-        )
     if residual_width(adapter.model.config) is not None:
         raise UnsupportedModelError(
             "a sliced residual stream (SliceGPT) has matrices that no quantised format is known to hold; expected "

@@ -22,10 +22,6 @@ ONE_PICTURE = (
     "transformers' own processor lays out its prompt here, with one picture at a time; leave out questions about "
     "several"
 )
-NO_FUSED_BITS = (
-    "gate and up projection are one matrix in its files (gate_up_proj), and quantised formats are written here of "
-    "single ones; export an unquantised checkpoint, and quantise it as it is served"
-)
 NO_SLICING = "its blocks are more than two norms, attention and MLP, and slicing has no shortcut for the rest"
 
 

@@ -36,7 +36,12 @@ class SplitMlp(nn.Module):
 
 
 def split_fused(model: PreTrainedModel) -> None:
-    """Splits the fused projections of a model's language blocks in place; other models stay as they are."""
+    """Splits the fused projections of a model's language blocks in place; other models stay as they are.
+
+    So do quantised ones, whose packed matrices have no halves: they can be asked, and nothing else.
+    """
+    if getattr(model.config, "quantization_config", None) is not None:
+        return
     for layer in getattr(model.get_decoder(), "layers", ()):
         if isinstance(getattr(getattr(layer, "mlp", None), _FUSED, None), nn.Linear):
             layer.mlp = SplitMlp(layer.mlp)

@@ -39,6 +39,8 @@ class Block:
 def find_blocks(model: PreTrainedModel) -> tuple[Block, ...]:
     """The blocks of the language backbone, first to last; fused projections must have been split (``fused``).
 
+    Those of a quantised model are not: its gates and ups here are empty, and say no more than their size.
+
     Raises:
         UnsupportedModelError: naming the first block that lacks a gate/up/down MLP.
     """
@@ -58,12 +60,20 @@ def _block(model: PreTrainedModel, layer: nn.Module, name: str) -> Block:
             model, f"a dense MLP in {name}: it is a mixture of experts, which has no single set of neurons"
         )
     parts = [getattr(mlp, part, None) for part in ("gate_proj", "up_proj", "down_proj")]
+    if isinstance(fused := getattr(mlp, "gate_up_proj", None), nn.Linear):
+        parts[:2] = [_half(fused)] * 2
     linears = [part for part in parts if isinstance(part, nn.Linear)]
     if len(linears) != 3:
         raise _lacks(model, f"a gated MLP (`gate_proj`, `up_proj`, `down_proj` as nn.Linear) in {name}")
     gate, up, down = linears
     attention = getattr(layer, "self_attn", None)
     return Block(mlp=mlp, gate=gate, up=up, down=down, attention=attention, name=name)
+
+
+def _half(fused: nn.Linear) -> nn.Linear:
+    """Half of a fused projection's rows, without weights."""
+    size, bias = (fused.in_features, fused.out_features // 2), fused.bias is not None
+    return nn.Linear(*size, bias=bias, device="meta")
 
 
 def check_class(model_class: type[PreTrainedModel]) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hipp_prune.checkpoints.pruned import prune_checkpoint
-from hipp_prune.errors import CheckpointError, InputError, OutputExistsError, UnsupportedModelError
+from hipp_prune.errors import CheckpointError, InputError, OutputExistsError
 from hipp_prune.export.compressor import _smoothed, compress
 from hipp_prune.export.formats import QuantisedFormat
 from hipp_prune.export.four_bits import pack
@@ -47,11 +48,16 @@ def needs(*packages: str) -> pytest.MarkDecorator:
     )
 
 
+def tiny_phi3(tmp: Path, **options: Any) -> Path:
+    """Queries, keys and values are one matrix, gates and ups another."""
+    return tiny_llava(tmp, backbone="phi3", **options)
+
+
 CASES = [
     pytest.param(family, format, marks=needs(*packages), id=f"{family.__name__}-{format}")
-    for family in (tiny_llava, tiny_qwen2_5_vl)
+    for family in (tiny_llava, tiny_qwen2_5_vl, tiny_phi3)
     for format, packages in PACKAGES.items()
-    if format != "bnb4" or family is tiny_llava
+    if format != "bnb4" or family is not tiny_qwen2_5_vl
 ]
 """The small Qwen's matrices have 32 columns, and bnb4 needs 64."""
 
@@ -72,7 +78,7 @@ def test_transformers_alone_computes_what_we_do(
     family: Callable[..., Path], format: QuantisedFormat, tmp_path: Path
 ) -> None:
     """Of blocks of 128 and 64 neurons."""
-    source = family(tmp_path, hidden=64 if family is tiny_llava else 32, neurons=128)
+    source = family(tmp_path, hidden=32 if family is tiny_qwen2_5_vl else 64, neurons=128)
     pruned, small = tmp_path / "pruned", tmp_path / "small"
     prune_checkpoint(source, make_plan(load_model(source), "coupled", (128, 64)), pruned)
     dense = load_model(pruned)
@@ -87,7 +93,8 @@ def test_transformers_alone_computes_what_we_do(
     assert done.returncode == 0, done.stderr[-3000:]
     found = load_file(tmp_path / "result")["logits"]
     again = load_model(small, quantised=True)
-    assert all(map(is_packed, (again.blocks[0].gate, again.blocks[1].down))) == (format != "fp8")
+    held = [getattr(block.mlp, "gate_up_proj", block.gate) for block in again.blocks]
+    assert all(map(is_packed, (*held, again.blocks[1].down))) == (format != "fp8")
     assert again.shape.neurons == (128, 64)
     torch.testing.assert_close(found, logits(again.model, inputs).float(), rtol=0, atol=1e-5)
     distance = (found - expected).norm() / expected.norm()
@@ -103,6 +110,7 @@ def test_transformers_alone_computes_what_we_do(
         for family, formats in {
             "aya_vision": ("gptq", "awq"), "gemma3": ("awq",), "gemma4": ("gptq", "awq", "fp8"), "qwen3_5": ("awq",),
             "llava_next": ("gptq", "fp8"), "minicpmv4_6": ("awq",),
+            "glm4v": ("gptq", "awq", "fp8"), "llava-phi3": ("awq",),
         }.items()
         for format in formats
     ],
@@ -155,21 +163,13 @@ def test_linear_attention_has_no_norm_of_queries_to_smooth(tmp_path: Path) -> No
     assert sum("post_attention_layernorm" in name for name in smoothed) == 2
 
 
-@pytest.mark.parametrize("family", ["glm4v", "llava-phi3"])
-def test_fused_projections_are_refused_before_work(family: str, tmp_path: Path) -> None:
-    source = FAMILIES[family](tmp_path)
-    with pytest.raises(UnsupportedModelError, match="are one matrix in its files"):
-        write_quantised(source, tmp_path / "out", "fp8", unwanted, group_size=8)
-    assert not (tmp_path / "out").exists()
-
-
 def assert_only_blocks_changed(pruned: Path, small: Path, *, smoothed: bool) -> None:
     """All matrices of the blocks are others, and where they were smoothed norms may be; the rest is as it was."""
     before, after = (load_file(folder / "model.safetensors") for folder in (pruned, small))
     language = [name for name in before if re.search(r"(?<!vision_model\.encoder\.)layers\.", name)]
     matrices = {name for name in language if name.endswith("_proj.weight")}
     norms = {name for name in language if "norm" in name}
-    assert len(matrices) == 14
+    assert len(matrices) == (8 if any("qkv_proj" in name for name in matrices) else 14)
     changed = {name for name in before if name not in after or after[name].dtype != before[name].dtype}
     changed |= {name for name in before.keys() - changed if not torch.equal(after[name], before[name])}
     assert matrices <= changed <= (matrices | norms if smoothed else matrices)

@@ -1,7 +1,7 @@
 """GLM-4.1V: images of any size and rotary positions as Qwen2.5-VL's; gate and up projections in one matrix."""
 
 from hipp_prune.models.families.qwen2_5_vl import Qwen2VLAdapter
-from hipp_prune.models.family import NO_FUSED_BITS, NO_SLICING, NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
+from hipp_prune.models.family import NO_SLICING, NO_UNEVEN_GRAPH, NO_VISION_GRAPH, Family
 
 
 class Glm4vAdapter(Qwen2VLAdapter):
@@ -19,6 +19,5 @@ FAMILY = Family(
         "slicegpt": NO_SLICING,
         "gguf": NO_UNEVEN_GRAPH,
         "onnx": NO_VISION_GRAPH,
-        "quantising": NO_FUSED_BITS,
     },
 )

@@ -1,7 +1,7 @@
 """LLaVA on a Phi-3, whose gate and up projections are one matrix, as are queries, keys and values."""
 
 from hipp_prune.models.families.llava import LlavaAdapter
-from hipp_prune.models.family import NO_FUSED_BITS, NO_UNEVEN_GRAPH, Family
+from hipp_prune.models.family import NO_UNEVEN_GRAPH, Family
 
 FAMILY = Family(
     name="LLaVA on Phi-3",
@@ -15,6 +15,5 @@ FAMILY = Family(
         "gguf": NO_UNEVEN_GRAPH,
         "onnx": "queries, keys and values are one matrix, which the graph of a block does not know; serve it with "
         "transformers or vLLM",
-        "quantising": NO_FUSED_BITS,
     },
 )
