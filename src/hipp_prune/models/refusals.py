@@ -224,10 +224,17 @@ def refuse_own_code(source: Path | str, config: Mapping[str, Any] | None = None)
         return
     later = f"; {_LATER[kind]} and later are" if kind in _LATER else ""
     raise UnsupportedModelError(
-        f"{source}: expected a model that transformers has an image-text-to-text class of, found {kind!r}, which comes "
-        "with code of its own (auto_map in config.json); that code cannot open blocks of uneven width, so it is not "
-        f"supported{later}; `hipp-prune models` lists what is"
+        f"{source}: expected a model that transformers has an image-text-to-text class of, found {_called(config)!r}, "
+        "which comes with code of its own (auto_map in config.json); that code cannot open blocks of uneven width, so "
+        f"it is not supported{later}; `hipp-prune models` lists what is"
     )
+
+
+def _called(config: Mapping[str, Any]) -> str:
+    """The model type, or where there is none (CogVLM2) the class that the authors name."""
+    classes = config.get("architectures")
+    first = classes[0] if isinstance(classes, list) and classes else "a model without a model_type"
+    return str(config.get("model_type") or first)
 
 
 def _converted(config: Mapping[str, Any]) -> str:

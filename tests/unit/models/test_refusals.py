@@ -133,6 +133,14 @@ def test_code_of_its_own_is_not_asked_to_be_trusted(folder: Path, kind: str) -> 
     assert ("MiniCPM-V 4.6 and later are;" in str(refused.value)) == (kind == "minicpmv")
 
 
+def test_code_of_its_own_without_a_model_type_is_called_by_its_class(tmp_path: Path) -> None:
+    """As CogVLM2 is stored."""
+    told = {"architectures": ["CogVLMForCausalLM"], "auto_map": {"AutoConfig": "configuration.Config"}}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    with pytest.raises(UnsupportedModelError, match=r"found 'CogVLMForCausalLM', which comes with code of"):
+        load_model(tmp_path)
+
+
 def test_code_beside_a_model_that_transformers_has_is_not_needed(folder: Path) -> None:
     edit_config(folder, auto_map={"AutoModel": "modeling.Model"})
     assert load_model(folder)
