@@ -161,12 +161,17 @@ def check_matrices(adapter: Adapter, format: QuantisedFormat, group_size: int) -
     rows, columns = (32, 64) if format == "bnb4" else (1, _group(format, group_size) or 1)
     for name, linear in matrices(adapter).items():
         if linear.in_features % columns or linear.out_features % rows:
-            smaller = "" if format == "bnb4" else ", or give a smaller --group-size"
             raise CheckpointError(
                 f"{format} takes matrices of {_multiples(rows)} rows and {_multiples(columns)} columns, {name} has "
-                f"{linear.out_features} × {linear.in_features}; query the plan with {_alignment(format, group_size)}"
-                f"{smaller}"
+                f"{linear.out_features} × {linear.in_features}; {_remedy(name, format, group_size)}"
             )
+
+
+def _remedy(name: str, format: QuantisedFormat, group_size: int) -> str:
+    """What helps a matrix that does not fit; attention's are as they are, whatever the plan."""
+    of_plan = [f"query the plan with {_alignment(format, group_size)}"] if ".mlp." in name else []
+    smaller = ["give a smaller --group-size"] if format in ("gptq", "awq") else []
+    return ", or ".join(of_plan + smaller) or "no plan changes that, so choose another --format"
 
 
 def _multiples(count: int) -> str:

@@ -30,7 +30,7 @@ from hipp_prune.models import structure
 from hipp_prune.models.declared import REMEDY, ModelSettings, check_config, check_from_hub
 from hipp_prune.models.fused import split_fused
 from hipp_prune.models.other_formats import NO_SAFETENSORS
-from hipp_prune.models.refusals import refuse_early
+from hipp_prune.models.refusals import refuse_early, unread
 from hipp_prune.models.uneven import PREFIXES, is_elastic_plan, is_stock, uneven, weight_files
 from hipp_prune.models.unpacking import stay_in_place
 
@@ -114,10 +114,7 @@ def read_config(source: Path | str, *, trust_remote_code: bool = False) -> PreTr
     except StrictDataclassError as error:
         raise CheckpointError(f"{source}: its config.json is not valid ({_gist(error)})") from error
     except Exception as error:  # whatever transformers comes to over a config that is not its own
-        raise UnsupportedModelError(
-            f"{source}: transformers cannot read its configuration ({_gist(error)}); `hipp-prune models` lists what "
-            f"can be pruned"
-        ) from error
+        raise unread(source, error, _gist(error)) from error
     if not local:
         check_from_hub(config.to_json_string(use_diff=False), ModelSettings, where=f"{source}, config.json")
     return config

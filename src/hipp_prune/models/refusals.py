@@ -4,10 +4,12 @@ Each reason is one sentence that says what to do instead. Read are ``config.json
 headers of the safetensors files, which name every tensor and its type.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import transformers
 from huggingface_hub import model_info
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
@@ -227,6 +229,25 @@ def refuse_own_code(source: Path | str, config: Mapping[str, Any] | None = None)
         f"{source}: expected a model that transformers has an image-text-to-text class of, found {_called(config)!r}, "
         "which comes with code of its own (auto_map in config.json); that code cannot open blocks of uneven width, so "
         f"it is not supported{later}; `hipp-prune models` lists what is"
+    )
+
+
+def unread(source: Path | str, error: Exception, gist: str) -> UnsupportedModelError:
+    """Why transformers cannot read a configuration, and what helps.
+
+    Args:
+        source: the checkpoint.
+        error: what transformers raised.
+        gist: of that.
+    """
+    if kind := re.search("has model type `(.*?)`", str(error)):
+        return UnsupportedModelError(
+            f"{source}: expected a model type that transformers {transformers.__version__} knows, found {kind[1]!r}; "
+            "give a checkpoint that was converted to transformers' layout, or install a newer transformers if the "
+            "model is newer; `hipp-prune models` lists what can be pruned"
+        )
+    return UnsupportedModelError(
+        f"{source}: transformers cannot read its configuration ({gist}); `hipp-prune models` lists what can be pruned"
     )
 
 

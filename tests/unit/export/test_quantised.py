@@ -197,7 +197,7 @@ def unwanted(_: Adapter) -> Quantised:
 @pytest.mark.parametrize(
     ("format", "group_size", "widths", "words"),
     [
-        ("gptq", 128, (128, 64), r"multiples of 128 columns, .*0\..*q_proj has .*--align-for gptq, or give a smaller"),
+        ("gptq", 128, (128, 64), r"multiples of 128 columns, .*0\..*q_proj has 64 × 64; give a smaller --group-size$"),
         ("gptq", 32, (128, 60), r"multiples of 32 columns, .*layers\.1\.mlp\.down_proj has 64 × 60; .*--align 32"),
         ("awq", 8, (128, 60), r"any number of rows and multiples of 8 columns, .*down_proj has 64 × 60; .*--align 8"),
         ("bnb4", 128, (128, 96), r"multiples of 64 columns, .*layers\.1\.mlp\.down_proj.*--align-for bnb4$"),

@@ -141,6 +141,17 @@ def test_code_of_its_own_without_a_model_type_is_called_by_its_class(tmp_path: P
         load_model(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["llava_llama", "deepseek_vl_v2"])
+def test_a_model_type_that_transformers_does_not_know_is_named_with_a_remedy(
+    kind: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+    with pytest.raises(
+        UnsupportedModelError, match=f"knows, found '{kind}'; give a checkpoint that was converted"
+    ):
+        loading.read_config(tmp_path)
+
+
 def test_code_beside_a_model_that_transformers_has_is_not_needed(folder: Path) -> None:
     edit_config(folder, auto_map={"AutoModel": "modeling.Model"})
     assert load_model(folder)
