@@ -242,9 +242,9 @@ def unread(source: Path | str, error: Exception, gist: str) -> UnsupportedModelE
     """
     if kind := re.search("has model type `(.*?)`", str(error)):
         return UnsupportedModelError(
-            f"{source}: expected a model type that transformers {transformers.__version__} knows, found {kind[1]!r}; "
-            "give a checkpoint that was converted to transformers' layout, or install a newer transformers if the "
-            "model is newer; `hipp-prune models` lists what can be pruned"
+            f"{source}, config.json: expected a model type that transformers {transformers.__version__} knows, found "
+            f"`{kind[1]}`; give a checkpoint that was converted to transformers' layout, or install a newer "
+            "transformers if the model is newer; `hipp-prune models` lists what can be pruned"
         )
     return UnsupportedModelError(
         f"{source}: transformers cannot read its configuration ({gist}); `hipp-prune models` lists what can be pruned"

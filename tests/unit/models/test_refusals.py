@@ -147,7 +147,7 @@ def test_a_model_type_that_transformers_does_not_know_is_named_with_a_remedy(
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
     with pytest.raises(
-        UnsupportedModelError, match=f"knows, found '{kind}'; give a checkpoint that was converted"
+        UnsupportedModelError, match=f"knows, found `{kind}`; give a checkpoint that was converted"
     ):
         loading.read_config(tmp_path)
 
