@@ -24,7 +24,15 @@ from hipp_prune.files.writing import atomic_path
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.plans.arrays import Bools, Ints
 from hipp_prune.plans.modes import Compensation
-from hipp_prune.pruning.compensation import Nested, choose_factor, fit_kept, mean_bias, nest, ridge_strength
+from hipp_prune.pruning.compensation import (
+    Nested,
+    choose_factor,
+    fit_kept,
+    mean_bias,
+    nest,
+    reorder,
+    ridge_strength,
+)
 from hipp_prune.pruning.importance import score_neurons
 
 _IN_MEMORY = 2**30
@@ -264,7 +272,7 @@ def choose_ridge(
     def block(index: int) -> tuple[Tensor, Tensor, Tensor]:
         order = scores[index].argsort(descending=True, stable=True)
         weight = adapter.blocks[index].down.weight.cpu()[:, order].float()
-        gram = grams.gram(index, image_weight)[order][:, order]
+        gram = reorder(grams.gram(index, image_weight), order)
         return gram, weight, grams.held_out(index, image_weight)[:, order]
 
     last, some = len(scores) - 1, min(_CHOOSING_BLOCKS, len(scores))
@@ -280,8 +288,7 @@ def _nested(down: Tensor, gram: Tensor, order: Ints, factor: float, path: Path |
     key = _key(down, gram, order, ridge)
     if path is not None and (found := _read(path, key)) is not None:
         return found
-    gram = gram[index][:, index]  # no name but this one: the other order's is gone
-    nested = nest(gram, down, ridge)
+    nested = nest(reorder(gram, index), down, ridge)
     if path is None:
         return nested
     del gram

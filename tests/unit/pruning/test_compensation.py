@@ -15,6 +15,7 @@ from hipp_prune.pruning.compensation import (
     mean_bias,
     nest,
     output_error,
+    reorder,
     ridge_strength,
 )
 
@@ -130,6 +131,20 @@ class TestNested:
         nested = nest(gram, weight, 1e-7)
         assert nested.ridge > 1e-7
         assert torch.isfinite(nested.weight(3)).all()
+
+
+@pytest.mark.parametrize("neurons", [1, 3, 4, 11])
+def test_neurons_change_places_in_the_memory_that_a_gram_matrix_has(
+    monkeypatch: pytest.MonkeyPatch, neurons: int
+) -> None:
+    monkeypatch.setattr(compensation, "_PANEL", 4)
+    drawn = torch.Generator().manual_seed(neurons)
+    gram = gram_of(torch.randn(20, neurons, generator=drawn, dtype=torch.float64))
+    order = torch.randperm(neurons, generator=drawn)
+    expected = gram[order][:, order]
+    found = reorder(gram, order)
+    assert found.data_ptr() == gram.data_ptr()
+    assert torch.equal(found, expected)
 
 
 class TestSinglePrecision:
