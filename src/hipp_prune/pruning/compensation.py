@@ -251,28 +251,26 @@ def _cholesky(gram: Tensor, ridge: float) -> tuple[Tensor, float]:
     """
     assert torch.isfinite(gram.diagonal()).all(), "a Gram matrix that is not finite"
     if len(gram) > _EXACT_WIDTH:
-        factor, failed = _factorise(gram, ridge, torch.float32)
-        while failed and gram.dtype == torch.float32:  # its own rounding, which no precision undoes
+        factor = _factorise(gram, ridge, torch.float32)
+        while factor is None and gram.dtype == torch.float32:  # its own rounding, which no precision undoes
             ridge *= 10
-            factor, failed = _factorise(gram, ridge, torch.float32)
-        if not failed and _is_factor(gram, factor, ridge):
+            factor = _factorise(gram, ridge, torch.float32)
+        if factor is not None and _is_factor(gram, factor, ridge):
             return factor, ridge
         del factor
-    factor, failed = _factorise(gram, ridge, torch.float64)
-    while failed:
+    while (factor := _factorise(gram, ridge, torch.float64)) is None:
         ridge *= 10
-        factor, failed = _factorise(gram, ridge, torch.float64)
     return factor, ridge
 
 
-def _factorise(gram: Tensor, ridge: float, dtype: torch.dtype) -> tuple[Tensor, bool]:
-    """The Cholesky factor, made in place in the one copy of G that it takes, and whether G was indefinite."""
+def _factorise(gram: Tensor, ridge: float, dtype: torch.dtype) -> Tensor | None:
+    """The Cholesky factor, made in place in the one copy of G that it takes; None, and no copy, of an indefinite G."""
     copy = gram.to(dtype, copy=True, memory_format=torch.contiguous_format)
     copy.diagonal().add_(ridge)
     factor = copy.mT  # by columns, as LAPACK has it
     info = torch.empty((), dtype=torch.int32, device=gram.device)
     torch.linalg.cholesky_ex(factor, out=(factor, info))
-    return factor, bool(info)
+    return None if info else factor
 
 
 def _times_lower(weight: Tensor, factor: Tensor) -> Tensor:
