@@ -37,8 +37,8 @@ _CHOOSING_ROWS = 512
 """Rows of W, or up to twice as many, whose errors choose the ridge."""
 _COLUMNS = 2048
 """Columns of W C that are computed together."""
-_PANEL = 512
-"""Rows or columns of G that are moved together."""
+_STRIP = 512
+"""Rows or columns of G that change places together."""
 _PROBES = 8
 _TOLERANCE = 1e-3
 """Largest ‖(A − C Cᵀ) v‖ / ‖A v‖ of random v at which a factor in float32 is good enough."""
@@ -107,11 +107,11 @@ def reorder(gram: Float[Tensor, "neurons neurons"], order: Tensor) -> Float[Tens
         gram: G, which is changed.
         order: of its neurons, int64 [N].
     """
-    for start in range(0, len(gram), _PANEL):
-        rows = gram[start : start + _PANEL]
+    for start in range(0, len(gram), _STRIP):
+        rows = gram[start : start + _STRIP]
         rows.copy_(rows[:, order])
-    for start in range(0, len(gram), _PANEL):
-        columns = gram[:, start : start + _PANEL]
+    for start in range(0, len(gram), _STRIP):
+        columns = gram[:, start : start + _STRIP]
         columns.copy_(columns[order])
     return gram
 

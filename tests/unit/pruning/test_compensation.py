@@ -137,7 +137,7 @@ class TestNested:
 def test_neurons_change_places_in_the_memory_that_a_gram_matrix_has(
     monkeypatch: pytest.MonkeyPatch, neurons: int
 ) -> None:
-    monkeypatch.setattr(compensation, "_PANEL", 4)
+    monkeypatch.setattr(compensation, "_STRIP", 4)
     drawn = torch.Generator().manual_seed(neurons)
     gram = gram_of(torch.randn(20, neurons, generator=drawn, dtype=torch.float64))
     order = torch.randperm(neurons, generator=drawn)
