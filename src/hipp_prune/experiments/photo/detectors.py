@@ -1,5 +1,8 @@
 """A projector that names what a photograph shows: fitted by ridge regression, on what is known of whole photographs.
 
+Two hundred photographs teach little about rare objects, while the tower has learnt many from a million pictures. So
+the ridge does not shrink weights to nothing but to those of the classes that are kinds of an object (``imagenet``).
+
 Each hidden unit of the projector stands for an object: it is silent unless a place of the map looks more like
 photographs with that object than places usually do. What it then says is the object's name: the embedding of the word,
 turned just so far that all names are equally far apart (``told_apart``), since several are said at once. Where one unit
@@ -7,7 +10,8 @@ speaks, the language model is given about what it is given where it reads the na
 
 A ridge sees the photographs it was fitted on far too well. So of every photograph the language model is taught with a
 projector that was fitted without it (and without its mirror image), and learns how far to trust what it will see.
-Every unit then speaks of another picture that has, or lacks, its object too: two hundred photographs are soon learnt
+Every unit then speaks of another picture that has, or lacks, its object too (of one with as many objects as those
+that are asked about, where there is one: in such a picture they are small): two hundred photographs are soon learnt
 by heart, and what goes together in them would be answered where it is not seen. In every other batch, about, units say
 what is there and nothing else, from which to read names is learnt sooner than through the errors of detectors.
 """
@@ -23,14 +27,17 @@ from torch import Tensor, nn
 
 from hipp_prune.experiments.photo.assembly import ridge
 from hipp_prune.models.batch import ImageFeatures
+from hipp_prune.questions.poll_making import POSITIVES
 from hipp_prune.recovery.pictures import Show
 
 FOLDS = 8
 """Parts of the photographs that are taught; each is seen through a projector fitted on the others."""
-_PENALTY = 3.0
+_PENALTY = 10.0
 """Of the ridge, relative to the mean square of a picture's features."""
-_SILENT = 2.0
-"""Score, in standard deviations over places and objects, up to which a unit is silent."""
+_KNOWN = 0.4
+"""Spread over pictures of what is known of an object beforehand; that of its presence is 1."""
+_SILENT = 1.5
+"""Score, in standard deviations over places, up to which a unit is silent."""
 _LOUD = 2.0
 """How much more a unit says where the score is one higher; 1 says the name as it is read."""
 _PLAINLY = 0.5
@@ -49,21 +56,26 @@ class Detectors:
     """[objects]."""
 
 
-def fit_detectors(maps: Tensor, presence: Tensor) -> Detectors:
-    """Fits scores on the means of maps, and puts them on a scale on which places have variance 1.
+def fit_detectors(maps: Tensor, presence: Tensor, known: Tensor) -> Detectors:
+    """Fits scores on the means of maps, and puts each on a scale on which places have variance 1.
 
     Args:
         maps: of pictures, float32 [pictures, places, channels].
         presence: which objects each shows, 0 or 1, float32 [pictures, objects].
+        known: weights towards which those of objects shrink, of any length, [objects, channels]; zeros where nothing
+            is known beforehand.
     """
     pooled = maps.mean(1)
     share = presence.mean(0)
     rare = (share * (1 - share)).sqrt().clamp(min=len(presence) ** -0.5)
+    spread = (pooled @ known.T).std(0)
+    start = known * (_KNOWN / spread).nan_to_num(posinf=0)[:, None]
+    left = (presence - share) / rare - (pooled - pooled.mean(0)) @ start.T
     per_channel = _PENALTY * pooled.shape[1] / pooled.shape[0]
-    weight, _ = ridge(pooled, (presence - share) / rare, penalty=per_channel)
-    scores = maps @ weight.T
-    scale = (scores - scores.mean((0, 1))).square().mean().sqrt()
-    return Detectors(weight=weight / scale, bias=-pooled.mean(0) @ weight.T / scale)
+    weight = start + ridge(pooled, left, penalty=per_channel)[0]
+    scale = (maps @ weight.T).std((0, 1), correction=0).clamp(min=torch.finfo(maps.dtype).eps)
+    weight /= scale[:, None]
+    return Detectors(weight=weight, bias=-pooled.mean(0) @ weight.T)
 
 
 def told_apart(words: Tensor) -> Tensor:
@@ -115,18 +127,19 @@ def set_projector(projector: Any, detectors: Detectors, names: Names) -> None:
     projector.linear_2.bias.copy_(names.common)
 
 
-def heard(maps: Tensor, presence: Tensor, folds: Tensor) -> Tensor:
+def heard(maps: Tensor, presence: Tensor, known: Tensor, folds: Tensor) -> Tensor:
     """What the units of projectors say of pictures that they were not fitted on, [pictures, places, objects].
 
     Args:
         maps: of pictures, float32 [pictures, places, channels].
         presence: which objects each shows, 0 or 1, float32 [pictures, objects].
+        known: see ``fit_detectors``.
         folds: a number for each picture; those of one fold are heard by detectors fitted on all others.
     """
     said = maps.new_empty(*maps.shape[:2], presence.shape[1])
     for fold in folds.unique():
         own = folds == fold
-        detectors = fit_detectors(maps[~own], presence[~own])
+        detectors = fit_detectors(maps[~own], presence[~own], known)
         said[own] = _LOUD * (maps[own] @ detectors.weight.T + detectors.bias - _SILENT).relu()
     return said
 
@@ -144,7 +157,8 @@ def mixed(said: Tensor, presence: Tensor, names: Names, pictures: Sequence[str])
         pictures: the pictures' files' names, in the same order.
     """
     place_of = {name: place for place, name in enumerate(pictures)}
-    alike = [[torch.nonzero(column == kind)[:, 0].tolist() for kind in (0, 1)] for column in presence.T]
+    crowded = presence.sum(1) >= POSITIVES
+    alike = [[_alike(column == kind, crowded) for kind in (0, 1)] for column in presence.T]
 
     def show(paths: Sequence[Path]) -> Mapping[Path, ImageFeatures]:
         rng = Random("\n".join(path.name for path in paths))
@@ -166,3 +180,9 @@ def mixed(said: Tensor, presence: Tensor, names: Names, pictures: Sequence[str])
         return said[drawn, :, range(len(own))].T
 
     return show
+
+
+def _alike(own: Tensor, crowded: Tensor) -> list[int]:
+    """Pictures of which some are drawn: those that show as much as what is asked about, or all if there are none."""
+    both = own & crowded
+    return torch.nonzero(both if both.any() else own)[:, 0].tolist()

@@ -21,9 +21,10 @@ from hipp_prune.experiments.photo.detectors import (
     set_projector,
 )
 from hipp_prune.experiments.photo.eyes import give_eyes, save_eyes
+from hipp_prune.experiments.photo.imagenet import directions
 from hipp_prune.experiments.photo.maps import read_maps, write_maps
 from hipp_prune.experiments.photo.rung import Rung
-from hipp_prune.experiments.photo.tower import load_lite2, require_lite2
+from hipp_prune.experiments.photo.tower import lite2_classifier, load_lite2, require_lite2
 from hipp_prune.files.progress import Progress
 from hipp_prune.models.adapter import Adapter
 from hipp_prune.questions.benchmarks.pope import BENCHMARK
@@ -66,7 +67,7 @@ class PhotographRung(Rung):
         model = give_eyes(language, tokenizer, self._tower(), places=maps.shape[1])
         set_projector(
             model.model.multi_modal_projector,
-            fit_detectors(maps, presence),
+            fit_detectors(maps, presence, self._known(names, maps.shape[-1])),
             Names.of(word_embeddings(model, tokenizer, names)),
         )
         save_eyes(model, tokenizer, folder)
@@ -95,10 +96,17 @@ class PhotographRung(Rung):
         fold = {name: place % FOLDS for place, name in enumerate(own)}
         folds = torch.tensor([fold[photographs.photograph(picture)] for picture in pictures])
         words = word_embeddings(adapter.model, adapter.processor.tokenizer, names)
-        return mixed(heard(maps, presence, folds), presence, Names.of(words), pictures)
+        known = self._known(names, maps.shape[-1])
+        return mixed(heard(maps, presence, known, folds), presence, Names.of(words), pictures)
 
     def _tower(self) -> EfficientNetModel:
         return load_lite2() if self.tower is None else self.tower()
+
+    def _known(self, names: list[str], channels: int) -> Tensor:
+        """What the tower's own classifier says for objects, [names, channels]; nothing for another tower."""
+        if self.tower is not None:
+            return torch.zeros(len(names), channels)
+        return directions(lite2_classifier(), names)
 
     def _seen(self, most: int) -> tuple[Tensor, list[str], Tensor]:
         """Maps of what is taught [pictures, places, channels], names of objects, and presence [pictures, names].

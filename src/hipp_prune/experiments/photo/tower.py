@@ -24,7 +24,7 @@ _SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 _ONE = 30.0
 """A bias whose sigmoid is 1 in float32."""
 
-SIDE, GRID = 288, 5
+SIDE, GRID = 416, 7
 """Pixels of a picture's side, and places of the map's."""
 _MEAN, _SPREAD = 127 / 255, 128 / 255
 """What its authors took from every colour of a picture in [0, 1], and divided the rest by."""
@@ -71,6 +71,12 @@ def load_lite2() -> EfficientNetModel:
     tower = EfficientNetModel(EfficientNetConfig.from_dict(_CONFIG))
     tower.load_state_dict({**neutral(tower), **renamed(_stored())})
     return tower.eval()
+
+
+def lite2_classifier() -> Tensor:
+    """Weight of the layer with which Lite2 tells ImageNet's classes apart, [1000, 1280]; raises like ``load_lite2``."""
+    weight: Tensor = _stored()["_fc.weight"]
+    return weight
 
 
 def lite2_processor(side: int) -> Any:

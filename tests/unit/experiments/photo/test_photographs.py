@@ -24,6 +24,7 @@ from hipp_prune.experiments.photo.detectors import (
     set_projector,
     told_apart,
 )
+from hipp_prune.experiments.photo.imagenet import CLASSES, directions
 from hipp_prune.experiments.photo.photographs import CONTROLS, divided, mirrored, photograph
 from hipp_prune.experiments.photo.settings import PhotoSettings
 from hipp_prune.files import packages
@@ -123,11 +124,38 @@ def test_detectors_find_what_a_channel_says() -> None:
     presence = (torch.rand(60, 3, generator=generator) < 0.5).float()
     maps = torch.randn(60, 4, 6, generator=generator) * 0.1
     maps[:, :, :3] += presence[:, None]
-    found = fit_detectors(maps, presence)
+    found = fit_detectors(maps, presence, torch.zeros(3, 6))
     scores = (maps @ found.weight.T + found.bias).mean(1)
     assert torch.equal(scores > 0, presence > 0.5)
-    spread = (maps @ found.weight.T).var((0, 1), correction=0).mean()
-    assert float(spread) == pytest.approx(1, rel=1e-3)
+    assert torch.allclose((maps @ found.weight.T).std((0, 1), correction=0), torch.ones(3), rtol=1e-3)
+
+
+def test_what_is_known_of_an_object_is_taken_where_no_photograph_shows_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    presence = (torch.rand(60, 2, generator=generator) < 0.5).float()
+    presence[:, 1] = 0
+    maps = torch.randn(60, 4, 6, generator=generator)
+    known = torch.zeros(2, 6)
+    known[1, 4] = 1
+    found = fit_detectors(maps, presence, known)
+    assert torch.nn.functional.cosine_similarity(found.weight[1], known[1], dim=0) > 0.9
+    again = fit_detectors(maps, presence, 7 * known)
+    assert torch.allclose(found.weight, again.weight, atol=1e-4)
+    nothing = fit_detectors(maps, presence, torch.zeros(2, 6))
+    assert torch.equal(nothing.weight[1], torch.zeros(6)), "an object that nobody saw or knows is never said"
+    assert torch.allclose(nothing.weight[0], found.weight[0])
+
+
+def test_classes_of_imagenet_speak_for_their_objects() -> None:
+    classifier = torch.eye(1000)
+    known = directions(classifier, ["person", "giraffe", "toaster"])
+    assert known.shape == (3, 1000)
+    assert not known[1].any()
+    assert int(known[2].argmax()) == 859
+    assert sorted(known[0].topk(3).indices.tolist()) == [981, 982, 983]
+    every = [number for numbers in CLASSES.values() for number in numbers]
+    assert all(0 <= number < 1000 for number in every)
+    assert all(len(set(numbers)) == len(numbers) for numbers in CLASSES.values())
 
 
 def test_a_projector_says_the_names_of_what_is_detected() -> None:
@@ -136,7 +164,7 @@ def test_a_projector_says_the_names_of_what_is_detected() -> None:
     names = Names(common=torch.full((5,), 7.0), own=torch.eye(2, 5))
     set_projector(projector, Detectors(weight=torch.eye(2), bias=torch.zeros(2)), names)
     said = projector.linear_2(projector.linear_1(torch.tensor([[3.0, 0.0], [0.5, 2.0]])).relu())
-    assert torch.allclose(said, torch.tensor([[9.0, 7, 7, 7, 7], [7, 7, 7, 7, 7]]))
+    assert torch.allclose(said, torch.tensor([[10.0, 7, 7, 7, 7], [7, 8, 7, 7, 7]]))
 
 
 def test_what_a_picture_shows_changes_nothing_of_how_it_is_heard() -> None:
@@ -145,7 +173,8 @@ def test_what_a_picture_shows_changes_nothing_of_how_it_is_heard() -> None:
     presence = (torch.rand(12, 3, generator=generator) < 0.5).float()
     folds, other = torch.arange(12) % 3, presence.clone()
     other[folds == 0] = 1 - other[folds == 0]
-    first, second = heard(maps, presence, folds), heard(maps, other, folds)
+    known = torch.randn(3, 6, generator=generator)
+    first, second = heard(maps, presence, known, folds), heard(maps, other, known, folds)
     assert torch.equal(first[folds == 0], second[folds == 0])
     assert not torch.equal(first[folds == 1], second[folds == 1])
 
@@ -168,6 +197,19 @@ def test_units_speak_of_pictures_with_the_same_to_say_or_plainly() -> None:
             drawn.add(tuple(features[0, :2].int().tolist()))
     assert plain
     assert drawn == {(10 + one, 10 + two) for one in (0, 1) for two in (0, 3)}
+
+
+def test_units_speak_of_pictures_that_show_as_much_as_those_asked_about() -> None:
+    presence = torch.tensor([[1.0, 0, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1], [0, 1, 0, 0]])
+    pictures = ["a.png", "b.png", "c.png", "d.png"]
+    said = torch.arange(4)[:, None, None].expand(4, 5, 4) + 10.0
+    show = mixed(said, presence, Names(common=torch.zeros(4), own=torch.eye(4)), pictures)
+    shown = [
+        show([Path("a.png"), *[Path(other)] * count])[Path("a.png")].tokens[0]
+        for other in pictures for count in range(1, 9)
+    ]  # fmt: skip
+    heard_of = {int(first) for first, *_ in shown} - {0, 1}
+    assert heard_of == {11}, "of the two that show the first object b shows three"
 
 
 def test_names_are_told_apart() -> None:
