@@ -11,9 +11,10 @@ speaks, the language model is given about what it is given where it reads the na
 A ridge sees the photographs it was fitted on far too well. So of every photograph the language model is taught with a
 projector that was fitted without it (and without its mirror image), and learns how far to trust what it will see.
 Every unit then speaks of another picture that has, or lacks, its object too (of one with as many objects as those
-that are asked about, where there is one: in such a picture they are small): two hundred photographs are soon learnt
-by heart, and what goes together in them would be answered where it is not seen. In every other batch, about, units say
-what is there and nothing else, from which to read names is learnt sooner than through the errors of detectors.
+that are asked about, where there is one: in such a picture they are small): two hundred photographs are soon learnt by
+heart, and what goes together in them would be answered where it is not seen. That alone would teach it to say Yes
+too rarely, since units that err do so together; so in a third of batches all speak of the picture itself. In another
+third units say what is there and nothing else, from which to read names is learnt sooner than through their errors.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,8 +41,10 @@ _SILENT = 1.5
 """Score, in standard deviations over places, up to which a unit is silent."""
 _LOUD = 2.0
 """How much more a unit says where the score is one higher; 1 says the name as it is read."""
-_PLAINLY = 0.5
+_PLAINLY = 1 / 3
 """Share of batches in which units say what is there and nothing else."""
+_TOGETHER = 1 / 3
+"""Share of batches in which all units speak of the picture itself."""
 _PLACES = 3
 """Places at which they say so."""
 
@@ -145,7 +148,7 @@ def heard(maps: Tensor, presence: Tensor, known: Tensor, folds: Tensor) -> Tenso
 
 
 def mixed(said: Tensor, presence: Tensor, names: Names, pictures: Sequence[str]) -> Show:
-    """What the language model is shown while it learns: each unit as it speaks of a picture with the same to say.
+    """What the language model is shown while it learns: its picture, what is there, or each unit as another is heard.
 
     Which picture that is, and in which batches units say what is there instead, depends on the batch alone, so that a
     training that was cut off goes on as it would have.
@@ -162,8 +165,12 @@ def mixed(said: Tensor, presence: Tensor, names: Names, pictures: Sequence[str])
 
     def show(paths: Sequence[Path]) -> Mapping[Path, ImageFeatures]:
         rng = Random("\n".join(path.name for path in paths))
-        draw = plain if rng.random() < _PLAINLY else heard_alike
-        drawn = {path: draw(presence[place_of[path.name]].bool(), rng) for path in paths}
+        way = rng.random()
+        if way < _TOGETHER:
+            drawn = {path: said[place_of[path.name]] for path in paths}
+        else:
+            draw = plain if way < _TOGETHER + _PLAINLY else heard_alike
+            drawn = {path: draw(presence[place_of[path.name]].bool(), rng) for path in paths}
         return {
             path: ImageFeatures(tokens=units @ names.own + names.common, extras={})
             for path, units in drawn.items()

@@ -18,7 +18,7 @@ ANSWERED_YES_NO: tuple[PhotoTask, ...] = ("presence", "relations")
 RungName = Literal["drawn", "photographs"]
 """What the pictures are: drawn scenes of the embedded world, or photographs with annotations."""
 
-_STEPS: Mapping[RungName, int] = {"drawn": 1200, "photographs": 160}
+_STEPS: Mapping[RungName, int] = {"drawn": 1200, "photographs": 240}
 """Updates by default."""
 
 
@@ -42,7 +42,7 @@ class PhotoSettings:
     taught: Count = 2000
     """Other photographs that are taught, ≥ 1; fewer where there are no more."""
     steps: Count | None = None
-    """Updates of LoRA's factors, ≥ 1; 1,200 for drawn scenes and 160 for photographs by default."""
+    """Updates of LoRA's factors, ≥ 1; 1,200 for drawn scenes and 240 for photographs by default."""
     batch_size: Count = 16
     """Questions an update, ≥ 1."""
     lora_rank: Count = 16
