@@ -18,7 +18,7 @@ ANSWERED_YES_NO: tuple[PhotoTask, ...] = ("presence", "relations")
 RungName = Literal["drawn", "photographs"]
 """What the pictures are: drawn scenes of the embedded world, or photographs with annotations."""
 
-_STEPS: Mapping[RungName, int] = {"drawn": 1200, "photographs": 240}
+_STEPS: Mapping[RungName, int] = {"drawn": 1200, "photographs": 480}
 """Updates by default."""
 
 
